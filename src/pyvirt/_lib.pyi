@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+from typing import Any
+
+ffi: Any
+lib: Any
+
+def load_extension(name: str) -> Any: ...

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Opening a connection with credentials: the C side of :mod:`pyvirt.auth`.
+
+This is one of the few places where libvirt calls Python, as it waits for the answer.  What goes wrong in there must not
+cross C: it is kept and raised once libvirt has given up.
+"""
+
+from __future__ import annotations
+
+from pyvirt._convert import decode_or_none
+from pyvirt._lib import ffi, lib
+from pyvirt.auth import Credential, answer_with
+from pyvirt.errors import AuthenticationError, forget
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyvirt.auth import Auth
+
+# All that libvirt's drivers ask for: USERNAME AUTHNAME PASSPHRASE ECHOPROMPT NOECHOPROMPT REALM EXTERNAL.
+_TYPES = (1, 2, 5, 6, 7, 8, 9)
+
+
+class _Dialogue:
+    """One opening: who answers, and the exception that answering raised."""
+
+    def __init__(self, auth: Auth) -> None:
+        self.answer = answer_with(auth)
+        self.error: BaseException | None = None
+
+    def fill(self, credential: Any) -> bool:
+        from pyvirt.enums import ConnectCredentialType
+
+        question = Credential(
+            ConnectCredentialType(credential.type),
+            decode_or_none(credential.prompt) or "",
+            decode_or_none(credential.challenge),
+            decode_or_none(credential.defresult),
+        )
+        answer = self.answer(question)
+        if answer is None:
+            return False
+        if not isinstance(answer, str):
+            raise TypeError(f"auth answers with a str or None, not {type(answer).__name__}")
+        data = answer.encode()
+        copy = ffi.cast("char *", lib.malloc(len(data) + 1))  # libvirt frees it
+        ffi.memmove(copy, data + b"\0", len(data) + 1)
+        credential.result = copy
+        credential.resultlen = len(data)
+        return True
+
+
+@ffi.def_extern(error=-1)
+def pv_py_auth(credentials: Any, count: int, opaque: Any) -> int:
+    dialogue = ffi.from_handle(opaque)
+    try:
+        filled = [dialogue.fill(credentials[i]) for i in range(count)]
+    except BaseException as error:
+        dialogue.error = error
+        return -1
+    return 0 if all(filled) else -1
+
+
+def open_with(uri: Any, auth: Auth, flags: int) -> Any:
+    """Return the pointer of a new connection, or NULL.  (virConnectOpenAuth)
+
+    :raises AuthenticationError: *auth* raised; that is the cause
+    """
+    dialogue = _Dialogue(auth)
+    opaque = ffi.new_handle(dialogue)
+    types = ffi.new("int[]", _TYPES)
+    asked = ffi.new(
+        "virConnectAuth *",
+        {"credtype": types, "ncredtype": len(_TYPES), "cb": lib.pv_py_auth, "cbdata": opaque},
+    )
+    pointer = lib.virConnectOpenAuth(uri, asked, flags)
+    if dialogue.error is not None:
+        if pointer:
+            lib.pv_release_connect(pointer)
+        forget()
+        if not isinstance(dialogue.error, Exception):
+            raise dialogue.error
+        raise AuthenticationError("the auth callable failed") from dialogue.error
+    return pointer
+
+

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+#include <string.h>
+
+#include "stats_schema.h"
+
+int pv_reserve(void **array, int64_t *room, int64_t need, size_t size)
+{
+    if (need <= *room)
+        return 0;
+    int64_t wanted = *room < 8 ? 8 : *room * 2;
+    if (wanted < need)
+        wanted = need;
+    void *grown = realloc(*array, (size_t)wanted * size);
+    if (grown == NULL)
+        return NO_MEMORY;
+    memset((char *)grown + (size_t)*room * size, 0, (size_t)(wanted - *room) * size);
+    *array = grown;
+    *room = wanted;
+    return 0;
+}
+
+static int reserve_int(void **array, int *room, int need, size_t size)
+{
+    int64_t wide = *room;
+    if (pv_reserve(array, &wide, need, size) < 0)
+        return NO_MEMORY;
+    *room = (int)wide;
+    return 0;
+}
+
+/* ---- names ---- */
+
+/* A field name taken apart: "vcpu.3.time" is the pattern "vcpu.*", the number 3 and the column "time". */
+struct parsed {
+    char pattern[VIR_TYPED_PARAM_FIELD_LENGTH];
+    char name[VIR_TYPED_PARAM_FIELD_LENGTH];
+    const char *column;
+    int n_numbers;
+    uint64_t where; /* which parts were numbers: tells a number from a part that is a literal "*" */
+    uint32_t numbers[MAX_NUMBERS];
+};
+
+/* Only what prints back to the same text counts as a number: no leading zero, at most nine digits. */
+static bool is_number(const char *text, size_t length, uint32_t *value)
+{
+    if (length == 0 || length > 9 || (length > 1 && text[0] == '0'))
+        return false;
+    uint32_t total = 0;
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+        total = total * 10 + (uint32_t)(text[i] - '0');
+    }
+    *value = total;
+    return true;
+}
+
+static void parse_name(const char *field, struct parsed *out)
+{
+    size_t pattern = 0, name = 0;
+    size_t kept_pattern = 0, kept_name = 0;
+    const char *rest = field;
+
+    out->n_numbers = 0;
+    out->where = 0;
+    uint64_t bit = 1;
+    for (const char *part = field;; bit <<= 1) {
+        const char *dot = strchr(part, '.');
+        size_t length = dot != NULL ? (size_t)(dot - part) : strlen(part);
+        uint32_t number;
+        if (part != field)
+            out->pattern[pattern++] = '.';
+        if (part != field && is_number(part, length, &number)) {
+            out->numbers[out->n_numbers++] = number;
+            out->where |= bit;
+            out->pattern[pattern++] = '*';
+            kept_pattern = pattern;
+            kept_name = name;
+            rest = dot != NULL ? dot + 1 : part + length;
+        } else {
+            if (part != field)
+                out->name[name++] = '.';
+            memcpy(out->pattern + pattern, part, length);
+            memcpy(out->name + name, part, length);
+            pattern += length;
+            name += length;
+        }
+        if (dot == NULL)
+            break;
+        part = dot + 1;
+    }
+    out->pattern[kept_pattern] = '\0';
+    out->name[kept_name] = '\0';
+    out->column = rest;
+}
+
+static int intern_table(pv_schema *schema, const struct parsed *parsed)
+{
+    bool taken = false;
+    for (int i = 0; i < schema->n_tables; i++) {
+        const struct table_def *table = &schema->tables[i];
+        if (table->where == parsed->where && strcmp(table->pattern, parsed->pattern) == 0)
+            return i;
+        taken = taken || strcmp(table->name, parsed->name) == 0;
+    }
+    if (reserve_int((void **)&schema->tables, &schema->room_tables, schema->n_tables + 1,
+                    sizeof(*schema->tables)) < 0)
+        return NO_MEMORY;
+    int64_t *expected = realloc(schema->expected, (size_t)schema->room_tables * sizeof(*expected));
+    if (expected == NULL)
+        return NO_MEMORY;
+    schema->expected = expected;
+    expected[schema->n_tables] = 0;
+
+    /* Names that differ only in where the number stands would share a table name: the second goes by its pattern. */
+    struct table_def table = {
+        .pattern = strdup(parsed->pattern),
+        .name = strdup(taken ? parsed->pattern : parsed->name),
+        .where = parsed->where,
+        .n_index = parsed->n_numbers,
+    };
+    if (table.pattern == NULL || table.name == NULL) {
+        free(table.pattern);
+        free(table.name);
+        return NO_MEMORY;
+    }
+    schema->tables[schema->n_tables] = table;
+    return schema->n_tables++;
+}
+
+static const char *type_name(int type)
+{
+    switch (type) {
+    case VIR_TYPED_PARAM_INT:
+        return "int";
+    case VIR_TYPED_PARAM_UINT:
+        return "uint";
+    case VIR_TYPED_PARAM_LLONG:
+        return "llong";
+    case VIR_TYPED_PARAM_ULLONG:
+        return "ullong";
+    case VIR_TYPED_PARAM_DOUBLE:
+        return "double";
+    case VIR_TYPED_PARAM_BOOLEAN:
+        return "boolean";
+    default:
+        return "string";
+    }
+}
+
+/*
+ * A name that came with two types is two columns, the later one called "name:type".  No libvirt does that today; if
+ * one does, nothing is lost.
+ */
+static int intern_column(pv_schema *schema, int table, const char *name, int type)
+{
+    bool taken = false;
+    for (int i = 0; i < schema->n_columns; i++) {
+        const struct column_def *column = &schema->columns[i];
+        if (column->table != table)
+            continue;
+        if (strcmp(column->field, name) == 0) {
+            if (column->type == type)
+                return i;
+            taken = true;
+        }
+    }
+    if (reserve_int((void **)&schema->columns, &schema->room_columns, schema->n_columns + 1,
+                    sizeof(*schema->columns)) < 0)
+        return NO_MEMORY;
+    char typed[VIR_TYPED_PARAM_FIELD_LENGTH + 16];
+    snprintf(typed, sizeof(typed), "%s:%s", name, type_name(type));
+    struct column_def column = {
+        .field = strdup(name), .name = strdup(taken ? typed : name), .table = table, .type = type};
+    if (column.field == NULL || column.name == NULL) {
+        free(column.field);
+        free(column.name);
+        return NO_MEMORY;
+    }
+    schema->columns[schema->n_columns] = column;
+    return schema->n_columns++;
+}
+
+/* ---- layouts ---- */
+
+static size_t name_length(const virTypedParameter *param)
+{
+    return strnlen(param->field, VIR_TYPED_PARAM_FIELD_LENGTH - 1);
+}
+
+static uint64_t mix(uint64_t hash, const virTypedParameter *param)
+{
+    size_t length = name_length(param);
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ (unsigned char)param->field[i]) * 0x100000001b3u;
+    return (hash ^ (uint64_t)(unsigned)param->type) * 0x100000001b3u;
+}
+
+/* Cheap on purpose: a few names tell most shapes apart, and a full comparison follows anyway. */
+static uint64_t signature_of(const virTypedParameter *params, int n)
+{
+    uint64_t hash = 0xcbf29ce484222325u ^ (uint64_t)(unsigned)n;
+    for (int i = 1; i <= 4 && n > 0; i++)
+        hash = mix(hash, &params[((int64_t)n * i - 1) / 4]);
+    return hash != 0 ? hash : 1;
+}
+
+static bool same_fields(const struct layout *layout, const virTypedParameter *params, int n)
+{
+    if (layout->n_fields != n)
+        return false;
+    for (int i = 0; i < n; i++) {
+        const struct field *field = &layout->fields[i];
+        if (params[i].type != field->type)
+            return false;
+        uint64_t word;
+        uint32_t last = field->n_words - 1;
+        for (uint32_t w = 0; w < last; w++) {
+            memcpy(&word, params[i].field + w * sizeof(word), sizeof(word));
+            if (word != field->words[w])
+                return false;
+        }
+        memcpy(&word, params[i].field + last * sizeof(word), sizeof(word));
+        if ((word & field->tail) != field->words[last])
+            return false;
+    }
+    return true;
+}
+
+static void free_layout(struct layout *layout)
+{
+    if (layout == NULL)
+        return;
+    for (int i = 0; i < layout->n_tables; i++)
+        free(layout->tables[i].index);
+    free(layout->tables);
+    free(layout->fields);
+    free(layout->text);
+    free(layout);
+}
+
+/* The row of `parsed` among the layout's rows of its table, new where these numbers come for the first time. */
+static int place_item(pv_schema *schema, struct layout *layout, int table, const struct parsed *parsed,
+                      struct field *field)
+{
+    int at = 0;
+    while (at < layout->n_tables && layout->tables[at].table != table)
+        at++;
+    if (at == layout->n_tables) {
+        struct layout_table *grown =
+            realloc(layout->tables, (size_t)(layout->n_tables + 1) * sizeof(*layout->tables));
+        if (grown == NULL)
+            return NO_MEMORY;
+        layout->tables = grown;
+        layout->tables[layout->n_tables++] = (struct layout_table){.table = table};
+    }
+    struct layout_table *rows = &layout->tables[at];
+    size_t width = (size_t)schema->tables[table].n_index;
+    size_t bytes = width * sizeof(*parsed->numbers);
+    uint32_t item = rows->rows;
+    /* From the end: names of one item stand together. */
+    while (item > 0 && memcmp(rows->index + (item - 1) * width, parsed->numbers, bytes) != 0)
+        item--;
+    if (item == 0) {
+        /* One spare number, so that a table without any does not ask for zero bytes. */
+        uint32_t *grown = realloc(rows->index, (rows->rows + 1) * bytes + sizeof(*grown));
+        if (grown == NULL)
+            return NO_MEMORY;
+        rows->index = grown;
+        if (bytes > 0)
+            memcpy(grown + rows->rows * width, parsed->numbers, bytes);
+        item = ++rows->rows;
+    }
+    field->table = at;
+    field->item = item - 1;
+    return 0;
+}
+
+static struct layout *build_layout(pv_schema *schema, const virTypedParameter *params, int n)
+{
+    struct layout *layout = calloc(1, sizeof(*layout));
+    if (layout == NULL)
+        return NULL;
+    size_t words = 1;
+    for (int i = 0; i < n; i++)
+        words += (name_length(&params[i]) + 8) / 8;
+    layout->n_fields = n;
+    layout->fields = calloc((size_t)n + 1, sizeof(*layout->fields));
+    layout->text = calloc(words, sizeof(*layout->text));
+    if (layout->fields == NULL || layout->text == NULL)
+        goto fail;
+
+    uint64_t *at = layout->text;
+    for (int i = 0; i < n; i++) {
+        struct field *field = &layout->fields[i];
+        size_t length = name_length(&params[i]);
+        memcpy(at, params[i].field, length);
+        field->name = (const char *)at;
+        field->words = at;
+        field->n_words = (uint32_t)((length + 8) / 8);
+        /* The bytes that count in the last word, the NUL among them; built in memory, so in any byte order. */
+        memset(&field->tail, 0xff, (length + 1) % 8 == 0 ? 8 : (length + 1) % 8);
+        field->type = params[i].type;
+        at += field->n_words;
+
+        struct parsed parsed;
+        parse_name(field->name, &parsed);
+        int table = intern_table(schema, &parsed);
+        if (table < 0)
+            goto fail;
+        field->column = intern_column(schema, table, parsed.column, field->type);
+        if (field->column < 0 || place_item(schema, layout, table, &parsed, field) < 0)
+            goto fail;
+    }
+    return layout;
+fail:
+    free_layout(layout);
+    return NULL;
+}
+
+static void put_bucket(pv_schema *schema, const struct layout *layout)
+{
+    uint32_t mask = schema->n_buckets - 1;
+    uint32_t at = (uint32_t)(layout->signature ^ (layout->signature >> 32)) & mask;
+    while (schema->buckets[at] != 0)
+        at = (at + 1) & mask;
+    schema->buckets[at] = layout->id + 1;
+}
+
+static int add_layout(pv_schema *schema, struct layout *layout)
+{
+    int64_t room = schema->room_layouts;
+    if (pv_reserve((void **)&schema->layouts, &room, (int64_t)schema->n_layouts + 1,
+                   sizeof(*schema->layouts)) < 0)
+        return NO_MEMORY;
+    schema->room_layouts = (uint32_t)room;
+    if ((schema->n_layouts + 1) * 2 > schema->n_buckets) {
+        uint32_t wanted = schema->n_buckets == 0 ? 64 : schema->n_buckets * 2;
+        uint32_t *buckets = calloc(wanted, sizeof(*buckets));
+        if (buckets == NULL)
+            return NO_MEMORY;
+        free(schema->buckets);
+        schema->buckets = buckets;
+        schema->n_buckets = wanted;
+        for (uint32_t i = 0; i < schema->n_layouts; i++)
+            put_bucket(schema, schema->layouts[i]);
+    }
+    layout->id = schema->n_layouts;
+    schema->layouts[schema->n_layouts++] = layout;
+    put_bucket(schema, layout);
+    return 0;
+}
+
+const struct layout *pv_schema_layout(pv_schema *schema, virTypedParameterPtr params, int n)
+{
+    uint64_t signature = signature_of(params, n);
+    uint32_t mask = schema->n_buckets - 1;
+    uint32_t at = (uint32_t)(signature ^ (signature >> 32)) & mask;
+    for (; schema->n_buckets > 0 && schema->buckets[at] != 0; at = (at + 1) & mask) {
+        const struct layout *known = schema->layouts[schema->buckets[at] - 1];
+        if (known->signature == signature && same_fields(known, params, n))
+            return known;
+    }
+    struct layout *made = build_layout(schema, params, n);
+    if (made == NULL)
+        return NULL;
+    made->signature = signature;
+    if (add_layout(schema, made) < 0) {
+        free_layout(made);
+        return NULL;
+    }
+    return made;
+}
+
+/* ---- life ---- */
+
+pv_schema *pv_schema_new(void)
+{
+    pv_schema *schema = calloc(1, sizeof(*schema));
+    if (schema == NULL)
+        return NULL;
+    if (pthread_mutex_init(&schema->lock, NULL) != 0) {
+        free(schema);
+        return NULL;
+    }
+    schema->references = 1;
+    /* "domain" is there from the first, so that it is table 0 and a domain without a field still has its row. */
+    const struct parsed domain = {.pattern = "", .name = "domain"};
+    if (intern_table(schema, &domain) < 0) {
+        pv_schema_free(schema);
+        return NULL;
+    }
+    return schema;
+}
+
+void pv_schema_free(pv_schema *schema)
+{
+    if (schema == NULL)
+        return;
+    pthread_mutex_lock(&schema->lock);
+    int left = --schema->references;
+    pthread_mutex_unlock(&schema->lock);
+    if (left > 0)
+        return;
+    for (int i = 0; i < schema->n_tables; i++) {
+        free(schema->tables[i].pattern);
+        free(schema->tables[i].name);
+    }
+    for (int i = 0; i < schema->n_columns; i++) {
+        free(schema->columns[i].field);
+        free(schema->columns[i].name);
+    }
+    for (uint32_t i = 0; i < schema->n_layouts; i++)
+        free_layout(schema->layouts[i]);
+    free(schema->tables);
+    free(schema->columns);
+    free(schema->layouts);
+    free(schema->buckets);
+    free(schema->expected);
+    pthread_mutex_destroy(&schema->lock);
+    free(schema);
+}

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""virTypedParameter arrays to dictionaries and back."""
+
+from __future__ import annotations
+
+from pyvirt._convert import decode, encode
+from pyvirt._lib import ffi, lib
+from pyvirt.errors import InvalidArgumentError, check
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any, TypeAlias
+
+    TypedValue: TypeAlias = "int | float | bool | str"
+
+# virTypedParameterType
+INT, UINT, LLONG, ULLONG, DOUBLE, BOOLEAN, STRING = range(1, 8)
+
+_READ: dict[int, Callable[[Any], TypedValue]] = {
+    INT: lambda value: value.i,
+    UINT: lambda value: value.ui,
+    LLONG: lambda value: value.l,
+    ULLONG: lambda value: value.ul,
+    DOUBLE: lambda value: value.d,
+    BOOLEAN: lambda value: bool(value.b),
+    STRING: lambda value: decode(value.s) if value.s else "",
+}
+
+
+def items(params: Any, count: int) -> Iterator[tuple[str, TypedValue]]:
+    """Yield the names and values of an array that stays the caller's."""
+    for i in range(count):
+        param = params[i]
+        read = _READ.get(param.type)
+        # A type newer than this code: there is no telling which member of the union to read.
+        if read is not None:
+            yield decode(param.field), read(param.value)
+
+
+def to_dict(params: Any, count: int) -> dict[str, TypedValue]:
+    """Return an array as a dictionary; the array stays the caller's."""
+    return dict(items(params, count))
+
+
+def take_dict(call: Callable[[Any, Any], int]) -> dict[str, TypedValue]:
+    """Return what *call* allocates: it is given ``virTypedParameterPtr *`` and ``int *``."""
+    params = ffi.new("virTypedParameterPtr *")
+    count = ffi.new("int *")
+    check(call(params, count))
+    try:
+        return to_dict(params[0], count[0])
+    finally:
+        lib.virTypedParamsFree(params[0], count[0])
+
+
+def fill_dict(call: Callable[[Any, Any], int]) -> dict[str, TypedValue]:
+    """Return what *call* fills in, for the older functions: asked with NULL it says how many there are."""
+    count = ffi.new("int *")
+    check(call(ffi.NULL, count))
+    if count[0] == 0:
+        return {}
+    room = count[0]
+    params = ffi.new("virTypedParameter[]", room)
+    check(call(params, count))
+    try:
+        return to_dict(params, min(count[0], room))
+    finally:
+        lib.virTypedParamsClear(params, room)
+
+
+def _guess_type(name: str, value: TypedValue) -> int:
+    if isinstance(value, bool):
+        return BOOLEAN
+    if isinstance(value, int):
+        return LLONG if value < 0 else ULLONG
+    if isinstance(value, float):
+        return DOUBLE
+    if isinstance(value, str):
+        return STRING
+    raise TypeError(f"parameter {name!r} takes a number, a bool or a str, not {type(value).__name__}")
+
+
+def _add(params: Any, count: Any, room: Any, name: str, kind: int, value: TypedValue) -> None:
+    field = encode(name)
+    try:
+        if kind == STRING:
+            if not isinstance(value, str):
+                raise TypeError(f"parameter {name!r} takes a str, not {type(value).__name__}")
+            check(lib.virTypedParamsAddString(params, count, room, field, encode(value)))
+        elif kind == INT:
+            check(lib.virTypedParamsAddInt(params, count, room, field, value))
+        elif kind == UINT:
+            check(lib.virTypedParamsAddUInt(params, count, room, field, value))
+        elif kind == LLONG:
+            check(lib.virTypedParamsAddLLong(params, count, room, field, value))
+        elif kind == ULLONG:
+            check(lib.virTypedParamsAddULLong(params, count, room, field, value))
+        elif kind == DOUBLE:
+            check(lib.virTypedParamsAddDouble(params, count, room, field, value))
+        else:
+            check(lib.virTypedParamsAddBoolean(params, count, room, field, bool(value)))
+    except OverflowError as error:
+        raise InvalidArgumentError(f"parameter {name!r}: {error}") from None
+
+
+class Params:
+    """A virTypedParameter array made from a dictionary, freed when the ``with`` block ends.
+
+    *types* gives the C type a name wants (virTypedParameterType); libvirt does not convert.  Names without one go by
+    their value: ``bool``, ``int`` (unsigned long long, or long long when negative), ``float``, ``str``.
+
+    :raises InvalidArgumentError: a name or value that C cannot hold
+    """
+
+    def __init__(self, values: Mapping[str, TypedValue], types: Mapping[str, int] | None = None) -> None:
+        self._params = ffi.new("virTypedParameterPtr *")
+        self._count = ffi.new("int *")
+        room = ffi.new("int *")
+        try:
+            for name, value in values.items():
+                kind = (types or {}).get(name) or _guess_type(name, value)
+                _add(self._params, self._count, room, name, kind, value)
+        except BaseException:
+            self._free()
+            raise
+
+    @property
+    def pointer(self) -> Any:
+        """The array."""
+        return self._params[0]
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        count: int = self._count[0]
+        return count
+
+    def _free(self) -> None:
+        lib.virTypedParamsFree(self._params[0], self._count[0])
+        self._params[0] = ffi.NULL
+        self._count[0] = 0
+
+    def __enter__(self) -> Params:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._free()

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Connections to hypervisors."""
+
+from __future__ import annotations
+
+from pyvirt._convert import encode_or_null, take_string
+from pyvirt._handle import Root
+from pyvirt._lib import ffi, lib
+from pyvirt.auth import auth_file
+from pyvirt.domain import Domains
+from pyvirt.enums.host import ConnectFlags
+from pyvirt.errors import ConnectionFailedError, ConnectionLostError, OperationTimeoutError, check, last_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pyvirt.auth import Auth
+    from pyvirt.host import Host
+    from pyvirt.uri import URI
+
+
+def version_tuple(number: int) -> tuple[int, int, int]:
+    """Split libvirt's ``1000000 * major + 1000 * minor + release``."""
+    return number // 1_000_000, number // 1_000 % 1_000, number % 1_000
+
+
+def library_version() -> tuple[int, int, int]:
+    """Return the version of the libvirt library in this process.  (virGetVersion)"""
+    out = ffi.new("unsigned long *")
+    check(lib.virGetVersion(out, ffi.NULL, ffi.NULL))
+    return version_tuple(out[0])
+
+
+class Connection(Root):
+    """A connection to a hypervisor: where all objects come from.
+
+    A context manager.  May be shared between threads; closing it closes all its objects.
+    """
+
+    __slots__ = ("_host", "_stats_engine", "_uri", "domains")
+
+    _release = lib.pv_release_connect
+
+    def __init__(self, ptr: Any) -> None:
+        super().__init__(ptr)
+        self._uri: str | None = None
+        self._host: Host | None = None
+        self._stats_engine: Any = None
+        #: The domains of this hypervisor.
+        self.domains = Domains(self)
+
+    def __repr__(self) -> str:
+        # The URI was asked for at opening: a repr must work when the link is dead.
+        return f"<pyvirt.Connection {self._uri!r}{' closed' if self.closed else ''}>"
+
+    @property
+    def host(self) -> Host:
+        """The machine the hypervisor runs on."""
+        if self._host is None:
+            from pyvirt.host import Host
+
+            self._host = Host(self)
+        return self._host
+
+    def uri(self) -> str:
+        """Return the canonical URI of this connection.  (virConnectGetURI)"""
+        return take_string(lib.virConnectGetURI(self._ptr))
+
+    def alive(self) -> bool:
+        """Return whether the link still stands, without asking the daemon.  (virConnectIsAlive)"""
+        return check(lib.virConnectIsAlive(self._ptr)) == 1
+
+    def encrypted(self) -> bool:
+        """Return whether what is sent is encrypted.  (virConnectIsEncrypted)"""
+        return check(lib.virConnectIsEncrypted(self._ptr)) == 1
+
+    def secure(self) -> bool:
+        """Return whether nobody can listen: encrypted, or never leaving the machine.  (virConnectIsSecure)"""
+        return check(lib.virConnectIsSecure(self._ptr)) == 1
+
+    def type(self) -> str:
+        """Return the name of the driver, ``"QEMU"`` or ``"TEST"``.  (virConnectGetType)"""
+        from pyvirt._convert import decode
+
+        name = lib.virConnectGetType(self._ptr)
+        if not name:
+            raise last_error()
+        return decode(name)
+
+    def version(self) -> tuple[int, int, int]:
+        """Return the version of the hypervisor.  (virConnectGetVersion)"""
+        return self._version(lib.virConnectGetVersion)
+
+    def lib_version(self) -> tuple[int, int, int]:
+        """Return the version of libvirt at the other end.  (virConnectGetLibVersion)"""
+        return self._version(lib.virConnectGetLibVersion)
+
+    def _version(self, call: Callable[[Any, Any], int]) -> tuple[int, int, int]:
+        out = ffi.new("unsigned long *")
+        check(call(self._ptr, out))
+        return version_tuple(out[0])
+
+
+def _open(uri: str | URI | None, auth: Auth | None, flags: ConnectFlags) -> Connection:
+    text = None if uri is None else str(uri)
+    if auth is not None:
+        from pyvirt._login import open_with
+
+        path = auth_file(auth)
+        if path is not None:
+            from pyvirt.uri import URI
+
+            text = str(URI.parse(text or "").replace(authfile=path))
+        pointer = open_with(encode_or_null(text), auth, flags)
+    else:
+        name = encode_or_null(text)
+        # The three C functions differ in nothing else: without virConnectAuth nobody is asked.
+        pointer = lib.virConnectOpenAuth(name, ffi.NULL, flags)
+    if not pointer:
+        error = last_error()
+        if isinstance(error, ConnectionLostError):  # the same code, but there was nothing to lose
+            error = ConnectionFailedError(error.message, **_details(error))
+        raise error
+    conn = Connection(pointer)
+    conn._uri = conn.uri()
+    return conn
+
+
+def _details(error: ConnectionLostError) -> dict[str, Any]:
+    names = ("code", "domain", "level", "function", "str1", "str2", "str3", "int1", "int2")
+    return {name: getattr(error, name) for name in names}
+
+
+def connect(
+    uri: str | URI | None = None,
+    *,
+    readonly: bool = False,
+    auth: Auth | None = None,
+    timeout: float | None = None,
+    flags: ConnectFlags = ConnectFlags(0),
+) -> Connection:
+    """Open a connection.  (virConnectOpenAuth; it does what virConnectOpen and virConnectOpenReadOnly do)
+
+    :param uri: as libvirt writes them; ``None`` takes ``LIBVIRT_DEFAULT_URI``, the client's configuration, or the
+        first driver that answers
+    :param readonly: ask for a connection that cannot change anything
+    :param auth: who answers when the daemon asks for credentials: a mapping, a callable or the path of an auth file,
+        see :mod:`pyvirt.auth`.  Without one nobody is asked and nothing prompts
+    :param timeout: seconds to wait; libvirt itself waits for ever for a daemon that accepts and says nothing.  An
+        attempt given up goes on in a thread of its own and is closed should it succeed
+    :raises ConnectionFailedError: nobody there, or no such driver
+    :raises AuthenticationError: somebody there, but not for us
+    :raises OperationTimeoutError: nothing happened within *timeout*
+    :raises InvalidArgumentError: this is no URI
+    """
+    if readonly:
+        flags |= ConnectFlags.RO
+    if timeout is None:
+        return _open(uri, auth, flags)
+    return _open_within(timeout, uri, auth, flags)
+
+
+def _open_within(timeout: float, uri: str | URI | None, auth: Auth | None, flags: ConnectFlags) -> Connection:
+    from threading import Lock, Thread
+
+    result: list[Connection | BaseException] = []
+    waiting = Lock()  # held by us until we have given up, by the thread while it hands over
+    done = Lock()
+    done.acquire()
+    given_up = False
+
+    def attempt() -> None:
+        outcome: Connection | BaseException
+        try:
+            outcome = _open(uri, auth, flags)
+        except BaseException as error:
+            outcome = error
+        with waiting:
+            if not given_up:
+                result.append(outcome)
+            elif isinstance(outcome, Connection):
+                outcome.close()
+        done.release()
+
+    Thread(target=attempt, name="pyvirt-connect", daemon=True).start()
+    done.acquire(timeout=max(timeout, 0))
+    with waiting:
+        given_up = not result
+    if given_up:
+        raise OperationTimeoutError(f"no connection to {uri} within {timeout:g} s", function="virConnectOpenAuth")
+    if isinstance(result[0], BaseException):
+        raise result[0]
+    return result[0]

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``conn.domains``"""
+
+from __future__ import annotations
+
+from pyvirt._collection import Collection, uuid_bytes
+from pyvirt._convert import encode, encode_or_null, take_string
+from pyvirt._lib import ffi, lib
+from pyvirt.domain.domain import Domain
+from pyvirt.enums.domain import (
+    ConnectGetAllDomainStatsFlags,
+    ConnectListAllDomainsFlags,
+    DomainCreateFlags,
+    DomainDefineFlags,
+    DomainSaveImageXMLFlags,
+    DomainSaveRestoreFlags,
+    StatsGroup,
+)
+from pyvirt.errors import DomainNotFoundError, check
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from pyvirt.stats import StatsFrame
+
+_RAISE = object()
+
+
+class Domains(Collection[Domain]):
+    """The domains of a connection, running or not.
+
+    ``for domain in conn.domains``, ``len(conn.domains)``, ``"web-1" in conn.domains``, ``conn.domains["web-1"]``.
+    """
+
+    __slots__ = ()
+    _kind = Domain
+    _pointer = "virDomainPtr"
+
+    def list(self, flags: ConnectListAllDomainsFlags = ConnectListAllDomainsFlags(0)) -> list[Domain]:
+        """Return the domains that match *flags*, all without any.  (virConnectListAllDomains)
+
+        Flags of one group (active or inactive; persistent or transient; …) widen, groups narrow.
+        """
+        return self._list(flags)
+
+    def _list(self, flags: int) -> list[Domain]:
+        return self._wrap_list(lib.virConnectListAllDomains, flags)
+
+    def _count(self) -> int:
+        return check(lib.virConnectListAllDomains(self._conn._ptr, ffi.NULL, 0))
+
+    def _by_name(self, name: str) -> Domain:
+        return self._wrap(lib.virDomainLookupByName(self._conn._ptr, encode(name)), name)
+
+    def get(
+        self,
+        name: str | None = None,
+        *,
+        uuid: UUID | str | bytes | None = None,
+        id: int | None = None,
+        default: object = _RAISE,
+    ) -> Domain:
+        """Return one domain by its name, UUID or id.
+
+        (virDomainLookupByName, virDomainLookupByUUID, virDomainLookupByID)
+
+        :param id: the number of a running domain
+        :param default: returned instead of raising when there is no such domain
+        :raises DomainNotFoundError: no such domain
+        :raises TypeError: not exactly one of the three was given
+        """
+        if (name is not None) + (uuid is not None) + (id is not None) != 1:
+            raise TypeError("give exactly one of name, uuid and id")
+        try:
+            if name is not None:
+                return self._by_name(name)
+            if uuid is not None:
+                return self._by_uuid(uuid)
+            return self._wrap(lib.virDomainLookupByID(self._conn._ptr, id), id)
+        except DomainNotFoundError:
+            if default is _RAISE:
+                raise
+            return default  # type: ignore[return-value]
+
+    def _by_uuid(self, uuid: UUID | str | bytes) -> Domain:
+        return self._wrap(lib.virDomainLookupByUUID(self._conn._ptr, uuid_bytes(uuid)), uuid)
+
+    def define(self, xml: str, *, flags: DomainDefineFlags = DomainDefineFlags(0)) -> Domain:
+        """Store a configuration; a running domain of that UUID gets it at its next start.
+
+        (virDomainDefineXMLFlags)
+
+        :raises XMLError: *xml* is no XML, or no domain
+        """
+        return self._wrap(lib.virDomainDefineXMLFlags(self._conn._ptr, encode(xml), flags))
+
+    def create(self, xml: str, *, flags: DomainCreateFlags = DomainCreateFlags(0)) -> Domain:
+        """Start a domain that vanishes when it stops.  (virDomainCreateXML)
+
+        :raises XMLError: *xml* is no XML, or no domain
+        """
+        return self._wrap(lib.virDomainCreateXML(self._conn._ptr, encode(xml), flags))
+
+    def restore(
+        self,
+        path: str,
+        *,
+        xml: str | None = None,
+        flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0),
+    ) -> None:
+        """Start a domain from what :meth:`Domain.save` wrote.  (virDomainRestoreFlags)
+
+        :param path: a file on the hypervisor's host
+        :param xml: a configuration to use in place of the saved one; only what the guest cannot see may differ
+        """
+        check(lib.virDomainRestoreFlags(self._conn._ptr, encode(path), encode_or_null(xml), flags))
+
+    def saved_xml_desc(
+        self, path: str, *, flags: DomainSaveImageXMLFlags = DomainSaveImageXMLFlags(0)
+    ) -> str:
+        """Return the configuration in a file that :meth:`Domain.save` wrote.  (virDomainSaveImageGetXMLDesc)"""
+        return take_string(lib.virDomainSaveImageGetXMLDesc(self._conn._ptr, encode(path), flags))
+
+    def define_saved_xml(
+        self, path: str, xml: str, *, flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0)
+    ) -> None:
+        """Change the configuration in a file that :meth:`Domain.save` wrote.  (virDomainSaveImageDefineXML)"""
+        check(lib.virDomainSaveImageDefineXML(self._conn._ptr, encode(path), encode(xml), flags))
+
+    def stats(
+        self,
+        groups: StatsGroup = StatsGroup.ALL,
+        *,
+        domains: Iterable[Domain] | None = None,
+        flags: ConnectGetAllDomainStatsFlags = ConnectGetAllDomainStatsFlags(0),
+    ) -> StatsFrame:
+        """Return the statistics of all domains as columns.
+
+        (virConnectGetAllDomainStats, virDomainListGetStats)
+
+        :param groups: which groups of statistics; ``ALL`` leaves the choice to the driver
+        :param domains: only these
+        :param flags: which domains, as in :meth:`list`; ``NOWAIT`` skips those that are busy
+        :raises OperationUnsupportedError: the driver has none, or not those groups with ``ENFORCE_STATS``
+        """
+        from pyvirt.stats import engine_of
+
+        return engine_of(self._conn).collect(groups, domains, flags)

@@ -1,0 +1,402 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Exceptions by meaning, and how a failed call becomes one.
+
+libvirt's "last error" is not asked: any libvirt call resets it, also one that a finaliser makes between the failing
+call and the question.  A handler in C keeps a copy per thread (``_native/errors.c``); :func:`check` takes it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from pyvirt._lib import ffi, lib
+
+TYPE_CHECKING = False  # typing itself takes longer to import than all of this; type checkers know the name
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FrameType
+    from typing import NoReturn
+
+
+class Error(Exception):
+    """Anything that libvirt, or pyvirt on its way there, reports.
+
+    ``code``, ``domain`` and ``level`` compare with :class:`~pyvirt.enums.ErrorNumber`,
+    :class:`~pyvirt.enums.ErrorDomain` and :class:`~pyvirt.enums.ErrorLevel`; ``function`` names the C function where
+    it is known.
+    """
+
+    default_code = 0
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: int | None = None,
+        domain: int = 0,
+        level: int = 2,
+        function: str | None = None,
+        str1: str | None = None,
+        str2: str | None = None,
+        str3: str | None = None,
+        int1: int = -1,
+        int2: int = -1,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = self.default_code if code is None else code
+        self.domain = domain
+        self.level = level
+        self.function = function
+        self.str1 = str1
+        self.str2 = str2
+        self.str3 = str3
+        self.int1 = int1
+        self.int2 = int2
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _unpickle, (type(self), self.message, dict(self.__dict__))
+
+
+def _unpickle(cls: type[Error], message: str, state: Mapping[str, object]) -> Error:
+    error = cls(message)
+    error.__dict__.update(state)
+    return error
+
+
+class NotFoundError(Error, LookupError):
+    """What was asked for is not there."""
+
+
+class DomainNotFoundError(NotFoundError):
+    """No such domain."""
+
+    default_code = 42
+
+
+class DomainSnapshotNotFoundError(NotFoundError):
+    """No such snapshot of that domain."""
+
+    default_code = 72
+
+
+class DomainCheckpointNotFoundError(NotFoundError):
+    """No such checkpoint of that domain."""
+
+    default_code = 103
+
+
+class DomainBackupNotFoundError(NotFoundError):
+    """That domain has no backup job."""
+
+    default_code = 104
+
+
+class MetadataNotFoundError(NotFoundError):
+    """No such metadata element."""
+
+    default_code = 80
+
+
+class NetworkNotFoundError(NotFoundError):
+    """No such network."""
+
+    default_code = 43
+
+
+class NetworkPortNotFoundError(NotFoundError):
+    """No such port of that network."""
+
+    default_code = 107
+
+
+class StoragePoolNotFoundError(NotFoundError):
+    """No such storage pool."""
+
+    default_code = 49
+
+
+class StorageVolumeNotFoundError(NotFoundError):
+    """No such storage volume."""
+
+    default_code = 50
+
+
+class NodeDeviceNotFoundError(NotFoundError):
+    """No such device of the host."""
+
+    default_code = 53
+
+
+class DeviceNotFoundError(NotFoundError):
+    """No such device of that domain."""
+
+    default_code = 99
+
+
+class InterfaceNotFoundError(NotFoundError):
+    """No such interface of the host."""
+
+    default_code = 57
+
+
+class SecretNotFoundError(NotFoundError):
+    """No such secret, or it has no value."""
+
+    default_code = 66
+
+
+class NWFilterNotFoundError(NotFoundError):
+    """No such network filter."""
+
+    default_code = 62
+
+
+class NWFilterBindingNotFoundError(NotFoundError):
+    """No such network filter binding."""
+
+    default_code = 101
+
+
+class ServerNotFoundError(NotFoundError):
+    """No such server in that daemon."""
+
+    default_code = 95
+
+
+class ClientNotFoundError(NotFoundError):
+    """No such client of that server."""
+
+    default_code = 96
+
+
+class AlreadyExistsError(Error):
+    """Something of that name is there already."""
+
+
+class OperationFailedError(Error):
+    """The hypervisor tried and failed."""
+
+
+class OperationInvalidError(Error):
+    """The object is not in a state that allows this."""
+
+
+class MigrationUnsafeError(OperationInvalidError):
+    """The migration could damage data, libvirt says."""
+
+
+class ResourceBusyError(Error):
+    """Something else holds what this needs."""
+
+
+class OperationAbortedError(Error):
+    """Somebody aborted the operation."""
+
+
+class OperationTimeoutError(Error, TimeoutError):
+    """It took longer than it was given."""
+
+    default_code = 68
+
+
+class NotSupportedError(Error, NotImplementedError):
+    """This build, this driver or this configuration cannot do that."""
+
+    default_code = 3
+
+
+class OperationUnsupportedError(NotSupportedError):
+    """The driver, or the hypervisor behind it, cannot do that."""
+
+
+class ConnectionFailedError(Error, ConnectionError):
+    """No connection came about."""
+
+
+class ConnectionLostError(Error, ConnectionError):
+    """The link to the daemon is gone; this connection stays dead."""
+
+
+class ClosedError(Error):
+    """The object, or the connection it belongs to, was closed; or it belongs to the process before a fork."""
+
+
+class AuthenticationError(Error, PermissionError):
+    """The daemon did not accept who we are."""
+
+    default_code = 45
+
+
+class AccessDeniedError(Error, PermissionError):
+    """We are known, but may not do that."""
+
+
+class AgentError(Error):
+    """The guest agent refused or failed a command."""
+
+
+class AgentUnresponsiveError(AgentError):
+    """The guest agent is not there, or does not answer."""
+
+
+class InvalidArgumentError(Error, ValueError):
+    """An argument that cannot be right."""
+
+    default_code = 8
+
+
+class XMLError(Error, ValueError):
+    """A document that is no XML, or not what libvirt expects."""
+
+    default_code = 27
+
+
+class NoMemoryError(Error, MemoryError):
+    """Memory ran out, here or in the daemon."""
+
+    default_code = 2
+
+
+# VIR_ERR_* -> exception.  Numbers, as the enumerations live on a higher floor and are slow to import; a test compares.
+BY_CODE: Mapping[int, type[Error]] = {
+    2: NoMemoryError,
+    3: OperationUnsupportedError,  # NO_SUPPORT
+    5: ConnectionFailedError,  # NO_CONNECT
+    6: InvalidArgumentError,  # INVALID_CONN
+    7: InvalidArgumentError,  # INVALID_DOMAIN
+    8: InvalidArgumentError,
+    9: OperationFailedError,
+    # OS_TYPE, NO_KERNEL, NO_ROOT, NO_SOURCE, NO_TARGET, NO_NAME, NO_OS, NO_DEVICE: what a document lacks
+    **dict.fromkeys(range(16, 24), XMLError),
+    27: XMLError,
+    28: AlreadyExistsError,  # DOM_EXIST
+    29: AccessDeniedError,  # OPERATION_DENIED: a read-only connection
+    35: XMLError,  # XML_DETAIL
+    37: AlreadyExistsError,  # NETWORK_EXIST
+    42: DomainNotFoundError,
+    43: NetworkNotFoundError,
+    45: AuthenticationError,
+    49: StoragePoolNotFoundError,
+    50: StorageVolumeNotFoundError,
+    53: NodeDeviceNotFoundError,
+    55: OperationInvalidError,
+    57: InterfaceNotFoundError,
+    62: NWFilterNotFoundError,
+    66: SecretNotFoundError,
+    67: NotSupportedError,  # CONFIG_UNSUPPORTED
+    68: OperationTimeoutError,
+    72: DomainSnapshotNotFoundError,
+    74: NotSupportedError,  # ARGUMENT_UNSUPPORTED
+    76: AlreadyExistsError,  # STORAGE_POOL_BUILT
+    78: OperationAbortedError,
+    79: AuthenticationError,  # AUTH_CANCELLED
+    80: MetadataNotFoundError,
+    81: MigrationUnsafeError,
+    84: OperationUnsupportedError,
+    86: AgentUnresponsiveError,
+    87: ResourceBusyError,
+    88: AccessDeniedError,
+    90: AlreadyExistsError,  # STORAGE_VOL_EXIST
+    92: XMLError,  # XML_INVALID_SCHEMA
+    94: AuthenticationError,  # AUTH_UNAVAILABLE
+    95: ServerNotFoundError,
+    96: ClientNotFoundError,
+    97: AgentUnresponsiveError,  # AGENT_UNSYNCED
+    99: DeviceNotFoundError,
+    101: NWFilterBindingNotFoundError,
+    103: DomainCheckpointNotFoundError,
+    104: DomainBackupNotFoundError,
+    106: AlreadyExistsError,  # NETWORK_PORT_EXIST
+    107: NetworkPortNotFoundError,
+    111: MetadataNotFoundError,  # NO_NETWORK_METADATA
+    112: AgentUnresponsiveError,  # AGENT_COMMAND_TIMEOUT
+    113: AgentError,
+}
+
+# A dead link, by (code, error domain): the same code from the QEMU driver is one sick guest, and VIR_ERR_RPC is a
+# message that was too large, after which the connection goes on.
+_LOST_LINK = frozenset({(1, 7), (38, 7), (38, 13)})  # INTERNAL_ERROR or SYSTEM_ERROR, from RPC or REMOTE
+_BAD_URI = (1, 45)  # INTERNAL_ERROR from URI: it does not parse
+_STUB_DOMAIN = -1  # a generated stub of ours speaks, see native_errors.h
+
+
+def _class_for(code: int, domain: int) -> type[Error]:
+    if domain == _STUB_DOMAIN:
+        return NotSupportedError
+    if (code, domain) in _LOST_LINK:
+        return ConnectionLostError
+    if (code, domain) == _BAD_URI:
+        return InvalidArgumentError
+    return BY_CODE.get(code, Error)
+
+
+def _calling_function(frame: FrameType | None) -> str | None:
+    """Name the C function that failed: the one that the nearest method of ours mentions.
+
+    libvirt does not say, and passing the name along would cost every call that succeeds.
+    """
+    while frame is not None:
+        names = [name for name in frame.f_code.co_names if name.startswith("vir") and name[3:4].isupper()]
+        if names:
+            return names[0] if len(names) == 1 else None
+        frame = frame.f_back
+    return None
+
+
+def _text(pointer: object) -> str | None:
+    # Not _convert.decode: that module stands on this one.
+    return ffi.string(pointer).decode("utf-8", "replace") if pointer else None
+
+
+def last_error(function: str | None = None) -> Error:
+    """Take this thread's error and return it as an exception.
+
+    :param function: the C function that failed, where the calling method does not mention it
+    """
+    function = function or _calling_function(sys._getframe(1))
+    taken = lib.pv_error_take()
+    if not taken:
+        return Error(f"{function or 'libvirt'} failed and gave no reason", function=function)
+    try:
+        cls = _class_for(taken.code, taken.domain)
+        return cls(
+            _text(taken.message) or f"{function or 'libvirt'} failed with error {taken.code}",
+            code=taken.code,
+            domain=max(taken.domain, 0),
+            level=taken.level,
+            function=function,
+            str1=_text(taken.str1),
+            str2=_text(taken.str2),
+            str3=_text(taken.str3),
+            int1=taken.int1,
+            int2=taken.int2,
+        )
+    finally:
+        lib.pv_error_free(taken)
+
+
+def fail() -> NoReturn:
+    """Raise this thread's error."""
+    raise last_error()
+
+
+def forget() -> None:
+    """Drop this thread's error: for code that looked at a result and needs no reason."""
+    lib.pv_error_free(lib.pv_error_take())
+
+
+def check(result: int) -> int:
+    """Return *result*, or raise this thread's error when it is negative."""
+    if result < 0:
+        raise last_error()
+    return result
+
+
+def check_pointer(pointer: object) -> None:
+    """Raise this thread's error when *pointer* is NULL."""
+    if not pointer:
+        raise last_error()

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the testbed needs from the system: programs, their packages, and which kind of isolation is possible."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import os
+import shutil
+import subprocess
+
+PACKAGES = {
+    # program: (Debian and Ubuntu, Fedora)
+    "libvirtd": ("libvirt-daemon libvirt-daemon-system", "libvirt-daemon"),
+    "tini": ("tini", "tini"),
+    "unshare": ("util-linux", "util-linux"),
+    "nsenter": ("util-linux", "util-linux"),
+    "mount": ("mount", "util-linux"),
+    "hostname": ("hostname", "hostname"),
+    "ip": ("iproute2", "iproute"),
+    "newuidmap": ("uidmap", "shadow-utils"),
+    "qemu-system-x86_64": ("libvirt-daemon-driver-qemu qemu-system-x86", "libvirt-daemon-driver-qemu qemu-system-x86"),
+}
+
+
+class TestbedUnavailable(RuntimeError):
+    """This machine cannot run the testbed; the message says what is missing and which package has it."""
+
+    __test__ = False  # not a test case, whatever its name begins with
+
+
+class DaemonError(RuntimeError):
+    """A private daemon did not come up or went away; the message ends with its log."""
+
+
+class Isolation(enum.Enum):
+    """How far a private daemon is kept apart from the machine."""
+
+    ROOT = "root"
+    """Namespaces of its own, started by root: everything works."""
+    ROOTLESS = "rootless"
+    """The same in a user namespace, started by an ordinary user: no containers, no control groups."""
+    SESSION = "session"
+    """An ordinary user's session daemon in directories of its own, without namespaces."""
+
+
+def search_path() -> str:
+    """Return ``PATH`` with the administrator's directories, which an ordinary user's often lacks."""
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(dict.fromkeys([*path, "/usr/local/sbin", "/usr/sbin", "/sbin"]))
+
+
+def require(*programs: str) -> list[str]:
+    """Return the paths of *programs*.
+
+    :raises TestbedUnavailable: some are missing; the message names them all and their packages
+    """
+    found = {program: shutil.which(program, path=search_path()) for program in programs}
+    missing = [program for program, path in found.items() if path is None]
+    if missing:
+        debian, fedora = (
+            " ".join(dict.fromkeys(PACKAGES[program][family] for program in missing if program in PACKAGES))
+            for family in (0, 1)
+        )
+        raise TestbedUnavailable(
+            f"the testbed needs {', '.join(missing)}: apt install {debian} (Debian), dnf install {fedora} (Fedora)"
+        )
+    return [path for path in found.values() if path is not None]
+
+
+ROOTLESS_OPTIONS = ("--user", "--map-root-user", "--map-auto")
+
+
+@functools.cache
+def rootless_obstacle() -> str | None:
+    """Return why an ordinary user gets no user namespace with several ids here, None when it is possible."""
+    try:
+        unshare, _ = require("unshare", "newuidmap")
+    except TestbedUnavailable as error:
+        return str(error)
+    # A plain `unshare -r` maps a single id, with which neither QEMU nor dnsmasq can change theirs.
+    probe = subprocess.run(
+        [unshare, *ROOTLESS_OPTIONS, "--mount", "--pid", "--fork", "--mount-proc", "true"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return probe.stderr.strip() or f"unshare exited with status {probe.returncode}" if probe.returncode else None
+
+
+def choose_isolation(session: bool | None) -> Isolation:
+    """Return the best isolation that this process can have.
+
+    :param session: True asks for a session daemon, False refuses it, None takes it where nothing better is possible
+    :raises TestbedUnavailable: what is asked for cannot be had
+    """
+    if os.geteuid() == 0:
+        if session:
+            raise TestbedUnavailable("root has no session daemon: libvirtd of user id 0 is always the system's")
+        return Isolation.ROOT
+    if session:
+        return Isolation.SESSION
+    obstacle = rootless_obstacle()
+    if obstacle is None:
+        return Isolation.ROOTLESS
+    if session is False:
+        raise TestbedUnavailable(f"no user namespace for a private daemon: {obstacle}")
+    return Isolation.SESSION

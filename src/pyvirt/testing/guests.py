@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""XML of cheap real guests: emulated (never KVM, which not every machine has), 16 MiB, there in under a second.
+
+- :func:`paused_guest`: a QEMU with nothing to run, to be started with ``DomainCreateFlags.PAUSED``; for all that does
+  not need the guest's own doing
+- :func:`tiny_guest`: boots from :func:`write_boot_disk`, says :data:`READY` on its serial port and echoes what it is sent
+- :func:`container`: an LXC container that runs one program of the host
+"""
+
+from __future__ import annotations
+
+import os
+import uuid as _uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.sax.saxutils import escape, quoteattr
+
+from ._bootsector import boot_sector
+
+__all__ = ["READY", "Disk", "Nic", "container", "paused_guest", "tiny_guest", "write_boot_disk"]
+
+READY = "PYVIRT-READY"
+"""What a tiny guest prints, with CR LF, as soon as it runs."""
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A disk of a guest in a file."""
+
+    path: str | os.PathLike[str]
+    format: str = "raw"
+    target: str | None = None
+    """The name inside, e.g. ``vdb``; by default the next free one."""
+    bus: str = "virtio"
+    readonly: bool = False
+    shareable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    """A network interface of a guest; with neither network nor bridge it is QEMU's own user-mode network."""
+
+    network: str | None = None
+    bridge: str | None = None
+    mac: str | None = None
+    model: str = "virtio"
+
+
+def paused_guest(
+    name: str = "paused",
+    *,
+    memory: int = 16 * _MIB,
+    vcpus: int = 1,
+    disks: Iterable[Disk | str | os.PathLike[str]] = (),
+    nics: Iterable[Nic] = (),
+    uuid: _uuid.UUID | None = None,
+    machine: str = "pc",
+    acpi: bool = False,
+    agent: bool = False,
+    serial: str | os.PathLike[str] | None = None,
+    devices: str = "",
+    elements: str = "",
+) -> str:
+    """Return the XML of a QEMU guest without an operating system.
+
+    :param memory: bytes
+    :param disks: disks, or paths of raw images
+    :param acpi: needed to plug devices in and out
+    :param agent: have the guest agent's channel
+    :param serial: a file to write the serial port to, by default a pseudo-terminal, which is also the console
+    :param devices: further elements within ``<devices>``
+    :param elements: further elements within ``<domain>``
+    """
+    if serial is None:
+        port = "<serial type='pty'/><console type='pty'/>"
+    else:
+        port = f"<serial type='file'><source path={_quoted(serial)}/></serial>"
+    channel = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>" if agent else ""
+    return (
+        f"<domain type='qemu'><name>{escape(name)}</name>{_uuid_element(uuid)}<memory unit='bytes'>{memory}</memory>"
+        f"<vcpu>{vcpus}</vcpu><os><type arch='x86_64' machine={quoteattr(machine)}>hvm</type></os>"
+        f"<features>{'<acpi/>' if acpi else ''}</features>{elements}"
+        "<devices><controller type='usb' model='none'/><memballoon model='none'/>"
+        f"{port}{channel}{_disks(disks)}{''.join(map(_nic, nics))}{devices}</devices></domain>"
+    )
+
+
+def tiny_guest(
+    name: str,
+    disk: str | os.PathLike[str],
+    *,
+    memory: int = 16 * _MIB,
+    vcpus: int = 1,
+    disks: Iterable[Disk | str | os.PathLike[str]] = (),
+    nics: Iterable[Nic] = (),
+    uuid: _uuid.UUID | None = None,
+    machine: str = "pc",
+    acpi: bool = False,
+    agent: bool = False,
+    serial: str | os.PathLike[str] | None = None,
+    devices: str = "",
+    elements: str = "",
+) -> str:
+    """Return the XML of a guest that really runs: :data:`READY` on its serial port, then an echo.
+
+    It ignores requests to shut down.  The other parameters are those of :func:`paused_guest`.
+
+    :param disk: an image of :func:`write_boot_disk`; guests may share it
+    """
+    boot = Disk(disk, target="hda", bus="ide", shareable=True)  # QEMU has no read-only IDE disks
+    return paused_guest(
+        name, memory=memory, vcpus=vcpus, disks=[boot, *disks], nics=nics, uuid=uuid, machine=machine, acpi=acpi,
+        agent=agent, serial=serial, devices=devices, elements=elements,
+    )  # fmt: skip
+
+
+def container(
+    name: str = "container",
+    *,
+    init: str = "/bin/sleep",
+    arguments: Sequence[str] = ("infinity",),
+    memory: int = 64 * _MIB,
+    vcpus: int = 1,
+    nics: Iterable[Nic] = (),
+    root: str | os.PathLike[str] | None = None,
+    uuid: _uuid.UUID | None = None,
+    devices: str = "",
+) -> str:
+    """Return the XML of an LXC container.
+
+    :param init: the program to run, in the host's own root file system unless *root* is another one
+    :param memory: bytes
+    """
+    filesystem = "" if root is None else f"<filesystem><source dir={_quoted(root)}/><target dir='/'/></filesystem>"
+    words = "".join(f"<initarg>{escape(word)}</initarg>" for word in arguments)
+    return (
+        f"<domain type='lxc'><name>{escape(name)}</name>{_uuid_element(uuid)}<memory unit='bytes'>{memory}</memory>"
+        f"<vcpu>{vcpus}</vcpu><os><type>exe</type><init>{escape(init)}</init>{words}</os>"
+        f"<devices><console type='pty'/>{filesystem}{''.join(map(_nic, nics))}{devices}</devices></domain>"
+    )
+
+
+def write_boot_disk(path: str | os.PathLike[str], *, message: str = READY, busy: bool = False) -> Path:
+    """Write the 1 MiB raw disk that a tiny guest boots from, and return its path.
+
+    :param busy: keep the virtual processor busy, instead of halting it while there is nothing to do
+    """
+    with open(path, "wb") as disk:
+        disk.write(boot_sector(message + "\r\n", busy=busy))
+        disk.truncate(_MIB)
+    return Path(path)
+
+
+def _quoted(path: str | os.PathLike[str]) -> str:
+    return quoteattr(os.path.abspath(path))
+
+
+def _uuid_element(uuid: _uuid.UUID | None) -> str:
+    return "" if uuid is None else f"<uuid>{uuid}</uuid>"
+
+
+def _disks(disks: Iterable[Disk | str | os.PathLike[str]]) -> str:
+    chosen = [disk if isinstance(disk, Disk) else Disk(disk) for disk in disks]
+    taken = {disk.target for disk in chosen}
+    free = (name for name in (f"vd{chr(letter)}" for letter in range(ord("a"), ord("z") + 1)) if name not in taken)
+    return "".join(_disk(disk, disk.target or next(free)) for disk in chosen)
+
+
+def _disk(disk: Disk, target: str) -> str:
+    return (
+        f"<disk type='file' device='disk'><driver name='qemu' type={quoteattr(disk.format)}/>"
+        f"<source file={_quoted(disk.path)}/><target dev={quoteattr(target)} bus={quoteattr(disk.bus)}/>"
+        f"{'<readonly/>' if disk.readonly else ''}{'<shareable/>' if disk.shareable else ''}</disk>"
+    )
+
+
+def _nic(nic: Nic) -> str:
+    if nic.network is not None:
+        source = f"type='network'><source network={quoteattr(nic.network)}/>"
+    elif nic.bridge is not None:
+        source = f"type='bridge'><source bridge={quoteattr(nic.bridge)}/>"
+    else:
+        source = "type='user'>"
+    mac = f"<mac address={quoteattr(nic.mac)}/>" if nic.mac else ""
+    return f"<interface {source}{mac}<model type={quoteattr(nic.model)}/></interface>"
