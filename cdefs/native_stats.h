@@ -14,6 +14,8 @@ typedef struct pv_frame pv_frame;
 typedef struct {
     int id;             /* of the schema: the same in every tick */
     const char *name;   /* "vcpu" */
+    const char *pattern;    /* "vcpu.*" */
+    uint64_t where;     /* a bit per part of the pattern, the lowest for the first: which are numbers */
     int64_t rows;
     int n_index;        /* how many numbers the names carry: 0 for "domain", 1 for "vcpu" */
     const uint32_t *index;  /* n_index runs of `rows` numbers, one after the other */
@@ -24,6 +26,7 @@ typedef struct {
     int id;             /* of the schema: the same in every tick */
     int table;
     const char *name;   /* "time" */
+    const char *field;  /* the same, without what tells two types apart */
     int type;           /* virTypedParameterType */
     int64_t rows;
     int64_t present;    /* rows that have a value */

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""libvirt for Python.
+
+>>> import pyvirt
+>>> with pyvirt.connect("test:///default") as conn:
+...     for domain in conn.domains:
+...         print(domain.name, domain.state().state.name)
+test RUNNING
+
+What a connection and its domains need is imported here.  The rest loads when its name is first used: all of it would
+cost an ``import pyvirt`` more than libvirt itself does.
+"""
+
+from __future__ import annotations
+
+from pyvirt._version import __version__
+from pyvirt.connection import Connection, connect, library_version
+from pyvirt.domain import Domain, Domains
+from pyvirt.errors import (
+    AccessDeniedError,
+    AgentError,
+    AgentUnresponsiveError,
+    AlreadyExistsError,
+    AuthenticationError,
+    ClientNotFoundError,
+    ClosedError,
+    ConnectionFailedError,
+    ConnectionLostError,
+    DeviceNotFoundError,
+    DomainBackupNotFoundError,
+    DomainCheckpointNotFoundError,
+    DomainNotFoundError,
+    DomainSnapshotNotFoundError,
+    Error,
+    InterfaceNotFoundError,
+    InvalidArgumentError,
+    MetadataNotFoundError,
+    MigrationUnsafeError,
+    NetworkNotFoundError,
+    NetworkPortNotFoundError,
+    NodeDeviceNotFoundError,
+    NoMemoryError,
+    NotFoundError,
+    NotSupportedError,
+    NWFilterBindingNotFoundError,
+    NWFilterNotFoundError,
+    OperationAbortedError,
+    OperationFailedError,
+    OperationInvalidError,
+    OperationTimeoutError,
+    OperationUnsupportedError,
+    ResourceBusyError,
+    SecretNotFoundError,
+    ServerNotFoundError,
+    StoragePoolNotFoundError,
+    StorageVolumeNotFoundError,
+    XMLError,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyvirt.auth import Credential
+    from pyvirt.enums import *  # noqa: F403
+    from pyvirt.host import Host
+    from pyvirt.models import DomainControlInfo, DomainInfo, DomainStateReason
+    from pyvirt.stats import StatsFrame
+    from pyvirt.uri import URI
+
+# Name -> the module that has it; of names not here, pyvirt.enums is asked.
+_LATER = {
+    "Credential": "pyvirt.auth",
+    "DomainControlInfo": "pyvirt.models",
+    "DomainInfo": "pyvirt.models",
+    "DomainStateReason": "pyvirt.models",
+    "Host": "pyvirt.host",
+    "StatsFrame": "pyvirt.stats",
+    "URI": "pyvirt.uri",
+}
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    try:
+        value: object = getattr(import_module(_LATER.get(name, "pyvirt.enums")), name)
+    except AttributeError:
+        raise AttributeError(f"module 'pyvirt' has no attribute {name!r}") from None
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    from pyvirt import enums
+
+    return sorted({*globals(), *_LATER, *enums.__all__})
+
+
+__all__ = [
+    "URI",
+    "AccessDeniedError",
+    "AgentError",
+    "AgentUnresponsiveError",
+    "AlreadyExistsError",
+    "AuthenticationError",
+    "ClientNotFoundError",
+    "ClosedError",
+    "Connection",
+    "ConnectionFailedError",
+    "ConnectionLostError",
+    "Credential",
+    "DeviceNotFoundError",
+    "Domain",
+    "DomainBackupNotFoundError",
+    "DomainCheckpointNotFoundError",
+    "DomainControlInfo",
+    "DomainInfo",
+    "DomainNotFoundError",
+    "DomainSnapshotNotFoundError",
+    "DomainStateReason",
+    "Domains",
+    "Error",
+    "Host",
+    "InterfaceNotFoundError",
+    "InvalidArgumentError",
+    "MetadataNotFoundError",
+    "MigrationUnsafeError",
+    "NWFilterBindingNotFoundError",
+    "NWFilterNotFoundError",
+    "NetworkNotFoundError",
+    "NetworkPortNotFoundError",
+    "NoMemoryError",
+    "NodeDeviceNotFoundError",
+    "NotFoundError",
+    "NotSupportedError",
+    "OperationAbortedError",
+    "OperationFailedError",
+    "OperationInvalidError",
+    "OperationTimeoutError",
+    "OperationUnsupportedError",
+    "ResourceBusyError",
+    "SecretNotFoundError",
+    "ServerNotFoundError",
+    "StatsFrame",
+    "StoragePoolNotFoundError",
+    "StorageVolumeNotFoundError",
+    "XMLError",
+    "__version__",
+    "connect",
+    "library_version",
+]

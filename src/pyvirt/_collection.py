@@ -10,9 +10,10 @@ from pyvirt.errors import InvalidArgumentError, NotFoundError, check, last_error
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Any, ClassVar, Generic, TypeVar
+    from typing import ClassVar, Generic, TypeVar
     from uuid import UUID
 
+    from pyvirt._lib import CData
     from pyvirt.connection import Connection
 
     T = TypeVar("T", bound=Handle)
@@ -64,7 +65,7 @@ class Collection(_Generic[T]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._conn!r}>"
 
-    def _wrap(self, pointer: Any, wanted: object = None) -> T:
+    def _wrap(self, pointer: CData, wanted: object = None) -> T:
         """Make an object of what a call returned; NULL is that call's error.
 
         Some drivers only say that something was not found: *wanted* tells what.
@@ -76,7 +77,7 @@ class Collection(_Generic[T]):
             raise error
         return self._kind(self._conn, pointer)  # type: ignore[return-value]
 
-    def _wrap_list(self, call: Callable[[Any, Any, int], int], flags: int) -> list[T]:
+    def _wrap_list(self, call: Callable[[CData, CData, int], int], flags: int) -> list[T]:
         """Make objects of what a ``virConnectListAll…`` function returns."""
         conn = self._conn
         out = ffi.new(f"{self._pointer} **")

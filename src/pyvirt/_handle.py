@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Who owns the C pointers, and what becomes of them.
 
-A handle holds one pointer in its ``_ptr`` slot, as a cffi object that drops the reference when it dies.  Closing empties
-the slot, so a later use finds none and raises :class:`ClosedError`; a call under way in another thread holds the cffi
-object itself, and the pointer lives until that call returns.
+A handle holds one pointer in its ``_ptr`` slot, as a cffi object that drops the reference when it dies.  Closing
+empties the slot, so a later use finds none and raises :class:`ClosedError`; a call under way in another thread holds
+the cffi object itself, and the pointer lives until that call returns.
 
 libvirt keeps a socket open while any object of it is alive.  So a connection knows its handles (weakly) and empties
 them all when it closes.
@@ -23,9 +23,11 @@ from pyvirt.errors import ClosedError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
-    from typing import Any, ClassVar, NoReturn
+    from typing import ClassVar, NoReturn
 
     from typing_extensions import Self
+
+    from pyvirt._lib import CData
 
 _gc = ffi.gc
 
@@ -35,22 +37,22 @@ class Handle:
 
     __slots__ = ("__weakref__", "_conn", "_ptr")
 
-    _ptr: Any
+    _ptr: CData
     _conn: Root
-    _release: ClassVar[Callable[[Any], None]]
+    _release: ClassVar[Callable[[CData], None]]
 
-    def __init__(self, conn: Root, ptr: Any) -> None:
+    def __init__(self, conn: Root, ptr: CData) -> None:
         """Own the reference *ptr*, which must not be NULL."""
         self._conn = conn
         self._ptr = _gc(ptr, self._release)
         conn._adopt(self)
 
     @classmethod
-    def _many(cls, conn: Root, pointers: Iterable[Any]) -> list[Self]:
+    def _many(cls, conn: Root, pointers: Iterable[CData]) -> list[Self]:
         """Own many references at once: a listing of 10,000 should cost little more than libvirt's part."""
         new = cls.__new__
         release = cls._release
-        made = []
+        made: list[Self] = []
         add = made.append
         for ptr in pointers:
             handle = new(cls)
@@ -117,10 +119,10 @@ class Root:
 
     __slots__ = ("__weakref__", "_children", "_children_limit", "_children_lock", "_ptr", "_why_closed")
 
-    _ptr: Any
-    _release: ClassVar[Callable[[Any], None]]
+    _ptr: CData
+    _release: ClassVar[Callable[[CData], None]]
 
-    def __init__(self, ptr: Any) -> None:
+    def __init__(self, ptr: CData) -> None:
         """Own the reference *ptr*, which must not be NULL."""
         self._why_closed: str | None = None
         self._children: list[ref[Handle]] = []

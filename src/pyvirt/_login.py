@@ -14,8 +14,7 @@ from pyvirt.errors import AuthenticationError, forget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from pyvirt._lib import CData
     from pyvirt.auth import Auth
 
 # All that libvirt's drivers ask for: USERNAME AUTHNAME PASSPHRASE ECHOPROMPT NOECHOPROMPT REALM EXTERNAL.
@@ -29,7 +28,7 @@ class _Dialogue:
         self.answer = answer_with(auth)
         self.error: BaseException | None = None
 
-    def fill(self, credential: Any) -> bool:
+    def fill(self, credential: CData) -> bool:
         from pyvirt.enums import ConnectCredentialType
 
         question = Credential(
@@ -51,8 +50,8 @@ class _Dialogue:
         return True
 
 
-@ffi.def_extern(error=-1)
-def pv_py_auth(credentials: Any, count: int, opaque: Any) -> int:
+@ffi.def_extern(error=-1)  # type: ignore[untyped-decorator]
+def pv_py_auth(credentials: CData, count: int, opaque: CData) -> int:
     dialogue = ffi.from_handle(opaque)
     try:
         filled = [dialogue.fill(credentials[i]) for i in range(count)]
@@ -62,7 +61,7 @@ def pv_py_auth(credentials: Any, count: int, opaque: Any) -> int:
     return 0 if all(filled) else -1
 
 
-def open_with(uri: Any, auth: Auth, flags: int) -> Any:
+def open_with(uri: CData, auth: Auth, flags: int) -> CData:
     """Return the pointer of a new connection, or NULL.  (virConnectOpenAuth)
 
     :raises AuthenticationError: *auth* raised; that is the cause
@@ -83,5 +82,3 @@ def open_with(uri: Any, auth: Auth, flags: int) -> Any:
             raise dialogue.error
         raise AuthenticationError("the auth callable failed") from dialogue.error
     return pointer
-
-

@@ -11,10 +11,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import TypeAlias
 
     from pyvirt.enums import ConnectCredentialType
@@ -41,9 +42,7 @@ class Credential:
 
     __slots__ = ("challenge", "default", "prompt", "type")
 
-    def __init__(
-        self, type: ConnectCredentialType, prompt: str, challenge: str | None, default: str | None
-    ) -> None:
+    def __init__(self, type: ConnectCredentialType, prompt: str, challenge: str | None, default: str | None) -> None:
         self.type = type
         #: the question for a person, e.g. ``"Enter alice's password"``
         self.prompt = prompt
@@ -70,7 +69,7 @@ def answer_with(auth: Auth) -> Answer:
         return lambda credential: None  # libvirt fills in what the file has and asks only for the rest
     if callable(auth):
         return auth
-    if hasattr(auth, "keys"):
+    if isinstance(auth, Mapping):
         answers = auth
 
         def look_up(credential: Credential) -> str | None:

@@ -14,11 +14,16 @@ from pyvirt.errors import ConnectionFailedError, ConnectionLostError, OperationT
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
+    from pyvirt._lib import CData
     from pyvirt.auth import Auth
+    from pyvirt.errors import Error
     from pyvirt.host import Host
+    from pyvirt.stats.engine import Engine
     from pyvirt.uri import URI
+
+
+_VIR_ERR_RPC = 39
 
 
 def version_tuple(number: int) -> tuple[int, int, int]:
@@ -43,11 +48,11 @@ class Connection(Root):
 
     _release = lib.pv_release_connect
 
-    def __init__(self, ptr: Any) -> None:
+    def __init__(self, ptr: CData) -> None:
         super().__init__(ptr)
         self._uri: str | None = None
         self._host: Host | None = None
-        self._stats_engine: Any = None
+        self._stats_engine: Engine | None = None
         #: The domains of this hypervisor.
         self.domains = Domains(self)
 
@@ -97,7 +102,14 @@ class Connection(Root):
         """Return the version of libvirt at the other end.  (virConnectGetLibVersion)"""
         return self._version(lib.virConnectGetLibVersion)
 
-    def _version(self, call: Callable[[Any, Any], int]) -> tuple[int, int, int]:
+    def _too_large(self, error: Error) -> bool:
+        """Whether a call failed only because its answer does not fit into one message.
+
+        libvirt gives that the very code and domain of a dead link, so the link is asked too.
+        """
+        return (isinstance(error, ConnectionLostError) or error.code == _VIR_ERR_RPC) and self.alive()
+
+    def _version(self, call: Callable[[CData, CData], int]) -> tuple[int, int, int]:
         out = ffi.new("unsigned long *")
         check(call(self._ptr, out))
         return version_tuple(out[0])
@@ -120,17 +132,11 @@ def _open(uri: str | URI | None, auth: Auth | None, flags: ConnectFlags) -> Conn
         pointer = lib.virConnectOpenAuth(name, ffi.NULL, flags)
     if not pointer:
         error = last_error()
-        if isinstance(error, ConnectionLostError):  # the same code, but there was nothing to lose
-            error = ConnectionFailedError(error.message, **_details(error))
-        raise error
+        # The code of a lost link, but there was nothing to lose.
+        raise error.recast(ConnectionFailedError) if isinstance(error, ConnectionLostError) else error
     conn = Connection(pointer)
     conn._uri = conn.uri()
     return conn
-
-
-def _details(error: ConnectionLostError) -> dict[str, Any]:
-    names = ("code", "domain", "level", "function", "str1", "str2", "str3", "int1", "int2")
-    return {name: getattr(error, name) for name in names}
 
 
 def connect(

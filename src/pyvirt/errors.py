@@ -57,11 +57,15 @@ class Error(Exception):
     def __str__(self) -> str:
         return self.message
 
+    def recast(self, cls: type[Error]) -> Error:
+        """Return the same error as a *cls*."""
+        return _rebuild(cls, self.message, self.__dict__)
+
     def __reduce__(self) -> tuple[object, ...]:
-        return _unpickle, (type(self), self.message, dict(self.__dict__))
+        return _rebuild, (type(self), self.message, dict(self.__dict__))
 
 
-def _unpickle(cls: type[Error], message: str, state: Mapping[str, object]) -> Error:
+def _rebuild(cls: type[Error], message: str, state: Mapping[str, object]) -> Error:
     error = cls(message)
     error.__dict__.update(state)
     return error

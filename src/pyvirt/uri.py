@@ -108,9 +108,7 @@ class URI:
         if self.port is not None and not 1 <= self.port <= 65535:
             raise InvalidArgumentError(f"a port lies between 1 and 65535, not at {self.port}")
         if self.port is not None and self.host is None:
-            raise InvalidArgumentError(
-                "libvirt ignores a port without a host: name localhost, if you mean it"
-            )
+            raise InvalidArgumentError("libvirt ignores a port without a host: name localhost, if you mean it")
         if (self.host or self.user) and self.path and not self.path.startswith("/"):
             raise InvalidArgumentError(f"the path {_short(self.path)} must begin with '/' after a host")
         object.__setattr__(self, "extra", tuple((name, value) for name, value in self.extra))
@@ -217,9 +215,7 @@ class URI:
         else:
             text += ":"
         text += _encoded(self.path, _IN_PATH)
-        parameters = (
-            f"{_encoded(name, '')}={_encoded(value, _IN_QUERY)}" for name, value in self._parameters()
-        )
+        parameters = (f"{_encoded(name, '')}={_encoded(value, _IN_QUERY)}" for name, value in self._parameters())
         if query := "&".join(parameters):
             text += f"?{query}"
         if self.fragment is not None:

@@ -99,12 +99,12 @@ void pv_error_unsupported(const char *function, const char *needed, const char *
     remember(error);
 }
 
-#define DEFINE_RELEASE(name, type, release)                                                                            \
-    void name(void *ptr)                                                                                               \
-    {                                                                                                                  \
-        muted++;                                                                                                       \
-        release((type)ptr);                                                                                            \
-        muted--;                                                                                                       \
+#define DEFINE_RELEASE(name, type, release)                                                                  \
+    void name(void *ptr)                                                                                     \
+    {                                                                                                        \
+        muted++;                                                                                             \
+        release((type)ptr);                                                                                  \
+        muted--;                                                                                             \
     }
 
 DEFINE_RELEASE(pv_release_connect, virConnectPtr, virConnectClose)

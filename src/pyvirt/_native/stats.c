@@ -200,8 +200,8 @@ static int add_record(pv_frame *frame, const virDomainStatsRecord *record)
     const struct layout *layout = pv_schema_layout(schema, record->params, record->nparams);
     if (layout == NULL ||
         pv_reserve((void **)&frame->tables, &frame->n_tables, schema->n_tables, sizeof(*frame->tables)) < 0 ||
-        pv_reserve((void **)&frame->columns, &frame->n_columns, schema->n_columns,
-                   sizeof(*frame->columns)) < 0)
+        pv_reserve((void **)&frame->columns, &frame->n_columns, schema->n_columns, sizeof(*frame->columns)) <
+            0)
         return NO_MEMORY;
     if (add_domain(frame, record->dom, layout) < 0 || add_rows(frame, layout) < 0)
         return NO_MEMORY;
@@ -215,8 +215,7 @@ static int add_record(pv_frame *frame, const virDomainStatsRecord *record)
             field->type != VIR_TYPED_PARAM_STRING) {
             put_cell(column->cells, field->type, row, &record->params[i]);
             column->next++;
-        } else if (put_slowly(column, field->type, row,
-                              schema->expected[layout->tables[field->table].table],
+        } else if (put_slowly(column, field->type, row, schema->expected[layout->tables[field->table].table],
                               &record->params[i]) < 0) {
             return NO_MEMORY;
         }

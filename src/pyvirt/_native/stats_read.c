@@ -40,6 +40,8 @@ int pv_frame_table(const pv_frame *frame, int id, pv_table_view *view)
     *view = (pv_table_view){
         .id = id,
         .name = def->name,
+        .pattern = def->pattern,
+        .where = def->where,
         .rows = table->rows,
         .n_index = def->n_index,
         .index = table->index,
@@ -61,6 +63,7 @@ int pv_frame_column(const pv_frame *frame, int id, pv_column_view *view)
         .id = id,
         .table = def->table,
         .name = def->name,
+        .field = def->field,
         .type = def->type,
         .rows = rows,
         .present = rows - column->missing,
@@ -225,15 +228,16 @@ static struct side side_of(const pv_frame *frame, int table, int key)
     pthread_mutex_lock(&frame->schema->lock);
     struct side side = {
         .table = &frame->tables[table],
-        .key = key >= 0 && key < frame->n_columns && frame->columns[key].next > 0 ? &frame->columns[key] : NULL,
+        .key =
+            key >= 0 && key < frame->n_columns && frame->columns[key].next > 0 ? &frame->columns[key] : NULL,
         .width = (size_t)frame->schema->tables[table].n_index,
     };
     pthread_mutex_unlock(&frame->schema->lock);
     return side;
 }
 
-int pv_frame_match(const pv_frame *now, int table, int key, const pv_frame *before, int table_before, int key_before,
-                   int64_t *match)
+int pv_frame_match(const pv_frame *now, int table, int key, const pv_frame *before, int table_before,
+                   int key_before, int64_t *match)
 {
     struct side ours = side_of(now, table, key);
     struct side theirs = side_of(before, table_before, key_before);

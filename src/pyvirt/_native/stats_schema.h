@@ -40,8 +40,8 @@ struct field {
     uint32_t n_words;
     int type;
     int column;
-    int table;      /* which of the layout's tables */
-    uint32_t item;  /* which row of it */
+    int table;     /* which of the layout's tables */
+    uint32_t item; /* which row of it */
 };
 
 struct layout_table {

@@ -16,16 +16,29 @@ from pyvirt.enums.domain import (
     DomainSaveRestoreFlags,
     StatsGroup,
 )
-from pyvirt.errors import DomainNotFoundError, check
+from pyvirt.errors import DomainNotFoundError, Error, check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import TypeAlias
     from uuid import UUID
 
     from pyvirt.stats import StatsFrame
 
+    DomainList: TypeAlias = list[Domain]  # in the class below, list is a method
+
 _RAISE = object()
+
+# Of each group every domain is in exactly one.
+_Flags = ConnectListAllDomainsFlags
+_PARTS = (
+    (_Flags.ACTIVE, _Flags.INACTIVE),
+    (_Flags.RUNNING, _Flags.PAUSED, _Flags.SHUTOFF, _Flags.OTHER),
+    (_Flags.AUTOSTART, _Flags.NO_AUTOSTART),
+    (_Flags.PERSISTENT, _Flags.TRANSIENT),
+    (_Flags.HAS_SNAPSHOT, _Flags.NO_SNAPSHOT),
+)
 
 
 class Domains(Collection[Domain]):
@@ -38,15 +51,27 @@ class Domains(Collection[Domain]):
     _kind = Domain
     _pointer = "virDomainPtr"
 
-    def list(self, flags: ConnectListAllDomainsFlags = ConnectListAllDomainsFlags(0)) -> list[Domain]:
+    def list(self, flags: ConnectListAllDomainsFlags = ConnectListAllDomainsFlags(0)) -> DomainList:
         """Return the domains that match *flags*, all without any.  (virConnectListAllDomains)
 
         Flags of one group (active or inactive; persistent or transient; …) widen, groups narrow.
         """
         return self._list(flags)
 
-    def _list(self, flags: int) -> list[Domain]:
-        return self._wrap_list(lib.virConnectListAllDomains, flags)
+    def _list(self, flags: int) -> DomainList:
+        return self._list_in_parts(flags, _PARTS)
+
+    def _list_in_parts(self, flags: int, parts: tuple[tuple[_Flags, ...], ...]) -> DomainList:
+        """List, and when that is more than a message holds, list each state of affairs for itself."""
+        try:
+            return self._wrap_list(lib.virConnectListAllDomains, flags)
+        except Error as error:
+            if not parts or not self._conn._too_large(error):
+                raise
+        group, *rest = parts
+        chosen = [flag for flag in group if flags & flag] or group
+        others = flags & ~sum(group)
+        return [domain for flag in chosen for domain in self._list_in_parts(others | flag, tuple(rest))]
 
     def _count(self) -> int:
         return check(lib.virConnectListAllDomains(self._conn._ptr, ffi.NULL, 0))
@@ -117,9 +142,7 @@ class Domains(Collection[Domain]):
         """
         check(lib.virDomainRestoreFlags(self._conn._ptr, encode(path), encode_or_null(xml), flags))
 
-    def saved_xml_desc(
-        self, path: str, *, flags: DomainSaveImageXMLFlags = DomainSaveImageXMLFlags(0)
-    ) -> str:
+    def saved_xml_desc(self, path: str, *, flags: DomainSaveImageXMLFlags = DomainSaveImageXMLFlags(0)) -> str:
         """Return the configuration in a file that :meth:`Domain.save` wrote.  (virDomainSaveImageGetXMLDesc)"""
         return take_string(lib.virDomainSaveImageGetXMLDesc(self._conn._ptr, encode(path), flags))
 
@@ -143,7 +166,8 @@ class Domains(Collection[Domain]):
         :param groups: which groups of statistics; ``ALL`` leaves the choice to the driver
         :param domains: only these
         :param flags: which domains, as in :meth:`list`; ``NOWAIT`` skips those that are busy
-        :raises OperationUnsupportedError: the driver has none, or not those groups with ``ENFORCE_STATS``
+        :raises OperationUnsupportedError: the driver has no bulk statistics
+        :raises NotSupportedError: it lacks one of *groups* and *flags* has ``ENFORCE_STATS``, or nobody knows the group
         """
         from pyvirt.stats import engine_of
 

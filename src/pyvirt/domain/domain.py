@@ -25,11 +25,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
-    from typing import Any, ClassVar
+    from typing import ClassVar
     from uuid import UUID
 
     from lxml.etree import _Element
 
+    from pyvirt._lib import CData
     from pyvirt.connection import Connection
     from pyvirt.enums.host import NodeSuspendTarget
     from pyvirt.models import DomainControlInfo, DomainInfo, DomainStateReason
@@ -74,7 +75,7 @@ def _make_info(values: tuple[object, ...]) -> DomainInfo:
     from pyvirt.models import DomainInfo
 
     made: Callable[[tuple[object, ...]], DomainInfo] = partial(tuple.__new__, DomainInfo)
-    _make_info = made
+    _make_info = made  # type: ignore[assignment]
     return made(values)
 
 
@@ -84,7 +85,7 @@ class Domain(Handle):
     __slots__ = ("_name", "_uuid")
 
     _conn: Connection
-    _release: ClassVar[Callable[[Any], None]] = lib.pv_release_domain
+    _release: ClassVar[Callable[[CData], None]] = lib.pv_release_domain
     _name: str
     _uuid: bytes
 
@@ -157,9 +158,7 @@ class Domain(Handle):
 
         out = ffi.new("virDomainControlInfo *")
         check(lib.virDomainGetControlInfo(self._ptr, out, 0))
-        return DomainControlInfo(
-            DomainControlState(out.state), DomainControlErrorReason(out.details), out.stateTime
-        )
+        return DomainControlInfo(DomainControlState(out.state), DomainControlErrorReason(out.details), out.stateTime)
 
     def is_active(self) -> bool:
         """Return whether it runs.  (virDomainIsActive)"""
@@ -177,9 +176,7 @@ class Domain(Handle):
         """Return what it boots, ``"hvm"`` or ``"exe"``.  (virDomainGetOSType)"""
         return take_string(lib.virDomainGetOSType(self._ptr))
 
-    def wait_for(
-        self, *states: DomainState, timeout: float | None = None, interval: float = 0.2
-    ) -> DomainStateReason:
+    def wait_for(self, *states: DomainState, timeout: float | None = None, interval: float = 0.2) -> DomainStateReason:
         """Wait until it is in one of *states*, and return that one with its reason.
 
         The state is asked for again and again, at first every few milliseconds, then every *interval* seconds.
@@ -318,9 +315,7 @@ class Domain(Handle):
         """Return its configuration: the running one, or with ``INACTIVE`` the stored.  (virDomainGetXMLDesc)"""
         return take_string(lib.virDomainGetXMLDesc(self._ptr, flags))
 
-    def edit(
-        self, *, flags: DomainDefineFlags = DomainDefineFlags(0)
-    ) -> AbstractContextManager[_Element]:
+    def edit(self, *, flags: DomainDefineFlags = DomainDefineFlags(0)) -> AbstractContextManager[_Element]:
         """Change the stored configuration as a tree: ``with dom.edit() as root: …``
 
         Read with its secrets, defined again when the block ends, left as it was when the block raises.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A whole operating system in 512 bytes: it greets on the first serial port, then sends back what it receives.
+"""An operating system of 512 bytes: it greets on the first serial port, then sends back what it receives.
 
-The program is below as a listing: one line per instruction with its machine code, as an assembler would print it.
-``{name}`` is the distance to a label as one byte, ``{message:2}`` an absolute address of two.
+The program is below as a listing: one line per instruction with its machine code, as an assembler would print
+it. ``{name}`` is the distance to a label as one byte, ``{message:2}`` an absolute address of two.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Control groups of a private daemon: one group in every hierarchy, which its cgroup namespace takes for the root.
+"""Control groups of a private daemon: one in every hierarchy, the root of its cgroup namespace.
 
-libvirt names its groups after domain ids and names alone, so two daemons would share them, and leaves them behind when
-it is killed.  Below a group of our own neither happens.
+libvirt names its groups after domain ids and names alone, so two daemons would share them, and leaves them
+behind when it is killed.  Below a group of our own neither happens.
 """
 
 from __future__ import annotations

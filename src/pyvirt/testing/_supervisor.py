@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The process on top of a private daemon, and the little protocol that ``private-libvirtd.sh`` speaks.
 
-Its standard input takes orders and is its lifeline: when we die, it ends.  Its standard output reports the process id
-of the namespace's init and every exit of libvirtd.  Everything else goes to the log.
+Its standard input takes orders and is its lifeline: when we die, it ends.  Its standard output reports the
+process id of the namespace's init and every exit of libvirtd.  Everything else goes to the log.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ class Supervisor:
     def wait_ready(self, path: Path, timeout: float) -> int | None:
         """Wait until libvirtd behind the socket *path* answers; return its process id, None if it does not.
 
-        It accepts connections before its drivers are there, and may still die of a bad configuration then; but it
-        answers only afterwards.  So one real call is what tells.
+        It accepts connections before its drivers are there, and may still die of a bad configuration then;
+        but it answers only afterwards.  So one real call is what tells.
         """
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline and self.exit_status is None and self.alive:
@@ -103,7 +103,9 @@ class Supervisor:
                     if self.exit_status is not None or not self.alive or time.monotonic() >= deadline:
                         return None
                 if client.recv(4):
-                    credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+                    credentials = client.getsockopt(
+                        socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")
+                    )
                     pid: int = struct.unpack("3i", credentials)[0]
                     return pid
             self.read_reports(_RETRY)
@@ -123,7 +125,8 @@ class Supervisor:
         self.read_reports()
         self._reports.close()
         if self._init_fd is not None:
-            # When the supervisor was killed from outside, its init is only now ending, and it ends after all others.
+            # When the supervisor was killed from outside, its init is only now ending, and it ends after all
+            # others.
             with selectors.DefaultSelector() as selector:
                 selector.register(self._init_fd, selectors.EVENT_READ)
                 selector.select(timeout)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the testbed needs from the system: programs, their packages, and which kind of isolation is possible."""
+"""What the testbed needs from the system: programs, their packages, some kind of isolation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ PACKAGES = {
     "hostname": ("hostname", "hostname"),
     "ip": ("iproute2", "iproute"),
     "newuidmap": ("uidmap", "shadow-utils"),
-    "qemu-system-x86_64": ("libvirt-daemon-driver-qemu qemu-system-x86", "libvirt-daemon-driver-qemu qemu-system-x86"),
+    "qemu-system-x86_64": (
+        "libvirt-daemon-driver-qemu qemu-system-x86",
+        "libvirt-daemon-driver-qemu qemu-system-x86",
+    ),
 }
 
 
@@ -63,7 +66,8 @@ def require(*programs: str) -> list[str]:
             for family in (0, 1)
         )
         raise TestbedUnavailable(
-            f"the testbed needs {', '.join(missing)}: apt install {debian} (Debian), dnf install {fedora} (Fedora)"
+            f"the testbed needs {', '.join(missing)}: "
+            f"apt install {debian} (Debian), dnf install {fedora} (Fedora)"
         )
     return [path for path in found.values() if path is not None]
 
@@ -83,18 +87,23 @@ def rootless_obstacle() -> str | None:
         [unshare, *ROOTLESS_OPTIONS, "--mount", "--pid", "--fork", "--mount-proc", "true"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    return probe.stderr.strip() or f"unshare exited with status {probe.returncode}" if probe.returncode else None
+    return (
+        probe.stderr.strip() or f"unshare exited with status {probe.returncode}" if probe.returncode else None
+    )
 
 
 def choose_isolation(session: bool | None) -> Isolation:
     """Return the best isolation that this process can have.
 
-    :param session: True asks for a session daemon, False refuses it, None takes it where nothing better is possible
+    :param session: True asks for a session daemon, False refuses it, None takes it where nothing better is
+        possible
     :raises TestbedUnavailable: what is asked for cannot be had
     """
     if os.geteuid() == 0:
         if session:
-            raise TestbedUnavailable("root has no session daemon: libvirtd of user id 0 is always the system's")
+            raise TestbedUnavailable(
+                "root has no session daemon: libvirtd of user id 0 is always the system's"
+            )
         return Isolation.ROOT
     if session:
         return Isolation.SESSION

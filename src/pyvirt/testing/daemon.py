@@ -3,11 +3,13 @@
 
 >>> with PrivateDaemon() as daemon:                     # doctest: +SKIP
 ...     with pyvirt.connect(daemon.uri("qemu")) as conn:
-...         conn.domains.create(paused_guest("first"), start=…)
+...         conn.domains.create(paused_guest("first"), flags=DomainCreateFlags.PAUSED)
 
-Everything lives in one directory and in namespaces of its own (mounts, processes, host name, on request the network):
-inside, ``/run``, ``/etc/libvirt`` and ``/var/{lib,log,cache}/libvirt`` are subdirectories of it, ``/dev`` has no ``kvm``, and every process dies with :attr:`PrivateDaemon.supervisor_pid`.  An ordinary user gets the same in a user
-namespace (``newuidmap`` and a range in ``/etc/subuid``), or else a session daemon.
+Everything lives in one directory and in namespaces of its own (mounts, processes, host name, network):
+inside, ``/run``, ``/etc/libvirt`` and ``/var/{lib,log,cache}/libvirt`` are subdirectories of it,
+``/dev`` has no ``kvm``, and every process dies with :attr:`PrivateDaemon.supervisor_pid`.  An ordinary user
+gets the same in a user namespace (``newuidmap`` and a range in ``/etc/subuid``), or else a session
+daemon.
 """
 
 from __future__ import annotations
@@ -26,10 +28,10 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote, urlencode
 
-from ._cgroups import ControlGroups
-from ._settings import QEMU_SETTINGS, Setting, Settings, configuration, free_port
-from ._supervisor import Supervisor, descendants, pause
-from ._system import (
+from pyvirt.testing._cgroups import ControlGroups
+from pyvirt.testing._settings import QEMU_SETTINGS, Setting, Settings, configuration, free_port
+from pyvirt.testing._supervisor import Supervisor, descendants, pause
+from pyvirt.testing._system import (
     ROOTLESS_OPTIONS,
     DaemonError,
     Isolation,
@@ -46,8 +48,8 @@ _SOCKET = "run/libvirt/libvirt-sock"
 _LONGEST_DIRECTORY = 107 - len("run/libvirt/libvirt-admin-sock")
 _LOG_TAIL = 200_000  # characters
 
-# QEMU's capabilities as libvirtd has found them: 0.8 s of probing saved for every daemon but the first.  libvirtd
-# itself notices when such a file does not fit.
+# QEMU's capabilities as libvirtd has found them: 0.8 s of probing saved for every daemon but the first.
+# libvirtd itself notices when such a file does not fit.
 _probed: dict[str, bytes] = {}
 _running: weakref.WeakSet[PrivateDaemon] = weakref.WeakSet()
 _lock = threading.Lock()
@@ -56,16 +58,18 @@ _lock = threading.Lock()
 class PrivateDaemon:
     """A private libvirtd; a context manager, also usable with :meth:`start` and :meth:`stop`.
 
-    :param directory: where to keep everything; made if absent, and left behind with what is defined persistently.
-        By default a new directory that :meth:`stop` removes
+    :param directory: where to keep everything; made if absent, and left behind with what is defined
+        persistently. By default a new directory that :meth:`stop` removes
     :param config: settings of ``libvirtd.conf``, over ours (UNIX sockets without authentication, a random
         ``host_uuid``, warnings and errors logged)
     :param qemu_config: settings of ``qemu.conf``, over ours (no confinement, no control groups)
-    :param network_namespace: networks, bridges and firewall rules of its own, and a loopback; nobody outside reaches
-        a port inside.  By default it has this unless it listens: what libvirt adds to the machine's network stays
+    :param network_namespace: networks, bridges and firewall rules of its own, and a loopback; nobody outside
+        reaches a port inside.  By default it has this unless it listens: what libvirt adds to the machine's
+        network stays
     :param cgroups: control groups of its own, which containers and processor or memory tuning need; root only
-    :param listen: also listen on a free TCP port of 127.0.0.1, without authentication unless *config* says otherwise:
-        while it runs, every local user has libvirtd's power.  TLS comes with ``config={"listen_tls": True, …}``
+    :param listen: also listen on a free TCP port of 127.0.0.1, without authentication unless *config* says
+        otherwise: while it runs, every local user has libvirtd's power.  TLS comes with
+        ``config={"listen_tls": True, …}``
     :param devices: names under ``/dev`` to have inside besides the usual ones, e.g. ``"loop-control"``
     :param env: further environment variables of libvirtd, which otherwise gets hardly any
     :param hostname: the host name inside
@@ -152,11 +156,13 @@ class PrivateDaemon:
         """The read-write UNIX socket."""
         return self.directory / _SOCKET
 
-    def uri(self, driver: str = "test", path: str | None = None, *, transport: str = "unix", **params: str) -> str:
+    def uri(
+        self, driver: str = "test", path: str | None = None, *, transport: str = "unix", **params: str
+    ) -> str:
         """Return the URI of one of its drivers.
 
-        :param path: what follows the host: by default ``default`` for the test driver, else ``system`` or ``session``;
-            for the test driver also the absolute path of a host's XML
+        :param path: what follows the host: by default ``default`` for the test driver, else ``system`` or
+            ``session``; for the test driver also the absolute path of a host's XML
         :param transport: ``unix``, or ``tcp`` or ``tls`` where it listens
         :param params: further parameters of the query, e.g. ``mode="legacy"``, ``pkipath="/…"``
         """
@@ -172,7 +178,9 @@ class PrivateDaemon:
     @property
     def admin_uri(self) -> str:
         """The URI of its administration interface."""
-        return f"libvirtd:///{self._privilege}?socket={quote(str(self.socket.with_name('libvirt-admin-sock')))}"
+        return (
+            f"libvirtd:///{self._privilege}?socket={quote(str(self.socket.with_name('libvirt-admin-sock')))}"
+        )
 
     @property
     def log(self) -> str:
@@ -295,7 +303,7 @@ class PrivateDaemon:
         return ["nsenter", *options, f"--target={self._running_supervisor().init_pid}", "--", *argv]
 
     def path(self, inside: str | os.PathLike[str]) -> Path:
-        """Return how a file that is named *inside*, such as a guest's ``/dev/pts/0``, is reached from here."""
+        """Return how a file named *inside*, such as a guest's ``/dev/pts/0``, is reached from here."""
         if self.isolation is Isolation.SESSION:
             return Path(inside)
         return Path(f"/proc/{self._running_supervisor().init_pid}/root{Path('/', inside)}")
@@ -381,7 +389,9 @@ class PrivateDaemon:
             config |= {"listen_tcp": True, "listen_addr": "127.0.0.1", "auth_tcp": "none"}
             config |= {"tcp_port": str(free_port()), "tls_port": str(free_port())}
         config |= self._config
-        self._ports = {kind: str(config[f"{kind}_port"]) for kind in ("tcp", "tls") if config.get(f"listen_{kind}")}
+        self._ports = {
+            kind: str(config[f"{kind}_port"]) for kind in ("tcp", "tls") if config.get(f"listen_{kind}")
+        }
         (etc / "libvirtd.conf").write_text(configuration(config))
         (etc / "qemu.conf").write_text(configuration({**self._qemu_settings(), **self._qemu_config}))
         self._take_capabilities()

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""XML of cheap real guests: emulated (never KVM, which not every machine has), 16 MiB, there in under a second.
+"""XML of cheap real guests: emulated (never KVM, which not every machine has), small, there in a moment.
 
-- :func:`paused_guest`: a QEMU with nothing to run, to be started with ``DomainCreateFlags.PAUSED``; for all that does
-  not need the guest's own doing
-- :func:`tiny_guest`: boots from :func:`write_boot_disk`, says :data:`READY` on its serial port and echoes what it is sent
+- :func:`paused_guest`: a QEMU with nothing to run, to be started with ``DomainCreateFlags.PAUSED``; for all
+  that does not need the guest's own doing
+- :func:`tiny_guest`: boots from :func:`write_boot_disk`, says :data:`READY` on its serial port and echoes
+  what it is sent
 - :func:`container`: an LXC container that runs one program of the host
 """
 
@@ -14,11 +15,24 @@ import uuid as _uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
 from xml.sax.saxutils import escape, quoteattr
 
-from ._bootsector import boot_sector
+from pyvirt.testing._bootsector import boot_sector
 
-__all__ = ["READY", "Disk", "Nic", "container", "paused_guest", "tiny_guest", "write_boot_disk"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # typing's own needs Python 3.11
+
+__all__ = [
+    "READY",
+    "Disk",
+    "GuestOptions",
+    "Nic",
+    "container",
+    "paused_guest",
+    "tiny_guest",
+    "write_boot_disk",
+]
 
 READY = "PYVIRT-READY"
 """What a tiny guest prints, with CR LF, as soon as it runs."""
@@ -47,6 +61,22 @@ class Nic:
     bridge: str | None = None
     mac: str | None = None
     model: str = "virtio"
+
+
+class GuestOptions(TypedDict, total=False):
+    """The keyword arguments of :func:`paused_guest`."""
+
+    memory: int
+    vcpus: int
+    disks: Iterable[Disk | str | os.PathLike[str]]
+    nics: Iterable[Nic]
+    uuid: _uuid.UUID | None
+    machine: str
+    acpi: bool
+    agent: bool
+    serial: str | os.PathLike[str] | None
+    devices: str
+    elements: str
 
 
 def paused_guest(
@@ -78,43 +108,28 @@ def paused_guest(
         port = "<serial type='pty'/><console type='pty'/>"
     else:
         port = f"<serial type='file'><source path={_quoted(serial)}/></serial>"
-    channel = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>" if agent else ""
+    if agent:
+        port += "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
     return (
-        f"<domain type='qemu'><name>{escape(name)}</name>{_uuid_element(uuid)}<memory unit='bytes'>{memory}</memory>"
+        f"<domain type='qemu'><name>{escape(name)}</name>{_uuid_element(uuid)}"
+        f"<memory unit='bytes'>{memory}</memory>"
         f"<vcpu>{vcpus}</vcpu><os><type arch='x86_64' machine={quoteattr(machine)}>hvm</type></os>"
         f"<features>{'<acpi/>' if acpi else ''}</features>{elements}"
         "<devices><controller type='usb' model='none'/><memballoon model='none'/>"
-        f"{port}{channel}{_disks(disks)}{''.join(map(_nic, nics))}{devices}</devices></domain>"
+        f"{port}{_disks(disks)}{''.join(map(_nic, nics))}{devices}</devices></domain>"
     )
 
 
-def tiny_guest(
-    name: str,
-    disk: str | os.PathLike[str],
-    *,
-    memory: int = 16 * _MIB,
-    vcpus: int = 1,
-    disks: Iterable[Disk | str | os.PathLike[str]] = (),
-    nics: Iterable[Nic] = (),
-    uuid: _uuid.UUID | None = None,
-    machine: str = "pc",
-    acpi: bool = False,
-    agent: bool = False,
-    serial: str | os.PathLike[str] | None = None,
-    devices: str = "",
-    elements: str = "",
-) -> str:
+def tiny_guest(name: str, disk: str | os.PathLike[str], **options: Unpack[GuestOptions]) -> str:
     """Return the XML of a guest that really runs: :data:`READY` on its serial port, then an echo.
 
-    It ignores requests to shut down.  The other parameters are those of :func:`paused_guest`.
+    It ignores requests to shut down.  Options as in :func:`paused_guest`.
 
     :param disk: an image of :func:`write_boot_disk`; guests may share it
     """
     boot = Disk(disk, target="hda", bus="ide", shareable=True)  # QEMU has no read-only IDE disks
-    return paused_guest(
-        name, memory=memory, vcpus=vcpus, disks=[boot, *disks], nics=nics, uuid=uuid, machine=machine, acpi=acpi,
-        agent=agent, serial=serial, devices=devices, elements=elements,
-    )  # fmt: skip
+    options["disks"] = [boot, *options.get("disks", ())]
+    return paused_guest(name, **options)
 
 
 def container(
@@ -134,10 +149,13 @@ def container(
     :param init: the program to run, in the host's own root file system unless *root* is another one
     :param memory: bytes
     """
-    filesystem = "" if root is None else f"<filesystem><source dir={_quoted(root)}/><target dir='/'/></filesystem>"
+    filesystem = (
+        "" if root is None else f"<filesystem><source dir={_quoted(root)}/><target dir='/'/></filesystem>"
+    )
     words = "".join(f"<initarg>{escape(word)}</initarg>" for word in arguments)
     return (
-        f"<domain type='lxc'><name>{escape(name)}</name>{_uuid_element(uuid)}<memory unit='bytes'>{memory}</memory>"
+        f"<domain type='lxc'><name>{escape(name)}</name>{_uuid_element(uuid)}"
+        f"<memory unit='bytes'>{memory}</memory>"
         f"<vcpu>{vcpus}</vcpu><os><type>exe</type><init>{escape(init)}</init>{words}</os>"
         f"<devices><console type='pty'/>{filesystem}{''.join(map(_nic, nics))}{devices}</devices></domain>"
     )
@@ -165,7 +183,9 @@ def _uuid_element(uuid: _uuid.UUID | None) -> str:
 def _disks(disks: Iterable[Disk | str | os.PathLike[str]]) -> str:
     chosen = [disk if isinstance(disk, Disk) else Disk(disk) for disk in disks]
     taken = {disk.target for disk in chosen}
-    free = (name for name in (f"vd{chr(letter)}" for letter in range(ord("a"), ord("z") + 1)) if name not in taken)
+    free = (
+        name for name in (f"vd{chr(letter)}" for letter in range(ord("a"), ord("z") + 1)) if name not in taken
+    )
     return "".join(_disk(disk, disk.target or next(free)) for disk in chosen)
 
 

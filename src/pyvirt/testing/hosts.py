@@ -5,8 +5,9 @@
 ...     print(uri.partition("///")[0])
 test:
 
-The same arguments always give the same host: domains are ``vm-00001``, ``vm-00002``, … with UUIDs, MAC addresses and
-disk paths derived from those names; the running ones come first, then the paused ones, then those that are shut off.
+The same arguments always give the same host: domains are ``vm-00001``, ``vm-00002``, … with UUIDs, MAC
+addresses and disk paths derived from those names; the running ones come first, then the paused ones, then
+those that are shut off.
 """
 
 from __future__ import annotations
@@ -21,10 +22,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 from xml.sax.saxutils import escape, quoteattr
 
+from pyvirt.uri import URI
+
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # typing's own needs Python 3.11
 
-__all__ = ["HostOptions", "domain_name", "host_uri", "host_xml", "object_uuid", "temporary_host", "write_host"]
+__all__ = [
+    "HostOptions",
+    "domain_name",
+    "host_uri",
+    "host_xml",
+    "object_uuid",
+    "temporary_host",
+    "write_host",
+]
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "pyvirt.testing.hosts")
 _TEST_DRIVER = "http://libvirt.org/schemas/domain/test/1.0"
@@ -53,7 +64,7 @@ def domain_name(number: int) -> str:
 
 
 def object_uuid(name: str) -> uuid.UUID:
-    """Return the UUID of the generated domain (``vm-…``), network (``net-…``) or pool (``pool-…``) of that name."""
+    """Return the UUID of the generated ``vm-…`` domain, ``net-…`` network or ``pool-…`` pool of that name."""
     return uuid.uuid5(_NAMESPACE, name)
 
 
@@ -73,7 +84,8 @@ def host_xml(
 ) -> str:
     """Return the ``<node>`` document of a host.
 
-    *vcpus*, *memory*, *disks* and *interfaces* are one number for all domains, or several that they take in turn.
+    *vcpus*, *memory*, *disks* and *interfaces* are one number for all domains, or several that they take in
+    turn.
 
     :param running: the fraction of domains that run
     :param paused: the fraction that is paused; what is left is shut off
@@ -87,39 +99,43 @@ def host_xml(
         raise ValueError(f"running={running} and paused={paused} are not fractions of one whole")
     parts = [_NODE]
     if credentials:
-        users = "".join(f"<user password={quoteattr(key)}>{escape(user)}</user>" for user, key in credentials.items())
+        users = "".join(
+            f"<user password={quoteattr(key)}>{escape(user)}</user>" for user, key in credentials.items()
+        )
         parts.append(f"<auth>{users}</auth>")
     parts.extend(_network(number) for number in range(1, networks + 1))
     parts.extend(_pool(number, volumes) for number in range(1, pools + 1))
-    turns = zip(_turns(vcpus), _turns(memory), _turns(disks), _turns(interfaces))  # noqa: B905  # endless ones
-    for number, turn in zip(range(1, domains + 1), turns):  # noqa: B905
+    shapes = zip(_turns(vcpus), _turns(memory), _turns(disks), _turns(interfaces), strict=False)  # endless
+    for number, shape in enumerate(itertools.islice(shapes, domains), 1):
         state = _RUNNING if number <= last_running else _PAUSED if number <= last_paused else _SHUTOFF
-        parts.append(_domain(number, state, *turn, network=(number - 1) % networks + 1 if networks else None))
+        network = (number - 1) % networks + 1 if networks else None
+        parts.append(_domain(number, state, *shape, network=network))
     parts.append("</node>\n")
     return "".join(parts)
 
 
 def host_uri(path: str | os.PathLike[str]) -> str:
     """Return the URI of the host in the file *path*."""
-    return f"test://{Path(path).absolute()}"
+    return str(URI("test", str(Path(path).absolute())))
 
 
 def write_host(path: str | os.PathLike[str], **options: Unpack[HostOptions]) -> str:
-    """Write a generated host to the file *path* and return its URI; the options are those of :func:`host_xml`."""
+    """Write a generated host to the file *path* and return its URI; options as in :func:`host_xml`."""
     Path(path).write_text(host_xml(**options), encoding="utf-8")
     return host_uri(path)
 
 
 @contextlib.contextmanager
 def temporary_host(**options: Unpack[HostOptions]) -> Iterator[str]:
-    """Yield the URI of a generated host that is removed afterwards; the options are those of :func:`host_xml`."""
+    """Yield the URI of a generated host that is removed afterwards; options as in :func:`host_xml`."""
     with tempfile.TemporaryDirectory(prefix="pyvirt-host-") as directory:
         yield write_host(Path(directory, "host.xml"), **options)
 
 
 _NODE = """<node>
-<cpu><mhz>2400</mhz><model>x86_64</model><active>64</active><nodes>2</nodes><sockets>2</sockets><cores>16</cores>\
-<threads>1</threads></cpu><memory>536870912</memory>
+<cpu><mhz>2400</mhz><model>x86_64</model><active>64</active>
+<nodes>2</nodes><sockets>2</sockets><cores>16</cores><threads>1</threads></cpu>
+<memory>536870912</memory>
 """
 
 
@@ -138,7 +154,8 @@ def _domain(
     source = f"type='network'><source network='net-{network}'/>" if network else "type='user'>"
     return (
         f"<domain type='test' xmlns:test='{_TEST_DRIVER}'><name>{name}</name><uuid>{object_uuid(name)}</uuid>"
-        f"<memory unit='bytes'>{memory}</memory><vcpu>{vcpus}</vcpu><os><type arch='x86_64'>hvm</type></os><devices>"
+        f"<memory unit='bytes'>{memory}</memory><vcpu>{vcpus}</vcpu>"
+        "<os><type arch='x86_64'>hvm</type></os><devices>"
         + "".join(
             f"<disk type='file' device='disk'><driver name='qemu' type='qcow2'/>"
             f"<source file='/var/lib/libvirt/images/{name}-{index}.qcow2'/>"
@@ -167,7 +184,8 @@ def _pool(number: int, volumes: int) -> str:
     name = f"pool-{number}"
     path = f"/var/lib/libvirt/{name}"
     return (
-        f"<pool type='dir'><name>{name}</name><uuid>{object_uuid(name)}</uuid><target><path>{path}</path></target>"
+        f"<pool type='dir'><name>{name}</name><uuid>{object_uuid(name)}</uuid>"
+        f"<target><path>{path}</path></target>"
         + "".join(
             f"<volume type='file'><name>volume-{index}.raw</name><capacity unit='bytes'>{1 << 30}</capacity>"
             f"<target><path>{path}/volume-{index}.raw</path></target></volume>"

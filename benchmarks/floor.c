@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The floor: what libvirt itself costs when nobody but C asks.
+ *
+ *     floor URI DOMAIN
+ *
+ * Reads lines "OPERATION CALLS" and answers each with the nanoseconds that so many calls took, everything that they
+ * gave freed again, or with -1 for an operation that C has no counterpart of.
+ */
+#include <inttypes.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+static virConnectPtr conn;
+static virDomainPtr domain;
+static const char *name;
+
+static int state(void)
+{
+    int state, reason;
+    return virDomainGetState(domain, &state, &reason, 0);
+}
+
+static int info(void)
+{
+    virDomainInfo info;
+    return virDomainGetInfo(domain, &info);
+}
+
+static int lookup(void)
+{
+    virDomainPtr found = virDomainLookupByName(conn, name);
+    return found != NULL ? virDomainFree(found) : -1;
+}
+
+static int xml_desc(void)
+{
+    char *xml = virDomainGetXMLDesc(domain, 0);
+    if (xml == NULL)
+        return -1;
+    free(xml);
+    return 0;
+}
+
+static int list_domains(void)
+{
+    virDomainPtr *domains = NULL;
+    int n = virConnectListAllDomains(conn, &domains, 0);
+    for (int i = 0; i < n; i++)
+        virDomainFree(domains[i]);
+    free(domains);
+    return n;
+}
+
+static int stats(void)
+{
+    virDomainStatsRecordPtr *records = NULL;
+    int n = virConnectGetAllDomainStats(conn, 0, &records, 0);
+    virDomainStatsRecordListFree(records);
+    return n;
+}
+
+static const struct {
+    const char *name;
+    int (*call)(void);
+} operations[] = {
+    {"state", state},       {"info", info},         {"lookup", lookup},
+    {"xml_desc", xml_desc}, {"list", list_domains}, {"stats", stats},
+};
+
+static int64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static int64_t measure(const char *operation, long calls)
+{
+    for (size_t i = 0; i < sizeof(operations) / sizeof(*operations); i++) {
+        if (strcmp(operations[i].name, operation) != 0)
+            continue;
+        int64_t start = now();
+        for (long call = 0; call < calls; call++)
+            if (operations[i].call() < 0) {
+                fprintf(stderr, "floor: %s: %s\n", operation, virGetLastErrorMessage());
+                exit(1);
+            }
+        return now() - start;
+    }
+    return -1;
+}
+
+int main(int argc, char **argv)
+{
+    char operation[32];
+    long calls;
+    if (argc != 3) {
+        fprintf(stderr, "usage: floor URI DOMAIN\n");
+        return 2;
+    }
+    name = argv[2];
+    conn = virConnectOpen(argv[1]);
+    if (conn == NULL || (domain = virDomainLookupByName(conn, name)) == NULL)
+        return 1; /* libvirt has said why */
+    while (scanf("%31s %ld", operation, &calls) == 2) {
+        printf("%" PRId64 "\n", measure(operation, calls));
+        fflush(stdout);
+    }
+    virDomainFree(domain);
+    virConnectClose(conn);
+    return 0;
+}

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Processes that measure, and turns in which they do it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from operations import FLOOR, LIBVIRT_PYTHON, PYVIRT, Operation
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+BUILD = ROOT / "build" / "benchmarks"
+WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow")
+
+#: nanoseconds a call took, turn by turn
+Times = list[float]
+
+
+class Unavailable(Exception):
+    """Something that the comparison needs is not on this machine."""
+
+
+def build(source: str, output: str, *options: str) -> Path:
+    """Compile one of our C files, unless that was done since it last changed, and return the result's path."""
+    made, written = BUILD / output, HERE / source
+    if made.exists() and made.stat().st_mtime > written.stat().st_mtime:
+        return made
+    compiler = shlex.split(os.environ.get("CC", "cc"))
+    for tool in (compiler[0], "pkg-config"):
+        if not shutil.which(tool):
+            raise Unavailable(f"{tool} is needed to compile {source}")
+    BUILD.mkdir(parents=True, exist_ok=True)
+    flags = subprocess.run(
+        ["pkg-config", "--cflags", "--libs", "libvirt"], stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.split()
+    unfinished = made.with_name(f"{output}.{os.getpid()}")
+    command = [*compiler, *WARNINGS, "-O2", *options, str(written), "-o", str(unfinished), *flags]
+    subprocess.run(command, check=True)
+    unfinished.replace(made)
+    return made
+
+
+def build_synthetic() -> Path:
+    """Compile what is preloaded and return its path."""
+    return build("synthetic.c", "synthetic.so", "-shared", "-fPIC")
+
+
+def require_bindings() -> None:
+    """Make sure that this Python has both bindings; pyvirt may be one built in place, in ``src``."""
+    if importlib.util.find_spec("pyvirt") is None:
+        sys.path.append(str(ROOT / "src"))
+        os.environ["PYTHONPATH"] = os.pathsep.join(
+            filter(None, [os.environ.get("PYTHONPATH"), str(ROOT / "src")])
+        )
+        if importlib.util.find_spec("pyvirt._libvirt") is None:
+            raise Unavailable("pyvirt is not built: pip install .")
+    if importlib.util.find_spec("libvirt") is None:
+        raise Unavailable("the comparison needs libvirt-python: pip install libvirt-python")
+
+
+class Worker:
+    """A process that measures when told to.  A context manager."""
+
+    def __init__(self, command: Sequence[str | Path], environment: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, env=environment
+        )
+
+    def measure(self, operation: str, calls: int) -> float:
+        """Return the nanoseconds that one call took, a mean over *calls* of them."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{operation} {calls}\n")
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise Unavailable(f"a worker ended with status {self._process.wait()}")
+        return int(answer) / calls
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._process.communicate()
+
+
+@contextlib.contextmanager
+def workers(uri: str, domain: str, *, synthetic: int) -> Iterator[dict[str, Worker]]:
+    """Yield a worker for C and one for each binding, all of them on the same host with the same preloaded library.
+
+    :param synthetic: how many domains have synthetic statistics
+    """
+    environment = {
+        **os.environ,
+        "LD_PRELOAD": str(build_synthetic()),
+        "PYVIRT_SYNTHETIC_DOMAINS": str(synthetic),
+    }
+    with contextlib.ExitStack() as stack:
+        floor: list[str | Path] = [build("floor.c", "floor"), uri, domain]
+        made = {FLOOR: stack.enter_context(Worker(floor, environment))}
+        for binding in (LIBVIRT_PYTHON, PYVIRT):
+            command = [sys.executable, HERE / "worker.py", binding, uri, domain]
+            made[binding] = stack.enter_context(Worker(command, environment))
+        yield made
+
+
+def in_turn(
+    made: Mapping[str, Worker], operations: Sequence[Operation], rounds: int
+) -> dict[tuple[str, str], Times]:
+    """Let every worker do every operation, *rounds* times round, and return the times by operation and worker.
+
+    Who comes first changes from round to round.  A turn begins with one call that does not count: the others have had
+    the caches meanwhile.
+    """
+    times: dict[tuple[str, str], Times] = {}
+    for number in range(-1, rounds):  # the first round warms up
+        for operation in operations:
+            for name in rotated(list(made), number):
+                if made[name].measure(operation.name, 1) < 0:
+                    continue
+                taken = made[name].measure(operation.name, operation.calls)
+                if number >= 0:
+                    times.setdefault((operation.name, name), []).append(taken)
+    return times
+
+
+def import_times(rounds: int) -> dict[tuple[str, str], Times]:
+    """Start Python once for each import, in turn; the floor is a Python that imports nothing."""
+    statements = {FLOOR: "pass", LIBVIRT_PYTHON: "import libvirt", PYVIRT: "import pyvirt"}
+    times: dict[tuple[str, str], Times] = {("import", name): [] for name in statements}
+    for number in range(-2, rounds):  # the first rounds write and load what is cached
+        for name in rotated(list(statements), number):
+            start = time.perf_counter_ns()
+            subprocess.run([sys.executable, "-c", statements[name]], check=True, close_fds=False)
+            taken = time.perf_counter_ns() - start
+            if number >= 0:
+                times["import", name].append(taken)
+    return times
+
+
+def rotated(names: list[str], number: int) -> list[str]:
+    """Return *names* beginning at another one for each *number*."""
+    start = number % len(names)
+    return names[start:] + names[:start]

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What is measured: the same thing said in each binding.
+
+Statements rather than functions, so that nothing of ours stands between the loop and the call.  ``floor.c`` knows the
+operations by the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyvirt.stats import StatsFrame
+
+PYVIRT, LIBVIRT_PYTHON, FLOOR = "pyvirt", "libvirt-python", "C"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One call, or what people do with one."""
+
+    name: str
+    calls: int  # in one turn: enough for the clock, few enough for many turns
+    pyvirt: str
+    libvirt: str | None
+
+    def statement(self, binding: str) -> str | None:
+        """Return what to run in *binding*, ``None`` if it has no such thing."""
+        return self.pyvirt if binding == PYVIRT else self.libvirt
+
+
+CALLS = (
+    Operation("state", 2000, "domain.state()", "domain.state()"),
+    Operation("info", 2000, "domain.info()", "domain.info()"),
+    Operation("lookup", 1000, "conn.domains[name]", "conn.lookupByName(name)"),
+    Operation("xml_desc", 100, "domain.xml_desc()", "domain.XMLDesc()"),
+)
+LISTING = (Operation("list", 1, "conn.domains.list()", "conn.listAllDomains()"),)
+STATS = (
+    Operation("stats", 2, "touch(conn.domains.stats())", "conn.getAllDomainStats()"),
+    Operation("to_dicts", 2, "conn.domains.stats().to_dicts()", None),
+)
+OPERATIONS = {operation.name: operation for operation in (*CALLS, *LISTING, *STATS)}
+
+
+def touch(frame: StatsFrame) -> int:
+    """Ask for every buffer of a frame, and read from each, so that none is left for later."""
+    total = frame.domains.ids.nbytes + frame.domains.uuid_bytes.nbytes
+    for table in frame.tables.values():
+        total += table.domain.nbytes + sum(level.nbytes for level in table.index)
+        for column in table.values():
+            values = column.values
+            total += values.nbytes + (values[-1] is None)
+            if column.valid is not None:
+                total += column.valid.nbytes
+            if column.type.name == "STRING":
+                total += column.text.nbytes
+    return total
+
+
+def connect(binding: str, uri: str, name: str) -> tuple[dict[str, object], Callable[[], object]]:
+    """Return the names that the statements use, and what closes the connection behind them."""
+    if binding == PYVIRT:
+        import pyvirt
+
+        conn = pyvirt.connect(uri)
+        return {"conn": conn, "name": name, "domain": conn.domains[name], "touch": touch}, conn.close
+
+    import libvirt
+
+    old = libvirt.open(uri)
+    return {"conn": old, "name": name, "domain": old.lookupByName(name)}, old.close

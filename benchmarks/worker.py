@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What ``floor.c`` is for C, for a binding:  worker.py BINDING URI DOMAIN
+
+Reads lines "OPERATION CALLS" and answers each with the nanoseconds that so many calls took, results dropped, or with
+-1 for an operation that the binding has no counterpart of.
+"""
+
+from __future__ import annotations
+
+import sys
+from time import perf_counter_ns
+from timeit import Timer
+
+from operations import OPERATIONS, connect
+
+
+def main(binding: str, uri: str, name: str) -> None:
+    """Serve until standard input ends."""
+    namespace, close = connect(binding, uri, name)
+    timers = {
+        # timeit turns the garbage collector off, and people have it on.
+        operation.name: Timer(statement, "import gc; gc.enable()", timer=perf_counter_ns, globals=namespace)
+        for operation in OPERATIONS.values()
+        if (statement := operation.statement(binding)) is not None
+    }
+    for line in sys.stdin:
+        operation, calls = line.split()
+        print(timers[operation].timeit(int(calls)) if operation in timers else -1, flush=True)
+    namespace.clear()
+    close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

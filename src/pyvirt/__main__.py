@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``python -m pyvirt``"""
+
+from pyvirt.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The ``pyvirt`` command.  It uses the public API only, and needs the extra ``cli``."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line.
+
+    Exit codes: 0 done, 1 libvirt said no, 2 wrong usage, 130 interrupted.
+    """
+    try:
+        from pyvirt.cli.app import run
+    except ModuleNotFoundError as error:
+        if error.name not in ("click", "rich"):
+            raise
+        sys.exit(f"pyvirt: the command line needs {error.name}: pip install 'pyvirt[cli]'")
+    sys.exit(run())

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The commands, and what all of them do about errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+import pyvirt
+from pyvirt.cli.stats import stats
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(pyvirt.__version__, prog_name="pyvirt")
+def cli() -> None:
+    """Look at what libvirt manages.
+
+    URI is a libvirt connection URI such as qemu:///system or test:///default; without one LIBVIRT_DEFAULT_URI counts,
+    or what libvirt finds on this machine.
+    """
+
+
+cli.add_command(stats)
+
+
+def run() -> int:
+    """Run the command line and return its exit code."""
+    try:
+        code = cli.main(prog_name="pyvirt", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except pyvirt.Error as error:
+        click.echo(f"pyvirt: {error}", err=True)
+        return 1
+    except BrokenPipeError:
+        # Whoever read has enough.  Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

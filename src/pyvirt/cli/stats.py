@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``pyvirt stats``: bulk statistics, once or over and over."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+import pyvirt
+from pyvirt.stats import RateTable, StatsFrame
+
+GROUPS = [group.name.lower() for group in pyvirt.StatsGroup if group and group.name]
+
+
+class Tick(NamedTuple):
+    """One reading: the frame, what grew since the one before, and how long libvirt took."""
+
+    frame: StatsFrame
+    rates: dict[str, RateTable]
+    seconds: float
+
+
+def read_groups(ctx: click.Context, param: click.Parameter, value: str | None) -> pyvirt.StatsGroup:
+    """Turn ``state,vcpu`` into flags."""
+    groups = pyvirt.StatsGroup.ALL
+    for name in value.split(",") if value else ():
+        try:
+            groups |= pyvirt.StatsGroup[name.strip().upper()]
+        except KeyError:
+            raise click.BadParameter(f"no group {name.strip()!r}; there are {', '.join(GROUPS)}") from None
+    return groups
+
+
+@click.command()
+@click.argument("uri", required=False)
+@click.option(
+    "-i", "--interval", type=click.FloatRange(min=0, min_open=True), help="Seconds between ticks; without it one tick."
+)
+@click.option("-n", "--count", type=click.IntRange(min=1), help="End after so many ticks, the first included.")
+@click.option("-g", "--groups", callback=read_groups, metavar="NAME,…", help=f"Only these: {', '.join(GROUPS)}.")
+@click.option("-f", "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+@click.option("--limit", type=click.IntRange(min=0), default=0, help="Show the N busiest domains only; 0: all.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds to wait for the connection.")
+def stats(
+    uri: str | None,
+    interval: float | None,
+    count: int | None,
+    groups: pyvirt.StatsGroup,
+    form: str,
+    limit: int,
+    timeout: float | None,
+) -> None:
+    """Print the statistics of all domains.
+
+    With --interval each tick after the first shows what grew per second since the one before; the first one is only
+    what the second is compared with.  json prints one object a line and tick, csv one field a line.
+    """
+    show = {"table": show_table, "json": show_json, "csv": show_csv}[form]
+    if form == "csv":
+        csv.writer(sys.stdout).writerow(["time", "domain", "uuid", "field", "value", "rate"])
+    with pyvirt.connect(uri, readonly=True, timeout=timeout) as conn:
+        wanted = count if count is not None else None if interval else 1
+        for number, tick in enumerate(ticks(conn, groups, interval, wanted), 1):
+            if number > 1 or wanted == 1:
+                show(tick, limit)
+
+
+def ticks(
+    conn: pyvirt.Connection, groups: pyvirt.StatsGroup, interval: float | None, count: int | None
+) -> Iterator[Tick]:
+    """Read *count* times, or without end, every *interval* seconds on a schedule that does not drift."""
+    begun = time.monotonic()
+    before: StatsFrame | None = None
+    number = 0
+    while count is None or number < count:
+        if number:
+            number = max(number, int((time.monotonic() - begun) / (interval or 1)))  # late: skip, do not pile up
+            time.sleep(max(0.0, begun + number * (interval or 1) - time.monotonic()))
+        started = time.perf_counter()
+        frame = conn.domains.stats(groups)
+        seconds = time.perf_counter() - started
+        yield Tick(frame, dict(frame.rates(before)) if before else {}, seconds)
+        before = frame
+        number += 1
+
+
+# ---- table ----
+
+
+def per_domain(tick: Tick, table: str, column: str) -> list[float | None]:
+    """Return a rate for each domain: of its items the sum, ``None`` if none has one."""
+    sums: list[float | None] = [None] * len(tick.frame)
+    if table not in tick.rates or column not in tick.rates[table]:
+        return sums
+    for domain, rate in zip(tick.frame.tables[table].domain, tick.rates[table][column].to_list(), strict=True):
+        if rate is not None:
+            sums[domain] = (sums[domain] or 0.0) + rate
+    return sums
+
+
+def values(tick: Tick, column: str) -> list[object]:
+    """Return a field of the domains themselves, ``None`` where it is missing."""
+    found = tick.frame.tables["domain"].get(column) if len(tick.frame) else None
+    return [None] * len(tick.frame) if found is None else list(found.to_list())
+
+
+def si(number: float | None, unit: str = "") -> str:
+    """Write a number with three digits and a prefix."""
+    if number is None:
+        return "-"
+    for prefix in ("", "k", "M", "G", "T"):
+        if abs(number) < 999.5:
+            return f"{number:.3g} {prefix}{unit}".rstrip()
+        number /= 1000
+    return f"{number:.3g} P{unit}"
+
+
+def memory(kib: object) -> str:
+    """Write an amount of memory."""
+    return f"{kib / 1024:,.0f} MiB" if isinstance(kib, int) else "-"
+
+
+def show_table(tick: Tick, limit: int) -> None:
+    """Print a line per domain, busiest first, and what reading took."""
+    rated: list[tuple[str, list[float | None], Callable[[float | None], str]]] = [
+        ("CPU %", per_domain(tick, "domain", "cpu.time"), lambda rate: "-" if rate is None else f"{rate / 1e7:.1f}"),
+        ("net rx", per_domain(tick, "net", "rx.bytes"), lambda rate: si(rate, "B/s")),
+        ("net tx", per_domain(tick, "net", "tx.bytes"), lambda rate: si(rate, "B/s")),
+        ("disk rd", per_domain(tick, "block", "rd.bytes"), lambda rate: si(rate, "B/s")),
+        ("disk wr", per_domain(tick, "block", "wr.bytes"), lambda rate: si(rate, "B/s")),
+    ]
+    states, current, vcpus = (values(tick, name) for name in ("state.state", "balloon.current", "vcpu.current"))
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("domain", overflow="fold")
+    table.add_column("state")
+    for title in ("vCPUs", "memory", *(title for title, _, _ in rated)):
+        table.add_column(title, justify="right", no_wrap=True)
+    names = tick.frame.domains.names
+    busiest = sorted(range(len(names)), key=lambda i: tuple(-(rates[i] or 0) for _, rates, _ in rated))
+    for i in busiest[: limit or None]:
+        state = states[i]
+        table.add_row(
+            names[i],
+            pyvirt.DomainState(state).name.lower() if isinstance(state, int) else "-",
+            "-" if vcpus[i] is None else str(vcpus[i]),
+            memory(current[i]),
+            *(write(rates[i]) for _, rates, write in rated),
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    hidden = f" ({len(names) - limit:,} not shown)" if limit and len(names) > limit else ""
+    speed = f"{len(names) / tick.seconds:,.0f} domains/s, {tick.frame.fields / tick.seconds:,.0f} fields/s"
+    console.print(
+        f"{len(names):,} domains{hidden}, {tick.frame.fields:,} fields in {tick.seconds * 1000:.1f} ms: {speed}",
+        style="dim",
+    )
+
+
+# ---- for programs ----
+
+
+def rates_by_field(tick: Tick) -> list[dict[str, float]]:
+    """Return per domain the rates by the full name of their field."""
+    found: list[dict[str, float]] = [{} for _ in range(len(tick.frame))]
+    for name, rates in tick.rates.items():
+        table = tick.frame.tables[name]
+        for column, rate_column in rates.items():
+            for row, rate in enumerate(rate_column.to_list()):
+                if rate is not None:
+                    found[table.domain[row]][table.field_name(column, row)] = rate
+    return found
+
+
+def show_json(tick: Tick, limit: int) -> None:
+    """Print one JSON object."""
+    domains = tick.frame.domains
+    rates = rates_by_field(tick)
+    json.dump(
+        {
+            "time": tick.frame.time,
+            "seconds": tick.seconds,
+            "domains": [
+                {"name": name, "uuid": str(uuid), "id": None if id < 0 else id, "stats": fields, "rates": grown}
+                for name, uuid, id, fields, grown in zip(
+                    domains.names, domains.uuids, domains.ids, tick.frame.to_dicts(), rates, strict=True
+                )
+            ][: limit or None],
+        },
+        sys.stdout,
+        ensure_ascii=False,
+    )
+    sys.stdout.write("\n")
+
+
+def show_csv(tick: Tick, limit: int) -> None:
+    """Print one line per field."""
+    writer = csv.writer(sys.stdout)
+    domains = tick.frame.domains
+    rows = zip(domains.names, domains.uuids, tick.frame.to_dicts(), rates_by_field(tick), strict=True)
+    for name, uuid, fields, grown in list(rows)[: limit or None]:
+        for field, value in fields.items():
+            writer.writerow([f"{tick.frame.time:.6f}", name, uuid, field, value, grown.get(field, "")])

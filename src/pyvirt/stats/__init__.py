@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Bulk statistics as columns: what ``conn.domains.stats()`` returns.
+
+C takes libvirt's records apart once, without the GIL (``_native/stats.c``).  A field name is taken apart at its numbers:
+``vcpu.3.time`` is column ``time`` of table ``vcpu``, in the row with index 3 of that domain.  Names without a number
+make up the table ``domain``, a row per domain.
+"""
+
+from pyvirt.stats.engine import Engine, engine_of
+from pyvirt.stats.frame import Column, DomainColumns, StatsFrame, Table
+from pyvirt.stats.rates import Rates, RateTable
+from pyvirt.stats.units import Unit, unit_of
+
+__all__ = [
+    "Column",
+    "DomainColumns",
+    "Engine",
+    "RateTable",
+    "Rates",
+    "StatsFrame",
+    "Table",
+    "Unit",
+    "engine_of",
+    "unit_of",
+]

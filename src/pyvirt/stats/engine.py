@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Asking for statistics, in as many calls as it takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyvirt._lib import ffi, lib
+from pyvirt.enums.domain import ConnectGetAllDomainStatsFlags, StatsGroup
+from pyvirt.errors import last_error
+from pyvirt.stats.frame import Layout, StatsFrame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pyvirt._lib import CData
+    from pyvirt.connection import Connection
+    from pyvirt.domain import Domain
+
+# What a list of domains may be asked for; the other flags choose domains.
+_HOW = (
+    ConnectGetAllDomainStatsFlags.NOWAIT
+    | ConnectGetAllDomainStatsFlags.BACKING
+    | ConnectGetAllDomainStatsFlags.ENFORCE_STATS
+)
+_KNOWN_GROUPS = sum(StatsGroup)
+_MOST_DOMAINS = 16384  # REMOTE_DOMAIN_LIST_MAX: no message carries more
+
+
+class Engine:
+    """What the statistics of one connection have in common: names, and the layouts of records."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+        self._schema = ffi.gc(lib.pv_schema_new(), lib.pv_schema_free)
+        if not self._schema:
+            raise MemoryError
+        self._layouts: dict[int, Layout] = {}
+        self._split = False  # this host is too large for one call, as an earlier one found
+        self._most = _MOST_DOMAINS
+
+    def collect(
+        self,
+        groups: StatsGroup,
+        domains: Iterable[Domain] | None = None,
+        flags: ConnectGetAllDomainStatsFlags = ConnectGetAllDomainStatsFlags(0),
+    ) -> StatsFrame:
+        """Make one tick.  See :meth:`Domains.stats`.
+
+        A host, or a list, too large for one message is asked in parts.
+        """
+        if groups & ~_KNOWN_GROUPS:
+            # Unasked, libvirt would leave out in silence what it does not know either.
+            flags |= ConnectGetAllDomainStatsFlags.ENFORCE_STATS
+        frame = lib.pv_frame_new(self._schema)
+        if not frame:
+            raise MemoryError
+        try:
+            self._fill(frame, groups, domains, flags)
+            if lib.pv_frame_seal(frame) < 0:
+                raise MemoryError
+        except BaseException:
+            lib.pv_frame_free(frame)
+            raise
+        view = ffi.new("pv_frame_view *")
+        lib.pv_frame_describe(frame, view)
+        # The size tells Python's collector what hangs on this small object.
+        return StatsFrame(ffi.gc(frame, lib.pv_frame_free, view.bytes), self._layouts)
+
+    def _fill(
+        self,
+        frame: CData,
+        groups: StatsGroup,
+        domains: Iterable[Domain] | None,
+        flags: ConnectGetAllDomainStatsFlags,
+    ) -> None:
+        if domains is not None:
+            self._add(frame, list(domains), groups, flags)
+        elif self._split or not self._ask(frame, None, groups, flags):
+            self._split = True
+            self._add(frame, self._conn.domains._list(flags & ~_HOW), groups, flags & _HOW)
+
+    def _add(
+        self,
+        frame: CData,
+        domains: Sequence[Domain],
+        groups: StatsGroup,
+        flags: ConnectGetAllDomainStatsFlags,
+    ) -> None:
+        at = 0
+        while at < len(domains):
+            part = domains[at : at + self._most]
+            if self._ask(frame, part, groups, flags):
+                at += len(part)
+            else:
+                self._most = max(1, len(part) // 2)
+
+    def _ask(
+        self,
+        frame: CData,
+        domains: Sequence[Domain] | None,
+        groups: StatsGroup,
+        flags: ConnectGetAllDomainStatsFlags,
+    ) -> bool:
+        """Make one call; False: its answer would be larger than a message, ask for less."""
+        # The list keeps the pointers, should somebody close the connection meanwhile.
+        pointers = None if domains is None else [domain._ptr for domain in domains]
+        array = ffi.NULL if pointers is None else ffi.new("virDomainPtr[]", [*pointers, ffi.NULL])
+        found = lib.pv_frame_collect(frame, self._conn._ptr, array, groups, flags)
+        if found >= 0:
+            return True
+        if found == -2:
+            raise MemoryError
+        error = last_error("virConnectGetAllDomainStats" if domains is None else "virDomainListGetStats")
+        if self._conn._too_large(error) and (domains is None or len(domains) > 1):
+            return False
+        raise error
+
+
+def engine_of(conn: Connection) -> Engine:
+    """Return the engine of *conn*, made at first use."""
+    if conn._stats_engine is None:
+        conn._stats_engine = Engine(conn)
+    return conn._stats_engine

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""pytest fixtures for programs that use libvirt; an installed pyvirt registers them by itself.
+
+- ``libvirt_test_uri``: a small host of libvirt's test driver, in process, fresh for every test
+- ``libvirt_host``: a function that makes larger ones; it takes the options of
+  :func:`pyvirt.testing.hosts.host_xml`
+- ``private_daemon``: one private libvirtd for the whole session
+- ``private_daemon_factory``: a function that starts further ones, which end with the test; it takes the
+  arguments of
+  :class:`pyvirt.testing.daemon.PrivateDaemon`
+- ``qemu_daemon``: the session's daemon where QEMU guests can run, see :mod:`pyvirt.testing.guests`
+
+Where such a daemon cannot run, tests that want it are skipped with the reason; but under continuous
+integration, which sets ``CI``, they fail, so that nothing passes there by not being tested.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, Protocol
+
+import pytest
+
+from pyvirt.testing._system import TestbedUnavailable, require
+from pyvirt.testing.daemon import PrivateDaemon
+from pyvirt.testing.hosts import HostOptions, write_host
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+_Parameters = ParamSpec("_Parameters")
+
+
+class HostFactory(Protocol):
+    """What ``libvirt_host`` is: a function that writes a generated host and returns its URI."""
+
+    def __call__(self, **options: Unpack[HostOptions]) -> str: ...
+
+
+DaemonFactory = Callable[..., PrivateDaemon]
+"""What ``private_daemon_factory`` is: a function that starts a private daemon and returns it."""
+
+
+@contextlib.contextmanager
+def skip_unless_in_ci() -> Iterator[None]:
+    """Turn a testbed that is unavailable into a skipped test, except under continuous integration."""
+    try:
+        yield
+    except TestbedUnavailable as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def libvirt_test_uri(tmp_path: Path) -> str:
+    """The URI of a host with four domains (two run, one is paused, one is off), a network and a pool."""
+    return write_host(tmp_path / "libvirt.xml", domains=4, running=0.5, paused=0.25, networks=1, pools=1)
+
+
+@pytest.fixture
+def libvirt_host(tmp_path: Path) -> HostFactory:
+    """A function that generates a host and returns its URI."""
+    numbers = itertools.count(1)
+
+    def generate(**options: Unpack[HostOptions]) -> str:
+        return write_host(tmp_path / f"libvirt-{next(numbers)}.xml", **options)
+
+    return generate
+
+
+@pytest.fixture(scope="session")
+def private_daemon() -> Iterator[PrivateDaemon]:
+    """A private libvirtd that the whole session shares: leave it as you found it."""
+    with contextlib.ExitStack() as stack:
+        with skip_unless_in_ci():
+            daemon = stack.enter_context(PrivateDaemon())
+        yield daemon
+
+
+@pytest.fixture
+def private_daemon_factory() -> Iterator[DaemonFactory]:
+    """A function that starts a private libvirtd of any kind, which ends with the test."""
+    with contextlib.ExitStack() as stack:
+        yield _starter(PrivateDaemon, stack)
+
+
+def _starter(
+    make: Callable[_Parameters, PrivateDaemon], stack: contextlib.ExitStack
+) -> Callable[_Parameters, PrivateDaemon]:
+    def start(*args: _Parameters.args, **options: _Parameters.kwargs) -> PrivateDaemon:
+        with skip_unless_in_ci():
+            return stack.enter_context(make(*args, **options))
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def qemu_daemon(private_daemon: PrivateDaemon) -> PrivateDaemon:
+    """The session's private libvirtd, on a machine that has QEMU."""
+    with skip_unless_in_ci():
+        require("qemu-system-x86_64")
+    return private_daemon

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Fixtures for all tests, and an environment in which nothing of the developer's own libvirt has a say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+_PLUGIN = "pyvirt.testing.pytest_plugin"
+
+# libvirt reads LIBVIRT_DEFAULT_URI, LIBVIRT_AUTH_FILE, LIBVIRT_DEBUG and others when it is first used.
+for _name in [name for name in os.environ if name.startswith("LIBVIRT_")]:
+    del os.environ[_name]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # An installed pyvirt has registered it by its entry point, a source tree has not.
+    names = {getattr(plugin, "__name__", None) for plugin in config.pluginmanager.get_plugins()}
+    if _PLUGIN not in names:
+        config.pluginmanager.import_plugin(_PLUGIN)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_configuration_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hide the developer's URI aliases and credentials."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
