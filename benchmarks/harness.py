@@ -92,24 +92,26 @@ class Worker:
         self._process.communicate()
 
 
-@contextlib.contextmanager
-def workers(uri: str, domain: str, *, synthetic: int) -> Iterator[dict[str, Worker]]:
-    """Yield a worker for C and one for each binding, all of them on the same host with the same preloaded library.
+def synthetic(domains: int) -> dict[str, str]:
+    """Return the environment in which so many domains have synthetic statistics."""
+    return {"LD_PRELOAD": str(build_synthetic()), "PYVIRT_SYNTHETIC_DOMAINS": str(domains)}
 
-    :param synthetic: how many domains have synthetic statistics
-    """
-    environment = {
-        **os.environ,
-        "LD_PRELOAD": str(build_synthetic()),
-        "PYVIRT_SYNTHETIC_DOMAINS": str(synthetic),
+
+@contextlib.contextmanager
+def workers(uri: str, domain: str, environment: Mapping[str, str]) -> Iterator[dict[str, Worker]]:
+    """Yield a worker for C and one for each binding, all on the same host, in the same addition to our environment."""
+    commands: dict[str, list[str | Path]] = {
+        FLOOR: [build("floor.c", "floor"), uri, domain],
+        **{
+            binding: [sys.executable, HERE / "worker.py", binding, uri, domain]
+            for binding in (LIBVIRT_PYTHON, PYVIRT)
+        },
     }
     with contextlib.ExitStack() as stack:
-        floor: list[str | Path] = [build("floor.c", "floor"), uri, domain]
-        made = {FLOOR: stack.enter_context(Worker(floor, environment))}
-        for binding in (LIBVIRT_PYTHON, PYVIRT):
-            command = [sys.executable, HERE / "worker.py", binding, uri, domain]
-            made[binding] = stack.enter_context(Worker(command, environment))
-        yield made
+        yield {
+            name: stack.enter_context(Worker(command, {**os.environ, **environment}))
+            for name, command in commands.items()
+        }
 
 
 def in_turn(

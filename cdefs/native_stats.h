@@ -26,7 +26,7 @@ typedef struct {
     int id;             /* of the schema: the same in every tick */
     int table;
     const char *name;   /* "time" */
-    const char *field;  /* the same, without what tells two types apart */
+    const char *field;  /* what follows the last number of libvirt's name: ".time" */
     int type;           /* virTypedParameterType */
     int64_t rows;
     int64_t present;    /* rows that have a value */

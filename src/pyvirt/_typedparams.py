@@ -23,7 +23,7 @@ _READ: dict[int, Callable[[Any], TypedValue]] = {
     LLONG: lambda value: value.l,
     ULLONG: lambda value: value.ul,
     DOUBLE: lambda value: value.d,
-    BOOLEAN: lambda value: bool(value.b),
+    BOOLEAN: lambda value: value.b != b"\0",  # a char, which cffi reads as bytes
     STRING: lambda value: decode(value.s) if value.s else "",
 }
 

@@ -84,3 +84,48 @@ class DomainControlInfo:
     details: DomainControlErrorReason
     #: milliseconds since the state was entered, 0 when OK
     state_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """The figures of virNodeGetInfo.
+
+    They assume that all sockets are alike; ``conn.host.capabilities().host.cells`` is exact.
+    """
+
+    #: the architecture, ``"x86_64"``
+    model: str
+    #: bytes
+    memory: int
+    #: how many CPUs are online
+    cpus: int
+    #: the first CPU's frequency at this moment, 0 if unknown
+    mhz: int
+    #: how many NUMA nodes there are
+    nodes: int
+    #: in each node
+    sockets: int
+    #: in each socket
+    cores: int
+    #: in each core
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCPUMap:
+    """Which CPUs a host has."""
+
+    #: how many there are, online or not
+    present: int
+    #: the numbers of those that are online
+    online: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityModel:
+    """What keeps the guests of a host apart."""
+
+    #: ``"selinux"``, ``"apparmor"``, ``"none"``; empty where the driver has none
+    model: str
+    #: the domain of interpretation of its labels
+    doi: str

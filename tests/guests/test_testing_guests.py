@@ -116,7 +116,7 @@ def test_a_paused_guest_has_what_it_is_given(qemu: pyvirt.Connection, tmp_path: 
 def test_guests_are_always_emulated(qemu: pyvirt.Connection) -> None:
     domain = qemu.domains.create(paused_guest(), flags=DomainCreateFlags.PAUSED)
     assert ElementTree.fromstring(domain.xml_desc()).get("type") == "qemu"
-    capabilities = ElementTree.fromstring(qemu.host.capabilities())
+    capabilities = ElementTree.fromstring(qemu.host.capabilities().xml)
     assert {kind.get("type") for kind in capabilities.iterfind("guest/arch/domain")} == {"qemu"}
 
 
@@ -140,5 +140,5 @@ def test_a_container_runs(private_daemon_factory: DaemonFactory, tmp_path: Path)
         domain = conn.domains.create(container("box & co", init="/bin/sh", arguments=["-c", script], vcpus=2))
         assert proof.read_text() == "1\n"  # the first process of a namespace of its own
         assert domain.state().state is DomainState.RUNNING
-        assert domain.info().memory == 64 << 20
+        assert domain.info().max_memory == 64 << 20
         assert daemon.guest_pid("box & co") in daemon.processes()

@@ -31,11 +31,11 @@ static int reserve_int(void **array, int *room, int need, size_t size)
 
 /* ---- names ---- */
 
-/* A field name taken apart: "vcpu.3.time" is the pattern "vcpu.*", the number 3 and the column "time". */
+/* A field name taken apart: "vcpu.3.time" is the pattern "vcpu.*", the number 3 and the field ".time". */
 struct parsed {
     char pattern[VIR_TYPED_PARAM_FIELD_LENGTH];
     char name[VIR_TYPED_PARAM_FIELD_LENGTH];
-    const char *column;
+    const char *field;
     int n_numbers;
     uint64_t where; /* which parts were numbers: tells a number from a part that is a literal "*" */
     uint32_t numbers[MAX_NUMBERS];
@@ -77,7 +77,7 @@ static void parse_name(const char *field, struct parsed *out)
             out->pattern[pattern++] = '*';
             kept_pattern = pattern;
             kept_name = name;
-            rest = dot != NULL ? dot + 1 : part + length;
+            rest = part + length;
         } else {
             if (part != field)
                 out->name[name++] = '.';
@@ -92,20 +92,44 @@ static void parse_name(const char *field, struct parsed *out)
     }
     out->pattern[kept_pattern] = '\0';
     out->name[kept_name] = '\0';
-    out->column = rest;
+    out->field = rest;
+}
+
+/* Whether a table, or a column of `table`, is called `name` already. */
+static bool is_taken(const pv_schema *schema, int table, const char *name)
+{
+    if (table < 0) {
+        for (int i = 0; i < schema->n_tables; i++)
+            if (strcmp(schema->tables[i].name, name) == 0)
+                return true;
+    } else {
+        for (int i = 0; i < schema->n_columns; i++)
+            if (schema->columns[i].table == table && strcmp(schema->columns[i].name, name) == 0)
+                return true;
+    }
+    return false;
+}
+
+/* Of the names that would do, the first that nobody has; the last resort is a number. */
+static char *free_name(const pv_schema *schema, int table, const char *plain, const char *longer)
+{
+    char numbered[2 * VIR_TYPED_PARAM_FIELD_LENGTH];
+    const char *name = is_taken(schema, table, plain) ? longer : plain;
+    if (is_taken(schema, table, name)) {
+        snprintf(numbered, sizeof(numbered), "%s#%d", longer, table < 0 ? schema->n_tables : schema->n_columns);
+        name = numbered;
+    }
+    return strdup(name);
 }
 
 static int intern_table(pv_schema *schema, const struct parsed *parsed)
 {
-    bool taken = false;
     for (int i = 0; i < schema->n_tables; i++) {
         const struct table_def *table = &schema->tables[i];
         if (table->where == parsed->where && strcmp(table->pattern, parsed->pattern) == 0)
             return i;
-        taken = taken || strcmp(table->name, parsed->name) == 0;
     }
-    if (reserve_int((void **)&schema->tables, &schema->room_tables, schema->n_tables + 1,
-                    sizeof(*schema->tables)) < 0)
+    if (reserve_int((void **)&schema->tables, &schema->room_tables, schema->n_tables + 1, sizeof(*schema->tables)) < 0)
         return NO_MEMORY;
     int64_t *expected = realloc(schema->expected, (size_t)schema->room_tables * sizeof(*expected));
     if (expected == NULL)
@@ -116,7 +140,7 @@ static int intern_table(pv_schema *schema, const struct parsed *parsed)
     /* Names that differ only in where the number stands would share a table name: the second goes by its pattern. */
     struct table_def table = {
         .pattern = strdup(parsed->pattern),
-        .name = strdup(taken ? parsed->pattern : parsed->name),
+        .name = free_name(schema, -1, parsed->name, parsed->pattern),
         .where = parsed->where,
         .n_index = parsed->n_numbers,
     };
@@ -153,26 +177,21 @@ static const char *type_name(int type)
  * A name that came with two types is two columns, the later one called "name:type".  No libvirt does that today; if
  * one does, nothing is lost.
  */
-static int intern_column(pv_schema *schema, int table, const char *name, int type)
+static int intern_column(pv_schema *schema, int table, const char *field, int type)
 {
-    bool taken = false;
     for (int i = 0; i < schema->n_columns; i++) {
         const struct column_def *column = &schema->columns[i];
-        if (column->table != table)
-            continue;
-        if (strcmp(column->field, name) == 0) {
-            if (column->type == type)
-                return i;
-            taken = true;
-        }
+        if (column->table == table && column->type == type && strcmp(column->field, field) == 0)
+            return i;
     }
     if (reserve_int((void **)&schema->columns, &schema->room_columns, schema->n_columns + 1,
                     sizeof(*schema->columns)) < 0)
         return NO_MEMORY;
+    const char *plain = table != DOMAIN_TABLE && field[0] == '.' ? field + 1 : field;
     char typed[VIR_TYPED_PARAM_FIELD_LENGTH + 16];
-    snprintf(typed, sizeof(typed), "%s:%s", name, type_name(type));
+    snprintf(typed, sizeof(typed), "%s:%s", plain, type_name(type));
     struct column_def column = {
-        .field = strdup(name), .name = strdup(taken ? typed : name), .table = table, .type = type};
+        .field = strdup(field), .name = free_name(schema, table, plain, typed), .table = table, .type = type};
     if (column.field == NULL || column.name == NULL) {
         free(column.field);
         free(column.name);
@@ -309,7 +328,7 @@ static struct layout *build_layout(pv_schema *schema, const virTypedParameter *p
         int table = intern_table(schema, &parsed);
         if (table < 0)
             goto fail;
-        field->column = intern_column(schema, table, parsed.column, field->type);
+        field->column = intern_column(schema, table, parsed.field, field->type);
         if (field->column < 0 || place_item(schema, layout, table, &parsed, field) < 0)
             goto fail;
     }

@@ -23,8 +23,8 @@ struct table_def {
 };
 
 struct column_def {
-    char *field; /* what follows the last number of the field's name */
-    char *name;  /* what people call it: the same, unless the type tells two apart */
+    char *field; /* what follows the last number of libvirt's name: ".time" */
+    char *name;  /* what people call it: "time" */
     int table;
     int type;
 };

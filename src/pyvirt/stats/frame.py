@@ -85,7 +85,7 @@ class Column:
         #: number of this field, the same in every frame of a connection
         self.id: int = view.id
         self.name: str = ffi.string(view.name).decode("utf-8", "surrogateescape")
-        #: what follows the last number of libvirt's name
+        #: what follows the last number of libvirt's name: ``".time"``
         self.field: str = ffi.string(view.field).decode("utf-8", "surrogateescape")
         self.type = TypedParameterType(view.type)
         self._rows: int = view.rows
@@ -169,13 +169,9 @@ class Table(Mapping[str, Column]):
         """Return libvirt's name of a field: ``"vcpu.3.time"``."""
         numbers = (str(index[row]) for index in self.index)
         parts = [
-            next(numbers) if self._view.where >> at & 1 else part
-            for at, part in enumerate(self.pattern.split("."))
-            if self.pattern
+            next(numbers) if self._view.where >> at & 1 else part for at, part in enumerate(self.pattern.split("."))
         ]
-        field = self._columns[column].field
-        # A name may end in its number.
-        return ".".join([*parts, field] if field or not parts else parts)
+        return ".".join(parts) + self._columns[column].field
 
     @cached_property
     def domain(self) -> memoryview:
@@ -323,13 +319,13 @@ class Layout:
         self.names = [ffi.string(names[i]).decode("utf-8", "surrogateescape") for i in range(count)]
         view = ffi.new("pv_column_view *")
         formats = []
-        #: the fields that hold a row number for a text: name, column
-        self.strings: list[tuple[str, int]] = []
+        texts = {}
         for name, column in zip(self.names, columns, strict=False):
             lib.pv_frame_column(frame, column, view)
             formats.append(_CELL_FORMATS[TypedParameterType(view.type)])
-            if view.type == STRING:
-                self.strings.append((name, column))
+            texts[name] = column if view.type == STRING else None  # of a name given twice the last counts
+        #: the fields that hold a row number for a text: name, column
+        self.strings = [(name, column) for name, column in texts.items() if column is not None]
         reader = struct.Struct("=" + "".join(formats))
         self.size = reader.size
         self.unpack = reader.unpack_from

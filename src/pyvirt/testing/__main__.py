@@ -58,12 +58,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="have N guests running: emulated ones (qemu), containers (lxc), generated domains (test)",
     )
-    daemon.add_argument(
-        "--paused", action="store_true", help="start QEMU's guests paused, with nothing to run"
-    )
-    daemon.add_argument(
-        "--listen", action="store_true", help="also listen on a TCP port, and give CMD that URI"
-    )
+    daemon.add_argument("--paused", action="store_true", help="start QEMU's guests paused, with nothing to run")
+    daemon.add_argument("--listen", action="store_true", help="also listen on a TCP port, and give CMD that URI")
     daemon.add_argument("--session", action="store_true", help="a session daemon; not for root")
     daemon.add_argument("command", nargs="+", metavar="CMD", help="the command; write -- before it")
     daemon.set_defaults(run=_daemon)
@@ -78,9 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     host.add_argument("--pools", type=_count, default=2, metavar="N", help="(default: %(default)s)")
     host.add_argument("--running", type=float, default=1.0, metavar="FRACTION", help="(default: %(default)s)")
     host.add_argument("--paused", type=float, default=0.0, metavar="FRACTION", help="(default: %(default)s)")
-    host.add_argument(
-        "-o", "--output", metavar="FILE", help="by default a new one in the directory of temporary files"
-    )
+    host.add_argument("-o", "--output", metavar="FILE", help="by default a new one in the directory of temporary files")
     host.set_defaults(run=_host)
     return parser
 

@@ -2,7 +2,7 @@
 """An operating system of 512 bytes: it greets on the first serial port, then sends back what it receives.
 
 The program is below as a listing: one line per instruction with its machine code, as an assembler would print
-it. ``{name}`` is the distance to a label as one byte, ``{message:2}`` an absolute address of two.
+it.  ``{label}`` and ``{label:+2}`` are the distance to a label in one byte and in two, ``{label:2}`` its address.
 """
 
 from __future__ import annotations
@@ -13,42 +13,63 @@ _ORIGIN = 0x7C00  # where a BIOS loads a boot sector
 _SIZE = 512
 
 _PROGRAM = """
-            FA              cli                 ; no stack yet
-            31 C0           xor ax, ax
-            8E D8           mov ds, ax
-            8E D0           mov ss, ax
-            BC 00 7C        mov sp, 0x7c00
-            FC              cld
-            FB              sti                 ; the BIOS timer wakes hlt, 18 times a second
-            BE {message:2}  mov si, message
-    greet:  AC              lodsb
-            84 C0           test al, al
-            74 {idle}       jz idle
-            E8 {send:2}     call send
-            EB {greet}      jmp greet
+            FA                      cli                         ; no stack yet
+            31 C0                   xor ax, ax
+            8E D8                   mov ds, ax
+            8E D0                   mov ss, ax
+            BC 00 7C                mov sp, 0x7c00
+            FC                      cld
 
-    idle:   F4              hlt
-    poll:   BA FD 03        mov dx, 0x3fd       ; COM1, line status
-            EC              in al, dx
-            A8 01           test al, 1          ; has a byte come?
-            74 {idle}       jz idle
-            BA F8 03        mov dx, 0x3f8       ; COM1, data
-            EC              in al, dx
-            E8 {send:2}     call send
-            EB {poll}       jmp poll
+            C7 06 30 00 {wake:2}    mov word [0x0c * 4], wake   ; COM1 shall wake hlt when a byte comes
+            A3 32 00                mov [0x0c * 4 + 2], ax
+            BA FA 03                mov dx, 0x3fa               ; COM1, FIFO control: have one
+            B0 01                   mov al, 1
+            EE                      out dx, al
+            BA F9 03                mov dx, 0x3f9               ; interrupts: on reception
+            EE                      out dx, al
+            BA FC 03                mov dx, 0x3fc               ; modem control: let the interrupt out
+            B0 0B                   mov al, 0x0b
+            EE                      out dx, al
+            E4 21                   in al, 0x21
+            24 EF                   and al, 0xef                ; unmask interrupt 4
+            E6 21                   out 0x21, al
+            FB                      sti
 
-    send:   88 C4           mov ah, al
-            BA FD 03        mov dx, 0x3fd
-    full:   EC              in al, dx
-            A8 20           test al, 0x20       ; may a byte go?
-            74 {full}       jz full
-            88 E0           mov al, ah
-            BA F8 03        mov dx, 0x3f8
-            EE              out dx, al
-            C3              ret
+            BE {message:2}          mov si, message
+    greet:  AC                      lodsb
+            84 C0                   test al, al
+            74 {idle}               jz idle
+            E8 {send:+2}            call send
+            EB {greet}              jmp greet
+
+    idle:   F4                      hlt
+    poll:   BA FD 03                mov dx, 0x3fd               ; line status
+            EC                      in al, dx
+            A8 01                   test al, 1                  ; has a byte come?
+            74 {idle}               jz idle
+            BA F8 03                mov dx, 0x3f8               ; data
+            EC                      in al, dx
+            E8 {send:+2}            call send
+            EB {poll}               jmp poll
+
+    send:   88 C4                   mov ah, al
+            BA FD 03                mov dx, 0x3fd
+    full:   EC                      in al, dx
+            A8 20                   test al, 0x20               ; may a byte go?
+            74 {full}               jz full
+            88 E0                   mov al, ah
+            BA F8 03                mov dx, 0x3f8
+            EE                      out dx, al
+            C3                      ret
+
+    wake:   50                      push ax
+            B0 20                   mov al, 0x20                ; to the interrupt controller: done
+            E6 20                   out 0x20, al
+            58                      pop ax
+            CF                      iret
     message:
 """
-_LINE = re.compile(r"\s*(?:(?P<label>\w+):)?\s*(?P<code>(?:(?:[0-9A-F]{2}|\{[\w:]+\})(?:\s|$))*)")
+_LINE = re.compile(r"\s*(?:(?P<label>\w+):)?\s*(?P<code>(?:(?:[0-9A-F]{2}|\{[\w:+]+\})(?:\s+|$))*)")
 
 
 def boot_sector(message: str, *, busy: bool = False) -> bytes:
@@ -57,8 +78,8 @@ def boot_sector(message: str, *, busy: bool = False) -> bytes:
     :param busy: keep the virtual processor busy while waiting, instead of halting it
     """
     labels: dict[str, int] = {}
+    gaps: list[tuple[int, str, str]] = []  # where, label, kind
     code = bytearray()
-    gaps: list[tuple[int, str, int]] = []  # where, label, size
     for line in _PROGRAM.splitlines():
         match = _LINE.match(line)
         assert match is not None
@@ -66,16 +87,19 @@ def boot_sector(message: str, *, busy: bool = False) -> bytes:
             labels[match["label"]] = len(code)
         for item in match["code"].split():
             if item.startswith("{"):
-                label, _, size = item[1:-1].partition(":")
-                gaps.append((len(code), label, int(size or 1)))
-                code += bytes(int(size or 1))
+                label, _, kind = item[1:-1].partition(":")
+                gaps.append((len(code), label, kind))
+                code += bytes(2 if kind else 1)
             elif item == "F4" and busy:
                 code += b"\x90"  # nop
             else:
                 code += bytes.fromhex(item)
-    for where, label, size in gaps:
-        target = _ORIGIN + labels[label] if label == "message" else labels[label] - (where + size)
-        code[where : where + size] = target.to_bytes(size, "little", signed=label != "message")
+    for where, label, kind in gaps:
+        if kind == "2":
+            code[where : where + 2] = (_ORIGIN + labels[label]).to_bytes(2, "little")
+        else:
+            end = where + (2 if kind else 1)
+            code[where:end] = (labels[label] - end).to_bytes(end - where, "little", signed=True)
     code += message.encode("ascii") + b"\0"
     if len(code) > _SIZE - 2:
         raise ValueError(f"the message is {len(code) - _SIZE + 2} bytes too long for a boot sector")

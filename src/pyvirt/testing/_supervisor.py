@@ -79,6 +79,13 @@ class Supervisor:
             else:
                 self.exit_status = int(number)
 
+    def wait_init(self, timeout: float) -> bool:
+        """Wait until the namespace has its init; say whether it has."""
+        deadline = time.monotonic() + timeout
+        while self.init_pid is None and self.alive and (left := deadline - time.monotonic()) > 0:
+            self.read_reports(left)
+        return self.init_pid is not None
+
     def wait_exit(self, timeout: float) -> bool:
         """Wait until libvirtd has ended; say whether it did."""
         deadline = time.monotonic() + timeout
@@ -103,9 +110,7 @@ class Supervisor:
                     if self.exit_status is not None or not self.alive or time.monotonic() >= deadline:
                         return None
                 if client.recv(4):
-                    credentials = client.getsockopt(
-                        socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")
-                    )
+                    credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
                     pid: int = struct.unpack("3i", credentials)[0]
                     return pid
             self.read_reports(_RETRY)

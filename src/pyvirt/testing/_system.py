@@ -66,8 +66,7 @@ def require(*programs: str) -> list[str]:
             for family in (0, 1)
         )
         raise TestbedUnavailable(
-            f"the testbed needs {', '.join(missing)}: "
-            f"apt install {debian} (Debian), dnf install {fedora} (Fedora)"
+            f"the testbed needs {', '.join(missing)}: apt install {debian} (Debian), dnf install {fedora} (Fedora)"
         )
     return [path for path in found.values() if path is not None]
 
@@ -87,9 +86,7 @@ def rootless_obstacle() -> str | None:
         [unshare, *ROOTLESS_OPTIONS, "--mount", "--pid", "--fork", "--mount-proc", "true"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    return (
-        probe.stderr.strip() or f"unshare exited with status {probe.returncode}" if probe.returncode else None
-    )
+    return probe.stderr.strip() or f"unshare exited with status {probe.returncode}" if probe.returncode else None
 
 
 def choose_isolation(session: bool | None) -> Isolation:
@@ -101,9 +98,7 @@ def choose_isolation(session: bool | None) -> Isolation:
     """
     if os.geteuid() == 0:
         if session:
-            raise TestbedUnavailable(
-                "root has no session daemon: libvirtd of user id 0 is always the system's"
-            )
+            raise TestbedUnavailable("root has no session daemon: libvirtd of user id 0 is always the system's")
         return Isolation.ROOT
     if session:
         return Isolation.SESSION

@@ -45,7 +45,6 @@ __all__ = ["DaemonError", "Isolation", "PrivateDaemon", "Settings", "TestbedUnav
 
 _SCRIPT = Path(__file__).with_name("private-libvirtd.sh")
 _SOCKET = "run/libvirt/libvirt-sock"
-_LONGEST_DIRECTORY = 107 - len("run/libvirt/libvirt-admin-sock")
 _LOG_TAIL = 200_000  # characters
 
 # QEMU's capabilities as libvirtd has found them: 0.8 s of probing saved for every daemon but the first.
@@ -154,11 +153,9 @@ class PrivateDaemon:
     @property
     def socket(self) -> Path:
         """The read-write UNIX socket."""
-        return self.directory / _SOCKET
+        return self.directory / _SOCKET if self._is_short else self.path(f"/{_SOCKET}")
 
-    def uri(
-        self, driver: str = "test", path: str | None = None, *, transport: str = "unix", **params: str
-    ) -> str:
+    def uri(self, driver: str = "test", path: str | None = None, *, transport: str = "unix", **params: str) -> str:
         """Return the URI of one of its drivers.
 
         :param path: what follows the host: by default ``default`` for the test driver, else ``system`` or
@@ -178,9 +175,7 @@ class PrivateDaemon:
     @property
     def admin_uri(self) -> str:
         """The URI of its administration interface."""
-        return (
-            f"libvirtd:///{self._privilege}?socket={quote(str(self.socket.with_name('libvirt-admin-sock')))}"
-        )
+        return f"libvirtd:///{self._privilege}?socket={quote(str(self.socket.with_name('libvirt-admin-sock')))}"
 
     @property
     def log(self) -> str:
@@ -217,7 +212,7 @@ class PrivateDaemon:
                 self._directory = self._wanted_directory
                 # While it has libvirtd's power, only its owner may reach it.
                 self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if len(os.fsencode(self._directory)) >= _LONGEST_DIRECTORY:
+            if self._isolation is Isolation.SESSION and not self._is_short:
                 raise ValueError(f"the path of a UNIX socket in {self._directory} would be too long")
             self._fill_directory()
             if self._cgroups:
@@ -234,17 +229,19 @@ class PrivateDaemon:
 
     def _start_libvirtd(self) -> None:
         supervisor = self._running_supervisor()
+        if self._isolation is not Isolation.SESSION and not supervisor.wait_init(self._timeout):
+            self.stop()
+            raise TestbedUnavailable(f"no namespaces for a private daemon: {self.log.strip()}")
         supervisor.start()
         self._pid = supervisor.wait_ready(self.socket, self._timeout)
-        if self._pid is not None:
-            return
-        supervisor.wait_exit(0)
-        status, reached_init = supervisor.exit_status, supervisor.init_pid is not None
-        self.stop()
-        if status is None and not reached_init and self._isolation is not Isolation.SESSION:
-            raise TestbedUnavailable(f"no namespaces for a private daemon: {self.log.strip()}")
-        what = f"did not answer within {self._timeout} s" if status is None else f"ended with status {status}"
-        raise DaemonError(f"libvirtd {what}\n{self.log}")
+        if self._pid is None:
+            supervisor.wait_exit(0)
+            status = supervisor.exit_status
+            self.stop()
+            what = f"ended with status {status}"
+            if status is None:
+                what = f"did not answer within {self._timeout} s"
+            raise DaemonError(f"libvirtd {what}\n{self.log}")
 
     def stop(self) -> None:
         """Remove it: every process, mount and control group, and its directory unless that was given.
@@ -353,6 +350,11 @@ class PrivateDaemon:
         return self._supervisor
 
     @property
+    def _is_short(self) -> bool:
+        """Whether the address of a UNIX socket can hold the path of the longest one."""
+        return len(os.fsencode(self.directory / "run/libvirt/libvirt-admin-sock")) < 108
+
+    @property
     def _private_network(self) -> bool:
         if self._network_namespace is None:
             return not self._listen and self.isolation is not Isolation.SESSION
@@ -389,9 +391,7 @@ class PrivateDaemon:
             config |= {"listen_tcp": True, "listen_addr": "127.0.0.1", "auth_tcp": "none"}
             config |= {"tcp_port": str(free_port()), "tls_port": str(free_port())}
         config |= self._config
-        self._ports = {
-            kind: str(config[f"{kind}_port"]) for kind in ("tcp", "tls") if config.get(f"listen_{kind}")
-        }
+        self._ports = {kind: str(config[f"{kind}_port"]) for kind in ("tcp", "tls") if config.get(f"listen_{kind}")}
         (etc / "libvirtd.conf").write_text(configuration(config))
         (etc / "qemu.conf").write_text(configuration({**self._qemu_settings(), **self._qemu_config}))
         self._take_capabilities()

@@ -149,9 +149,7 @@ def container(
     :param init: the program to run, in the host's own root file system unless *root* is another one
     :param memory: bytes
     """
-    filesystem = (
-        "" if root is None else f"<filesystem><source dir={_quoted(root)}/><target dir='/'/></filesystem>"
-    )
+    filesystem = "" if root is None else f"<filesystem><source dir={_quoted(root)}/><target dir='/'/></filesystem>"
     words = "".join(f"<initarg>{escape(word)}</initarg>" for word in arguments)
     return (
         f"<domain type='lxc'><name>{escape(name)}</name>{_uuid_element(uuid)}"
@@ -183,9 +181,7 @@ def _uuid_element(uuid: _uuid.UUID | None) -> str:
 def _disks(disks: Iterable[Disk | str | os.PathLike[str]]) -> str:
     chosen = [disk if isinstance(disk, Disk) else Disk(disk) for disk in disks]
     taken = {disk.target for disk in chosen}
-    free = (
-        name for name in (f"vd{chr(letter)}" for letter in range(ord("a"), ord("z") + 1)) if name not in taken
-    )
+    free = (name for name in (f"vd{chr(letter)}" for letter in range(ord("a"), ord("z") + 1)) if name not in taken)
     return "".join(_disk(disk, disk.target or next(free)) for disk in chosen)
 
 

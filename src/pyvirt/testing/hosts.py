@@ -99,9 +99,7 @@ def host_xml(
         raise ValueError(f"running={running} and paused={paused} are not fractions of one whole")
     parts = [_NODE]
     if credentials:
-        users = "".join(
-            f"<user password={quoteattr(key)}>{escape(user)}</user>" for user, key in credentials.items()
-        )
+        users = "".join(f"<user password={quoteattr(key)}>{escape(user)}</user>" for user, key in credentials.items())
         parts.append(f"<auth>{users}</auth>")
     parts.extend(_network(number) for number in range(1, networks + 1))
     parts.extend(_pool(number, volumes) for number in range(1, pools + 1))

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Reading what may be there: no element, attribute or number is taken for granted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from pyvirt.errors import XMLError
+from pyvirt.xmldesc import parse
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element
+
+_UNITS = {"B": 1, "bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_LAST_CPU = (1 << 16) - 1  # beyond is nonsense, which would only fill our memory
+
+
+def document(xml: str, tag: str) -> _Element:
+    """Return the root of a document, which is a *tag*."""
+    root = parse(xml)
+    if root.tag != tag:
+        raise XMLError(f"expected a <{tag}> document, got <{root.tag}>")
+    return root
+
+
+def text(parent: _Element, path: str) -> str | None:
+    """Return the text of a child."""
+    return (parent.findtext(path) or "").strip() or None
+
+
+def texts(parent: _Element, path: str) -> tuple[str, ...]:
+    """Return the texts of the children at *path*."""
+    return tuple(element.text or "" for element in parent.iterfind(path))
+
+
+def attribute(parent: _Element, path: str, name: str) -> str | None:
+    """Return an attribute of a child."""
+    element = parent.find(path)
+    return None if element is None else element.get(name)
+
+
+def attributes(parent: _Element, path: str, name: str) -> tuple[str, ...]:
+    """Return an attribute of the children at *path* that have it."""
+    return tuple(value for element in parent.iterfind(path) if (value := element.get(name)) is not None)
+
+
+def tags(parent: _Element, path: str) -> tuple[str, ...]:
+    """Return the names of the children at *path*."""
+    return tuple(str(element.tag) for element in parent.iterfind(path))
+
+
+def number(value: str | None) -> int | None:
+    """Return a number that is not negative."""
+    value = (value or "").strip()
+    return int(value) if value.isascii() and value.isdecimal() and len(value) < 21 else None
+
+
+def yes(value: str | None) -> bool | None:
+    """Return what ``yes`` or ``on`` and ``no`` or ``off`` mean; ``unknown`` is ``None``."""
+    return {"yes": True, "on": True, "no": False, "off": False}.get(value or "")
+
+
+def size(value: str | None, unit: str | None) -> int | None:
+    """Return a size in bytes."""
+    count, factor = number(value), _UNITS.get(unit or "KiB")
+    return None if count is None or factor is None else count * factor
+
+
+def cpu_set(value: str | None) -> frozenset[int]:
+    """Return the CPUs of a list like ``0-3,8``."""
+    cpus: set[int] = set()
+    for part in (value or "").split(","):
+        first, _, last = part.partition("-")
+        start, end = number(first), number(last or first)
+        if start is not None and end is not None and end <= _LAST_CPU:
+            cpus.update(range(start, end + 1))
+    return frozenset(cpus)
+
+
+def known(pairs: Iterable[tuple[int | None, int | None]]) -> dict[int, int]:
+    """Return the pairs of which both are there."""
+    return {key: value for key, value in pairs if key is not None and value is not None}

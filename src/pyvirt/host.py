@@ -1,0 +1,389 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``conn.host``: the machine a hypervisor runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from pyvirt._convert import decode, encode, encode_or_null, string_array, take_string, take_strings
+from pyvirt._lib import ffi, lib
+from pyvirt._typedparams import UINT, Params, fill_dict, take_dict
+from pyvirt.capabilities import Capabilities, DomainCapabilities
+from pyvirt.enums import params
+from pyvirt.enums.host import (
+    ConnectBaselineCPUFlags,
+    ConnectCompareCPUFlags,
+    ConnectGetDomainCapabilitiesFlags,
+    CPUCompareResult,
+    NodeAllocPagesFlags,
+    NodeSuspendTarget,
+)
+from pyvirt.errors import InvalidArgumentError, check, last_error
+from pyvirt.models import NodeCPUMap, NodeInfo, SecurityModel
+
+if TYPE_CHECKING:
+    from pyvirt._lib import CData
+    from pyvirt._typedparams import TypedValue
+    from pyvirt.connection import Connection
+
+_ALL = -1  # of virNodeGetCPUStats, virNodeGetMemoryStats, virNodeGetFreePages, virNodeAllocPages
+_MOST_CELLS = 1024  # REMOTE_NODE_MAX_CELLS: the daemon refuses to be asked for more at once
+
+# The others tell, and cannot be set.
+_MEMORY_PARAMETERS = {
+    params.NODE_MEMORY_SHARED_PAGES_TO_SCAN: UINT,
+    params.NODE_MEMORY_SHARED_SLEEP_MILLISECS: UINT,
+    params.NODE_MEMORY_SHARED_MERGE_ACROSS_NODES: UINT,
+}
+
+
+def _named_values(ctype: str, call: Callable[[CData, CData], int]) -> dict[str, int]:
+    """Return what *call* fills in: asked with NULL it says how many there are."""
+    count = ffi.new("int *")
+    check(call(ffi.NULL, count))
+    room = count[0]
+    if not room:
+        return {}
+    values = ffi.new(f"{ctype}[]", room)
+    check(call(values, count))
+    return {decode(values[i].field): values[i].value for i in range(min(count[0], room))}
+
+
+def _kib(sizes: Iterable[int]) -> list[int]:
+    """Return page sizes as libvirt takes them."""
+    sizes = list(sizes)
+    for size in sizes:
+        if size % 1024 or not 0 < size >> 10 < 1 << 32:
+            raise InvalidArgumentError(f"no page has {size} bytes")
+    return [size >> 10 for size in sizes]
+
+
+def _bits(bitmap: CData, size: int, most: int) -> frozenset[int]:
+    """Return the numbers of the bits that are set, without reading on when *most* were found."""
+    found: list[int] = []
+    for i in range(size):
+        if len(found) >= most:
+            break
+        found += [8 * i + bit for bit in range(8) if bitmap[i] >> bit & 1]
+    return frozenset(found)
+
+
+class Host:
+    """The machine a hypervisor runs on, and what libvirt says of it.
+
+    Calls that a driver lacks raise :class:`~pyvirt.errors.OperationUnsupportedError`.
+    """
+
+    __slots__ = ("_conn",)
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+
+    def __repr__(self) -> str:
+        return f"<pyvirt.Host of {self._conn!r}>"
+
+    # ---- what it is ----
+
+    def hostname(self) -> str:
+        """Return its name, fully qualified where it has a domain.  (virConnectGetHostname)"""
+        return take_string(lib.virConnectGetHostname(self._conn._ptr))
+
+    def info(self) -> NodeInfo:
+        """Return its memory and CPUs at a glance.  (virNodeGetInfo)"""
+        out = ffi.new("virNodeInfo *")
+        check(lib.virNodeGetInfo(self._conn._ptr, out))
+        return NodeInfo(
+            model=decode(out.model),
+            memory=out.memory << 10,
+            cpus=out.cpus,
+            mhz=out.mhz,
+            nodes=out.nodes,
+            sockets=out.sockets,
+            cores=out.cores,
+            threads=out.threads,
+        )
+
+    def capabilities(self) -> Capabilities:
+        """Return its make in detail, and the kinds of guests it runs; ``.xml`` is the text.
+
+        (virConnectGetCapabilities)
+        """
+        return Capabilities.parse(take_string(lib.virConnectGetCapabilities(self._conn._ptr)))
+
+    def sysinfo(self) -> str:
+        """Return what its firmware says of it, as a ``<sysinfo>`` document.  (virConnectGetSysinfo)
+
+        :raises NotSupportedError: the daemon may not read it, or there is none
+        """
+        return take_string(lib.virConnectGetSysinfo(self._conn._ptr, 0))
+
+    def security_model(self) -> SecurityModel:
+        """Return what keeps its guests apart, the first where there are several.  (virNodeGetSecurityModel)"""
+        out = ffi.new("virSecurityModel *")
+        check(lib.virNodeGetSecurityModel(self._conn._ptr, out))
+        return SecurityModel(decode(out.model), decode(out.doi))
+
+    def sev_info(self) -> dict[str, TypedValue]:
+        """Return what guests with AMD's encrypted memory need to know.  (virNodeGetSEVInfo)
+
+        :raises OperationUnsupportedError: it has no such CPU, or its QEMU no support
+        """
+        conn, call = self._conn._ptr, lib.virNodeGetSEVInfo
+        return take_dict(lambda values, count: call(conn, values, count, 0))
+
+    # ---- CPUs ----
+
+    def cpu_map(self) -> NodeCPUMap:
+        """Return how many CPUs there are, and which are online.  (virNodeGetCPUMap)"""
+        bitmap = ffi.new("unsigned char **")
+        online = ffi.new("unsigned int *")
+        try:
+            present = check(lib.virNodeGetCPUMap(self._conn._ptr, bitmap, online, 0))
+            # A driver in this process makes the bitmap no longer than its last bit needs.
+            return NodeCPUMap(present, _bits(bitmap[0], (present + 7) // 8, online[0]))
+        finally:
+            lib.free(bitmap[0])
+
+    def cpu_stats(self, cpu: int | None = None) -> dict[str, int]:
+        """Return the time that CPUs spent since boot, by what they did.  (virNodeGetCPUStats)
+
+        Nanoseconds for ``"user"``, ``"kernel"``, ``"idle"``, ``"iowait"``, ``"intr"``; some drivers know only
+        ``"utilization"``, in percent.
+
+        :param cpu: the number of one CPU; ``None`` for the sum of all
+        :raises InvalidArgumentError: no such CPU
+        """
+        conn, call, number = self._conn._ptr, lib.virNodeGetCPUStats, _ALL if cpu is None else cpu
+        return _named_values("virNodeCPUStats", lambda values, count: call(conn, number, values, count, 0))
+
+    def cpu_models(self, arch: str) -> list[str]:
+        """Return the CPU models that libvirt knows; none means that it takes any.  (virConnectGetCPUModelNames)
+
+        :param arch: ``"x86_64"``
+        :raises InvalidArgumentError: no such architecture
+        """
+        out = ffi.new("char ***")
+        count = check(lib.virConnectGetCPUModelNames(self._conn._ptr, encode(arch), out, 0))
+        return take_strings(out[0], count)
+
+    def compare_cpu(self, xml: str, *, flags: ConnectCompareCPUFlags = ConnectCompareCPUFlags(0)) -> CPUCompareResult:
+        """Return whether this host's CPU can stand in for another.  (virConnectCompareCPU)
+
+        :param xml: a ``<cpu>``, as in the capabilities of a host or in a domain
+        :raises Error: with ``FAIL_INCOMPATIBLE``, in place of ``INCOMPATIBLE``: the message says why
+        """
+        return CPUCompareResult(check(lib.virConnectCompareCPU(self._conn._ptr, encode(xml), flags)))
+
+    def compare_hypervisor_cpu(
+        self,
+        xml: str,
+        *,
+        emulator: str | None = None,
+        arch: str | None = None,
+        machine: str | None = None,
+        virttype: str | None = None,
+        flags: ConnectCompareCPUFlags = ConnectCompareCPUFlags(0),
+    ) -> CPUCompareResult:
+        """Return whether the CPU that a hypervisor gives here can stand in for another.
+
+        (virConnectCompareHypervisorCPU)  Parameters as in :meth:`compare_cpu` and :meth:`domain_capabilities`.
+        """
+        result = lib.virConnectCompareHypervisorCPU(
+            self._conn._ptr,
+            encode_or_null(emulator),
+            encode_or_null(arch),
+            encode_or_null(machine),
+            encode_or_null(virttype),
+            encode(xml),
+            flags,
+        )
+        return CPUCompareResult(check(result))
+
+    def baseline_cpu(self, xmls: Iterable[str], *, flags: ConnectBaselineCPUFlags = ConnectBaselineCPUFlags(0)) -> str:
+        """Return the best ``<cpu>`` that several hosts have in common.  (virConnectBaselineCPU)
+
+        :param xmls: a ``<cpu>`` for each host
+        """
+        array, kept = string_array(list(xmls))
+        return take_string(lib.virConnectBaselineCPU(self._conn._ptr, array, len(kept), flags))
+
+    def baseline_hypervisor_cpu(
+        self,
+        xmls: Iterable[str],
+        *,
+        emulator: str | None = None,
+        arch: str | None = None,
+        machine: str | None = None,
+        virttype: str | None = None,
+        flags: ConnectBaselineCPUFlags = ConnectBaselineCPUFlags(0),
+    ) -> str:
+        """Return the best ``<cpu>`` that a hypervisor can give to guests on several hosts.
+
+        (virConnectBaselineHypervisorCPU)
+
+        :param xmls: a ``<cpu>`` for each host, best made of the ``host-model`` in its domain capabilities
+        """
+        array, kept = string_array(list(xmls))
+        return take_string(
+            lib.virConnectBaselineHypervisorCPU(
+                self._conn._ptr,
+                encode_or_null(emulator),
+                encode_or_null(arch),
+                encode_or_null(machine),
+                encode_or_null(virttype),
+                array,
+                len(kept),
+                flags,
+            )
+        )
+
+    # ---- memory ----
+
+    def free_memory(self) -> int:
+        """Return how many bytes are free.  (virNodeGetFreeMemory)"""
+        free: int = lib.virNodeGetFreeMemory(self._conn._ptr)
+        if not free:
+            raise last_error()
+        return free
+
+    def cells_free_memory(self, start_cell: int = 0, max_cells: int = _MOST_CELLS) -> dict[int, int]:
+        """Return how many bytes are free on each NUMA cell, by the cell's number.  (virNodeGetCellsFreeMemory)
+
+        :param max_cells: how many to ask for; a daemon takes no more than 1024
+        """
+        out = ffi.new("unsigned long long[]", max(max_cells, 0))
+        count = check(lib.virNodeGetCellsFreeMemory(self._conn._ptr, out, start_cell, max_cells))
+        return {start_cell + i: out[i] for i in range(count)}
+
+    def memory_stats(self, cell: int | None = None) -> dict[str, int]:
+        """Return how memory is used: ``"total"``, ``"free"``, ``"buffers"``, ``"cached"``, in bytes.
+
+        (virNodeGetMemoryStats)
+
+        :param cell: the number of one NUMA cell; ``None`` for the whole host.  ``"free"`` of the whole host may
+            count buffers and caches in, and a cell may lack these two
+        :raises InvalidArgumentError: no such cell
+        """
+        conn, call, number = self._conn._ptr, lib.virNodeGetMemoryStats, _ALL if cell is None else cell
+        stats = _named_values("virNodeMemoryStats", lambda values, count: call(conn, number, values, count, 0))
+        return {name: kib << 10 for name, kib in stats.items()}
+
+    def memory_parameters(self) -> dict[str, TypedValue]:
+        """Return how the kernel merges equal pages (KSM), and its success.  (virNodeGetMemoryParameters)
+
+        Names are :mod:`pyvirt.enums.params`' ``NODE_MEMORY_SHARED_…``; counts are pages, ``shm_sleep_millisecs`` is
+        milliseconds.
+        """
+        conn, call = self._conn._ptr, lib.virNodeGetMemoryParameters
+        return fill_dict(lambda values, count: call(conn, values, count, 0))
+
+    def set_memory_parameters(self, values: Mapping[str, TypedValue] | None = None, /, **more: TypedValue) -> None:
+        """Change how the kernel merges equal pages: ``shm_pages_to_scan=200``.  (virNodeSetMemoryParameters)
+
+        :raises NotSupportedError: no such parameter, or none that can be set
+        """
+        with Params({**(values or {}), **more}, _MEMORY_PARAMETERS) as array:
+            check(lib.virNodeSetMemoryParameters(self._conn._ptr, array.pointer, array.count, 0))
+
+    # ---- memory pages ----
+
+    def free_pages(self, page_sizes: Iterable[int]) -> dict[int, int]:
+        """Return how many pages are free on the whole host, by their size in bytes.  (virNodeGetFreePages)
+
+        :param page_sizes: bytes; ``capabilities().host.cpu.page_sizes`` are those there are
+        """
+        cells = self._free_pages(page_sizes, _ALL, 1)
+        return cells.get(_ALL, {})
+
+    def cells_free_pages(
+        self, page_sizes: Iterable[int], start_cell: int = 0, max_cells: int | None = None
+    ) -> dict[int, dict[int, int]]:
+        """Return how many pages are free on each NUMA cell: ``{cell: {size: pages}}``.  (virNodeGetFreePages)
+
+        :param page_sizes: bytes
+        :param max_cells: how many to ask for; a daemon takes no more than 1024 by the number of sizes, which is
+            what ``None`` stands for
+        """
+        return self._free_pages(page_sizes, start_cell, max_cells)
+
+    def _free_pages(
+        self, page_sizes: Iterable[int], start_cell: int, max_cells: int | None
+    ) -> dict[int, dict[int, int]]:
+        sizes = _kib(page_sizes)
+        width = len(sizes)
+        if max_cells is None:
+            max_cells = _MOST_CELLS // max(width, 1)
+        counts = ffi.new("unsigned long long[]", width * max(max_cells, 0))
+        filled = check(lib.virNodeGetFreePages(self._conn._ptr, width, sizes, start_cell, max_cells, counts, 0))
+        return {
+            start_cell + i // width: {sizes[j] << 10: counts[i + j] for j in range(width)}
+            for i in range(0, filled, width)
+        }
+
+    def alloc_pages(
+        self,
+        pages: Mapping[int, int],
+        start_cell: int | None = None,
+        cell_count: int = 1,
+        *,
+        flags: NodeAllocPagesFlags = NodeAllocPagesFlags.ADD,
+    ) -> int:
+        """Reserve huge pages, and return on how many NUMA cells that was done.  (virNodeAllocPages)
+
+        :param pages: how many by their size in bytes: ``{2 << 20: 512}``
+        :param start_cell: the first of *cell_count* cells that each get so many; ``None`` spreads them over all
+        :param flags: ``ADD`` to what is reserved already, or ``SET`` the number
+        :raises OperationFailedError: the kernel found fewer; those stay reserved
+        """
+        sizes = _kib(pages)
+        first = _ALL if start_cell is None else start_cell
+        return check(
+            lib.virNodeAllocPages(self._conn._ptr, len(sizes), sizes, list(pages.values()), first, cell_count, flags)
+        )
+
+    # ---- guests ----
+
+    def max_vcpus(self, type: str | None = None) -> int:
+        """Return how many vCPUs a guest may have; its machine type may allow fewer.  (virConnectGetMaxVcpus)
+
+        :param type: of domain, ``"kvm"`` or ``"qemu"``
+        """
+        return check(lib.virConnectGetMaxVcpus(self._conn._ptr, encode_or_null(type)))
+
+    def domain_capabilities(
+        self,
+        *,
+        emulator: str | None = None,
+        arch: str | None = None,
+        machine: str | None = None,
+        virttype: str | None = None,
+        flags: ConnectGetDomainCapabilitiesFlags = ConnectGetDomainCapabilitiesFlags(0),
+    ) -> DomainCapabilities:
+        """Return what a hypervisor offers to guests; ``.xml`` is the text.  (virConnectGetDomainCapabilities)
+
+        What is not given is chosen as it would be for a new domain.
+
+        :param emulator: a path on the host
+        :param virttype: the type of domain, ``"kvm"`` or ``"qemu"``
+        :raises InvalidArgumentError: there is no such combination
+        """
+        xml = lib.virConnectGetDomainCapabilities(
+            self._conn._ptr,
+            encode_or_null(emulator),
+            encode_or_null(arch),
+            encode_or_null(machine),
+            encode_or_null(virttype),
+            flags,
+        )
+        return DomainCapabilities.parse(take_string(xml))
+
+    # ---- power ----
+
+    def suspend(self, target: NodeSuspendTarget, duration: int) -> None:
+        """Make the host sleep, a moment from now.  (virNodeSuspendForDuration)
+
+        :param duration: seconds until its clock wakes it, at least 60
+        :raises NotSupportedError: it cannot sleep like that
+        """
+        check(lib.virNodeSuspendForDuration(self._conn._ptr, target, duration, 0))

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Threads that fail, each in its own way: nobody sees another's error, and every copy is freed once. */
+
+#include <pthread.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+#include "harness.h"
+#include "native_errors.h"
+
+enum { THREADS = 8, ROUNDS = 500 };
+
+static virConnectPtr conn;
+
+/* A pool that is not there: libvirt's message has its name. */
+static void fail_with(const char *name)
+{
+    CHECK(virStoragePoolLookupByName(conn, name) == NULL);
+}
+
+static void check_taken(const char *name)
+{
+    pv_error *error = pv_error_take();
+    CHECK(error != NULL);
+    CHECK(error->code == VIR_ERR_NO_STORAGE_POOL);
+    CHECK(error->domain == VIR_FROM_TEST);
+    CHECK(error->level == VIR_ERR_ERROR);
+    CHECK(strstr(error->message, name) != NULL);
+    pv_error_free(error);
+    CHECK(pv_error_take() == NULL);
+}
+
+static void test_take_empties(void)
+{
+    CHECK(pv_error_take() == NULL);
+    pv_error_free(NULL);
+    fail_with("first");
+    check_taken("first");
+}
+
+static void test_the_last_error_counts(void)
+{
+    fail_with("first");
+    fail_with("second");
+    check_taken("second");
+}
+
+static void test_a_release_between_leaves_no_trace(void)
+{
+    virDomainPtr domain = virDomainLookupByName(conn, "test");
+    CHECK(domain != NULL);
+    fail_with("kept");
+    pv_release_domain(domain);
+    CHECK(virGetLastError() == NULL); /* why there is a copy */
+    pv_release_domain(NULL);          /* fails itself, in silence */
+    check_taken("kept");
+}
+
+static void test_an_error_outlives_its_connection(void)
+{
+    virConnectPtr other = virConnectOpen("test:///default");
+    CHECK(other != NULL);
+    fail_with("late");
+    pv_release_connect(other);
+    check_taken("late");
+}
+
+static void test_unsupported(void)
+{
+    pv_error_unsupported("virDomainFly", "99.1.0", "9.0.0");
+    pv_error *error = pv_error_take();
+    CHECK(error != NULL);
+    CHECK(error->code == VIR_ERR_NO_SUPPORT);
+    CHECK(error->domain == -1);
+    CHECK(strcmp(error->message, "virDomainFly needs libvirt >= 99.1.0, this build has 9.0.0") == 0);
+    CHECK(strcmp(error->str1, "virDomainFly") == 0);
+    pv_error_free(error);
+}
+
+static void test_no_memory(void)
+{
+    for (long n = 0; n < 8; n++) {
+        allocations_left = n;
+        fail_with("scarce");
+        pv_error_unsupported("virDomainFly", "99.1.0", "9.0.0");
+        allocations_left = -1;
+        pv_error_free(pv_error_take());
+    }
+}
+
+static void *free_elsewhere(void *error)
+{
+    pv_error_free(error);
+    return NULL;
+}
+
+static void test_an_error_is_freed_by_another_thread(void)
+{
+    pthread_t thread;
+    fail_with("moved");
+    CHECK(pthread_create(&thread, NULL, free_elsewhere, pv_error_take()) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(pv_error_take() == NULL);
+}
+
+static void *fail_often(void *number)
+{
+    char name[32];
+    for (int round = 0; round < ROUNDS; round++) {
+        snprintf(name, sizeof(name), "thread-%d-%d", (int)(intptr_t)number, round);
+        fail_with(name);
+        if (round % 3 == 0)
+            test_a_release_between_leaves_no_trace();
+        else
+            check_taken(name);
+        if (round % 5 == 0)
+            test_unsupported();
+    }
+    fail_with("left behind"); /* freed when the thread ends */
+    return NULL;
+}
+
+static void test_threads(void)
+{
+    pthread_t threads[THREADS];
+    for (intptr_t i = 0; i < THREADS; i++)
+        CHECK(pthread_create(&threads[i], NULL, fail_often, (void *)i) == 0);
+    for (int i = 0; i < THREADS; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    CHECK(pv_error_take() == NULL);
+}
+
+int main(void)
+{
+    pv_errors_install();
+    pv_errors_install();
+    conn = virConnectOpen("test:///default");
+    CHECK(conn != NULL);
+
+    test_take_empties();
+    test_the_last_error_counts();
+    test_a_release_between_leaves_no_trace();
+    test_an_error_outlives_its_connection();
+    test_unsupported();
+    test_no_memory();
+    test_an_error_is_freed_by_another_thread();
+    test_threads();
+
+    pv_release_connect(conn);
+    return 0;
+}
