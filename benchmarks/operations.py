@@ -25,6 +25,12 @@ class Operation:
     calls: int  # in one turn: enough for the clock, few enough for many turns
     pyvirt: str
     libvirt: str | None
+    beside: str | None = None  # what it is compared with, if not the operation of its name
+
+    @property
+    def group(self) -> str:
+        """What it belongs together with."""
+        return self.beside or self.name
 
     def statement(self, binding: str) -> str | None:
         """Return what to run in *binding*, ``None`` if it has no such thing."""
@@ -40,7 +46,7 @@ CALLS = (
 LISTING = (Operation("list", 1, "conn.domains.list()", "conn.listAllDomains()"),)
 STATS = (
     Operation("stats", 2, "touch(conn.domains.stats())", "conn.getAllDomainStats()"),
-    Operation("to_dicts", 2, "conn.domains.stats().to_dicts()", None),
+    Operation("to_dicts", 2, "conn.domains.stats().to_dicts()", None, beside="stats"),
 )
 OPERATIONS = {operation.name: operation for operation in (*CALLS, *LISTING, *STATS)}
 

@@ -72,7 +72,10 @@ class Row:
 
 
 HEADINGS = ("", "C", "libvirt-python", "pyvirt", "ratio", "", "quartiles", "at most", "")
-LEGEND = "P pyvirt, D its to_dicts(), L libvirt-python, C the C program: medians of one call, ± half their interquartile range"
+LEGEND = (
+    "P pyvirt, D its to_dicts(), L libvirt-python, C the C program: the median of one call, "
+    "± half the interquartile range"
+)
 
 
 def quartiles(values: Iterable[float]) -> tuple[float, float]:
@@ -117,6 +120,7 @@ def row(measured: Measured, operation: str, what: str, formula: str, target: flo
 def machine() -> dict[str, str]:
     """Return what the numbers depend on."""
     import libvirt
+
     import pyvirt
 
     return {
@@ -157,4 +161,4 @@ def show(rows: Iterable[Row]) -> None:
     for line in cells:
         table.add_row(*line, style="red" if line[-1] == "FAIL" else None)
     # Nobody folds a file or a pipe.
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False).print(table)

@@ -177,6 +177,7 @@ static void add_groups(struct writer *to, unsigned int groups)
         add_disks(to);
 }
 
+/* Takes over the references in `domains`. */
 static int answer(virDomainPtr *domains, size_t present, size_t wanted, unsigned int groups,
                   virDomainStatsRecordPtr **records)
 {

@@ -8,7 +8,7 @@
  * libvirt dispatches it, and the copy stays until it is taken.
  */
 
-typedef struct {
+typedef struct pv_error {
     int code;       /* virErrorNumber */
     int domain;     /* virErrorDomain */
     int level;      /* virErrorLevel */
@@ -18,12 +18,13 @@ typedef struct {
     char *str1;
     char *str2;
     char *str3;
+    struct pv_error *below; /* the one that nobody had taken when this one came */
 } pv_error;
 
 /* Install the handler.  Called once, at import; safe to call again. */
 void pv_errors_install(void);
 
-/* Hand over this thread's error, or NULL if there is none.  The caller frees it. */
+/* Hand over this thread's latest error, or NULL if there is none.  The caller frees it. */
 pv_error *pv_error_take(void);
 void pv_error_free(pv_error *error);
 
@@ -32,6 +33,9 @@ void pv_error_free(pv_error *error);
  * then -1, which libvirt never uses: a driver that lacks a function says VIR_ERR_NO_SUPPORT too.
  */
 void pv_error_unsupported(const char *function, const char *needed, const char *present);
+
+/* virConnectOpenAuth, which prints to stderr, by way of libxml2, when it finds no file for the test driver. */
+virConnectPtr pv_connect_open(const char *name, virConnectAuthPtr auth, unsigned int flags);
 
 /*
  * Release one reference without leaving a trace in this thread's error: finalisers run anywhere, also between a

@@ -41,11 +41,11 @@ typedef struct {
     int64_t fields;
     int64_t bytes;          /* what the frame weighs */
     int64_t taken;          /* CLOCK_MONOTONIC when the last records came, in ns */
+    const uint32_t *layouts;
     const uint8_t *uuids;   /* 16 bytes a domain */
     const int32_t *ids;     /* -1: not running */
     const int64_t *name_offsets;
     const char *names;
-    const uint32_t *layouts;
 } pv_frame_view;
 
 pv_schema *pv_schema_new(void);
@@ -56,18 +56,25 @@ pv_frame *pv_frame_new(pv_schema *schema);
 void pv_frame_free(pv_frame *frame);
 
 /*
- * Ask libvirt (virConnectGetAllDomainStats, or virDomainListGetStats when `domains` is given), take the records apart
- * and free them.  Returns their number, -1 for an error of libvirt's, -2 when memory ran out.
+ * Ask libvirt (virConnectGetAllDomainStats, or virDomainListGetStats when `domains` is given) and take the records
+ * apart.  Returns their number, -1 for an error of libvirt's, -2 when memory ran out.
  */
 int pv_frame_collect(pv_frame *frame, virConnectPtr conn, virDomainPtr *domains, unsigned int stats,
                      unsigned int flags);
 
-/* The same for records that somebody else asked for and will free. */
+/* The same for records that somebody else asked for; the frame takes them over. */
 int pv_frame_add(pv_frame *frame, virDomainStatsRecordPtr *records, int n);
 
 /* Make the frame ready to read: trim, and mark what is missing at the end.  0, or -2. */
 int pv_frame_seal(pv_frame *frame);
 
+/*
+ * Learn the names, UUIDs and ids of the domains.  Until then the frame keeps references to them, and by those a closed
+ * connection open.  0, or -2.
+ */
+int pv_frame_identify(pv_frame *frame);
+
+/* The last four are there once identified. */
 void pv_frame_describe(const pv_frame *frame, pv_frame_view *view);
 /*
  * Tables and columns by their id in the schema, from 0 up to these numbers.  0, or -1 where this frame has no row, or

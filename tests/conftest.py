@@ -28,3 +28,11 @@ def _no_configuration_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> I
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_daemon_left() -> Iterator[None]:
+    yield
+    from pyvirt.testing.daemon import _running
+
+    assert list(_running) == []

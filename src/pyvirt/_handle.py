@@ -14,20 +14,28 @@ from __future__ import annotations
 import atexit
 import os
 import warnings
+from _thread import _count as count_threads
 from threading import Lock
-from weakref import WeakSet, ref
+from weakref import WeakValueDictionary, ref
 
-from pyvirt._lib import ffi
+from pyvirt._lib import ffi, lib
 from pyvirt.errors import ClosedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
-    from typing import ClassVar, NoReturn
+    from typing import ClassVar, NoReturn, Protocol
 
     from typing_extensions import Self
 
     from pyvirt._lib import CData
+
+    class Child(Protocol):
+        """What a connection has to empty when it closes."""
+
+        def close(self) -> None: ...
+        def _disown(self) -> None: ...
+
 
 _gc = ffi.gc
 
@@ -117,19 +125,22 @@ class Handle:
 class Root:
     """A connection: owns its own C pointer and knows the handles that came from it."""
 
-    __slots__ = ("__weakref__", "_children", "_children_limit", "_children_lock", "_ptr", "_why_closed")
+    __slots__ = ("__weakref__", "_children", "_children_limit", "_purging", "_ptr", "_why_closed")
 
     _ptr: CData
     _release: ClassVar[Callable[[CData], None]]
+    _exiting: ClassVar[bool] = False  # not a global, which may be gone when the last finalisers run
 
     def __init__(self, ptr: CData) -> None:
         """Own the reference *ptr*, which must not be NULL."""
         self._why_closed: str | None = None
+        # Has no lock: a finaliser or a signal handler may close this connection while it is at work here.  All of it
+        # rests on single operations of a list, which the GIL (or the list's own lock) makes atomic.
         self._children: list[ref[Handle]] = []
         self._children_limit = 256
-        self._children_lock = Lock()
+        self._purging = Lock()
         self._ptr = _gc(ptr, self._release)
-        _roots.add(self)
+        _roots[id(self)] = self
 
     if not TYPE_CHECKING:  # as in Handle
 
@@ -165,29 +176,32 @@ class Root:
 
     def _forget_dead(self) -> None:
         """Drop the references to handles that are gone; paid for by as many handles made since the last time."""
-        if not self._children_lock.acquire(blocking=False):
+        if not self._purging.acquire(blocking=False):
             return
         try:
-            # Others only append, so what is behind `seen` stays, in one step under the GIL.
+            # Others only append, so what is behind `seen` stays, in one step; or they close, after which nothing in
+            # this list matters.
             children = self._children
             seen = len(children)
             children[:seen] = [child for child in children[:seen] if child() is not None]
             self._children_limit = max(256, 2 * len(children))
         finally:
-            self._children_lock.release()
+            self._purging.release()
 
     def _close_children(self, how: Callable[[Handle], None]) -> None:
-        with self._children_lock:
-            children = self._children
-            while children:
-                child = children.pop()()
-                if child is not None:
-                    how(child)
+        while True:
+            try:
+                child = self._children.pop()()
+            except IndexError:
+                return
+            if child is not None:
+                how(child)
 
     def close(self) -> None:
         """Close the connection and its socket, even if objects of it are still referenced.
 
-        A call under way in another thread ends first.  Harmless when repeated.  (virConnectClose)
+        A call under way in another thread ends undisturbed, and the socket with it.  Harmless when repeated.
+        (virConnectClose)
         """
         if self._why_closed is None:
             self._why_closed = "the connection is closed"
@@ -197,15 +211,17 @@ class Root:
         except AttributeError:
             pass
 
-    def _disown(self) -> None:
-        self._why_closed = "the connection was opened before fork() and belongs to the parent process"
-        self._children_lock = Lock()  # the thread that held the old one may not exist here
+    def _disown(self, why: str) -> CData | None:
+        """Close it without releasing anything: that is up to somebody else.  Return the pointer."""
+        self._why_closed = why
         self._close_children(Handle._disown)
         try:
-            _gc(self._ptr, None)
+            pointer = self._ptr
+            _gc(pointer, None)
             del self._ptr
         except (AttributeError, ClosedError):
-            pass
+            return None
+        return pointer
 
     def __enter__(self) -> Self:
         self._ptr  # noqa: B018
@@ -216,27 +232,56 @@ class Root:
 
     def __del__(self) -> None:
         try:
-            if self._why_closed is not None or not self._ptr:
+            if self._exiting or self._why_closed is not None or not self._ptr:
                 return
         except (AttributeError, ClosedError):
             return  # __init__ did not get that far
-        warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
-        self.close()
+        try:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+        finally:
+            self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"a {type(self).__name__} lives in one process and cannot be pickled or copied")
 
 
-_roots: WeakSet[Root] = WeakSet()
+_roots: WeakValueDictionary[int, Root] = WeakValueDictionary()
+
+
+def _open_roots() -> list[Root]:
+    # Not by iterating over the dictionary, to which another thread may add.
+    roots = [root() for root in _roots.valuerefs()]
+    return [root for root in roots if root is not None and root._why_closed is None]
 
 
 def _after_fork() -> None:
-    for root in list(_roots):
-        root._disown()
+    for root in _open_roots():
+        root._purging = Lock()  # the thread that held the old one does not exist here
+        root._disown("the connection was opened before fork() and belongs to the parent process")
 
 
 def _at_exit() -> None:
-    # Politely, so that the daemon does not log a client that vanished; and before Python takes modules apart.
-    for root in list(_roots):
-        root.close()
+    """Close what is open: politely, so that no daemon logs a client that vanished, but not at any price."""
+    Root._exiting = True
+    roots = _open_roots()
+    if count_threads():
+        # Somebody is perhaps in a call, and would complain if the connection went away, while Python would soon have
+        # stopped that thread without a word.  The connections end with the process.
+        for root in roots:
+            try:
+                _gc(root._ptr, None)
+            except ClosedError:
+                pass
+        return
+    for root in roots:
+        root._close_children(Handle.close)
+    pointers = [root._disown("the connection is closed, as the interpreter exits") for root in roots]
+    pointers = [pointer for pointer in pointers if pointer is not None]
+    if pointers:
+        lib.pv_close_within(ffi.new("virConnectPtr[]", pointers), len(pointers), _FAREWELL)
 
+
+_FAREWELL = 1000  # milliseconds
 
 os.register_at_fork(after_in_child=_after_fork)
 atexit.register(_at_exit)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from pyvirt.uri import URI
 
 
-_VIR_ERR_RPC = 39
+# Of a message with too much in it: INTERNAL_ERROR or RPC from RPC, RPC from REMOTE.
+_TOO_LARGE = frozenset({(1, 7), (39, 7), (39, 13)})
 
 
 def version_tuple(number: int) -> tuple[int, int, int]:
@@ -103,11 +104,8 @@ class Connection(Root):
         return self._version(lib.virConnectGetLibVersion)
 
     def _too_large(self, error: Error) -> bool:
-        """Whether a call failed only because its answer does not fit into one message.
-
-        libvirt gives that the very code and domain of a dead link, so the link is asked too.
-        """
-        return (isinstance(error, ConnectionLostError) or error.code == _VIR_ERR_RPC) and self.alive()
+        """Whether a call may have failed because its answer does not fit into one message: less may go through."""
+        return not isinstance(error, ConnectionLostError) and (error.code, error.domain) in _TOO_LARGE
 
     def _version(self, call: Callable[[CData, CData], int]) -> tuple[int, int, int]:
         out = ffi.new("unsigned long *")

@@ -328,10 +328,27 @@ _BAD_URI = (1, 45)  # INTERNAL_ERROR from URI: it does not parse
 _STUB_DOMAIN = -1  # a generated stub of ours speaks, see native_errors.h
 
 
-def _class_for(code: int, domain: int) -> type[Error]:
+def _link_stands(frame: FrameType | None) -> bool:
+    """Ask the connection of the nearest method of ours whether its link still stands; no round trip.
+
+    libvirt's RPC layer uses one code for a dead link and for an answer that is too large.
+    """
+    while frame is not None:
+        owner = frame.f_locals.get("self")
+        try:
+            conn = getattr(owner, "_conn", owner)
+            if hasattr(type(conn), "_is_alive"):
+                return bool(conn._is_alive(conn._ptr) == 1)
+        except Error:  # closed meanwhile
+            return False
+        frame = frame.f_back
+    return False
+
+
+def _class_for(code: int, domain: int, caller: FrameType | None) -> type[Error]:
     if domain == _STUB_DOMAIN:
         return NotSupportedError
-    if (code, domain) in _LOST_LINK:
+    if (code, domain) in _LOST_LINK and not _link_stands(caller):
         return ConnectionLostError
     if (code, domain) == _BAD_URI:
         return InvalidArgumentError
@@ -344,7 +361,12 @@ def _calling_function(frame: FrameType | None) -> str | None:
     libvirt does not say, and passing the name along would cost every call that succeeds.
     """
     while frame is not None:
-        names = [name for name in frame.f_code.co_names if name.startswith("vir") and name[3:4].isupper()]
+        names = [
+            name
+            for name in frame.f_code.co_names
+            # Freeing parameters is not what failed.
+            if name.startswith("vir") and name[3:4].isupper() and not name.startswith("virTypedParams")
+        ]
         if names:
             return names[0] if len(names) == 1 else None
         frame = frame.f_back
@@ -361,12 +383,13 @@ def last_error(function: str | None = None) -> Error:
 
     :param function: the C function that failed, where the calling method does not mention it
     """
-    function = function or _calling_function(sys._getframe(1))
+    caller = sys._getframe(1)
+    function = function or _calling_function(caller)
     taken = lib.pv_error_take()
     if not taken:
         return Error(f"{function or 'libvirt'} failed and gave no reason", function=function)
     try:
-        cls = _class_for(taken.code, taken.domain)
+        cls = _class_for(taken.code, taken.domain, caller)
         return cls(
             _text(taken.message) or f"{function or 'libvirt'} failed with error {taken.code}",
             code=taken.code,

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import json
 import os
@@ -59,8 +60,8 @@ def watched(daemon: PrivateDaemon) -> Iterator[Processes]:
 
 
 def machine() -> dict[str, object]:
-    """Return what a libvirtd of the machine would change: its files, and network interfaces."""
-    seen: dict[str, object] = {"/sys/class/net": sorted(os.listdir("/sys/class/net"))}
+    """Return the state of the files that a libvirtd of the machine would change."""
+    seen: dict[str, object] = {}
     for root in ("/etc", "/run", "/var/lib", "/var/log", "/var/cache"):
         for directory, _, files in os.walk(root):
             for path in (directory, *(os.path.join(directory, name) for name in files)):
@@ -76,6 +77,12 @@ def domain_names(uri: str) -> list[str]:
         return sorted(domain.name for domain in conn.domains)
 
 
+@pytest.fixture
+def namespaced(private_daemon_factory: DaemonFactory) -> DaemonFactory:
+    """Private daemons that are no session's."""
+    return functools.partial(private_daemon_factory, session=False)
+
+
 def test_it_answers_and_shows_what_it_is(private_daemon: PrivateDaemon) -> None:
     assert domain_names(private_daemon.uri()) == ["test"]
     assert Path(f"/proc/{private_daemon.pid}/comm").read_text() == "libvirtd\n"
@@ -89,9 +96,9 @@ def test_a_generated_host_behind_the_daemon(private_daemon: PrivateDaemon, tmp_p
     assert len(domain_names(private_daemon.uri("test", str(tmp_path / "a host.xml")))) == 3
 
 
-def test_gone_without_a_trace(private_daemon_factory: DaemonFactory) -> None:
+def test_gone_without_a_trace(namespaced: DaemonFactory) -> None:
     before = machine()
-    daemon = private_daemon_factory(cgroups=AS_ROOT)
+    daemon = namespaced(cgroups=AS_ROOT)
     with pyvirt.connect(daemon.uri("qemu")) as conn:
         conn.domains.create(paused_guest("trace"), flags=DomainCreateFlags.PAUSED)
     if AS_ROOT:
@@ -102,19 +109,21 @@ def test_gone_without_a_trace(private_daemon_factory: DaemonFactory) -> None:
     groups = [Path(*line.split()) for line in (directory / "cgroups").read_text().splitlines()] if AS_ROOT else []
     assert all(group.is_dir() for group in groups)
     assert daemon.guest_pid("trace") in daemon.processes()
+    daemon.run_inside(["sh", "-c", "echo the last words >> /var/log/libvirt/libvirtd.log"])
     with watched(daemon) as processes:
         daemon.stop()
         assert processes.gone()
     assert not directory.exists()
     assert not any(group.exists() for group in groups)
     assert str(directory) not in Path("/proc/self/mountinfo").read_text()
+    assert "virbr-pyvirt" not in os.listdir("/sys/class/net")
     assert machine() == before
-    assert "libvirt version" in daemon.log
+    assert daemon.log.endswith("the last words\n")
     daemon.stop()
 
 
-def test_one_signal_removes_everything(private_daemon_factory: DaemonFactory) -> None:
-    daemon = private_daemon_factory(session=False)
+def test_one_signal_removes_everything(namespaced: DaemonFactory) -> None:
+    daemon = namespaced()
     with pyvirt.connect(daemon.uri("qemu")) as conn:
         conn.domains.create(paused_guest("doomed"), flags=DomainCreateFlags.PAUSED)
     directory = daemon.directory
@@ -125,12 +134,12 @@ def test_one_signal_removes_everything(private_daemon_factory: DaemonFactory) ->
     assert not directory.exists()
 
 
-def test_six_side_by_side(private_daemon: PrivateDaemon, private_daemon_factory: DaemonFactory) -> None:
+def test_six_side_by_side(private_daemon: PrivateDaemon, namespaced: DaemonFactory) -> None:
     with pyvirt.connect(private_daemon.uri("qemu")) as conn:
         conn.version()  # so that the six need not look for QEMU's capabilities
 
     def start(_: int) -> PrivateDaemon:
-        daemon = private_daemon_factory()
+        daemon = namespaced()
         with pyvirt.connect(daemon.uri("qemu")) as conn:
             conn.domains.create(paused_guest("namesake"), flags=DomainCreateFlags.PAUSED)
         daemon.run_inside(["virsh", "-c", "qemu:///system", "net-create", "/dev/stdin"], input=NETWORK)
@@ -144,14 +153,14 @@ def test_six_side_by_side(private_daemon: PrivateDaemon, private_daemon_factory:
         assert domain_names(daemon.uri("qemu")) == ["namesake"]
 
 
-def test_later_daemons_know_qemu_already(qemu_daemon: PrivateDaemon, private_daemon_factory: DaemonFactory) -> None:
+def test_later_daemons_know_qemu_already(qemu_daemon: PrivateDaemon, namespaced: DaemonFactory) -> None:
     def written(daemon: PrivateDaemon) -> dict[str, int]:
         found = (daemon.directory / "cache/qemu/capabilities").glob("*.xml")
         return {path.name: path.stat().st_mtime_ns for path in found}
 
     with pyvirt.connect(qemu_daemon.uri("qemu")) as conn:
         conn.version()
-    daemon = private_daemon_factory()
+    daemon = namespaced()
     before = written(daemon)
     assert before.keys() == written(qemu_daemon).keys()
     with pyvirt.connect(daemon.uri("qemu")) as conn:
@@ -159,8 +168,8 @@ def test_later_daemons_know_qemu_already(qemu_daemon: PrivateDaemon, private_dae
     assert written(daemon) == before
 
 
-def test_a_crash_spares_the_guests(private_daemon_factory: DaemonFactory) -> None:
-    daemon = private_daemon_factory()
+def test_a_crash_spares_the_guests(namespaced: DaemonFactory) -> None:
+    daemon = namespaced()
     with pyvirt.connect(daemon.uri("qemu")) as conn:
         conn.domains.create(paused_guest("survivor"), flags=DomainCreateFlags.PAUSED)
         guest, crashed = daemon.guest_pid("survivor"), daemon.pid
@@ -179,19 +188,27 @@ def test_a_crash_spares_the_guests(private_daemon_factory: DaemonFactory) -> Non
     assert daemon.guest_pid("survivor") == guest
 
 
-def test_a_paused_daemon_says_nothing(private_daemon_factory: DaemonFactory) -> None:
-    daemon = private_daemon_factory()
+def test_a_paused_daemon_accepts_and_says_nothing(namespaced: DaemonFactory) -> None:
+    daemon = namespaced()
     daemon.pause()
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(daemon.socket))
+    with pytest.raises(pyvirt.OperationTimeoutError):
+        pyvirt.connect(daemon.uri(), timeout=0.2)
     daemon.resume()
     assert domain_names(daemon.uri()) == ["test"]
-    daemon.pause()  # and it can be removed as it is
+    daemon.pause()
+    daemon.restart()
+    assert domain_names(daemon.uri()) == ["test"]
+    daemon.pause()  # it can be removed as it is
 
 
-def test_a_directory_of_ones_own(private_daemon_factory: DaemonFactory, tmp_path: Path) -> None:
+def test_what_cannot_be_mounted_is_in_the_message(namespaced: DaemonFactory) -> None:
+    with pytest.raises(DaemonError, match=r"(?s)was not started.*Is a directory"):
+        namespaced(devices=["pts"])  # a directory
+
+
+def test_a_directory_of_ones_own(namespaced: DaemonFactory, tmp_path: Path) -> None:
     home = tmp_path / "daemon"
-    daemon = private_daemon_factory(home)
+    daemon = namespaced(home)
     with pyvirt.connect(daemon.uri("qemu")) as conn:
         conn.domains.define(paused_guest("kept"))
         conn.domains.create(paused_guest("transient"), flags=DomainCreateFlags.PAUSED)
@@ -201,22 +218,22 @@ def test_a_directory_of_ones_own(private_daemon_factory: DaemonFactory, tmp_path
     assert domain_names(daemon.uri("qemu")) == ["kept"]
 
 
-def test_two_starts(private_daemon_factory: DaemonFactory) -> None:
-    daemon = private_daemon_factory()
+def test_two_starts(namespaced: DaemonFactory) -> None:
+    daemon = namespaced()
     with pytest.raises(DaemonError, match="running already"):
         daemon.start()
     assert domain_names(daemon.uri()) == ["test"]
 
 
-def test_over_tcp(private_daemon_factory: DaemonFactory) -> None:
-    daemon = private_daemon_factory(listen=True)
+def test_over_tcp(namespaced: DaemonFactory) -> None:
+    daemon = namespaced(listen=True)
     uri = daemon.uri("test", transport="tcp")
     assert re.fullmatch(r"test\+tcp://127\.0\.0\.1:\d+/default", uri)
     assert domain_names(uri) == ["test"]
 
 
-def test_what_is_inside(private_daemon_factory: DaemonFactory) -> None:
-    daemon = private_daemon_factory(hostname="elsewhere", devices=["loop-control"])
+def test_what_is_inside(namespaced: DaemonFactory) -> None:
+    daemon = namespaced(hostname="elsewhere", devices=["loop-control"])
     assert daemon.run_inside(["hostname"]).stdout == "elsewhere\n"
     assert daemon.run_inside(["virsh", "-c", "qemu:///system", "hostname"]).stdout.strip() == "elsewhere"
     assert socket.gethostname() != "elsewhere"
@@ -243,7 +260,7 @@ def test_the_admin_interface(private_daemon: PrivateDaemon) -> None:
     ],
 )
 def test_a_configuration_that_libvirtd_refuses(
-    private_daemon_factory: DaemonFactory,
+    namespaced: DaemonFactory,
     options: dict[str, object],
     message: str,
     tmp_path: Path,
@@ -251,14 +268,12 @@ def test_a_configuration_that_libvirtd_refuses(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with pytest.raises(DaemonError, match=f"(?s)ended with status.*{message}"):
-        private_daemon_factory(**options)
+        namespaced(**options)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_directory_too_deep_for_the_address_of_a_socket(
-    private_daemon_factory: DaemonFactory, tmp_path: Path
-) -> None:
-    daemon = private_daemon_factory(tmp_path / ("d" * 100), session=False)
+def test_a_directory_too_deep_for_the_address_of_a_socket(namespaced: DaemonFactory, tmp_path: Path) -> None:
+    daemon = namespaced(tmp_path / ("d" * 100))
     assert domain_names(daemon.uri()) == ["test"]
 
 

@@ -28,27 +28,39 @@ class Feed:
         """Return a frame of these records, added part by part as the parts of a large host are."""
         frame = ffi.gc(lib.pv_frame_new(self._schema), lib.pv_frame_free)
         for records in parts:
-            kept: list[Any] = []
-            pointers = [_record(domain, fields, kept) for domain, fields in records]
-            array = ffi.new("virDomainStatsRecordPtr[]", [*pointers, ffi.NULL])
-            assert lib.pv_frame_add(frame, array, len(pointers)) == len(pointers)
+            array = _allocate("virDomainStatsRecordPtr", len(records) + 1)
+            for i, (domain, fields) in enumerate(records):
+                array[i] = _record(domain, fields)
+            assert lib.pv_frame_add(frame, array, len(records)) == len(records)
         assert lib.pv_frame_seal(frame) == 0
         return StatsFrame(frame, self._layouts)
 
 
-def _record(domain: Domain, fields: Sequence[Field], kept: list[Any]) -> Any:
-    params = ffi.new("virTypedParameter[]", max(len(fields), 1))
-    # What follows the name in its array is anything: libvirt does not clear it.
-    ffi.memmove(params, b"\xaa" * ffi.sizeof(params), ffi.sizeof(params))
-    for param, (name, kind, value) in zip(params, fields, strict=False):
-        ffi.memmove(param.field, name.encode("utf-8", "surrogateescape") + b"\0", len(name.encode()) + 1)
+def _allocate(kind: str, count: int) -> Any:
+    """Memory that libvirt may free, filled with anything but zeros, and a zero at the end of arrays of pointers."""
+    size = ffi.sizeof(kind) * max(count, 1)
+    memory = ffi.cast(f"{kind} *", lib.malloc(size))
+    ffi.memmove(memory, b"\xaa" * size, size)
+    if ffi.typeof(kind).kind == "pointer":
+        memory[count - 1] = ffi.NULL
+    return memory
+
+
+def _record(domain: Domain, fields: Sequence[Field]) -> Any:
+    params = _allocate("virTypedParameter", len(fields))
+    for i, (name, kind, value) in enumerate(fields):
+        param = params + i
+        data = name.encode("utf-8", "surrogateescape") + b"\0"
+        ffi.memmove(param.field, data, len(data))
         param.type = kind
         if kind == STRING:
-            value = ffi.new("char[]", value.encode("utf-8", "surrogateescape"))
-            kept.append(value)
-        if kind == BOOLEAN:
+            text = value.encode("utf-8", "surrogateescape") + b"\0"
+            value = _allocate("char", len(text))
+            ffi.memmove(value, text, len(text))
+        elif kind == BOOLEAN:
             value = bytes([value])
         setattr(param.value, MEMBERS[kind], value)
-    record = ffi.new("virDomainStatsRecord *", {"dom": domain._ptr, "params": params, "nparams": len(fields)})
-    kept += [params, record]
+    record = _allocate("virDomainStatsRecord", 1)
+    assert lib.virDomainRef(domain._ptr) == 0
+    record.dom, record.params, record.nparams = domain._ptr, params, len(fields)
     return record

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -18,7 +19,9 @@ from pyvirt.uri import URI
 
 def virsh(uri: str, *command: str) -> list[str]:
     """Ask libvirt's own client; it knows networks and pools whatever of them pyvirt does."""
-    answer = subprocess.run(["virsh", "-c", uri, *command], check=True, capture_output=True, text=True)
+    # It fits one libvirt only, and we may be running on another.
+    env = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
+    answer = subprocess.run(["virsh", "-c", uri, *command], check=True, capture_output=True, text=True, env=env)
     return answer.stdout.split()
 
 

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#define _GNU_SOURCE /* RTLD_DEFAULT */
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -31,31 +33,42 @@ void pv_error_free(pv_error *error)
     free(error);
 }
 
-static void free_at_thread_end(void *error)
+static void free_all(void *errors)
 {
-    pv_error_free(error);
+    for (pv_error *error = errors, *below; error != NULL; error = below) {
+        below = error->below;
+        pv_error_free(error);
+    }
 }
 
 static void create_key(void)
 {
-    if (pthread_key_create(&current, free_at_thread_end) != 0)
+    if (pthread_key_create(&current, free_all) != 0)
         abort();
 }
 
+/*
+ * On top of those that wait.  Between a call that fails and the question why, Python may run a finaliser or a signal
+ * handler, which fails, asks and gets its own error.  What nobody asks for sinks, and is dropped at the bottom.
+ */
 static void remember(pv_error *error)
 {
-    pv_error_free(pthread_getspecific(current));
+    int depth = 8;
+    error->below = pthread_getspecific(current);
     pthread_setspecific(current, error);
+    while (--depth > 0 && error->below != NULL)
+        error = error->below;
+    free_all(error->below);
+    error->below = NULL;
 }
 
-static void capture(void *opaque, virErrorPtr from)
+static pv_error *copy_error(const virError *from)
 {
-    (void)opaque;
-    if (muted || from == NULL || from->level == VIR_ERR_NONE || from->level == VIR_ERR_WARNING)
-        return;
+    if (from == NULL || from->level == VIR_ERR_NONE || from->level == VIR_ERR_WARNING)
+        return NULL;
     pv_error *error = calloc(1, sizeof(*error));
     if (error == NULL)
-        return;
+        return NULL;
     error->code = from->code;
     error->domain = from->domain;
     error->level = (int)from->level;
@@ -65,7 +78,15 @@ static void capture(void *opaque, virErrorPtr from)
     error->str1 = copy_string(from->str1);
     error->str2 = copy_string(from->str2);
     error->str3 = copy_string(from->str3);
-    remember(error);
+    return error;
+}
+
+static void capture(void *opaque, virErrorPtr from)
+{
+    (void)opaque;
+    pv_error *error = muted ? NULL : copy_error(from);
+    if (error != NULL)
+        remember(error);
 }
 
 void pv_errors_install(void)
@@ -78,7 +99,10 @@ pv_error *pv_error_take(void)
 {
     pv_error *error = pthread_getspecific(current);
     if (error != NULL)
-        pthread_setspecific(current, NULL);
+        pthread_setspecific(current, error->below);
+    else /* somebody else in this process, such as libvirt-python, has installed a handler over ours */
+        error = copy_error(virGetLastError());
+    virResetLastError();
     return error;
 }
 
@@ -97,6 +121,27 @@ void pv_error_unsupported(const char *function, const char *needed, const char *
         snprintf(error->message, size, form, function, needed, present);
     error->str1 = copy_string(function);
     remember(error);
+}
+
+static void print_nothing(void *opaque, const char *format, ...)
+{
+    (void)opaque;
+    (void)format;
+}
+
+virConnectPtr pv_connect_open(const char *name, virConnectAuthPtr auth, unsigned int flags)
+{
+    typedef void (*print_func)(void *opaque, const char *format, ...);
+    /* libxml2 comes with libvirt, its headers need not be there.  This one returns a variable of the thread. */
+    print_func *(*where)(void) = (print_func * (*)(void)) dlsym(RTLD_DEFAULT, "__xmlGenericError");
+    print_func *print = where != NULL ? where() : NULL;
+    print_func before = print != NULL ? *print : NULL;
+    if (print != NULL)
+        *print = print_nothing;
+    virConnectPtr conn = virConnectOpenAuth(name, auth, flags);
+    if (print != NULL)
+        *print = before;
+    return conn;
 }
 
 #define DEFINE_RELEASE(name, type, release)                                                                  \

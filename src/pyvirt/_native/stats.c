@@ -4,7 +4,7 @@
 
 #include "stats_frame.h"
 
-/* ---- columns ---- */
+/* ---- columns and tables ---- */
 
 static size_t width_of(int type)
 {
@@ -19,117 +19,72 @@ static size_t width_of(int type)
     }
 }
 
-static void set_valid(struct column *column, int64_t row)
+/* One cell more than rows: strings have a last offset. */
+static int resize_cells(struct column *column, int type, int64_t from, int64_t to)
 {
-    column->valid[row >> 3] = (uint8_t)(column->valid[row >> 3] | 1u << (row & 7));
-}
-
-static int reserve_cells(struct column *column, int type, int64_t rows)
-{
-    return pv_reserve(&column->cells, &column->room, rows + (type == VIR_TYPED_PARAM_STRING), width_of(type));
-}
-
-/* Rows [next, row) have no value. */
-static int leave_out(struct column *column, int type, int64_t row)
-{
-    bool first = column->valid == NULL;
-    if (pv_reserve((void **)&column->valid, &column->valid_room, (row >> 3) + 1, 1) < 0)
+    size_t width = width_of(type);
+    if (column->cells == NULL) {
+        column->cells = calloc((size_t)to + 1, width);
+        return column->cells != NULL ? 0 : NO_MEMORY;
+    }
+    char *grown = realloc(column->cells, ((size_t)to + 1) * width);
+    if (grown == NULL)
         return NO_MEMORY;
-    if (first)
-        for (int64_t i = 0; i < column->next; i++)
-            set_valid(column, i);
-    if (type == VIR_TYPED_PARAM_STRING)
-        for (int64_t i = column->next; i < row; i++)
-            ((int64_t *)column->cells)[i] = column->text_size;
-    column->missing += row - column->next;
-    column->next = row;
+    column->cells = grown;
+    if (to > from) /* rows that stay without a value read as 0 */
+        memset(grown + ((size_t)from + 1) * width, 0, (size_t)(to - from) * width);
     return 0;
 }
 
-/* Put a text at the end, or, when a record repeats a name, in place of the one at `row`: the last one counts. */
+static int resize_table(pv_frame *frame, int id, int64_t room)
+{
+    struct table *table = &frame->tables[id];
+    const pv_schema *schema = frame->schema;
+    size_t width = (size_t)schema->tables[id].n_index;
+    uint32_t *domain = realloc(table->domain, (size_t)room * sizeof(*domain));
+    if (domain == NULL)
+        return NO_MEMORY;
+    table->domain = domain;
+    if (width > 0) {
+        uint32_t *index = realloc(table->index, (size_t)room * width * sizeof(*index));
+        if (index == NULL)
+            return NO_MEMORY;
+        table->index = index;
+    }
+    for (int i = 0; i < frame->n_columns && i < schema->n_columns; i++) {
+        struct column *column = &frame->columns[i];
+        if (column->cells != NULL && schema->columns[i].table == id &&
+            resize_cells(column, schema->columns[i].type, table->room, room) < 0)
+            return NO_MEMORY;
+    }
+    table->room = room;
+    return 0;
+}
+
+static int make_room(pv_frame *frame, int id, int64_t rows)
+{
+    int64_t room = frame->tables[id].room;
+    if (rows <= room)
+        return 0;
+    int64_t expected = frame->schema->expected[id];
+    int64_t wanted = room * 2 < 16 ? 16 : room * 2;
+    if (room == 0 && wanted < expected)
+        wanted = expected;
+    return resize_table(frame, id, wanted < rows ? rows : wanted);
+}
+
 static int put_text(struct column *column, int64_t row, const char *text)
 {
     int64_t *offsets = column->cells;
     int64_t length = (int64_t)strlen(text);
-    int64_t start = row < column->next ? offsets[row] : column->text_size;
-    int64_t end = row + 1 < column->next ? offsets[row + 1] : column->text_size;
-    int64_t growth = length - (end - start);
-    if (pv_reserve((void **)&column->text, &column->text_room, column->text_size + growth, 1) < 0)
+    if (pv_reserve((void **)&column->text, &column->text_room, column->text_size + length, 1) < 0)
         return NO_MEMORY;
-    if (end < column->text_size && growth != 0)
-        memmove(column->text + end + growth, column->text + end, (size_t)(column->text_size - end));
-    for (int64_t i = row + 1; i < column->next; i++)
-        offsets[i] += growth;
+    while (column->written <= row)
+        offsets[column->written++] = column->text_size;
     if (length > 0)
-        memcpy(column->text + start, text, (size_t)length);
-    offsets[row] = start;
-    column->text_size += growth;
+        memcpy(column->text + column->text_size, text, (size_t)length);
+    column->text_size += length;
     return 0;
-}
-
-static inline void put_cell(void *cells, int type, int64_t row, const virTypedParameter *param)
-{
-    switch (type) {
-    case VIR_TYPED_PARAM_INT:
-    case VIR_TYPED_PARAM_UINT:
-        memcpy((uint32_t *)cells + row, &param->value, 4);
-        break;
-    case VIR_TYPED_PARAM_BOOLEAN:
-        ((uint8_t *)cells)[row] = param->value.b != 0;
-        break;
-    default:
-        memcpy((uint64_t *)cells + row, &param->value, 8);
-    }
-}
-
-/* Everything but the common case: a first row, a row after a hole, a string, a row written twice. */
-static int put_slowly(struct column *column, int type, int64_t row, int64_t expected,
-                      const virTypedParameter *param)
-{
-    if (reserve_cells(column, type, column->room == 0 && expected > row ? expected : row + 1) < 0)
-        return NO_MEMORY;
-    if (row > column->next && leave_out(column, type, row) < 0)
-        return NO_MEMORY;
-    if (column->valid != NULL &&
-        pv_reserve((void **)&column->valid, &column->valid_room, (row >> 3) + 1, 1) < 0)
-        return NO_MEMORY;
-    if (type == VIR_TYPED_PARAM_STRING) {
-        if (put_text(column, row, param->value.s != NULL ? param->value.s : "") < 0)
-            return NO_MEMORY;
-    } else {
-        put_cell(column->cells, type, row, param);
-    }
-    if (row < column->next)
-        column->missing -= !pv_is_valid(column, row);
-    else
-        column->next = row + 1;
-    if (column->valid != NULL)
-        set_valid(column, row);
-    return 0;
-}
-
-static int seal_column(struct column *column, int type, int64_t rows)
-{
-    if (reserve_cells(column, type, rows) < 0)
-        return NO_MEMORY;
-    if (column->next < rows && leave_out(column, type, rows) < 0)
-        return NO_MEMORY;
-    if (type == VIR_TYPED_PARAM_STRING)
-        ((int64_t *)column->cells)[rows] = column->text_size;
-    int64_t used = rows + (type == VIR_TYPED_PARAM_STRING);
-    if (column->room - used > used / 8) {
-        void *trimmed = realloc(column->cells, (size_t)used * width_of(type));
-        if (trimmed != NULL) {
-            column->cells = trimmed;
-            column->room = used;
-        }
-    }
-    return 0;
-}
-
-static int64_t column_bytes(const struct column *column, int type)
-{
-    return column->room * (int64_t)width_of(type) + column->valid_room + column->text_room;
 }
 
 static void free_column(struct column *column)
@@ -141,37 +96,34 @@ static void free_column(struct column *column)
 
 /* ---- records ---- */
 
-static int add_domain(pv_frame *frame, virDomainPtr domain, const struct layout *layout)
+/* The first record of a layout: its columns have to be there. */
+static int meet_layout(pv_frame *frame, const struct layout *layout)
 {
-    int64_t n = frame->domains + 1;
-    if (pv_reserve((void **)&frame->layouts, &frame->layouts_room, n, sizeof(*frame->layouts)) < 0 ||
-        pv_reserve((void **)&frame->uuids, &frame->uuids_room, n * VIR_UUID_BUFLEN, 1) < 0 ||
-        pv_reserve((void **)&frame->ids, &frame->ids_room, n, sizeof(*frame->ids)) < 0 ||
-        reserve_cells(&frame->names, VIR_TYPED_PARAM_STRING, n) < 0)
+    const pv_schema *schema = frame->schema;
+    if (pv_reserve((void **)&frame->tables, &frame->n_tables, schema->n_tables, sizeof(*frame->tables)) < 0 ||
+        pv_reserve((void **)&frame->columns, &frame->n_columns, schema->n_columns, sizeof(*frame->columns)) < 0 ||
+        pv_reserve((void **)&frame->uses, &frame->uses_room, schema->n_layouts, sizeof(*frame->uses)) < 0 ||
+        pv_reserve((void **)&frame->base, &frame->base_room, layout->n_tables, sizeof(*frame->base)) < 0)
         return NO_MEMORY;
-    /* None of these asks the hypervisor: the handle knows them. */
-    const char *name = virDomainGetName(domain);
-    if (put_text(&frame->names, frame->domains, name != NULL ? name : "") < 0)
-        return NO_MEMORY;
-    frame->names.next = n;
-    virDomainGetUUID(domain, frame->uuids + frame->domains * VIR_UUID_BUFLEN);
-    frame->ids[frame->domains] = (int32_t)virDomainGetID(domain);
-    frame->layouts[frame->domains] = layout->id;
-    frame->domains = n;
+    for (int i = 0; i < layout->n_columns; i++) {
+        int id = layout->columns[i].column;
+        struct column *column = &frame->columns[id];
+        if (column->cells == NULL && resize_cells(column, schema->columns[id].type, 0,
+                                                  frame->tables[schema->columns[id].table].room) < 0)
+            return NO_MEMORY;
+    }
     return 0;
 }
 
 /* Rows for all items of the layout; frame->base says where they begin. */
 static int add_rows(pv_frame *frame, const struct layout *layout)
 {
-    uint32_t domain = (uint32_t)(frame->domains - 1);
+    uint32_t domain = (uint32_t)frame->domains;
     struct table *domains = &frame->tables[DOMAIN_TABLE];
-    if (pv_reserve((void **)&frame->base, &frame->base_room, layout->n_tables, sizeof(*frame->base)) < 0 ||
-        pv_reserve((void **)&domains->domain, &domains->domain_room, frame->domains,
-                   sizeof(*domains->domain)) < 0)
+    if (make_room(frame, DOMAIN_TABLE, frame->domains + 1) < 0)
         return NO_MEMORY;
     domains->domain[domain] = domain;
-    domains->rows = frame->domains;
+    domains->rows = frame->domains + 1;
 
     for (int i = 0; i < layout->n_tables; i++) {
         const struct layout_table *from = &layout->tables[i];
@@ -182,8 +134,7 @@ static int add_rows(pv_frame *frame, const struct layout *layout)
         struct table *to = &frame->tables[from->table];
         size_t width = (size_t)frame->schema->tables[from->table].n_index;
         int64_t first = to->rows, rows = first + from->rows;
-        if (pv_reserve((void **)&to->domain, &to->domain_room, rows, sizeof(*to->domain)) < 0 ||
-            pv_reserve((void **)&to->index, &to->index_room, rows * (int64_t)width, sizeof(*to->index)) < 0)
+        if (make_room(frame, from->table, rows) < 0)
             return NO_MEMORY;
         for (int64_t row = first; row < rows; row++)
             to->domain[row] = domain;
@@ -196,46 +147,114 @@ static int add_rows(pv_frame *frame, const struct layout *layout)
 
 static int add_record(pv_frame *frame, const virDomainStatsRecord *record)
 {
-    pv_schema *schema = frame->schema;
-    const struct layout *layout = pv_schema_layout(schema, record->params, record->nparams);
-    if (layout == NULL ||
-        pv_reserve((void **)&frame->tables, &frame->n_tables, schema->n_tables, sizeof(*frame->tables)) < 0 ||
-        pv_reserve((void **)&frame->columns, &frame->n_columns, schema->n_columns, sizeof(*frame->columns)) <
-            0)
+    const virTypedParameter *params = record->params;
+    const struct layout *layout = pv_schema_layout(frame->schema, record->params, record->nparams);
+    if (layout == NULL || pv_reserve((void **)&frame->layouts, &frame->layouts_room, frame->domains + 1,
+                                     sizeof(*frame->layouts)) < 0)
         return NO_MEMORY;
-    if (add_domain(frame, record->dom, layout) < 0 || add_rows(frame, layout) < 0)
+    if ((layout->id >= frame->uses_room || frame->uses[layout->id] == 0) && meet_layout(frame, layout) < 0)
         return NO_MEMORY;
+    if (add_rows(frame, layout) < 0)
+        return NO_MEMORY;
+    frame->uses[layout->id]++;
+    frame->layouts[frame->domains++] = layout->id;
+    frame->fields += layout->n_fields;
 
     const int64_t *base = frame->base;
-    for (int i = 0; i < layout->n_fields; i++) {
-        const struct field *field = &layout->fields[i];
-        struct column *column = &frame->columns[field->column];
-        int64_t row = base[field->table] + field->item;
-        if (row == column->next && row < column->room && column->valid == NULL &&
-            field->type != VIR_TYPED_PARAM_STRING) {
-            put_cell(column->cells, field->type, row, &record->params[i]);
-            column->next++;
-        } else if (put_slowly(column, field->type, row, schema->expected[layout->tables[field->table].table],
-                              &record->params[i]) < 0) {
-            return NO_MEMORY;
-        }
+    const struct column *columns = frame->columns;
+    const struct moves *moves = &layout->moves[MOVE_8];
+    for (int i = 0; i < moves->n; i++) {
+        const struct move *move = &moves->items[i];
+        uint64_t *cells = columns[move->column].cells;
+        memcpy(&cells[base[move->table] + move->item], &params[move->field].value, sizeof(*cells));
     }
-    frame->fields += layout->n_fields;
+    moves = &layout->moves[MOVE_4];
+    for (int i = 0; i < moves->n; i++) {
+        const struct move *move = &moves->items[i];
+        uint32_t *cells = columns[move->column].cells;
+        memcpy(&cells[base[move->table] + move->item], &params[move->field].value, sizeof(*cells));
+    }
+    moves = &layout->moves[MOVE_FLAG];
+    for (int i = 0; i < moves->n; i++) {
+        const struct move *move = &moves->items[i];
+        uint8_t *cells = columns[move->column].cells;
+        cells[base[move->table] + move->item] = params[move->field].value.b != 0;
+    }
+    moves = &layout->moves[MOVE_TEXT];
+    for (int i = 0; i < moves->n; i++) {
+        const struct move *move = &moves->items[i];
+        const char *text = params[move->field].value.s;
+        if (put_text(&frame->columns[move->column], base[move->table] + move->item, text != NULL ? text : "") < 0)
+            return NO_MEMORY;
+    }
     return 0;
 }
 
-int pv_frame_add(pv_frame *frame, virDomainStatsRecordPtr *records, int n)
+/* ---- who the domains are ---- */
+
+/*
+ * libvirt formats a UUID for its debug log at each question about a domain, which costs more than all of that domain's
+ * columns.  So nobody is asked until somebody wants to know: until then the frame keeps the records, without their
+ * parameters.
+ */
+static int identify(pv_frame *frame)
 {
-    struct timespec now;
-    int result = n;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (frame->names.cells == NULL) {
+        frame->uuids = malloc((size_t)frame->domains * VIR_UUID_BUFLEN + 1);
+        frame->ids = malloc(((size_t)frame->domains + 1) * sizeof(*frame->ids));
+        if (frame->uuids == NULL || frame->ids == NULL ||
+            resize_cells(&frame->names, VIR_TYPED_PARAM_STRING, 0, frame->domains) < 0)
+            return NO_MEMORY;
+    }
+    for (int64_t i = 0; i < frame->n_answers; i++) {
+        struct answer *answer = &frame->answers[i];
+        if (answer->records == NULL)
+            continue;
+        for (int k = 0; k < answer->n; k++) {
+            virDomainPtr domain = answer->records[k]->dom;
+            int64_t row = answer->first + k;
+            const char *name = virDomainGetName(domain);
+            if (put_text(&frame->names, row, name != NULL ? name : "") < 0)
+                return NO_MEMORY;
+            virDomainGetUUID(domain, frame->uuids + row * VIR_UUID_BUFLEN);
+            frame->ids[row] = (int32_t)virDomainGetID(domain);
+        }
+        virDomainStatsRecordListFree(answer->records);
+        answer->records = NULL;
+    }
+    ((int64_t *)frame->names.cells)[frame->domains] = frame->names.text_size;
+    return 0;
+}
+
+int pv_frame_identify(pv_frame *frame)
+{
     pthread_mutex_lock(&frame->schema->lock);
-    frame->taken = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-    for (int i = 0; i < n && result >= 0; i++)
-        if (add_record(frame, records[i]) < 0)
-            result = NO_MEMORY;
+    int result = identify(frame);
     pthread_mutex_unlock(&frame->schema->lock);
     return result;
+}
+
+/* The frame takes the records over, whatever becomes of them. */
+static int add_answer(pv_frame *frame, virDomainStatsRecordPtr *records, int n)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    frame->taken = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    if (pv_reserve((void **)&frame->answers, &frame->answers_room, frame->n_answers + 1,
+                   sizeof(*frame->answers)) < 0) {
+        virDomainStatsRecordListFree(records);
+        return NO_MEMORY;
+    }
+    frame->answers[frame->n_answers++] = (struct answer){.records = records, .first = frame->domains, .n = n};
+    for (int i = 0; i < n; i++) {
+        virDomainStatsRecordPtr record = records[i];
+        if (add_record(frame, record) < 0)
+            return NO_MEMORY;
+        virTypedParamsFree(record->params, record->nparams);
+        record->params = NULL;
+        record->nparams = 0;
+    }
+    return n;
 }
 
 int pv_frame_collect(pv_frame *frame, virConnectPtr conn, virDomainPtr *domains, unsigned int stats,
@@ -244,12 +263,18 @@ int pv_frame_collect(pv_frame *frame, virConnectPtr conn, virDomainPtr *domains,
     virDomainStatsRecordPtr *records = NULL;
     int n = domains != NULL ? virDomainListGetStats(domains, stats, &records, flags)
                             : virConnectGetAllDomainStats(conn, stats, &records, flags);
-    if (n < 0)
-        return -1;
-    n = pv_frame_add(frame, records, n);
-    virDomainStatsRecordListFree(records);
-    return n;
+    return n < 0 ? -1 : pv_frame_add(frame, records, n);
 }
+
+int pv_frame_add(pv_frame *frame, virDomainStatsRecordPtr *records, int n)
+{
+    pthread_mutex_lock(&frame->schema->lock);
+    int result = add_answer(frame, records, n);
+    pthread_mutex_unlock(&frame->schema->lock);
+    return result;
+}
+
+/* ---- sealing ---- */
 
 /* From row by row to number by number; nothing to do where a row has but one. */
 static int transpose_index(struct table *table, size_t width)
@@ -265,34 +290,96 @@ static int transpose_index(struct table *table, size_t width)
             turned[i * rows + row] = table->index[row * width + i];
     free(table->index);
     table->index = turned;
-    table->index_room = (int64_t)(rows * width);
     return 0;
+}
+
+static void count_present(pv_frame *frame)
+{
+    for (uint32_t id = 0; id < frame->uses_room; id++) {
+        if (frame->uses[id] == 0)
+            continue;
+        const struct layout *layout = frame->schema->layouts[id];
+        for (int i = 0; i < layout->n_columns; i++)
+            frame->columns[layout->columns[i].column].present += frame->uses[id] * layout->columns[i].rows;
+    }
+}
+
+/* Go through the domains again and mark the rows that have a value, for columns that have one in some rows only. */
+static int mark_valid(pv_frame *frame)
+{
+    int64_t *used = calloc((size_t)frame->n_tables + 1, sizeof(*used));
+    if (used == NULL)
+        return NO_MEMORY;
+    for (int64_t domain = 0; domain < frame->domains; domain++) {
+        const struct layout *layout = frame->schema->layouts[frame->layouts[domain]];
+        used[DOMAIN_TABLE] = domain;
+        for (int kind = 0; kind < MOVE_KINDS; kind++) {
+            const struct moves *moves = &layout->moves[kind];
+            for (int i = 0; i < moves->n; i++) {
+                const struct move *move = &moves->items[i];
+                uint8_t *valid = frame->columns[move->column].valid;
+                if (valid == NULL)
+                    continue;
+                int64_t row = used[layout->tables[move->table].table] + move->item;
+                valid[row >> 3] = (uint8_t)(valid[row >> 3] | 1u << (row & 7));
+            }
+        }
+        for (int i = 0; i < layout->n_tables; i++)
+            used[layout->tables[i].table] += layout->tables[i].rows;
+    }
+    free(used);
+    return 0;
+}
+
+static int seal_columns(pv_frame *frame)
+{
+    const pv_schema *schema = frame->schema;
+    bool holes = false;
+    for (int i = 0; i < frame->n_columns && i < schema->n_columns; i++) {
+        struct column *column = &frame->columns[i];
+        int64_t rows = frame->tables[schema->columns[i].table].rows;
+        if (column->cells == NULL)
+            continue;
+        if (schema->columns[i].type == VIR_TYPED_PARAM_STRING)
+            while (column->written <= rows)
+                ((int64_t *)column->cells)[column->written++] = column->text_size;
+        if (column->present < rows) {
+            column->valid = calloc((size_t)(rows + 7) / 8, 1);
+            if (column->valid == NULL)
+                return NO_MEMORY;
+            frame->bytes += (rows + 7) / 8;
+            holes = true;
+        }
+        frame->bytes += (rows + 1) * (int64_t)width_of(schema->columns[i].type) + column->text_room;
+    }
+    return holes ? mark_valid(frame) : 0;
+}
+
+static int seal(pv_frame *frame)
+{
+    pv_schema *schema = frame->schema;
+    for (int i = 0; i < frame->n_tables && i < schema->n_tables; i++) {
+        struct table *table = &frame->tables[i];
+        size_t width = (size_t)schema->tables[i].n_index;
+        /* What grew by doubling gives back what it does not use. */
+        if (table->room > table->rows + table->rows / 8 && table->rows > 0 &&
+            resize_table(frame, i, table->rows) < 0)
+            return NO_MEMORY;
+        if (transpose_index(table, width) < 0)
+            return NO_MEMORY;
+        schema->expected[i] = table->rows;
+        frame->bytes += table->room * (int64_t)((1 + width) * sizeof(uint32_t));
+    }
+    count_present(frame);
+    frame->bytes += frame->domains * (VIR_UUID_BUFLEN + 16);
+    return seal_columns(frame);
 }
 
 int pv_frame_seal(pv_frame *frame)
 {
-    pv_schema *schema = frame->schema;
-    int result = 0;
-    pthread_mutex_lock(&schema->lock);
-    for (int i = 0; i < frame->n_tables && i < schema->n_tables; i++) {
-        struct table *table = &frame->tables[i];
-        schema->expected[i] = table->rows;
-        if (transpose_index(table, (size_t)schema->tables[i].n_index) < 0)
-            result = NO_MEMORY;
-        frame->bytes += (table->domain_room + table->index_room) * (int64_t)sizeof(uint32_t);
-    }
-    for (int i = 0; i < frame->n_columns && i < schema->n_columns; i++) {
-        struct column *column = &frame->columns[i];
-        int type = schema->columns[i].type;
-        if (column->next > 0 && seal_column(column, type, frame->tables[schema->columns[i].table].rows) < 0)
-            result = NO_MEMORY;
-        frame->bytes += column_bytes(column, type);
-    }
-    if (seal_column(&frame->names, VIR_TYPED_PARAM_STRING, frame->domains) < 0)
-        result = NO_MEMORY;
-    frame->bytes += column_bytes(&frame->names, VIR_TYPED_PARAM_STRING) + frame->uuids_room +
-                    (frame->ids_room + frame->layouts_room) * 4;
-    pthread_mutex_unlock(&schema->lock);
+    pthread_mutex_lock(&frame->schema->lock);
+    int result = seal(frame);
+    pthread_mutex_unlock(&frame->schema->lock);
     return result;
 }
 
@@ -314,6 +401,8 @@ void pv_frame_free(pv_frame *frame)
 {
     if (frame == NULL)
         return;
+    for (int64_t i = 0; i < frame->n_answers; i++)
+        virDomainStatsRecordListFree(frame->answers[i].records);
     for (int64_t i = 0; i < frame->n_tables; i++) {
         free(frame->tables[i].domain);
         free(frame->tables[i].index);
@@ -321,9 +410,11 @@ void pv_frame_free(pv_frame *frame)
     for (int64_t i = 0; i < frame->n_columns; i++)
         free_column(&frame->columns[i]);
     free_column(&frame->names);
+    free(frame->answers);
     free(frame->tables);
     free(frame->columns);
     free(frame->layouts);
+    free(frame->uses);
     free(frame->uuids);
     free(frame->ids);
     free(frame->base);

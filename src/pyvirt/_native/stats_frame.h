@@ -4,24 +4,27 @@
 
 #include "stats_schema.h"
 
-/* `next` is the row after the last one written.  `valid` comes into being with the first row left out. */
+/* Values of one field.  All columns of a table have room for as many rows as the table. */
 struct column {
-    void *cells; /* for strings offsets into text: one more than rows */
-    int64_t room;
-    int64_t next;
-    int64_t missing;
-    uint8_t *valid;
-    int64_t valid_room;
+    void *cells;     /* NULL: not in this frame; for strings offsets into text, one more than rows */
+    uint8_t *valid;  /* NULL: every row has a value */
+    int64_t present; /* rows that have one */
+    int64_t written; /* strings: rows whose offset stands */
     char *text;
     int64_t text_size, text_room;
 };
 
 struct table {
-    int64_t rows;
+    int64_t rows, room;
     uint32_t *domain;
-    int64_t domain_room;
     uint32_t *index; /* row by row while filling, number by number once sealed */
-    int64_t index_room;
+};
+
+/* Records without their parameters: what is left of an answer until somebody asks who the domains are. */
+struct answer {
+    virDomainStatsRecordPtr *records;
+    int64_t first; /* of its domains in the frame */
+    int n;
 };
 
 struct pv_frame {
@@ -31,20 +34,23 @@ struct pv_frame {
     struct column *columns;
     int64_t n_columns;
     int64_t domains, fields, bytes, taken;
-    uint32_t *layouts;
+    uint32_t *layouts; /* of each domain */
     int64_t layouts_room;
-    uint8_t *uuids;
-    int64_t uuids_room;
-    int32_t *ids;
-    int64_t ids_room;
-    struct column names;
+    int64_t *uses; /* how many domains have a layout */
+    int64_t uses_room;
     int64_t *base; /* first row of each table of the layout at hand */
     int64_t base_room;
+    struct answer *answers;
+    int64_t n_answers, answers_room;
+    /* Who the domains are, once identified. */
+    uint8_t *uuids;
+    int32_t *ids;
+    struct column names;
 };
 
 static inline bool pv_is_valid(const struct column *column, int64_t row)
 {
-    return row < column->next && (column->valid == NULL || (column->valid[row >> 3] >> (row & 7) & 1) != 0);
+    return column->valid == NULL || (column->valid[row >> 3] >> (row & 7) & 1) != 0;
 }
 
 #endif

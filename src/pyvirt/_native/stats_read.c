@@ -53,7 +53,7 @@ int pv_frame_table(const pv_frame *frame, int id, pv_table_view *view)
 
 int pv_frame_column(const pv_frame *frame, int id, pv_column_view *view)
 {
-    if (id < 0 || id >= frame->n_columns || frame->columns[id].next == 0)
+    if (id < 0 || id >= frame->n_columns || frame->columns[id].cells == NULL)
         return -1;
     const struct column *column = &frame->columns[id];
     pthread_mutex_lock(&frame->schema->lock);
@@ -66,7 +66,7 @@ int pv_frame_column(const pv_frame *frame, int id, pv_column_view *view)
         .field = def->field,
         .type = def->type,
         .rows = rows,
-        .present = rows - column->missing,
+        .present = column->present,
         .values = column->cells,
         .valid = column->valid,
         .text = column->text,
@@ -229,7 +229,7 @@ static struct side side_of(const pv_frame *frame, int table, int key)
     struct side side = {
         .table = &frame->tables[table],
         .key =
-            key >= 0 && key < frame->n_columns && frame->columns[key].next > 0 ? &frame->columns[key] : NULL,
+            key >= 0 && key < frame->n_columns && frame->columns[key].cells != NULL ? &frame->columns[key] : NULL,
         .width = (size_t)frame->schema->tables[table].n_index,
     };
     pthread_mutex_unlock(&frame->schema->lock);

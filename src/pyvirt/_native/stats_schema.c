@@ -229,22 +229,24 @@ static bool same_fields(const struct layout *layout, const virTypedParameter *pa
 {
     if (layout->n_fields != n)
         return false;
+    uint64_t differences = 0;
     for (int i = 0; i < n; i++) {
-        const struct field *field = &layout->fields[i];
-        if (params[i].type != field->type)
-            return false;
-        uint64_t word;
-        uint32_t last = field->n_words - 1;
-        for (uint32_t w = 0; w < last; w++) {
-            memcpy(&word, params[i].field + w * sizeof(word), sizeof(word));
-            if (word != field->words[w])
-                return false;
-        }
-        memcpy(&word, params[i].field + last * sizeof(word), sizeof(word));
-        if ((word & field->tail) != field->words[last])
-            return false;
+        const struct check *check = &layout->checks[i];
+        uint64_t words[2];
+        memcpy(words, params[i].field, sizeof(words));
+        differences |= (words[0] & check->mask[0]) ^ check->word[0];
+        differences |= (words[1] & check->mask[1]) ^ check->word[1];
+        differences |= (uint64_t)(unsigned)(params[i].type ^ check->type);
     }
-    return true;
+    if (differences != 0)
+        return false;
+    for (int i = 0; i < layout->n_tails; i++) {
+        const struct tail_check *tail = &layout->tails[i];
+        uint64_t word;
+        memcpy(&word, params[tail->field].field + tail->offset, sizeof(word));
+        differences |= (word & tail->mask) ^ tail->word;
+    }
+    return differences == 0;
 }
 
 static void free_layout(struct layout *layout)
@@ -253,14 +255,28 @@ static void free_layout(struct layout *layout)
         return;
     for (int i = 0; i < layout->n_tables; i++)
         free(layout->tables[i].index);
+    for (int i = 0; i < MOVE_KINDS; i++)
+        free(layout->moves[i].items);
     free(layout->tables);
+    free(layout->columns);
     free(layout->fields);
+    free(layout->checks);
+    free(layout->tails);
     free(layout->text);
     free(layout);
 }
 
+/* Numbers of items mostly rise; then there is no need to look whether these came before. */
+static bool rises(const uint32_t *before, const uint32_t *after, size_t width)
+{
+    for (size_t i = 0; i < width; i++)
+        if (before[i] != after[i])
+            return before[i] < after[i];
+    return false;
+}
+
 /* The row of `parsed` among the layout's rows of its table, new where these numbers come for the first time. */
-static int place_item(pv_schema *schema, struct layout *layout, int table, const struct parsed *parsed,
+static int place_item(pv_schema *schema, struct layout *layout, bool *unsorted, int table, const struct parsed *parsed,
                       struct field *field)
 {
     int at = 0;
@@ -278,10 +294,14 @@ static int place_item(pv_schema *schema, struct layout *layout, int table, const
     size_t width = (size_t)schema->tables[table].n_index;
     size_t bytes = width * sizeof(*parsed->numbers);
     uint32_t item = rows->rows;
+    if (item > 0 && rises(rows->index + (item - 1) * width, parsed->numbers, width) && !unsorted[table])
+        item = 0;
     /* From the end: names of one item stand together. */
     while (item > 0 && memcmp(rows->index + (item - 1) * width, parsed->numbers, bytes) != 0)
         item--;
     if (item == 0) {
+        if (rows->rows > 0 && !rises(rows->index + (rows->rows - 1) * width, parsed->numbers, width))
+            unsorted[table] = true;
         /* One spare number, so that a table without any does not ask for zero bytes. */
         uint32_t *grown = realloc(rows->index, (rows->rows + 1) * bytes + sizeof(*grown));
         if (grown == NULL)
@@ -296,32 +316,125 @@ static int place_item(pv_schema *schema, struct layout *layout, int table, const
     return 0;
 }
 
+/* The bytes of a word of which `length`, its NUL included, count; built in memory, so in any byte order. */
+static uint64_t mask_of(size_t length)
+{
+    uint64_t mask = 0;
+    memset(&mask, 0xff, length < sizeof(mask) ? length : sizeof(mask));
+    return mask;
+}
+
+static int add_checks(struct layout *layout, int number, const char *name, int type)
+{
+    struct check *check = &layout->checks[number];
+    size_t length = strlen(name) + 1;
+    check->type = type;
+    for (size_t at = 0; at < length || at < sizeof(check->word); at += sizeof(uint64_t)) {
+        size_t left = at < length ? length - at : 0;
+        uint64_t word = 0;
+        memcpy(&word, name + (left > 0 ? at : 0), left < sizeof(word) ? left : sizeof(word));
+        if (at < sizeof(check->word)) {
+            check->word[at / sizeof(word)] = word;
+            check->mask[at / sizeof(word)] = mask_of(left);
+            continue;
+        }
+        struct tail_check *grown =
+            realloc(layout->tails, (size_t)(layout->n_tails + 1) * sizeof(*layout->tails));
+        if (grown == NULL)
+            return NO_MEMORY;
+        layout->tails = grown;
+        grown[layout->n_tails++] =
+            (struct tail_check){.word = word, .mask = mask_of(left), .field = number, .offset = (int)at};
+    }
+    return 0;
+}
+
+static enum move_kind kind_of(int type)
+{
+    switch (type) {
+    case VIR_TYPED_PARAM_INT:
+    case VIR_TYPED_PARAM_UINT:
+        return MOVE_4;
+    case VIR_TYPED_PARAM_BOOLEAN:
+        return MOVE_FLAG;
+    case VIR_TYPED_PARAM_STRING:
+        return MOVE_TEXT;
+    default:
+        return MOVE_8;
+    }
+}
+
+static int compare_moves(const void *left, const void *right)
+{
+    const struct move *a = left, *b = right;
+    if (a->column != b->column)
+        return a->column < b->column ? -1 : 1;
+    if (a->item != b->item)
+        return a->item < b->item ? -1 : 1;
+    return a->field < b->field ? -1 : a->field > b->field;
+}
+
+/*
+ * Which value goes where, sorted by column and row: so strings of a column come in the order of its rows, and names that
+ * stand twice come side by side.
+ */
+static int plan_moves(struct layout *layout)
+{
+    size_t n = (size_t)layout->n_fields;
+    struct move *all = calloc(n + 1, sizeof(*all));
+    layout->columns = calloc(n + 1, sizeof(*layout->columns));
+    for (int kind = 0; kind < MOVE_KINDS; kind++)
+        layout->moves[kind].items = calloc(n + 1, sizeof(*all));
+    if (all == NULL || layout->columns == NULL)
+        goto fail;
+    for (int i = 0; i < layout->n_fields; i++) {
+        const struct field *field = &layout->fields[i];
+        all[i] = (struct move){.field = i, .column = field->column, .table = field->table, .item = field->item};
+    }
+    qsort(all, n, sizeof(*all), compare_moves);
+    for (size_t i = 0; i < n; i++) {
+        if (i + 1 < n && all[i].column == all[i + 1].column && all[i].item == all[i + 1].item)
+            continue;
+        struct moves *moves = &layout->moves[kind_of(layout->fields[all[i].field].type)];
+        if (moves->items == NULL)
+            goto fail;
+        moves->items[moves->n++] = all[i];
+        if (layout->n_columns == 0 || layout->columns[layout->n_columns - 1].column != all[i].column)
+            layout->columns[layout->n_columns++].column = all[i].column;
+        layout->columns[layout->n_columns - 1].rows++;
+    }
+    free(all);
+    return 0;
+fail:
+    free(all);
+    return NO_MEMORY;
+}
+
 static struct layout *build_layout(pv_schema *schema, const virTypedParameter *params, int n)
 {
     struct layout *layout = calloc(1, sizeof(*layout));
-    if (layout == NULL)
-        return NULL;
-    size_t words = 1;
+    /* By table, of which every field can bring one. */
+    bool *unsorted = calloc((size_t)schema->n_tables + (size_t)n + 1, sizeof(*unsorted));
+    if (layout == NULL || unsorted == NULL)
+        goto fail;
+    size_t size = 1;
     for (int i = 0; i < n; i++)
-        words += (name_length(&params[i]) + 8) / 8;
+        size += name_length(&params[i]) + 1;
     layout->n_fields = n;
     layout->fields = calloc((size_t)n + 1, sizeof(*layout->fields));
-    layout->text = calloc(words, sizeof(*layout->text));
-    if (layout->fields == NULL || layout->text == NULL)
+    layout->checks = calloc((size_t)n + 1, sizeof(*layout->checks));
+    layout->text = calloc(size, 1);
+    if (layout->fields == NULL || layout->checks == NULL || layout->text == NULL)
         goto fail;
 
-    uint64_t *at = layout->text;
+    char *at = layout->text;
     for (int i = 0; i < n; i++) {
         struct field *field = &layout->fields[i];
         size_t length = name_length(&params[i]);
         memcpy(at, params[i].field, length);
-        field->name = (const char *)at;
-        field->words = at;
-        field->n_words = (uint32_t)((length + 8) / 8);
-        /* The bytes that count in the last word, the NUL among them; built in memory, so in any byte order. */
-        memset(&field->tail, 0xff, (length + 1) % 8 == 0 ? 8 : (length + 1) % 8);
+        field->name = at;
         field->type = params[i].type;
-        at += field->n_words;
+        at += length + 1;
 
         struct parsed parsed;
         parse_name(field->name, &parsed);
@@ -329,11 +442,16 @@ static struct layout *build_layout(pv_schema *schema, const virTypedParameter *p
         if (table < 0)
             goto fail;
         field->column = intern_column(schema, table, parsed.field, field->type);
-        if (field->column < 0 || place_item(schema, layout, table, &parsed, field) < 0)
+        if (field->column < 0 || place_item(schema, layout, unsorted, table, &parsed, field) < 0 ||
+            add_checks(layout, i, field->name, field->type) < 0)
             goto fail;
     }
+    if (plan_moves(layout) < 0)
+        goto fail;
+    free(unsorted);
     return layout;
 fail:
+    free(unsorted);
     free_layout(layout);
     return NULL;
 }

@@ -29,19 +29,47 @@ struct column_def {
     int type;
 };
 
-/*
- * One field of a layout.  Its name is kept as 8-byte words, so that comparing it with a record's costs two or three
- * compares and no call; `tail` masks what follows the terminating NUL in the last word.
- */
+/* One field of a layout, and the cell its value goes to. */
 struct field {
     const char *name;
-    const uint64_t *words;
-    uint64_t tail;
-    uint32_t n_words;
     int type;
     int column;
     int table;     /* which of the layout's tables */
     uint32_t item; /* which row of it */
+};
+
+/*
+ * What a field of a record must look like: its type and the first 16 bytes of its name.  Masks leave out what follows
+ * the terminating NUL, so a record is compared without a call and without a branch.
+ */
+struct check {
+    uint64_t word[2];
+    uint64_t mask[2];
+    int type;
+};
+
+/* Eight more bytes of a longer name. */
+struct tail_check {
+    uint64_t word;
+    uint64_t mask;
+    int field;
+    int offset;
+};
+
+/* Where a value goes.  Of a name that a record repeats only the last is copied. */
+struct move {
+    int field;
+    int column;
+    int table;
+    uint32_t item;
+};
+
+/* By the size of what is copied. */
+enum move_kind { MOVE_8, MOVE_4, MOVE_FLAG, MOVE_TEXT, MOVE_KINDS };
+
+struct moves {
+    struct move *items;
+    int n;
 };
 
 struct layout_table {
@@ -50,15 +78,26 @@ struct layout_table {
     uint32_t *index; /* n_index numbers a row */
 };
 
+struct layout_column {
+    int column;
+    uint32_t rows; /* how many rows of a record have a value in it */
+};
+
 /* The exact sequence of names and types of a record.  Domains of one shape share it. */
 struct layout {
     uint64_t signature;
     uint32_t id;
     int n_fields;
     struct field *fields;
+    struct check *checks;
+    struct tail_check *tails;
+    int n_tails;
+    struct moves moves[MOVE_KINDS];
     int n_tables;
     struct layout_table *tables;
-    uint64_t *text;
+    int n_columns;
+    struct layout_column *columns;
+    char *text;
 };
 
 struct pv_schema {

@@ -65,7 +65,9 @@ class Engine:
         view = ffi.new("pv_frame_view *")
         lib.pv_frame_describe(frame, view)
         # The size tells Python's collector what hangs on this small object.
-        return StatsFrame(ffi.gc(frame, lib.pv_frame_free, view.bytes), self._layouts)
+        made = StatsFrame(ffi.gc(frame, lib.pv_frame_free, view.bytes), self._layouts)
+        self._conn._adopt(made.keeper)
+        return made
 
     def _fill(
         self,

@@ -187,16 +187,41 @@ class Table(Mapping[str, Column]):
         )
 
 
+class FrameKeeper:
+    """What a connection knows of a frame: closing it must not leave a domain referenced."""
+
+    __slots__ = ("__weakref__", "_frame")
+
+    def __init__(self, frame: CData) -> None:
+        self._frame = frame
+
+    def close(self) -> None:
+        """Let go of the domains, and keep in mind who they were."""
+        if lib.pv_frame_identify(self._frame) < 0:
+            raise MemoryError
+
+    def _disown(self) -> None:
+        """Leave the domains alone: their connection belongs to the process before a fork."""
+
+
 class DomainColumns:
     """Which domains a frame holds: row for row the table ``domain``."""
 
-    def __init__(self, owner: object, view: CData) -> None:
-        self._owner = owner
-        self._view = view
+    def __init__(self, frame: CData, count: int) -> None:
+        self._owner = frame
+        self._count = count
 
     def __len__(self) -> int:
-        count: int = self._view.domains
-        return count
+        return self._count
+
+    @cached_property
+    def _view(self) -> CData:
+        # Not before somebody asks: libvirt takes longer over the UUIDs than C over all the columns.
+        if lib.pv_frame_identify(self._owner) < 0:
+            raise MemoryError
+        view = ffi.new("pv_frame_view *")
+        lib.pv_frame_describe(self._owner, view)
+        return view
 
     @cached_property
     def names(self) -> list[str]:
@@ -237,7 +262,9 @@ class StatsFrame:
         self.time: float = self._view.taken / 1e9
         #: bytes of memory behind all columns
         self.nbytes: int = self._view.bytes
-        self.domains = DomainColumns(frame, self._view)
+        self.domains = DomainColumns(frame, self._view.domains)
+        #: for the connection, which keeps no frame alive but has to know of it
+        self.keeper = FrameKeeper(frame)
 
     def __repr__(self) -> str:
         return f"<StatsFrame of {len(self)} domains, {self.fields} fields>"

@@ -74,7 +74,7 @@ class Supervisor:
             word, number = line.split()
             if word == b"init":
                 self.init_pid = int(number)
-                with contextlib.suppress(ProcessLookupError):
+                with contextlib.suppress(OSError):  # gone already, or Linux < 5.3
                     self._init_fd = os.pidfd_open(self.init_pid)
             else:
                 self.exit_status = int(number)

@@ -235,12 +235,11 @@ class PrivateDaemon:
         supervisor.start()
         self._pid = supervisor.wait_ready(self.socket, self._timeout)
         if self._pid is None:
-            supervisor.wait_exit(0)
-            status = supervisor.exit_status
+            if supervisor.exit_status is not None:
+                what = f"ended with status {supervisor.exit_status}"
+            else:
+                what = f"did not answer within {self._timeout} s" if supervisor.alive else "was not started"
             self.stop()
-            what = f"ended with status {status}"
-            if status is None:
-                what = f"did not answer within {self._timeout} s"
             raise DaemonError(f"libvirtd {what}\n{self.log}")
 
     def stop(self) -> None:
@@ -268,6 +267,7 @@ class PrivateDaemon:
         if self._pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGTERM)
+                os.kill(self._pid, signal.SIGCONT)
             self._end_libvirtd()
         self._start_libvirtd()
 

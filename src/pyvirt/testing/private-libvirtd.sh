@@ -41,7 +41,8 @@ mount_sys() {
         # Version 2 gives controllers only to the children of groups without processes.
         mkdir /sys/fs/cgroup/init
         echo $$ > /sys/fs/cgroup/init/cgroup.procs
-        for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do
+        read -r controllers < /sys/fs/cgroup/cgroup.controllers || :      # none
+        for controller in $controllers; do
             echo "+$controller" > /sys/fs/cgroup/cgroup.subtree_control || :
         done
     fi

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Take a domain through its life: ``python examples/lifecycle.py``, in libvirt's test driver."""
+
+from __future__ import annotations
+
+import pyvirt
+from pyvirt import DomainState
+
+XML = """
+<domain type='test'>
+  <name>example</name>
+  <memory unit='GiB'>2</memory>
+  <vcpu>2</vcpu>
+  <os><type>hvm</type></os>
+</domain>
+"""
+
+
+def main() -> None:
+    with pyvirt.connect("test:///default") as conn:
+        domain = conn.domains.define(XML)
+        print("defined ", domain.name, domain.uuid, domain.state().state.name)
+
+        domain.start()
+        domain.suspend()
+        print("paused  ", repr(domain.state()))
+        domain.resume()
+        domain.shutdown()
+        domain.wait_for(DomainState.SHUTOFF, timeout=60)
+
+        with domain.edit() as root:
+            next(root.iter("vcpu")).text = "4"
+        domain.start()
+        print("larger  ", domain.info().vcpus, "vCPUs under id", domain.id)
+
+        domain.destroy()
+        domain.undefine()
+        try:
+            conn.domains["example"]
+        except pyvirt.DomainNotFoundError as error:
+            print("gone    ", error)
+
+
+if __name__ == "__main__":
+    main()

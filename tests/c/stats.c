@@ -1,0 +1,587 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Records that no libvirt sends, and some that it does: nothing is lost on the way through columns and back. */
+
+#include <pthread.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <libvirt/libvirt.h>
+
+#include "harness.h"
+#include "native_errors.h"
+#include "native_stats.h"
+
+enum { DOMAINS = 6, MAX_FIELDS = 24, FRAMES = 40, THREADS = 4, NAME = VIR_TYPED_PARAM_FIELD_LENGTH };
+
+static virConnectPtr conn;
+static virDomainPtr domains[DOMAINS];
+
+/* ---- records ---- */
+
+static virDomainStatsRecordPtr new_record(virDomainPtr domain)
+{
+    virDomainStatsRecordPtr record = calloc(1, sizeof(*record));
+    CHECK(record != NULL);
+    record->dom = domain;
+    return record;
+}
+
+/* Add a field of no value; room is exact, so that the address sanitizer sees a step too far. */
+static virTypedParameterPtr add_field(virDomainStatsRecordPtr record, const char *name, int type)
+{
+    CHECK(strlen(name) < NAME);
+    size_t room = (size_t)(record->nparams + 1) * sizeof(*record->params);
+    record->params = realloc(record->params, room);
+    CHECK(record->params != NULL);
+    virTypedParameterPtr field = &record->params[record->nparams++];
+    memset(field, 0xa5, sizeof(*field)); /* what follows the name does not count */
+    strcpy(field->field, name);
+    field->type = type;
+    memset(&field->value, 0, sizeof(field->value));
+    return field;
+}
+
+static void add_number(virDomainStatsRecordPtr record, const char *name, unsigned long long value)
+{
+    add_field(record, name, VIR_TYPED_PARAM_ULLONG)->value.ul = value;
+}
+
+static void add_text(virDomainStatsRecordPtr record, const char *name, const char *value)
+{
+    char *copy = value != NULL ? strdup(value) : NULL;
+    add_field(record, name, VIR_TYPED_PARAM_STRING)->value.s = copy;
+}
+
+static void free_record(virDomainStatsRecordPtr record)
+{
+    for (int i = 0; i < record->nparams; i++)
+        if (record->params[i].type == VIR_TYPED_PARAM_STRING)
+            free(record->params[i].value.s);
+    free(record->params);
+    free(record);
+}
+
+static pv_frame *new_frame(pv_schema *schema, virDomainStatsRecordPtr *records, int n)
+{
+    pv_frame *frame = pv_frame_new(schema);
+    CHECK(frame != NULL);
+    CHECK(pv_frame_add(frame, records, n) == n);
+    CHECK(pv_frame_seal(frame) == 0);
+    return frame;
+}
+
+/* ---- what must hold of every frame ---- */
+
+static bool bit(const uint8_t *bits, int64_t i)
+{
+    return (bits[i >> 3] >> (i & 7) & 1) != 0;
+}
+
+/* The last field of the same name and type: where a record repeats itself, that one counts. */
+static virTypedParameterPtr last_like(virDomainStatsRecordPtr record, int i)
+{
+    virTypedParameterPtr field = &record->params[i];
+    for (int other = i + 1; other < record->nparams; other++)
+        if (record->params[other].type == field->type &&
+            strcmp(record->params[other].field, record->params[i].field) == 0)
+            field = &record->params[other];
+    return field;
+}
+
+static void check_cell(const pv_frame *frame, int column, virTypedParameterPtr field, int64_t cell)
+{
+    pv_column_view view;
+    CHECK(pv_frame_column(frame, column, &view) == 0);
+    CHECK(view.type == field->type);
+    switch (field->type) {
+    case VIR_TYPED_PARAM_INT:
+        CHECK(cell == field->value.i);
+        break;
+    case VIR_TYPED_PARAM_UINT:
+        CHECK(cell == field->value.ui);
+        break;
+    case VIR_TYPED_PARAM_BOOLEAN:
+        CHECK(cell == (field->value.b != 0));
+        break;
+    case VIR_TYPED_PARAM_STRING: {
+        const char *text = field->value.s != NULL ? field->value.s : "";
+        const int64_t *offsets = view.values;
+        CHECK(cell >= 0 && cell < view.rows);
+        CHECK(offsets[cell + 1] - offsets[cell] == (int64_t)strlen(text));
+        CHECK(*text == '\0' || memcmp(view.text + offsets[cell], text, strlen(text)) == 0);
+        break;
+    }
+    default:
+        CHECK(cell == field->value.l);
+    }
+}
+
+static void check_fields(const pv_frame *frame, virDomainStatsRecordPtr *records)
+{
+    pv_frame_view view;
+    pv_frame_describe(frame, &view);
+    int64_t *cells = calloc((size_t)view.fields + 1, sizeof(*cells)), *cell = cells;
+    CHECK(cells != NULL);
+    CHECK(pv_frame_cells(frame, cells) == 0);
+    for (int64_t domain = 0; domain < view.domains; domain++) {
+        virDomainStatsRecordPtr record = records[domain];
+        size_t n = (size_t)record->nparams;
+        const char **names = calloc(n + 1, sizeof(*names));
+        int *columns = calloc(n + 1, sizeof(*columns));
+        CHECK(names != NULL && columns != NULL);
+        CHECK(pv_frame_layout(frame, view.layouts[domain], names, columns, record->nparams) ==
+              record->nparams);
+        for (int i = 0; i < record->nparams; i++, cell++) {
+            CHECK(strcmp(names[i], record->params[i].field) == 0);
+            check_cell(frame, columns[i], last_like(record, i), *cell);
+        }
+        free(names);
+        free(columns);
+    }
+    CHECK(cell - cells == view.fields);
+    free(cells);
+}
+
+static void check_tables(const pv_frame *frame)
+{
+    pv_frame_view whole;
+    pv_frame_describe(frame, &whole);
+    for (int id = 0; id < pv_frame_n_tables(frame); id++) {
+        pv_table_view table;
+        if (pv_frame_table(frame, id, &table) < 0)
+            continue;
+        CHECK(table.id == id && table.rows > 0);
+        CHECK(id != 0 || (table.rows == whole.domains && strcmp(table.name, "domain") == 0));
+        for (int64_t row = 0; row < table.rows; row++) {
+            CHECK(table.domain[row] < whole.domains);
+            CHECK(row == 0 || table.domain[row - 1] <= table.domain[row]);
+        }
+        for (int64_t i = 0; i < table.n_index * table.rows; i++)
+            CHECK(table.index[i] <= 999999999);
+    }
+    CHECK(pv_frame_table(frame, -1, &(pv_table_view){0}) == -1);
+    CHECK(pv_frame_table(frame, pv_frame_n_tables(frame), &(pv_table_view){0}) == -1);
+}
+
+static void check_columns(const pv_frame *frame)
+{
+    for (int id = 0; id < pv_frame_n_columns(frame); id++) {
+        pv_column_view column;
+        if (pv_frame_column(frame, id, &column) < 0)
+            continue;
+        int64_t present = 0;
+        for (int64_t row = 0; row < column.rows; row++)
+            present += column.valid == NULL || bit(column.valid, row);
+        CHECK(present == column.present && present > 0);
+        if (column.type != VIR_TYPED_PARAM_STRING)
+            continue;
+        const int64_t *offsets = column.values;
+        CHECK(offsets[0] == 0 && offsets[column.rows] == column.text_size);
+        for (int64_t row = 0; row < column.rows; row++)
+            CHECK(offsets[row] <= offsets[row + 1]);
+    }
+    CHECK(pv_frame_column(frame, -1, &(pv_column_view){0}) == -1);
+    CHECK(pv_frame_column(frame, pv_frame_n_columns(frame), &(pv_column_view){0}) == -1);
+}
+
+static void check_frame(const pv_frame *frame, virDomainStatsRecordPtr *records, int n)
+{
+    pv_frame_view view;
+    int64_t fields = 0;
+    for (int i = 0; i < n; i++)
+        fields += records[i]->nparams;
+    pv_frame_describe(frame, &view);
+    CHECK(view.domains == n && view.fields == fields && view.taken > 0);
+    for (int i = 0; i < n; i++) {
+        unsigned char uuid[VIR_UUID_BUFLEN];
+        const char *name = virDomainGetName(records[i]->dom);
+        CHECK(virDomainGetUUID(records[i]->dom, uuid) == 0);
+        CHECK(memcmp(view.uuids + i * VIR_UUID_BUFLEN, uuid, sizeof(uuid)) == 0);
+        CHECK(view.ids[i] == (int32_t)virDomainGetID(records[i]->dom));
+        CHECK(view.name_offsets[i + 1] - view.name_offsets[i] == (int64_t)strlen(name));
+        CHECK(memcmp(view.names + view.name_offsets[i], name, strlen(name)) == 0);
+    }
+    check_tables(frame);
+    check_columns(frame);
+    check_fields(frame, records);
+}
+
+static int key_of(const pv_frame *frame, int table)
+{
+    for (int id = 0; id < pv_frame_n_columns(frame); id++) {
+        pv_column_view column;
+        if (pv_frame_column(frame, id, &column) == 0 && column.table == table &&
+            column.type == VIR_TYPED_PARAM_STRING)
+            return id;
+    }
+    return -1;
+}
+
+static void check_rates_of_table(const pv_frame *now, const pv_frame *before, int table, const int64_t *match)
+{
+    for (int id = 0; id < pv_frame_n_columns(now); id++) {
+        pv_column_view column;
+        if (pv_frame_column(now, id, &column) < 0 || column.table != table)
+            continue;
+        size_t rows = (size_t)column.rows;
+        double *rates = calloc(rows, sizeof(*rates));
+        uint8_t *valid = calloc((rows + 7) / 8, 1);
+        CHECK(rates != NULL && valid != NULL);
+        int64_t found = pv_frame_rate(now, id, before, id, match, 0.5, rates, valid), set = 0;
+        for (int64_t row = 0; row < column.rows; row++) {
+            set += bit(valid, row);
+            CHECK(bit(valid, row) ? match[row] >= 0 && !(rates[row] < 0) : rates[row] == 0);
+        }
+        CHECK(found == set);
+        free(rates);
+        free(valid);
+    }
+}
+
+static void check_rates(const pv_frame *now, const pv_frame *before)
+{
+    for (int id = 0; id < pv_frame_n_tables(now); id++) {
+        pv_table_view ours, theirs;
+        if (pv_frame_table(now, id, &ours) < 0 || pv_frame_table(before, id, &theirs) < 0)
+            continue;
+        int64_t *match = calloc((size_t)ours.rows, sizeof(*match));
+        CHECK(match != NULL);
+        CHECK(pv_frame_match(now, id, key_of(now, id), before, id, key_of(before, id), match) == 0);
+        for (int64_t row = 0; row < ours.rows; row++)
+            CHECK(match[row] >= -1 && match[row] < theirs.rows);
+        check_rates_of_table(now, before, id, match);
+        free(match);
+    }
+}
+
+/* ---- chosen records ---- */
+
+/* clang-format off */
+static const char *const ODD_NAMES[] = {
+    "", ".", "..", "a", "a.", ".a", "5", "5.5", ".5", "a.5", "a.05", "a.00", "a.0", "a.0.", "a..0",
+    "a.5.b.6.c", "a.*", "a.*.b", "a.1.b", "b.1.a", "a.b.1", "1.a.b", "a.999999999", "a.1000000000",
+    "a.4294967296.x", "a.-1.x", "a.+1", "a. 1", "a.1x", "a.x1", "vcpu.current", "vcpu.0.time",
+    "vcpu.7.time", "vcpu.time.3", "\xff.1.\xfe", "a.1.b.2.c.3.d.4.e.5.f.6.g.7",
+};
+/* clang-format on */
+enum { N_ODD = sizeof(ODD_NAMES) / sizeof(*ODD_NAMES) };
+
+static void test_odd_names(void)
+{
+    pv_schema *schema = pv_schema_new();
+    virDomainStatsRecordPtr record = new_record(domains[0]);
+    char longest[NAME];
+    for (int i = 0; i < N_ODD; i++)
+        add_number(record, ODD_NAMES[i], (unsigned)i);
+    memset(longest, 'x', sizeof(longest) - 1);
+    longest[NAME - 1] = '\0';
+    add_number(record, longest, 1);
+    for (int i = 1; i < NAME - 1; i += 2)
+        memcpy(longest + i, ".1", 2);
+    longest[NAME - 1] = '\0';
+    add_text(record, longest, "as many numbers as fit");
+    pv_frame *frame = new_frame(schema, &record, 1);
+    check_frame(frame, &record, 1);
+    pv_frame_free(frame);
+    free_record(record);
+    pv_schema_free(schema);
+}
+
+/* The name fills its array to the last byte: libvirt always ends it, a damaged message might not. */
+static void test_a_name_without_an_end(void)
+{
+    pv_schema *schema = pv_schema_new();
+    virDomainStatsRecordPtr record = new_record(domains[0]);
+    for (int round = 0; round < 2; round++)
+        memset(add_field(record, "x", VIR_TYPED_PARAM_INT)->field, 'x', NAME);
+    pv_frame_free(new_frame(schema, &record, 1));
+    free_record(record);
+    pv_schema_free(schema);
+}
+
+static void test_repeated_names(void)
+{
+    static const char *const texts[] = {"first", "a longer second", "", NULL, "third"};
+    pv_schema *schema = pv_schema_new();
+    virDomainStatsRecordPtr records[2] = {new_record(domains[0]), new_record(domains[1])};
+    for (int i = 0; i < 5; i++) {
+        for (int r = 0; r < 2; r++) {
+            add_text(records[r], "net.0.name", texts[i]);
+            add_text(records[r], "net.1.name", texts[4 - i]);
+            add_number(records[r], "cpu.time", (unsigned)(i + r));
+            add_field(records[r], "cpu.time", VIR_TYPED_PARAM_INT)->value.i = -i;
+        }
+    }
+    pv_frame *frame = new_frame(schema, records, 2);
+    check_frame(frame, records, 2);
+    pv_frame_free(frame);
+    free_record(records[0]);
+    free_record(records[1]);
+    pv_schema_free(schema);
+}
+
+static void test_empty_frames(void)
+{
+    pv_schema *schema = pv_schema_new();
+    virDomainStatsRecordPtr record = new_record(domains[0]);
+    pv_frame *none = new_frame(schema, NULL, 0), *bare = new_frame(schema, &record, 1);
+    check_frame(none, NULL, 0);
+    check_frame(bare, &record, 1);
+    check_rates(bare, none);
+    check_rates(none, bare);
+    pv_schema_free(schema); /* frames keep it */
+    pv_frame_free(none);
+    pv_frame_free(bare);
+    pv_frame_free(NULL);
+    pv_schema_free(NULL);
+    free_record(record);
+}
+
+static virDomainStatsRecordPtr many_items(virDomainPtr domain, int items, unsigned long long value)
+{
+    virDomainStatsRecordPtr record = new_record(domain);
+    char name[NAME];
+    for (int i = 0; i < items; i++) {
+        int index = i * 7 % items; /* in disorder, with a hole after every third */
+        snprintf(name, sizeof(name), "net.%d.name", index + index / 3);
+        add_text(record, name, name);
+        snprintf(name, sizeof(name), "net.%d.rx.bytes", index + index / 3);
+        add_number(record, name, value + (unsigned)index);
+        snprintf(name, sizeof(name), "cpu.cache.monitor.%d.bank.%d.bytes", index / 16, index % 16);
+        add_number(record, name, value);
+    }
+    return record;
+}
+
+static void test_thousands_of_items(void)
+{
+    pv_schema *schema = pv_schema_new();
+    virDomainStatsRecordPtr first = many_items(domains[0], 2000, 1000),
+                            second = many_items(domains[0], 1500, 3000);
+    pv_frame *before = new_frame(schema, &first, 1), *now = new_frame(schema, &second, 1);
+    check_frame(before, &first, 1);
+    check_frame(now, &second, 1);
+    check_rates(now, before);
+    check_rates(before, now);
+    pv_frame_free(before);
+    pv_frame_free(now);
+    free_record(first);
+    free_record(second);
+    pv_schema_free(schema);
+}
+
+static void test_libvirts_own_records(void)
+{
+    pv_schema *schema = pv_schema_new();
+    virDomainStatsRecordPtr *records = NULL;
+    int n = virConnectGetAllDomainStats(conn, 0, &records, 0);
+    CHECK(n == DOMAINS + 1);
+    pv_frame *added = new_frame(schema, records, n), *asked = pv_frame_new(schema);
+    check_frame(added, records, n);
+    virDomainPtr list[] = {domains[0], domains[3], NULL};
+    CHECK(pv_frame_collect(asked, conn, NULL, 0, 0) == n);
+    CHECK(pv_frame_collect(asked, conn, list, 0, 0) == 2); /* in pieces: one frame */
+    CHECK(pv_frame_seal(asked) == 0);
+    check_rates(asked, added);
+    virDomainStatsRecordListFree(records);
+    pv_frame_free(added);
+    pv_frame_free(asked);
+
+    pv_frame *failed = pv_frame_new(schema);
+    CHECK(pv_frame_collect(failed, conn, NULL, 1u << 30, VIR_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS) ==
+          -1);
+    pv_error_free(pv_error_take());
+    pv_frame_free(failed);
+    pv_schema_free(schema);
+}
+
+/* ---- arbitrary records ---- */
+
+/* xorshift: the same records on every machine. */
+static uint64_t random_below(uint64_t *state, uint64_t n)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state % n;
+}
+
+static void random_name(uint64_t *state, char name[static NAME])
+{
+    static const char *const parts[] = {"net", "block", "time", "rx", "*",   "",
+                                        "0",   "1",     "2",    "7",  "007", "12345678901"};
+    size_t length = 0;
+    uint64_t n = 1 + random_below(state, 6);
+    for (uint64_t i = 0; i < n; i++)
+        length += (size_t)snprintf(name + length, NAME - length, "%s%s", i > 0 ? "." : "",
+                                   parts[random_below(state, sizeof(parts) / sizeof(*parts))]);
+}
+
+static virDomainStatsRecordPtr random_record(uint64_t *state)
+{
+    virDomainStatsRecordPtr record = new_record(domains[random_below(state, DOMAINS)]);
+    uint64_t n = random_below(state, MAX_FIELDS);
+    char name[NAME];
+    for (uint64_t i = 0; i < n; i++) {
+        random_name(state, name);
+        int type = (int)random_below(state, 10); /* 1 to 7 are libvirt's */
+        if (type == VIR_TYPED_PARAM_STRING)
+            add_text(record, name, random_below(state, 4) > 0 ? name : NULL);
+        else if (type == VIR_TYPED_PARAM_DOUBLE)
+            add_field(record, name, type)->value.d = (double)random_below(state, 1000) / 8;
+        else
+            add_field(record, name, type)->value.ul = random_below(state, UINT64_MAX);
+    }
+    return record;
+}
+
+struct sample {
+    virDomainStatsRecordPtr records[DOMAINS];
+    int n;
+    pv_frame *frame;
+};
+
+static void take_sample(struct sample *sample, pv_schema *schema, uint64_t *state)
+{
+    sample->n = (int)random_below(state, DOMAINS + 1);
+    for (int i = 0; i < sample->n; i++)
+        sample->records[i] = random_record(state);
+    sample->frame = new_frame(schema, sample->records, sample->n);
+}
+
+static void drop_sample(struct sample *sample)
+{
+    pv_frame_free(sample->frame);
+    for (int i = 0; i < sample->n; i++)
+        free_record(sample->records[i]);
+}
+
+static void collect_arbitrary_frames(pv_schema *schema, uint64_t seed)
+{
+    uint64_t state = seed * 0x9e3779b97f4a7c15u;
+    struct sample now, before = {0};
+    for (int i = 0; i < FRAMES; i++, before = now) {
+        take_sample(&now, schema, &state);
+        check_frame(now.frame, now.records, now.n);
+        check_rates(now.frame, now.frame);
+        if (i > 0) {
+            check_rates(now.frame, before.frame);
+            check_frame(before.frame, before.records, before.n); /* later ones have not touched it */
+            drop_sample(&before);
+        }
+    }
+    drop_sample(&before);
+}
+
+static void test_arbitrary_records(void)
+{
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        pv_schema *schema = pv_schema_new();
+        collect_arbitrary_frames(schema, seed);
+        pv_schema_free(schema);
+    }
+}
+
+struct job {
+    pv_schema *schema;
+    struct sample shared;
+    uint64_t seed;
+};
+
+static void *collect_with_others(void *opaque)
+{
+    struct job *job = opaque;
+    collect_arbitrary_frames(job->schema, job->seed);
+    check_frame(job->shared.frame, job->shared.records, job->shared.n);
+    check_rates(job->shared.frame, job->shared.frame);
+    return NULL;
+}
+
+static void test_threads_share_a_schema_and_a_frame(void)
+{
+    pthread_t threads[THREADS];
+    struct job jobs[THREADS];
+    uint64_t state = 42;
+    pv_schema *schema = pv_schema_new();
+    struct sample shared;
+    take_sample(&shared, schema, &state);
+    for (int i = 0; i < THREADS; i++) {
+        jobs[i] = (struct job){.schema = schema, .shared = shared, .seed = 100 + (uint64_t)i};
+        CHECK(pthread_create(&threads[i], NULL, collect_with_others, &jobs[i]) == 0);
+    }
+    for (int i = 0; i < THREADS; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    drop_sample(&shared);
+    pv_schema_free(schema);
+}
+
+/* ---- out of memory ---- */
+
+/* One tick in which the allocation after the first `n` fails: whether it was never needed. */
+static bool collect_with_memory_for(long n, pv_schema *schema, virDomainStatsRecordPtr *records)
+{
+    bool done = false;
+    int64_t match[64], cells[64];
+    allocations_left = n;
+    pv_frame *frame = pv_frame_new(schema);
+    if (frame != NULL && pv_frame_add(frame, records, 2) == 2 && pv_frame_seal(frame) == 0)
+        done = pv_frame_cells(frame, cells) == 0 && pv_frame_match(frame, 0, -1, frame, 0, -1, match) == 0;
+    allocations_left = -1;
+    pv_frame_free(frame);
+    return done;
+}
+
+static void test_no_memory(void)
+{
+    virDomainStatsRecordPtr records[2] = {many_items(domains[0], 3, 1), many_items(domains[1], 5, 1)};
+    add_text(records[1], "net.0.model", "only here");
+    long n = 0;
+    for (bool done = false; !done; n++) {
+        allocations_left = n;
+        pv_schema *schema = pv_schema_new();
+        allocations_left = -1;
+        if (schema == NULL)
+            continue;
+        done = collect_with_memory_for(n, schema, records);
+        /* The schema lives on with the collector. */
+        pv_frame *frame = new_frame(schema, records, 2);
+        check_frame(frame, records, 2);
+        pv_frame_free(frame);
+        pv_schema_free(schema);
+    }
+    CHECK(n > 30);
+    free_record(records[0]);
+    free_record(records[1]);
+}
+
+int main(void)
+{
+    pv_errors_install(); /* nothing on stderr */
+    conn = virConnectOpen("test:///default");
+    CHECK(conn != NULL);
+    for (int i = 0; i < DOMAINS; i++) {
+        char xml[256];
+        snprintf(xml, sizeof(xml),
+                 "<domain "
+                 "type='test'><name>domain-%d</name><memory>1024</memory><os><type>hvm</type></os></domain>",
+                 i);
+        domains[i] = virDomainDefineXML(conn, xml);
+        CHECK(domains[i] != NULL);
+    }
+
+    test_odd_names();
+    test_a_name_without_an_end();
+    test_repeated_names();
+    test_empty_frames();
+    test_thousands_of_items();
+    test_libvirts_own_records();
+    test_arbitrary_records();
+    test_threads_share_a_schema_and_a_frame();
+    test_no_memory();
+
+    for (int i = 0; i < DOMAINS; i++)
+        virDomainFree(domains[i]);
+    virConnectClose(conn);
+    return 0;
+}

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The examples run as they stand, without a warning, and print what they promise; so does the code in the README."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pyvirt
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+PRINTED = {
+    "lifecycle.py": r"defined  example .* SHUTOFF\n"
+    r"paused .*PAUSED.*USER.*\n"
+    r"larger   4 vCPUs under id \d+\n"
+    r"gone     Domain not found: 'example'\n",
+    "list.py": r".+: 1 domains\ntest +running +2 vCPUs +2,048 MiB\n",
+    "stats.py": r"1,000 domains, [\d,]+ values, [\d,]+ KiB\n"
+    r"  domain: 1000 rows of .*state\.state.*\n"
+    r"(  .*\n)*"
+    r"\{'state\.state': 1, .*\}\n",
+}
+
+
+def run(*arguments: str | Path, directory: Path) -> subprocess.CompletedProcess[str]:
+    # What these tests import is what the examples import, whether it is installed or in src/.
+    environment = os.environ | {"PYTHONPATH": str(Path(pyvirt.__file__).parents[1])}
+    command = [sys.executable, "-X", "dev", "-W", "error", *arguments]
+    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_runs(path: Path, tmp_path: Path) -> None:
+    done = run(path, directory=tmp_path)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(PRINTED[path.name], done.stdout), done.stdout
+
+
+def test_the_code_in_the_readme_runs(tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert blocks
+
+    for block in blocks:
+        done = run("-c", block, directory=tmp_path)
+        assert (done.returncode, done.stderr) == (0, ""), block
