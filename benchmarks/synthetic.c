@@ -14,7 +14,6 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,8 +29,15 @@ struct writer {
     int n;
     uint64_t domain;
     uint64_t tick;
-    bool failed;
 };
+
+static void *allocate(size_t n, size_t size)
+{
+    void *made = calloc(n, size);
+    if (made == NULL)
+        abort();
+    return made;
+}
 
 static virTypedParameterPtr next_field(struct writer *to, int type, const char *format, va_list arguments)
 {
@@ -43,13 +49,13 @@ static virTypedParameterPtr next_field(struct writer *to, int type, const char *
     return param;
 }
 
-#define DEFINE_ADD(name, number, c_type, member)                                                          \
-    __attribute__((format(printf, 3, 4))) static void name(struct writer *to, c_type value, const char *format, ...) \
-    {                                                                                                     \
-        va_list arguments;                                                                                \
-        va_start(arguments, format);                                                                      \
-        next_field(to, number, format, arguments)->value.member = value;                                  \
-        va_end(arguments);                                                                                \
+#define DEFINE_ADD(name, number, c_type, member)                                                                       \
+    __attribute__((format(printf, 3, 4))) static void name(struct writer *to, c_type value, const char *format, ...)   \
+    {                                                                                                                  \
+        va_list arguments;                                                                                             \
+        va_start(arguments, format);                                                                                   \
+        next_field(to, number, format, arguments)->value.member = value;                                               \
+        va_end(arguments);                                                                                             \
     }
 
 DEFINE_ADD(add_int, VIR_TYPED_PARAM_INT, int, i)
@@ -62,10 +68,8 @@ __attribute__((format(printf, 3, 4))) static void add_string(struct writer *to, 
                                                              ...)
 {
     va_list arguments;
-    char *copy = strdup(value);
-    to->failed = to->failed || copy == NULL;
     va_start(arguments, format);
-    next_field(to, VIR_TYPED_PARAM_STRING, format, arguments)->value.s = copy;
+    next_field(to, VIR_TYPED_PARAM_STRING, format, arguments)->value.s = strdup(value);
     va_end(arguments);
 }
 
@@ -177,35 +181,27 @@ static void add_groups(struct writer *to, unsigned int groups)
         add_disks(to);
 }
 
-/* Takes over the references in `domains`. */
-static int answer(virDomainPtr *domains, size_t present, size_t wanted, unsigned int groups,
+/*
+ * The first `given` references in `domains` are ours to give away: virDomainRef formats a UUID for a debug message that
+ * nobody reads, which drivers are spared as they make handles themselves.
+ */
+static int answer(virDomainPtr *domains, size_t present, size_t given, size_t wanted, unsigned int groups,
                   virDomainStatsRecordPtr **records)
 {
     static atomic_uint_fast64_t ticks;
     uint64_t tick = atomic_fetch_add(&ticks, 1);
-    virDomainStatsRecordPtr *made = calloc(wanted + 1, sizeof(*made));
-    if (made == NULL)
-        return -1;
+    *records = allocate(wanted + 1, sizeof(**records));
     for (size_t i = 0; i < wanted; i++) {
-        struct writer to = {.domain = i, .tick = tick, .params = calloc(FIELDS, sizeof(*to.params))};
-        made[i] = calloc(1, sizeof(**made));
-        if (to.params == NULL || made[i] == NULL) {
-            free(to.params);
-            goto fail;
-        }
-        made[i]->dom = domains[i % present];
-        virDomainRef(made[i]->dom);
+        struct writer to = {.domain = i, .tick = tick, .params = allocate(FIELDS, sizeof(*to.params))};
+        virDomainStatsRecordPtr record = (*records)[i] = allocate(1, sizeof(*record));
+        record->dom = domains[i % present];
+        if (i >= given)
+            virDomainRef(record->dom);
         add_groups(&to, groups);
-        made[i]->params = to.params;
-        made[i]->nparams = to.n;
-        if (to.failed)
-            goto fail;
+        record->params = to.params;
+        record->nparams = to.n;
     }
-    *records = made;
     return (int)wanted;
-fail:
-    virDomainStatsRecordListFree(made);
-    return -1;
 }
 
 int virConnectGetAllDomainStats(virConnectPtr conn, unsigned int stats, virDomainStatsRecordPtr **records,
@@ -216,12 +212,15 @@ int virConnectGetAllDomainStats(virConnectPtr conn, unsigned int stats, virDomai
     virDomainPtr *domains = NULL;
     (void)flags;
 
-    /* New handles every time, as libvirt's drivers make them. */
-    int present = virConnectListAllDomains(conn, &domains, 0);
-    if (present < 0)
+    /* New handles every time, as with libvirt's drivers. */
+    int listed = virConnectListAllDomains(conn, &domains, 0);
+    if (listed < 0)
         return -1;
-    int result = answer(domains, (size_t)present, present > 0 ? wanted : 0, stats, records);
-    for (int i = 0; i < present; i++)
+    size_t present = (size_t)listed;
+    if (present == 0)
+        wanted = 0;
+    int result = answer(domains, present, present, wanted, stats, records);
+    for (size_t i = wanted; i < present; i++)
         virDomainFree(domains[i]);
     free(domains);
     return result;
@@ -235,5 +234,5 @@ int virDomainListGetStats(virDomainPtr *domains, unsigned int stats, virDomainSt
     virResetLastError();
     while (domains[n] != NULL)
         n++;
-    return answer(domains, n, n, stats, records);
+    return answer(domains, n, 0, n, stats, records);
 }

@@ -98,7 +98,7 @@ int pv_frame_cells(const pv_frame *frame, int64_t *cells);
  * For each row of a table of `now` the row of `before` that is the same thing, or -1: the domain by UUID, the item by
  * the text in its key column where both have one (column ids, -1 for none), else by its numbers.  0, or -2.
  */
-int pv_frame_match(const pv_frame *now, int table, int key, const pv_frame *before, int table_before, int key_before,
+int pv_frame_match(pv_frame *now, int table, int key, pv_frame *before, int table_before, int key_before,
                    int64_t *match);
 
 /*

@@ -60,19 +60,32 @@ from pyvirt.errors import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyvirt.auth import Credential
+    from pyvirt.capabilities import Capabilities, DomainCapabilities
     from pyvirt.enums import *  # noqa: F403
     from pyvirt.host import Host
-    from pyvirt.models import DomainControlInfo, DomainInfo, DomainStateReason
+    from pyvirt.models import (
+        DomainControlInfo,
+        DomainInfo,
+        DomainStateReason,
+        NodeCPUMap,
+        NodeInfo,
+        SecurityModel,
+    )
     from pyvirt.stats import StatsFrame
     from pyvirt.uri import URI
 
 # Name -> the module that has it; of names not here, pyvirt.enums is asked.
 _LATER = {
+    "Capabilities": "pyvirt.capabilities",
     "Credential": "pyvirt.auth",
+    "DomainCapabilities": "pyvirt.capabilities",
     "DomainControlInfo": "pyvirt.models",
     "DomainInfo": "pyvirt.models",
     "DomainStateReason": "pyvirt.models",
     "Host": "pyvirt.host",
+    "NodeCPUMap": "pyvirt.models",
+    "NodeInfo": "pyvirt.models",
+    "SecurityModel": "pyvirt.models",
     "StatsFrame": "pyvirt.stats",
     "URI": "pyvirt.uri",
 }
@@ -102,6 +115,7 @@ __all__ = [
     "AgentUnresponsiveError",
     "AlreadyExistsError",
     "AuthenticationError",
+    "Capabilities",
     "ClientNotFoundError",
     "ClosedError",
     "Connection",
@@ -111,6 +125,7 @@ __all__ = [
     "DeviceNotFoundError",
     "Domain",
     "DomainBackupNotFoundError",
+    "DomainCapabilities",
     "DomainCheckpointNotFoundError",
     "DomainControlInfo",
     "DomainInfo",
@@ -129,7 +144,9 @@ __all__ = [
     "NetworkNotFoundError",
     "NetworkPortNotFoundError",
     "NoMemoryError",
+    "NodeCPUMap",
     "NodeDeviceNotFoundError",
+    "NodeInfo",
     "NotFoundError",
     "NotSupportedError",
     "OperationAbortedError",
@@ -139,6 +156,7 @@ __all__ = [
     "OperationUnsupportedError",
     "ResourceBusyError",
     "SecretNotFoundError",
+    "SecurityModel",
     "ServerNotFoundError",
     "StatsFrame",
     "StoragePoolNotFoundError",

@@ -32,23 +32,25 @@ _free = lib.free
 _unpack = ffi.unpack
 
 
-def uuid_bytes(uuid: UUID | str | bytes) -> bytes:
-    """Return the 16 bytes of a UUID in any of its forms.
+def as_uuid(uuid: UUID | str | bytes) -> UUID:
+    """Return a UUID given in any of its forms.
 
     :raises InvalidArgumentError: this is no UUID
     """
     from uuid import UUID
 
     if isinstance(uuid, UUID):
-        return uuid.bytes
+        return uuid
     if isinstance(uuid, str):
         try:
-            return UUID(uuid).bytes
+            return UUID(uuid)
         except ValueError:
             raise InvalidArgumentError(f"{uuid[:64]!r} is no UUID") from None
-    if isinstance(uuid, bytes | bytearray) and len(uuid) == 16:
-        return bytes(uuid)
-    raise InvalidArgumentError("a UUID is a uuid.UUID, its text, or its 16 bytes")
+    if not isinstance(uuid, bytes | bytearray):
+        raise TypeError(f"a UUID is a uuid.UUID, its text, or its 16 bytes, not {type(uuid).__name__}")
+    if len(uuid) != 16:
+        raise InvalidArgumentError(f"a UUID has 16 bytes, not {len(uuid)}")
+    return UUID(bytes=bytes(uuid))
 
 
 class Collection(_Generic[T]):
@@ -72,8 +74,9 @@ class Collection(_Generic[T]):
         """
         if not pointer:
             error = last_error()
-            if wanted is not None and isinstance(error, NotFoundError) and str(wanted) not in error.message:
+            if wanted is not None and isinstance(error, NotFoundError) and ": " not in error.message:
                 error.message += f": {str(wanted)[:80]!r}"
+                error.args = (error.message,)
             raise error
         return self._kind(self._conn, pointer)  # type: ignore[return-value]
 

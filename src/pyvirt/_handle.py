@@ -19,11 +19,11 @@ from threading import Lock
 from weakref import WeakValueDictionary, ref
 
 from pyvirt._lib import ffi, lib
-from pyvirt.errors import ClosedError
+from pyvirt.errors import ClosedError, forget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable
+    from collections.abc import Callable, Hashable, Iterable, Iterator
     from typing import ClassVar, NoReturn, Protocol
 
     from typing_extensions import Self
@@ -125,10 +125,11 @@ class Handle:
 class Root:
     """A connection: owns its own C pointer and knows the handles that came from it."""
 
-    __slots__ = ("__weakref__", "_children", "_children_limit", "_purging", "_ptr", "_why_closed")
+    __slots__ = ("__weakref__", "_children", "_children_limit", "_ptr", "_purging", "_why_closed")
 
     _ptr: CData
     _release: ClassVar[Callable[[CData], None]]
+    _is_alive: ClassVar[Callable[[CData], int]]
     _exiting: ClassVar[bool] = False  # not a global, which may be gone when the last finalisers run
 
     def __init__(self, ptr: CData) -> None:
@@ -136,7 +137,7 @@ class Root:
         self._why_closed: str | None = None
         # Has no lock: a finaliser or a signal handler may close this connection while it is at work here.  All of it
         # rests on single operations of a list, which the GIL (or the list's own lock) makes atomic.
-        self._children: list[ref[Handle]] = []
+        self._children: list[ref[Child]] = []
         self._children_limit = 256
         self._purging = Lock()
         self._ptr = _gc(ptr, self._release)
@@ -157,7 +158,16 @@ class Root:
         """Whether :meth:`close` was called, or this process is a fork of the one that opened it."""
         return self._why_closed is not None
 
-    def _adopt(self, child: Handle) -> None:
+    def _link_stands(self) -> bool:
+        try:
+            alive = type(self)._is_alive(self._ptr)
+        except ClosedError:
+            return False
+        if alive < 0:
+            forget()
+        return alive == 1
+
+    def _adopt(self, child: Child) -> None:
         """Remember *child*, to empty it when this connection closes."""
         children = self._children
         children.append(ref(child))
@@ -166,11 +176,11 @@ class Root:
         elif len(children) > self._children_limit:
             self._forget_dead()
 
-    def _adopt_all(self, made: Iterable[Handle]) -> None:
+    def _adopt_all(self, made: Iterable[Child]) -> None:
         """Remember many handles at once."""
         self._children.extend(map(ref, made))
         if self._why_closed:
-            self._close_children(Handle.close)
+            self._close_children()
         elif len(self._children) > self._children_limit:
             self._forget_dead()
 
@@ -188,14 +198,18 @@ class Root:
         finally:
             self._purging.release()
 
-    def _close_children(self, how: Callable[[Handle], None]) -> None:
+    def _take_children(self) -> Iterator[Child]:
         while True:
             try:
                 child = self._children.pop()()
             except IndexError:
                 return
             if child is not None:
-                how(child)
+                yield child
+
+    def _close_children(self) -> None:
+        for child in self._take_children():
+            child.close()
 
     def close(self) -> None:
         """Close the connection and its socket, even if objects of it are still referenced.
@@ -205,7 +219,7 @@ class Root:
         """
         if self._why_closed is None:
             self._why_closed = "the connection is closed"
-        self._close_children(Handle.close)
+        self._close_children()
         try:
             del self._ptr
         except AttributeError:
@@ -214,7 +228,8 @@ class Root:
     def _disown(self, why: str) -> CData | None:
         """Close it without releasing anything: that is up to somebody else.  Return the pointer."""
         self._why_closed = why
-        self._close_children(Handle._disown)
+        for child in self._take_children():
+            child._disown()
         try:
             pointer = self._ptr
             _gc(pointer, None)
@@ -274,7 +289,7 @@ def _at_exit() -> None:
                 pass
         return
     for root in roots:
-        root._close_children(Handle.close)
+        root._close_children()
     pointers = [root._disown("the connection is closed, as the interpreter exits") for root in roots]
     pointers = [pointer for pointer in pointers if pointer is not None]
     if pointers:

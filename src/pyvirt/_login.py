@@ -7,7 +7,7 @@ cross C: it is kept and raised once libvirt has given up.
 
 from __future__ import annotations
 
-from pyvirt._convert import decode_or_none
+from pyvirt._convert import decode_or_none, encode
 from pyvirt._lib import ffi, lib
 from pyvirt.auth import Credential, answer_with
 from pyvirt.errors import AuthenticationError, forget
@@ -42,8 +42,10 @@ class _Dialogue:
             return False
         if not isinstance(answer, str):
             raise TypeError(f"auth answers with a str or None, not {type(answer).__name__}")
-        data = answer.encode()
+        data = encode(answer)
         copy = ffi.cast("char *", lib.malloc(len(data) + 1))  # libvirt frees it
+        if not copy:
+            raise MemoryError
         ffi.memmove(copy, data + b"\0", len(data) + 1)
         credential.result = copy
         credential.resultlen = len(data)
@@ -73,7 +75,7 @@ def open_with(uri: CData, auth: Auth, flags: int) -> CData:
         "virConnectAuth *",
         {"credtype": types, "ncredtype": len(_TYPES), "cb": lib.pv_py_auth, "cbdata": opaque},
     )
-    pointer = lib.virConnectOpenAuth(uri, asked, flags)
+    pointer = lib.pv_connect_open(uri, asked, flags)
     if dialogue.error is not None:
         if pointer:
             lib.pv_release_connect(pointer)

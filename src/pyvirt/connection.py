@@ -6,18 +6,27 @@ from __future__ import annotations
 from pyvirt._convert import encode_or_null, take_string
 from pyvirt._handle import Root
 from pyvirt._lib import ffi, lib
+from pyvirt._typedparams import LLONG, Params
 from pyvirt.auth import auth_file
 from pyvirt.domain import Domains
 from pyvirt.enums.host import ConnectFlags
-from pyvirt.errors import ConnectionFailedError, ConnectionLostError, OperationTimeoutError, check, last_error
+from pyvirt.errors import (
+    ConnectionFailedError,
+    ConnectionLostError,
+    Error,
+    InvalidArgumentError,
+    OperationTimeoutError,
+    check,
+    last_error,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pyvirt._lib import CData
+    from pyvirt._typedparams import TypedValue
     from pyvirt.auth import Auth
-    from pyvirt.errors import Error
     from pyvirt.host import Host
     from pyvirt.stats.engine import Engine
     from pyvirt.uri import URI
@@ -48,6 +57,7 @@ class Connection(Root):
     __slots__ = ("_host", "_stats_engine", "_uri", "domains")
 
     _release = lib.pv_release_connect
+    _is_alive = lib.virConnectIsAlive
 
     def __init__(self, ptr: CData) -> None:
         super().__init__(ptr)
@@ -95,6 +105,14 @@ class Connection(Root):
             raise last_error()
         return decode(name)
 
+    def set_identity(self, identity: Mapping[str, TypedValue]) -> None:
+        """Act for somebody else from here on, if the daemon trusts us to.  (virConnectSetIdentity)
+
+        :param identity: values by the names of ``pyvirt.enums.params``, e.g. ``CONNECT_IDENTITY_USER_NAME``
+        """
+        with Params(identity, {"process-id": LLONG}) as params:
+            check(lib.virConnectSetIdentity(self._ptr, params.pointer, params.count, 0))
+
     def version(self) -> tuple[int, int, int]:
         """Return the version of the hypervisor.  (virConnectGetVersion)"""
         return self._version(lib.virConnectGetVersion)
@@ -113,27 +131,45 @@ class Connection(Root):
         return version_tuple(out[0])
 
 
+def _uri_text(uri: str | URI | None) -> str | None:
+    if uri is None or isinstance(uri, str):
+        return uri
+    from pyvirt.uri import URI
+
+    if not isinstance(uri, URI):
+        raise TypeError(f"a URI is a str or a pyvirt.URI, not {type(uri).__name__}")
+    return str(uri)
+
+
+def _with_auth_file(uri: str | None, path: str) -> str:
+    import os
+
+    from pyvirt.uri import URI
+
+    uri = uri or os.environ.get("LIBVIRT_DEFAULT_URI")
+    if not uri:
+        raise InvalidArgumentError("an auth file goes into the URI, so there must be one")
+    return str(URI.parse(uri).replace(authfile=path))
+
+
 def _open(uri: str | URI | None, auth: Auth | None, flags: ConnectFlags) -> Connection:
-    text = None if uri is None else str(uri)
+    text = _uri_text(uri)
     if auth is not None:
         from pyvirt._login import open_with
 
         path = auth_file(auth)
         if path is not None:
-            from pyvirt.uri import URI
-
-            text = str(URI.parse(text or "").replace(authfile=path))
+            text = _with_auth_file(text, path)
         pointer = open_with(encode_or_null(text), auth, flags)
     else:
-        name = encode_or_null(text)
         # The three C functions differ in nothing else: without virConnectAuth nobody is asked.
-        pointer = lib.virConnectOpenAuth(name, ffi.NULL, flags)
+        pointer = lib.pv_connect_open(encode_or_null(text), ffi.NULL, flags)
     if not pointer:
-        error = last_error()
-        # The code of a lost link, but there was nothing to lose.
-        raise error.recast(ConnectionFailedError) if isinstance(error, ConnectionLostError) else error
+        error = last_error("virConnectOpenAuth")
+        # A lost link, where there was none to lose; or nothing specific.
+        raise error.recast(ConnectionFailedError) if type(error) in (ConnectionLostError, Error) else error
     conn = Connection(pointer)
-    conn._uri = conn.uri()
+    conn._uri = take_string(lib.virConnectGetURI(pointer))
     return conn
 
 
@@ -167,12 +203,11 @@ def connect(
 
 
 def _open_within(timeout: float, uri: str | URI | None, auth: Auth | None, flags: ConnectFlags) -> Connection:
-    from threading import Lock, Thread
+    from threading import TIMEOUT_MAX, Event, Lock, Thread
 
     result: list[Connection | BaseException] = []
-    waiting = Lock()  # held by us until we have given up, by the thread while it hands over
-    done = Lock()
-    done.acquire()
+    handover = Lock()  # held while one side looks at the other
+    done = Event()
     given_up = False
 
     def attempt() -> None:
@@ -181,18 +216,21 @@ def _open_within(timeout: float, uri: str | URI | None, auth: Auth | None, flags
             outcome = _open(uri, auth, flags)
         except BaseException as error:
             outcome = error
-        with waiting:
+        with handover:
             if not given_up:
                 result.append(outcome)
             elif isinstance(outcome, Connection):
                 outcome.close()
-        done.release()
+        done.set()
 
+    patience = min(max(timeout, 0.0), TIMEOUT_MAX)
     Thread(target=attempt, name="pyvirt-connect", daemon=True).start()
-    done.acquire(timeout=max(timeout, 0))
-    with waiting:
-        given_up = not result
-    if given_up:
+    try:
+        done.wait(patience)
+    finally:  # also after Ctrl-C
+        with handover:
+            given_up = True
+    if not result:
         raise OperationTimeoutError(f"no connection to {uri} within {timeout:g} s", function="virConnectOpenAuth")
     if isinstance(result[0], BaseException):
         raise result[0]

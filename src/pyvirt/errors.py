@@ -13,7 +13,7 @@ from pyvirt._lib import ffi, lib
 
 TYPE_CHECKING = False  # typing itself takes longer to import than all of this; type checkers know the name
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from types import FrameType
     from typing import NoReturn
 
@@ -328,24 +328,27 @@ _BAD_URI = (1, 45)  # INTERNAL_ERROR from URI: it does not parse
 _STUB_DOMAIN = -1  # a generated stub of ours speaks, see native_errors.h
 
 
-def _link_stands(frame: FrameType | None) -> bool:
+def _our_frames(frame: FrameType | None) -> Iterator[FrameType]:
+    # Not those of our callers: what they call _conn, or virSomething, is none of our business.
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith("pyvirt."):
+        yield frame
+        frame = frame.f_back
+
+
+def _link_stands(caller: FrameType) -> bool:
     """Ask the connection of the nearest method of ours whether its link still stands; no round trip.
 
     libvirt's RPC layer uses one code for a dead link and for an answer that is too large.
     """
-    while frame is not None:
+    for frame in _our_frames(caller):
         owner = frame.f_locals.get("self")
-        try:
-            conn = getattr(owner, "_conn", owner)
-            if hasattr(type(conn), "_is_alive"):
-                return bool(conn._is_alive(conn._ptr) == 1)
-        except Error:  # closed meanwhile
-            return False
-        frame = frame.f_back
+        stands = getattr(getattr(owner, "_conn", owner), "_link_stands", None)
+        if stands is not None:
+            return bool(stands())
     return False
 
 
-def _class_for(code: int, domain: int, caller: FrameType | None) -> type[Error]:
+def _class_for(code: int, domain: int, caller: FrameType) -> type[Error]:
     if domain == _STUB_DOMAIN:
         return NotSupportedError
     if (code, domain) in _LOST_LINK and not _link_stands(caller):
@@ -355,12 +358,12 @@ def _class_for(code: int, domain: int, caller: FrameType | None) -> type[Error]:
     return BY_CODE.get(code, Error)
 
 
-def _calling_function(frame: FrameType | None) -> str | None:
+def _calling_function(caller: FrameType) -> str | None:
     """Name the C function that failed: the one that the nearest method of ours mentions.
 
     libvirt does not say, and passing the name along would cost every call that succeeds.
     """
-    while frame is not None:
+    for frame in _our_frames(caller):
         names = [
             name
             for name in frame.f_code.co_names
@@ -369,7 +372,6 @@ def _calling_function(frame: FrameType | None) -> str | None:
         ]
         if names:
             return names[0] if len(names) == 1 else None
-        frame = frame.f_back
     return None
 
 

@@ -62,11 +62,30 @@ static void free_record(virDomainStatsRecordPtr record)
     free(record);
 }
 
+/* An answer as libvirt gives it, for a frame to take over. */
+static virDomainStatsRecordPtr *copy_of(virDomainStatsRecordPtr *records, int n)
+{
+    virDomainStatsRecordPtr *copy = calloc((size_t)n + 1, sizeof(*copy));
+    CHECK(copy != NULL);
+    for (int i = 0; i < n; i++) {
+        CHECK(virDomainRef(records[i]->dom) == 0);
+        copy[i] = new_record(records[i]->dom);
+        for (int k = 0; k < records[i]->nparams; k++) {
+            virTypedParameterPtr from = &records[i]->params[k], to = add_field(copy[i], "", from->type);
+            memcpy(to->field, from->field, sizeof(to->field));
+            to->value = from->value;
+            if (from->type == VIR_TYPED_PARAM_STRING && from->value.s != NULL)
+                to->value.s = strdup(from->value.s);
+        }
+    }
+    return copy;
+}
+
 static pv_frame *new_frame(pv_schema *schema, virDomainStatsRecordPtr *records, int n)
 {
     pv_frame *frame = pv_frame_new(schema);
     CHECK(frame != NULL);
-    CHECK(pv_frame_add(frame, records, n) == n);
+    CHECK(pv_frame_add(frame, copy_of(records, n), n) == n);
     CHECK(pv_frame_seal(frame) == 0);
     return frame;
 }
@@ -130,8 +149,7 @@ static void check_fields(const pv_frame *frame, virDomainStatsRecordPtr *records
         const char **names = calloc(n + 1, sizeof(*names));
         int *columns = calloc(n + 1, sizeof(*columns));
         CHECK(names != NULL && columns != NULL);
-        CHECK(pv_frame_layout(frame, view.layouts[domain], names, columns, record->nparams) ==
-              record->nparams);
+        CHECK(pv_frame_layout(frame, view.layouts[domain], names, columns, record->nparams) == record->nparams);
         for (int i = 0; i < record->nparams; i++, cell++) {
             CHECK(strcmp(names[i], record->params[i].field) == 0);
             check_cell(frame, columns[i], last_like(record, i), *cell);
@@ -185,12 +203,13 @@ static void check_columns(const pv_frame *frame)
     CHECK(pv_frame_column(frame, pv_frame_n_columns(frame), &(pv_column_view){0}) == -1);
 }
 
-static void check_frame(const pv_frame *frame, virDomainStatsRecordPtr *records, int n)
+static void check_frame(pv_frame *frame, virDomainStatsRecordPtr *records, int n)
 {
     pv_frame_view view;
     int64_t fields = 0;
     for (int i = 0; i < n; i++)
         fields += records[i]->nparams;
+    CHECK(pv_frame_identify(frame) == 0);
     pv_frame_describe(frame, &view);
     CHECK(view.domains == n && view.fields == fields && view.taken > 0);
     for (int i = 0; i < n; i++) {
@@ -211,8 +230,7 @@ static int key_of(const pv_frame *frame, int table)
 {
     for (int id = 0; id < pv_frame_n_columns(frame); id++) {
         pv_column_view column;
-        if (pv_frame_column(frame, id, &column) == 0 && column.table == table &&
-            column.type == VIR_TYPED_PARAM_STRING)
+        if (pv_frame_column(frame, id, &column) == 0 && column.table == table && column.type == VIR_TYPED_PARAM_STRING)
             return id;
     }
     return -1;
@@ -239,7 +257,7 @@ static void check_rates_of_table(const pv_frame *now, const pv_frame *before, in
     }
 }
 
-static void check_rates(const pv_frame *now, const pv_frame *before)
+static void check_rates(pv_frame *now, pv_frame *before)
 {
     for (int id = 0; id < pv_frame_n_tables(now); id++) {
         pv_table_view ours, theirs;
@@ -357,8 +375,7 @@ static virDomainStatsRecordPtr many_items(virDomainPtr domain, int items, unsign
 static void test_thousands_of_items(void)
 {
     pv_schema *schema = pv_schema_new();
-    virDomainStatsRecordPtr first = many_items(domains[0], 2000, 1000),
-                            second = many_items(domains[0], 1500, 3000);
+    virDomainStatsRecordPtr first = many_items(domains[0], 2000, 1000), second = many_items(domains[0], 1500, 3000);
     pv_frame *before = new_frame(schema, &first, 1), *now = new_frame(schema, &second, 1);
     check_frame(before, &first, 1);
     check_frame(now, &second, 1);
@@ -389,8 +406,7 @@ static void test_libvirts_own_records(void)
     pv_frame_free(asked);
 
     pv_frame *failed = pv_frame_new(schema);
-    CHECK(pv_frame_collect(failed, conn, NULL, 1u << 30, VIR_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS) ==
-          -1);
+    CHECK(pv_frame_collect(failed, conn, NULL, 1u << 30, VIR_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS) == -1);
     pv_error_free(pv_error_take());
     pv_frame_free(failed);
     pv_schema_free(schema);
@@ -518,14 +534,17 @@ static void test_threads_share_a_schema_and_a_frame(void)
 
 /* ---- out of memory ---- */
 
-/* One tick in which the allocation after the first `n` fails: whether it was never needed. */
+/* One tick in which the allocations after the first `n` fail: whether none did. */
 static bool collect_with_memory_for(long n, pv_schema *schema, virDomainStatsRecordPtr *records)
 {
     bool done = false;
     int64_t match[64], cells[64];
+    virDomainStatsRecordPtr *copy = copy_of(records, 2);
     allocations_left = n;
     pv_frame *frame = pv_frame_new(schema);
-    if (frame != NULL && pv_frame_add(frame, records, 2) == 2 && pv_frame_seal(frame) == 0)
+    if (frame == NULL)
+        virDomainStatsRecordListFree(copy);
+    else if (pv_frame_add(frame, copy, 2) == 2 && pv_frame_seal(frame) == 0 && pv_frame_identify(frame) == 0)
         done = pv_frame_cells(frame, cells) == 0 && pv_frame_match(frame, 0, -1, frame, 0, -1, match) == 0;
     allocations_left = -1;
     pv_frame_free(frame);

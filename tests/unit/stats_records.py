@@ -9,6 +9,7 @@ from typing import Any
 from pyvirt import Domain
 from pyvirt._lib import ffi, lib
 from pyvirt.stats import StatsFrame
+from pyvirt.stats.frame import Shared
 
 INT, UINT, LLONG, ULLONG, DOUBLE, BOOLEAN, STRING = range(1, 8)
 MEMBERS = {INT: "i", UINT: "ui", LLONG: "l", ULLONG: "ul", DOUBLE: "d", BOOLEAN: "b", STRING: "s"}
@@ -22,7 +23,7 @@ class Feed:
 
     def __init__(self) -> None:
         self._schema = ffi.gc(lib.pv_schema_new(), lib.pv_schema_free)
-        self._layouts: dict[int, Any] = {}
+        self._shared = Shared()
 
     def frame(self, *parts: Sequence[tuple[Domain, Sequence[Field]]]) -> StatsFrame:
         """Return a frame of these records, added part by part as the parts of a large host are."""
@@ -33,7 +34,7 @@ class Feed:
                 array[i] = _record(domain, fields)
             assert lib.pv_frame_add(frame, array, len(records)) == len(records)
         assert lib.pv_frame_seal(frame) == 0
-        return StatsFrame(frame, self._layouts)
+        return StatsFrame(frame, self._shared)
 
 
 def _allocate(kind: str, count: int) -> Any:

@@ -236,9 +236,11 @@ static struct side side_of(const pv_frame *frame, int table, int key)
     return side;
 }
 
-int pv_frame_match(const pv_frame *now, int table, int key, const pv_frame *before, int table_before,
+int pv_frame_match(pv_frame *now, int table, int key, pv_frame *before, int table_before,
                    int key_before, int64_t *match)
 {
+    if (pv_frame_identify(now) < 0 || pv_frame_identify(before) < 0)
+        return NO_MEMORY;
     struct side ours = side_of(now, table, key);
     struct side theirs = side_of(before, table_before, key_before);
     struct uuid_map map = {0};

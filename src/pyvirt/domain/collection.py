@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pyvirt._collection import Collection, uuid_bytes
+from pyvirt._collection import Collection, as_uuid
 from pyvirt._convert import encode, encode_or_null, take_string
 from pyvirt._lib import ffi, lib
 from pyvirt.domain.domain import Domain
@@ -110,7 +110,8 @@ class Domains(Collection[Domain]):
             return default  # type: ignore[return-value]
 
     def _by_uuid(self, uuid: UUID | str | bytes) -> Domain:
-        return self._wrap(lib.virDomainLookupByUUID(self._conn._ptr, uuid_bytes(uuid)), uuid)
+        wanted = as_uuid(uuid)
+        return self._wrap(lib.virDomainLookupByUUID(self._conn._ptr, wanted.bytes), wanted)
 
     def define(self, xml: str, *, flags: DomainDefineFlags = DomainDefineFlags(0)) -> Domain:
         """Store a configuration; a running domain of that UUID gets it at its next start.

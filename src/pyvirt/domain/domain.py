@@ -144,7 +144,10 @@ class Domain(Handle):
 
     def info(self) -> DomainInfo:
         """Return state, memory, vCPUs and CPU time at once.  (virDomainGetInfo)"""
-        room = _info_room.pop() if _info_room else _new_info_room()
+        try:
+            room = _info_room.pop()
+        except IndexError:
+            room = _new_info_room()
         if lib.pv_domain_info(self._ptr, room[0]) < 0:
             raise last_error("virDomainGetInfo")
         state, max_memory, memory, vcpus, cpu_time = _unpack_info(room[1])

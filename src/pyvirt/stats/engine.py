@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyvirt._lib import ffi, lib
 from pyvirt.enums.domain import ConnectGetAllDomainStatsFlags, StatsGroup
 from pyvirt.errors import last_error
-from pyvirt.stats.frame import Layout, StatsFrame
+from pyvirt.stats.frame import Shared, StatsFrame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,7 +35,7 @@ class Engine:
         self._schema = ffi.gc(lib.pv_schema_new(), lib.pv_schema_free)
         if not self._schema:
             raise MemoryError
-        self._layouts: dict[int, Layout] = {}
+        self._shared = Shared()
         self._split = False  # this host is too large for one call, as an earlier one found
         self._most = _MOST_DOMAINS
 
@@ -65,7 +65,7 @@ class Engine:
         view = ffi.new("pv_frame_view *")
         lib.pv_frame_describe(frame, view)
         # The size tells Python's collector what hangs on this small object.
-        made = StatsFrame(ffi.gc(frame, lib.pv_frame_free, view.bytes), self._layouts)
+        made = StatsFrame(ffi.gc(frame, lib.pv_frame_free, view.bytes), self._shared)
         self._conn._adopt(made.keeper)
         return made
 

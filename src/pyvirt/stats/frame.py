@@ -6,7 +6,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from functools import cached_property, partial
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -66,11 +66,8 @@ def view_of(owner: object, pointer: CData, count: int, format: str) -> memoryvie
     return _cast(memoryview(ffi.buffer(held, size)).toreadonly(), format)
 
 
-def decode_texts(offsets: Sequence[int], text: CData) -> list[str]:
+def decode_texts(offsets: Sequence[int], data: bytes) -> list[str]:
     """Split the text of a string column at its offsets, one more than there are rows."""
-    if offsets[-1] == 0:
-        return [""] * (len(offsets) - 1)
-    data: bytes = ffi.buffer(text, offsets[-1])[:]
     whole = data.decode("utf-8", "surrogateescape")
     if len(whole) == len(data):  # all ASCII: a character is a byte
         return [whole[start:end] for start, end in pairwise(offsets)]
@@ -128,7 +125,7 @@ class Column:
     def to_list(self) -> list[TypedValue | None]:
         """Return Python objects, ``None`` where there is no value."""
         items: list[TypedValue | None] = (
-            list(decode_texts(self.values.tolist(), self._text)) if self.type is STRING else list(self.values)
+            list(decode_texts(self.values.tolist(), bytes(self.text))) if self.type is STRING else list(self.values)
         )
         if self.valid is not None:
             bits = int.from_bytes(self.valid, "little")
@@ -228,7 +225,8 @@ class DomainColumns:
         """Their names."""
         if not len(self):
             return []
-        return decode_texts(ffi.unpack(self._view.name_offsets, len(self) + 1), self._view.names)
+        offsets = ffi.unpack(self._view.name_offsets, len(self) + 1)
+        return decode_texts(offsets, ffi.buffer(self._view.names, offsets[-1])[:] if offsets[-1] else b"")
 
     @cached_property
     def uuid_bytes(self) -> memoryview:
@@ -250,10 +248,10 @@ class DomainColumns:
 class StatsFrame:
     """The statistics of many domains at one moment."""
 
-    def __init__(self, frame: CData, layouts: dict[int, Layout]) -> None:
-        """Take over a sealed ``pv_frame``; *layouts* is shared by the frames of one engine."""
+    def __init__(self, frame: CData, shared: Shared) -> None:
+        """Take over a sealed ``pv_frame``; *shared* belongs to all frames of one engine."""
         self._frame = frame
-        self._layouts = layouts
+        self._shared = shared
         self._view = ffi.new("pv_frame_view *")
         lib.pv_frame_describe(frame, self._view)
         #: how many values there are
@@ -300,27 +298,26 @@ class StatsFrame:
 
     def to_dicts(self) -> list[dict[str, TypedValue]]:
         """Return a dictionary per domain, in the order of :attr:`domains`: just what libvirt sent."""
-        cells = ffi.new("int64_t[]", self.fields) if self.fields else ffi.new("int64_t[]", 1)
+        cells = ffi.new("int64_t[]", self.fields + 1)
         if lib.pv_frame_cells(self._frame, cells) < 0:
             raise MemoryError
-        data = ffi.buffer(cells)
-        texts: dict[int, list[TypedValue | None]] = {}
-        rows = []
+        data = memoryview(ffi.buffer(cells))
+        texts: dict[int, list[str]] = {}
+        rows: list[dict[str, TypedValue]] = []
         at = 0
-        for layout_id in ffi.unpack(self._view.layouts, len(self)) if len(self) else ():
-            layout = self._layouts.get(layout_id) or self._learn(layout_id)
-            row = dict(zip(layout.names, layout.unpack(data, at), strict=True))
-            at += layout.size
-            for name, column in layout.strings:
-                if column not in texts:
-                    texts[column] = self.columns[column].to_list()
-                row[name] = texts[column][row[name]]
-            rows.append(row)
+        for layout_id, run in groupby(ffi.unpack(self._view.layouts, len(self)) if len(self) else ()):
+            layout = self._shared.layout(self._frame, layout_id)
+            begin, count = at, sum(1 for _ in run)
+            at += count * layout.size
+            made = layout.rows(data[begin:at], count)
+            for name, id in layout.strings:
+                if id not in texts:
+                    texts[id] = self._shared.texts(self.columns[id])
+                found = texts[id]
+                for row in made:
+                    row[name] = found[row[name]]  # type: ignore[index]
+            rows += made
         return rows
-
-    def _learn(self, id: int) -> Layout:
-        layout = self._layouts[id] = Layout(self._frame, id)
-        return layout
 
     def rates(self, previous: StatsFrame) -> Rates:
         """Return the growth per second of all counters since *previous*.
@@ -340,19 +337,56 @@ class Layout:
 
     def __init__(self, frame: CData, id: int) -> None:
         count = lib.pv_frame_layout(frame, id, ffi.NULL, ffi.NULL, 0)
-        names = ffi.new("const char *[]", count) if count else ffi.new("const char *[]", 1)
-        columns = ffi.new("int[]", count) if count else ffi.new("int[]", 1)
+        names = ffi.new("const char *[]", count + 1)
+        columns = ffi.new("int[]", count + 1)
         lib.pv_frame_layout(frame, id, names, columns, count)
-        self.names = [ffi.string(names[i]).decode("utf-8", "surrogateescape") for i in range(count)]
+        self._names = [ffi.string(names[i]).decode("utf-8", "surrogateescape") for i in range(count)]
         view = ffi.new("pv_column_view *")
         formats = []
         texts = {}
-        for name, column in zip(self.names, columns, strict=False):
+        for name, column in zip(self._names, columns, strict=False):
             lib.pv_frame_column(frame, column, view)
             formats.append(_CELL_FORMATS[TypedParameterType(view.type)])
             texts[name] = column if view.type == STRING else None  # of a name given twice the last counts
         #: the fields that hold a row number for a text: name, column
         self.strings = [(name, column) for name, column in texts.items() if column is not None]
-        reader = struct.Struct("=" + "".join(formats))
-        self.size = reader.size
-        self.unpack = reader.unpack_from
+        self._reader = struct.Struct("=" + "".join(formats))
+        #: bytes of a record
+        self.size = self._reader.size
+        # Copying a dictionary and filling it in is a third faster than letting one grow.
+        self._template: dict[str, TypedValue] = dict.fromkeys(self._names, 0)
+
+    def rows(self, data: memoryview, count: int) -> list[dict[str, TypedValue]]:
+        """Return the *count* records in *data*, with row numbers in place of texts."""
+        names, copy = self._names, self._template.copy
+        if not names:
+            return [{} for _ in range(count)]
+        rows = []
+        for values in self._reader.iter_unpack(data):
+            row = copy()
+            # Both come from one layout; a strict zip() would count all the same.
+            row.update(zip(names, values))  # noqa: B905
+            rows.append(row)
+        return rows
+
+
+class Shared:
+    """What the frames of one engine have in common: layouts, and the texts of the tick before."""
+
+    def __init__(self) -> None:
+        self._layouts: dict[int, Layout] = {}
+        self._texts: dict[int, tuple[bytes, bytes, list[str]]] = {}
+
+    def layout(self, frame: CData, id: int) -> Layout:
+        """Return a layout, made when it is first met."""
+        if id not in self._layouts:
+            self._layouts[id] = Layout(frame, id)
+        return self._layouts[id]
+
+    def texts(self, column: Column) -> list[str]:
+        """Return the texts of a column: names and paths, mostly, so the very objects of the tick before."""
+        offsets, text = bytes(column.values), bytes(column.text)
+        before = self._texts.get(column.id)
+        if before is None or before[0] != offsets or before[1] != text:
+            before = self._texts[column.id] = offsets, text, decode_texts(column.values.tolist(), text)
+        return before[2]
