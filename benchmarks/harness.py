@@ -11,8 +11,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from operations import FLOOR, LIBVIRT_PYTHON, PYVIRT, Operation
 
@@ -20,6 +21,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BUILD = ROOT / "build" / "benchmarks"
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow")
+
+Item = TypeVar("Item")
 
 #: nanoseconds a call took, turn by turn
 Times = list[float]
@@ -97,40 +100,35 @@ def synthetic(domains: int) -> dict[str, str]:
     return {"LD_PRELOAD": str(build_synthetic()), "PYVIRT_SYNTHETIC_DOMAINS": str(domains)}
 
 
-@contextlib.contextmanager
-def workers(uri: str, domain: str, environment: Mapping[str, str]) -> Iterator[dict[str, Worker]]:
-    """Yield a worker for C and one for each binding, all on the same host, in the same addition to our environment."""
-    commands: dict[str, list[str | Path]] = {
-        FLOOR: [build("floor.c", "floor"), uri, domain],
-        **{
-            binding: [sys.executable, HERE / "worker.py", binding, uri, domain]
-            for binding in (LIBVIRT_PYTHON, PYVIRT)
-        },
-    }
-    with contextlib.ExitStack() as stack:
-        yield {
-            name: stack.enter_context(Worker(command, {**os.environ, **environment}))
-            for name, command in commands.items()
-        }
-
-
-def in_turn(
-    made: Mapping[str, Worker], operations: Sequence[Operation], rounds: int
+def measure(
+    operations: Sequence[Operation], rounds: int, uri: str, environment: Mapping[str, str]
 ) -> dict[tuple[str, str], Times]:
-    """Let every worker do every operation, *rounds* times round, and return the times by operation and worker.
+    """Measure *operations* in C and in each binding on one host, in turn, *rounds* times round.
 
-    Who comes first changes from round to round.  A turn begins with one call that does not count: the others have had
-    the caches meanwhile.
+    Each has a process of its own, all of them in the same addition to our environment: what one operation leaves of
+    the heap would tell on the next.  Who comes first changes from round to round.  A turn begins with one call that
+    does not count: the others have had the caches meanwhile.
     """
+    from pyvirt.testing.hosts import domain_name
+
     times: dict[tuple[str, str], Times] = {}
-    for number in range(-1, rounds):  # the first round warms up
+    with contextlib.ExitStack() as stack:
+        turns = []
         for operation in operations:
-            for name in rotated(list(made), number):
-                if made[name].measure(operation.name, 1) < 0:
-                    continue
-                taken = made[name].measure(operation.name, operation.calls)
+            for binding in operation.bindings:
+                program: list[str | Path] = (
+                    [build("floor.c", "floor")]
+                    if binding == FLOOR
+                    else [sys.executable, HERE / "worker.py", binding]
+                )
+                worker = Worker([*program, uri, domain_name(1)], {**os.environ, **environment})
+                turns.append((operation, binding, stack.enter_context(worker)))
+        for number in range(-1, rounds):  # the first round warms up
+            for operation, binding, worker in rotated(turns, number):
+                worker.measure(operation.name, 1)
+                taken = worker.measure(operation.name, operation.calls)
                 if number >= 0:
-                    times.setdefault((operation.name, name), []).append(taken)
+                    times.setdefault((operation.name, binding), []).append(taken)
     return times
 
 
@@ -148,7 +146,7 @@ def import_times(rounds: int) -> dict[tuple[str, str], Times]:
     return times
 
 
-def rotated(names: list[str], number: int) -> list[str]:
-    """Return *names* beginning at another one for each *number*."""
-    start = number % len(names)
-    return names[start:] + names[:start]
+def rotated(items: Sequence[Item], number: int) -> Sequence[Item]:
+    """Return *items* beginning at another one for each *number*."""
+    start = number % len(items)
+    return [*items[start:], *items[:start]]

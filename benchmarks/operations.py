@@ -32,6 +32,11 @@ class Operation:
         """What it belongs together with."""
         return self.beside or self.name
 
+    @property
+    def bindings(self) -> tuple[str, ...]:
+        """Where it can be measured."""
+        return (PYVIRT,) if self.libvirt is None else (FLOOR, LIBVIRT_PYTHON, PYVIRT)
+
     def statement(self, binding: str) -> str | None:
         """Return what to run in *binding*, ``None`` if it has no such thing."""
         return self.pyvirt if binding == PYVIRT else self.libvirt
@@ -45,14 +50,14 @@ CALLS = (
 )
 LISTING = (Operation("list", 1, "conn.domains.list()", "conn.listAllDomains()"),)
 STATS = (
-    Operation("stats", 2, "touch(conn.domains.stats())", "conn.getAllDomainStats()"),
+    Operation("stats", 3, "touch(conn.domains.stats())", "conn.getAllDomainStats()"),
     Operation(
         "stats_who",
-        2,
+        3,
         "touch_all(conn.domains.stats())",
         "[(domain.name(), domain.UUID(), fields) for domain, fields in conn.getAllDomainStats()]",
     ),
-    Operation("to_dicts", 2, "conn.domains.stats().to_dicts()", None, beside="stats"),
+    Operation("to_dicts", 3, "conn.domains.stats().to_dicts()", None, beside="stats"),
 )
 OPERATIONS = {operation.name: operation for operation in (*CALLS, *LISTING, *STATS)}
 

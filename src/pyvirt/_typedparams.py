@@ -27,6 +27,16 @@ _READ: dict[int, Callable[[Any], TypedValue]] = {
     STRING: lambda value: decode(value.s) if value.s else "",
 }
 
+_ADD: dict[int, Callable[..., int]] = {
+    INT: lib.virTypedParamsAddInt,
+    UINT: lib.virTypedParamsAddUInt,
+    LLONG: lib.virTypedParamsAddLLong,
+    ULLONG: lib.virTypedParamsAddULLong,
+    DOUBLE: lib.virTypedParamsAddDouble,
+    BOOLEAN: lib.virTypedParamsAddBoolean,
+    STRING: lib.virTypedParamsAddString,
+}
+
 
 def items(params: Any, count: int) -> Iterator[tuple[str, TypedValue]]:
     """Yield the names and values of an array that stays the caller's."""
@@ -82,26 +92,17 @@ def _guess_type(name: str, value: TypedValue) -> int:
 
 
 def _add(params: Any, count: Any, room: Any, name: str, kind: int, value: TypedValue) -> None:
+    add = _ADD.get(kind)
+    if add is None:
+        raise InvalidArgumentError(f"parameter {name!r}: libvirt has no type {kind}")
     field = encode(name)
     try:
-        if kind == STRING:
-            if not isinstance(value, str):
-                raise TypeError(f"parameter {name!r} takes a str, not {type(value).__name__}")
-            check(lib.virTypedParamsAddString(params, count, room, field, encode(value)))
-        elif kind == INT:
-            check(lib.virTypedParamsAddInt(params, count, room, field, value))
-        elif kind == UINT:
-            check(lib.virTypedParamsAddUInt(params, count, room, field, value))
-        elif kind == LLONG:
-            check(lib.virTypedParamsAddLLong(params, count, room, field, value))
-        elif kind == ULLONG:
-            check(lib.virTypedParamsAddULLong(params, count, room, field, value))
-        elif kind == DOUBLE:
-            check(lib.virTypedParamsAddDouble(params, count, room, field, value))
-        else:
-            check(lib.virTypedParamsAddBoolean(params, count, room, field, bool(value)))
+        result = add(params, count, room, field, encode(value) if kind == STRING else value)  # type: ignore[arg-type]
     except OverflowError as error:
         raise InvalidArgumentError(f"parameter {name!r}: {error}") from None
+    except TypeError as error:
+        raise TypeError(f"parameter {name!r}: {error}") from None
+    check(result)
 
 
 class Params:

@@ -270,9 +270,10 @@ BY_CODE: Mapping[int, type[Error]] = {
     2: NoMemoryError,
     3: OperationUnsupportedError,  # NO_SUPPORT
     5: ConnectionFailedError,  # NO_CONNECT
-    6: InvalidArgumentError,  # INVALID_CONN
-    7: InvalidArgumentError,  # INVALID_DOMAIN
     8: InvalidArgumentError,
+    # INVALID_CONN, _DOMAIN, _NETWORK, _MAC, _STORAGE_POOL, _STORAGE_VOL, _NODE_DEVICE, _INTERFACE, _NWFILTER,
+    # _DOMAIN_SNAPSHOT, _STREAM, _NWFILTER_BINDING, _DOMAIN_CHECKPOINT, _NETWORK_PORT
+    **dict.fromkeys((6, 7, 36, 44, 46, 47, 52, 58, 61, 71, 73, 100, 102, 105), InvalidArgumentError),
     9: OperationFailedError,
     # OS_TYPE, NO_KERNEL, NO_ROOT, NO_SOURCE, NO_TARGET, NO_NAME, NO_OS, NO_DEVICE: what a document lacks
     **dict.fromkeys(range(16, 24), XMLError),
@@ -296,10 +297,12 @@ BY_CODE: Mapping[int, type[Error]] = {
     72: DomainSnapshotNotFoundError,
     74: NotSupportedError,  # ARGUMENT_UNSUPPORTED
     76: AlreadyExistsError,  # STORAGE_POOL_BUILT
+    77: OperationInvalidError,  # SNAPSHOT_REVERT_RISKY: without force
     78: OperationAbortedError,
     79: AuthenticationError,  # AUTH_CANCELLED
     80: MetadataNotFoundError,
     81: MigrationUnsafeError,
+    83: OperationInvalidError,  # BLOCK_COPY_ACTIVE
     84: OperationUnsupportedError,
     86: AgentUnresponsiveError,
     87: ResourceBusyError,

@@ -12,7 +12,7 @@
 #include "harness.h"
 #include "native_errors.h"
 
-enum { THREADS = 8, ROUNDS = 500 };
+enum { THREADS = 8, ROUNDS = 500, DEPTH = 8 };
 
 static virConnectPtr conn;
 
@@ -22,7 +22,7 @@ static void fail_with(const char *name)
     CHECK(virStoragePoolLookupByName(conn, name) == NULL);
 }
 
-static void check_taken(const char *name)
+static void check_newest(const char *name)
 {
     pv_error *error = pv_error_take();
     CHECK(error != NULL);
@@ -31,6 +31,11 @@ static void check_taken(const char *name)
     CHECK(error->level == VIR_ERR_ERROR);
     CHECK(strstr(error->message, name) != NULL);
     pv_error_free(error);
+}
+
+static void check_taken(const char *name)
+{
+    check_newest(name);
     CHECK(pv_error_take() == NULL);
 }
 
@@ -42,11 +47,32 @@ static void test_take_empties(void)
     check_taken("first");
 }
 
-static void test_the_last_error_counts(void)
+static void test_what_is_not_asked_for_sinks(void)
 {
-    fail_with("first");
-    fail_with("second");
-    check_taken("second");
+    char name[32];
+    for (int i = 0; i < 3 * DEPTH; i++) {
+        snprintf(name, sizeof(name), "number-%d", i);
+        fail_with(name);
+    }
+    for (int i = 3 * DEPTH - 1; i >= 2 * DEPTH; i--) {
+        snprintf(name, sizeof(name), "number-%d", i);
+        check_newest(name);
+    }
+    CHECK(pv_error_take() == NULL);
+}
+
+static void ignore(void *opaque, virErrorPtr error)
+{
+    (void)opaque;
+    (void)error;
+}
+
+static void test_a_handler_over_ours(void)
+{
+    virSetErrorFunc(NULL, ignore);
+    fail_with("foreign");
+    check_taken("foreign");
+    pv_errors_install();
 }
 
 static void test_a_release_between_leaves_no_trace(void)
@@ -88,7 +114,8 @@ static void test_no_memory(void)
         fail_with("scarce");
         pv_error_unsupported("virDomainFly", "99.1.0", "9.0.0");
         allocations_left = -1;
-        pv_error_free(pv_error_take());
+        for (pv_error *error; (error = pv_error_take()) != NULL;)
+            pv_error_free(error);
     }
 }
 
@@ -113,12 +140,13 @@ static void *fail_often(void *number)
     for (int round = 0; round < ROUNDS; round++) {
         snprintf(name, sizeof(name), "thread-%d-%d", (int)(intptr_t)number, round);
         fail_with(name);
+        if (round % 5 == 0)
+            test_unsupported(); /* on top, and gone */
+        check_taken(name);
         if (round % 3 == 0)
             test_a_release_between_leaves_no_trace();
-        else
-            check_taken(name);
-        if (round % 5 == 0)
-            test_unsupported();
+        if (round % 7 == 0)
+            test_what_is_not_asked_for_sinks();
     }
     fail_with("left behind"); /* freed when the thread ends */
     return NULL;
@@ -142,7 +170,8 @@ int main(void)
     CHECK(conn != NULL);
 
     test_take_empties();
-    test_the_last_error_counts();
+    test_what_is_not_asked_for_sinks();
+    test_a_handler_over_ours();
     test_a_release_between_leaves_no_trace();
     test_an_error_outlives_its_connection();
     test_unsupported();

@@ -508,9 +508,9 @@ struct job {
 static void *collect_with_others(void *opaque)
 {
     struct job *job = opaque;
-    collect_arbitrary_frames(job->schema, job->seed);
     check_frame(job->shared.frame, job->shared.records, job->shared.n);
     check_rates(job->shared.frame, job->shared.frame);
+    collect_arbitrary_frames(job->schema, job->seed);
     return NULL;
 }
 

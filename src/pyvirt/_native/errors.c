@@ -144,12 +144,12 @@ virConnectPtr pv_connect_open(const char *name, virConnectAuthPtr auth, unsigned
     return conn;
 }
 
-#define DEFINE_RELEASE(name, type, release)                                                                  \
-    void name(void *ptr)                                                                                     \
-    {                                                                                                        \
-        muted++;                                                                                             \
-        release((type)ptr);                                                                                  \
-        muted--;                                                                                             \
+#define DEFINE_RELEASE(name, type, release)                                                                            \
+    void name(void *ptr)                                                                                               \
+    {                                                                                                                  \
+        muted++;                                                                                                       \
+        release((type)ptr);                                                                                            \
+        muted--;                                                                                                       \
     }
 
 DEFINE_RELEASE(pv_release_connect, virConnectPtr, virConnectClose)

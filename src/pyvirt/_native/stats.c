@@ -108,8 +108,8 @@ static int meet_layout(pv_frame *frame, const struct layout *layout)
     for (int i = 0; i < layout->n_columns; i++) {
         int id = layout->columns[i].column;
         struct column *column = &frame->columns[id];
-        if (column->cells == NULL && resize_cells(column, schema->columns[id].type, 0,
-                                                  frame->tables[schema->columns[id].table].room) < 0)
+        if (column->cells == NULL &&
+            resize_cells(column, schema->columns[id].type, 0, frame->tables[schema->columns[id].table].room) < 0)
             return NO_MEMORY;
     }
     return 0;
@@ -149,8 +149,8 @@ static int add_record(pv_frame *frame, const virDomainStatsRecord *record)
 {
     const virTypedParameter *params = record->params;
     const struct layout *layout = pv_schema_layout(frame->schema, record->params, record->nparams);
-    if (layout == NULL || pv_reserve((void **)&frame->layouts, &frame->layouts_room, frame->domains + 1,
-                                     sizeof(*frame->layouts)) < 0)
+    if (layout == NULL ||
+        pv_reserve((void **)&frame->layouts, &frame->layouts_room, frame->domains + 1, sizeof(*frame->layouts)) < 0)
         return NO_MEMORY;
     if ((layout->id >= frame->uses_room || frame->uses[layout->id] == 0) && meet_layout(frame, layout) < 0)
         return NO_MEMORY;
@@ -240,8 +240,7 @@ static int add_answer(pv_frame *frame, virDomainStatsRecordPtr *records, int n)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     frame->taken = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-    if (pv_reserve((void **)&frame->answers, &frame->answers_room, frame->n_answers + 1,
-                   sizeof(*frame->answers)) < 0) {
+    if (pv_reserve((void **)&frame->answers, &frame->answers_room, frame->n_answers + 1, sizeof(*frame->answers)) < 0) {
         virDomainStatsRecordListFree(records);
         return NO_MEMORY;
     }
@@ -257,8 +256,7 @@ static int add_answer(pv_frame *frame, virDomainStatsRecordPtr *records, int n)
     return n;
 }
 
-int pv_frame_collect(pv_frame *frame, virConnectPtr conn, virDomainPtr *domains, unsigned int stats,
-                     unsigned int flags)
+int pv_frame_collect(pv_frame *frame, virConnectPtr conn, virDomainPtr *domains, unsigned int stats, unsigned int flags)
 {
     virDomainStatsRecordPtr *records = NULL;
     int n = domains != NULL ? virDomainListGetStats(domains, stats, &records, flags)
@@ -362,8 +360,7 @@ static int seal(pv_frame *frame)
         struct table *table = &frame->tables[i];
         size_t width = (size_t)schema->tables[i].n_index;
         /* What grew by doubling gives back what it does not use. */
-        if (table->room > table->rows + table->rows / 8 && table->rows > 0 &&
-            resize_table(frame, i, table->rows) < 0)
+        if (table->room > table->rows + table->rows / 8 && table->rows > 0 && resize_table(frame, i, table->rows) < 0)
             return NO_MEMORY;
         if (transpose_index(table, width) < 0)
             return NO_MEMORY;

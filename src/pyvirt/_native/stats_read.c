@@ -228,16 +228,15 @@ static struct side side_of(const pv_frame *frame, int table, int key)
     pthread_mutex_lock(&frame->schema->lock);
     struct side side = {
         .table = &frame->tables[table],
-        .key =
-            key >= 0 && key < frame->n_columns && frame->columns[key].cells != NULL ? &frame->columns[key] : NULL,
+        .key = key >= 0 && key < frame->n_columns && frame->columns[key].cells != NULL ? &frame->columns[key] : NULL,
         .width = (size_t)frame->schema->tables[table].n_index,
     };
     pthread_mutex_unlock(&frame->schema->lock);
     return side;
 }
 
-int pv_frame_match(pv_frame *now, int table, int key, pv_frame *before, int table_before,
-                   int key_before, int64_t *match)
+int pv_frame_match(pv_frame *now, int table, int key, pv_frame *before, int table_before, int key_before,
+                   int64_t *match)
 {
     if (pv_frame_identify(now) < 0 || pv_frame_identify(before) < 0)
         return NO_MEMORY;
@@ -309,13 +308,12 @@ static bool growth(int type, const void *a, int64_t row_a, const void *b, int64_
     }
 }
 
-int64_t pv_frame_rate(const pv_frame *now, int column, const pv_frame *before, int column_before,
-                      const int64_t *match, double seconds, double *rates, uint8_t *valid)
+int64_t pv_frame_rate(const pv_frame *now, int column, const pv_frame *before, int column_before, const int64_t *match,
+                      double seconds, double *rates, uint8_t *valid)
 {
     pv_column_view a, b;
     int64_t found = 0;
-    if (pv_frame_column(now, column, &a) < 0 || pv_frame_column(before, column_before, &b) < 0 ||
-        a.type != b.type)
+    if (pv_frame_column(now, column, &a) < 0 || pv_frame_column(before, column_before, &b) < 0 || a.type != b.type)
         return 0;
     const struct column *ours = &now->columns[column], *theirs = &before->columns[column_before];
     for (int64_t row = 0; row < a.rows; row++) {

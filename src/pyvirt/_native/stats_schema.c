@@ -184,8 +184,8 @@ static int intern_column(pv_schema *schema, int table, const char *field, int ty
         if (column->table == table && column->type == type && strcmp(column->field, field) == 0)
             return i;
     }
-    if (reserve_int((void **)&schema->columns, &schema->room_columns, schema->n_columns + 1,
-                    sizeof(*schema->columns)) < 0)
+    if (reserve_int((void **)&schema->columns, &schema->room_columns, schema->n_columns + 1, sizeof(*schema->columns)) <
+        0)
         return NO_MEMORY;
     const char *plain = table != DOMAIN_TABLE && field[0] == '.' ? field + 1 : field;
     char typed[VIR_TYPED_PARAM_FIELD_LENGTH + 16];
@@ -283,8 +283,7 @@ static int place_item(pv_schema *schema, struct layout *layout, bool *unsorted, 
     while (at < layout->n_tables && layout->tables[at].table != table)
         at++;
     if (at == layout->n_tables) {
-        struct layout_table *grown =
-            realloc(layout->tables, (size_t)(layout->n_tables + 1) * sizeof(*layout->tables));
+        struct layout_table *grown = realloc(layout->tables, (size_t)(layout->n_tables + 1) * sizeof(*layout->tables));
         if (grown == NULL)
             return NO_MEMORY;
         layout->tables = grown;
@@ -338,8 +337,7 @@ static int add_checks(struct layout *layout, int number, const char *name, int t
             check->mask[at / sizeof(word)] = mask_of(left);
             continue;
         }
-        struct tail_check *grown =
-            realloc(layout->tails, (size_t)(layout->n_tails + 1) * sizeof(*layout->tails));
+        struct tail_check *grown = realloc(layout->tails, (size_t)(layout->n_tails + 1) * sizeof(*layout->tails));
         if (grown == NULL)
             return NO_MEMORY;
         layout->tails = grown;
@@ -468,8 +466,7 @@ static void put_bucket(pv_schema *schema, const struct layout *layout)
 static int add_layout(pv_schema *schema, struct layout *layout)
 {
     int64_t room = schema->room_layouts;
-    if (pv_reserve((void **)&schema->layouts, &room, (int64_t)schema->n_layouts + 1,
-                   sizeof(*schema->layouts)) < 0)
+    if (pv_reserve((void **)&schema->layouts, &room, (int64_t)schema->n_layouts + 1, sizeof(*schema->layouts)) < 0)
         return NO_MEMORY;
     schema->room_layouts = (uint32_t)room;
     if ((schema->n_layouts + 1) * 2 > schema->n_buckets) {

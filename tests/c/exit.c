@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Connections that are open when the program ends are all closed: what is left, the address sanitizer calls a leak. */
+
+#include <stdint.h>
+
+#include <libvirt/libvirt.h>
+
+#include "harness.h"
+#include "native_exit.h"
+
+enum { CONNECTIONS = 3, MILLISECONDS = 60000 };
+
+int main(void)
+{
+    virConnectPtr connections[CONNECTIONS];
+    for (int i = 0; i < CONNECTIONS; i++) {
+        connections[i] = virConnectOpen("test:///default");
+        CHECK(connections[i] != NULL);
+    }
+    pv_close_within(connections, 0, MILLISECONDS);
+    allocations_left = 0;
+    pv_close_within(connections, CONNECTIONS, MILLISECONDS);
+    allocations_left = -1;
+    for (int i = 0; i < CONNECTIONS; i++)
+        CHECK(virConnectIsAlive(connections[i]) == 1); /* nothing was possible, nothing happened */
+    pv_close_within(connections, CONNECTIONS, MILLISECONDS);
+    return 0;
+}

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import pyvirt
+from pyvirt._convert import (
+    decode,
+    decode_or_none,
+    encode,
+    encode_or_null,
+    string_array,
+    take_string,
+    take_strings,
+)
+from pyvirt._lib import ffi, lib
+from pyvirt.errors import InvalidArgumentError, NetworkNotFoundError
+
+# What Python can say to C and hear back: any text without NUL, and any bytes as surrogateescape spells them.
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+BYTES = st.binary().map(lambda data: data.replace(b"\0", b""))
+
+
+def allocated(data: bytes) -> Any:
+    """A C string of malloc, as libvirt returns it."""
+    pointer = ffi.cast("char *", lib.malloc(len(data) + 1))
+    ffi.memmove(pointer, data + b"\0", len(data) + 1)
+    return pointer
+
+
+@given(TEXT)
+def test_text_goes_to_c_and_back(text: str) -> None:
+    assert encode(text) == text.encode()
+    assert take_string(allocated(encode(text))) == text
+
+
+@given(BYTES)
+def test_bytes_of_any_kind_come_and_go_back(data: bytes) -> None:
+    text = take_string(allocated(data))
+    assert encode(text) == data
+
+
+@given(st.text(min_size=1), st.text())
+def test_nul_is_refused_wherever_it_stands(before: str, after: str) -> None:
+    with pytest.raises(InvalidArgumentError):
+        encode(f"{before}\0{after}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\0", "NUL at byte 0"),
+        ("ü\0x", "NUL at byte 2"),
+        ("ab\ud800", "surrogate at position 2"),
+        ("\udfff", "surrogate at position 0"),
+        ("\udc7f", "surrogate at position 0"),  # would be an ASCII byte, which is never escaped
+    ],
+)
+def test_text_that_c_cannot_have(text: str, message: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=message) as caught:
+        encode(text)
+    assert caught.value.__cause__ is None
+    str(caught.value).encode()  # can be printed, whatever was in the text
+
+
+@pytest.mark.parametrize("thing", [b"bytes", bytearray(b"x"), 5, 1.5, ["x"], object(), True], ids=repr)
+def test_only_str_is_text(thing: Any) -> None:
+    with pytest.raises(TypeError, match=f"expected str, got {type(thing).__name__}"):
+        encode(thing)
+
+
+def test_none_where_it_may_stand() -> None:
+    assert encode_or_null(None) == ffi.NULL
+    assert encode_or_null("x") == b"x"
+    assert decode_or_none(ffi.NULL) is None
+    text = ffi.new("char[]", "ü".encode())
+    assert decode_or_none(text) == decode(text) == "ü"
+    with pytest.raises(TypeError, match="expected str, got NoneType"):
+        encode(None)  # type: ignore[arg-type]
+
+
+def test_null_is_the_error_of_the_call() -> None:
+    with pyvirt.connect("test:///default") as conn:
+        assert not lib.virNetworkLookupByName(conn._ptr, b"nobody")
+        with pytest.raises(NetworkNotFoundError, match="nobody"):
+            take_string(ffi.NULL)
+
+
+@given(st.lists(TEXT, max_size=20))
+def test_arrays_of_text(items: list[str]) -> None:
+    array, kept = string_array(items)
+    assert len(kept) == len(items)
+    assert [decode(array[i]) for i in range(len(items))] == items
+    assert not array[len(items)]
+
+
+@pytest.mark.parametrize("bad", ["a\0b", "\ud800", b"bytes"])
+def test_arrays_of_text_with_something_else(bad: Any) -> None:
+    with pytest.raises((InvalidArgumentError, TypeError)):
+        string_array(["good", bad])
+
+
+@given(st.lists(BYTES, max_size=20))
+def test_arrays_that_libvirt_allocated(items: list[bytes]) -> None:
+    array = ffi.cast("char **", lib.malloc((len(items) + 1) * ffi.sizeof("char *")))
+    for i, item in enumerate(items):
+        array[i] = allocated(item)
+    assert [encode(text) for text in take_strings(array, len(items))] == items
