@@ -20,6 +20,7 @@ from operations import FLOOR, LIBVIRT_PYTHON, PYVIRT, Operation
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BUILD = ROOT / "build" / "benchmarks"
+ROUNDS_PER_PROCESS = 10
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow")
 
 Item = TypeVar("Item")
@@ -61,9 +62,7 @@ def require_bindings() -> None:
     """Make sure that this Python has both bindings; pyvirt may be one built in place, in ``src``."""
     if importlib.util.find_spec("pyvirt") is None:
         sys.path.append(str(ROOT / "src"))
-        os.environ["PYTHONPATH"] = os.pathsep.join(
-            filter(None, [os.environ.get("PYTHONPATH"), str(ROOT / "src")])
-        )
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT / "src")]))
         if importlib.util.find_spec("pyvirt._libvirt") is None:
             raise Unavailable("pyvirt is not built: pip install .")
     if importlib.util.find_spec("libvirt") is None:
@@ -106,30 +105,45 @@ def measure(
     """Measure *operations* in C and in each binding on one host, in turn, *rounds* times round.
 
     Each has a process of its own, all of them in the same addition to our environment: what one operation leaves of
-    the heap would tell on the next.  Who comes first changes from round to round.  A turn begins with one call that
-    does not count: the others have had the caches meanwhile.
+    the heap would tell on the next.  Now and then they are replaced by new ones, because where the kernel happens to
+    put a process's memory tells as well.
     """
+    times: dict[tuple[str, str], Times] = {}
+    for done in range(0, rounds, ROUNDS_PER_PROCESS):
+        with contextlib.ExitStack() as stack:
+            turns = [
+                (operation, binding, stack.enter_context(start(binding, uri, environment)))
+                for operation in operations
+                for binding in operation.bindings
+            ]
+            take_turns(turns, min(ROUNDS_PER_PROCESS, rounds - done), times)
+    return times
+
+
+def start(binding: str, uri: str, environment: Mapping[str, str]) -> Worker:
+    """Start a process that measures C or a binding."""
     from pyvirt.testing.hosts import domain_name
 
-    times: dict[tuple[str, str], Times] = {}
-    with contextlib.ExitStack() as stack:
-        turns = []
-        for operation in operations:
-            for binding in operation.bindings:
-                program: list[str | Path] = (
-                    [build("floor.c", "floor")]
-                    if binding == FLOOR
-                    else [sys.executable, HERE / "worker.py", binding]
-                )
-                worker = Worker([*program, uri, domain_name(1)], {**os.environ, **environment})
-                turns.append((operation, binding, stack.enter_context(worker)))
-        for number in range(-1, rounds):  # the first round warms up
-            for operation, binding, worker in rotated(turns, number):
-                worker.measure(operation.name, 1)
-                taken = worker.measure(operation.name, operation.calls)
-                if number >= 0:
-                    times.setdefault((operation.name, binding), []).append(taken)
-    return times
+    program: list[str | Path] = (
+        [build("floor.c", "floor")] if binding == FLOOR else [sys.executable, HERE / "worker.py", binding]
+    )
+    return Worker([*program, uri, domain_name(1)], {**os.environ, **environment})
+
+
+def take_turns(
+    turns: Sequence[tuple[Operation, str, Worker]], rounds: int, times: dict[tuple[str, str], Times]
+) -> None:
+    """Let every worker do its operation, *rounds* times round, and add to *times*.
+
+    Who comes first changes from round to round.  A turn begins with one call that does not count: the others have had
+    the caches meanwhile.
+    """
+    for number in range(-1, rounds):  # the first round warms up
+        for operation, binding, worker in rotated(turns, number):
+            worker.measure(operation.name, 1)
+            taken = worker.measure(operation.name, operation.calls)
+            if number >= 0:
+                times.setdefault((operation.name, binding), []).append(taken)
 
 
 def import_times(rounds: int) -> dict[tuple[str, str], Times]:

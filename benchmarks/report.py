@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import platform
 import statistics
@@ -36,7 +37,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class Row:
-    """One ratio: of the medians, and the quartiles of those of single rounds."""
+    """One ratio: the median of those of single rounds, and their quartiles.
+
+    Not the ratio of the medians: load that comes and goes in seconds halves the speed of whole rounds.
+    """
 
     what: str
     formula: str
@@ -55,10 +59,7 @@ class Row:
         low, high = self.quartiles
         return [
             self.what,
-            *(
-                str(self.times[name]) if name in self.times else ""
-                for name in (FLOOR, LIBVIRT_PYTHON, PYVIRT)
-            ),
+            *(str(self.times[name]) if name in self.times else "" for name in (FLOOR, LIBVIRT_PYTHON, PYVIRT)),
             self.formula,
             f"{self.ratio:.2f}",
             f"{low:.2f} - {high:.2f}",
@@ -105,29 +106,28 @@ def row(measured: Measured, operation: str, what: str, formula: str, target: flo
     }
     letters = [letter for letter in sources if letter in formula]
     calculate: Callable[..., float] = eval(f"lambda {', '.join(letters)}: {formula}")
-    times = [measured[sources[letter]] for letter in letters]
+    rounds = zip(*(measured[sources[letter]] for letter in letters), strict=True)
+    ratios = [calculate(*times) for times in rounds]
     shown = (sources["C"], sources["L"], sources["D" if "D" in formula else "P"])
     return Row(
         what,
         formula,
         {name: Spread.of(measured[operation, name]) for operation, name in shown},
-        calculate(*map(statistics.median, times)),
-        quartiles(calculate(*turn) for turn in zip(*times, strict=True)),
+        statistics.median(ratios),
+        quartiles(ratios),
         target,
     )
 
 
 def machine() -> dict[str, str]:
     """Return what the numbers depend on."""
-    import libvirt
-
     import pyvirt
 
     return {
         "machine": f"{cpu_model()}, {os.cpu_count()} CPUs, {platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "libvirt": ".".join(map(str, pyvirt.library_version())),
-        "libvirt-python": str(libvirt.getVersion()),
+        "libvirt-python": importlib.metadata.version("libvirt-python"),
         "pyvirt": pyvirt.__version__,
     }
 

@@ -12,12 +12,7 @@ from operations import LIBVIRT_PYTHON, PYVIRT, STATS, Operation, connect
 
 @pytest.mark.parametrize(
     ("binding", "operation"),
-    [
-        (name, operation)
-        for operation in STATS
-        for name in (PYVIRT, LIBVIRT_PYTHON)
-        if operation.statement(name)
-    ],
+    [(name, operation) for operation in STATS for name in (PYVIRT, LIBVIRT_PYTHON) if operation.statement(name)],
     ids=lambda value: getattr(value, "name", value),
 )
 def test_stats(measure: Measure, operation: Operation) -> None:

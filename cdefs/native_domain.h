@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Calls made once per domain and tick, in a form that costs Python one conversion: everything comes back in one number
- * or one array.
+ * Calls made once per domain and tick, in the form that costs Python least: one pointer goes in, and what comes out is
+ * the function's value.
  */
 
 /* virDomainGetState: the state in the upper half, the reason in the lower; -1: error. */
 int64_t pv_domain_state(virDomainPtr domain);
 
-/*
- * virDomainGetInfo: state, maximum memory and memory in bytes, vCPUs, CPU time in ns.  -1: error.
- * `out` is the address of 5 uint64_t: a number, as cffi converts those four times as fast as a pointer.
- */
-int pv_domain_info(virDomainPtr domain, uintptr_t out);
+typedef struct {
+    int state;              /* -1: error */
+    int vcpus;
+    uint64_t max_memory;    /* bytes, as the next */
+    uint64_t memory;
+    uint64_t cpu_time;      /* ns */
+} pv_info;
+
+/* virDomainGetInfo */
+pv_info pv_domain_info(virDomainPtr domain);

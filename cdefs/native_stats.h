@@ -74,16 +74,19 @@ int pv_frame_seal(pv_frame *frame);
  */
 int pv_frame_identify(pv_frame *frame);
 
+/* For the child after a fork: leave what libvirt gave to the parent alone, which may be in the middle of freeing it. */
+void pv_frame_disown(pv_frame *frame);
+
 /* The last four are there once identified. */
 void pv_frame_describe(const pv_frame *frame, pv_frame_view *view);
-/*
- * Tables and columns by their id in the schema, from 0 up to these numbers.  0, or -1 where this frame has no row, or
- * no value, for that id.
- */
+
+/* A table by its id in the schema, from 0 up to this number.  0, or -1 where the frame has no row of it. */
 int pv_frame_n_tables(const pv_frame *frame);
 int pv_frame_table(const pv_frame *frame, int id, pv_table_view *view);
+
+/* All columns that have a value: how many.  `views` has room for pv_frame_n_columns(). */
 int pv_frame_n_columns(const pv_frame *frame);
-int pv_frame_column(const pv_frame *frame, int id, pv_column_view *view);
+int pv_frame_columns(const pv_frame *frame, pv_column_view *views);
 
 /* The fields of a layout in libvirt's order: full names, and the column each goes to.  Their number; `n` fit. */
 int pv_frame_layout(const pv_frame *frame, uint32_t layout, const char **names, int *columns, int n);
@@ -93,6 +96,9 @@ int pv_frame_layout(const pv_frame *frame, uint32_t layout, const char **names, 
  * strings the row.  `cells` has room for all fields of the frame.  0, or -2.
  */
 int pv_frame_cells(const pv_frame *frame, int64_t *cells);
+
+/* Of that many records of one layout, as pv_frame_cells writes them: which fields are not the same in all of them. */
+void pv_cells_varying(const int64_t *cells, int64_t records, int64_t fields, uint8_t *varying);
 
 /*
  * For each row of a table of `now` the row of `before` that is the same thing, or -1: the domain by UUID, the item by

@@ -61,8 +61,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyvirt.auth import Credential
     from pyvirt.capabilities import Capabilities, DomainCapabilities
+    from pyvirt.checkpoint import Checkpoint
+    from pyvirt.domain.blockjob import BlockJob
     from pyvirt.enums import *  # noqa: F403
     from pyvirt.host import Host
+    from pyvirt.interface import Interface
     from pyvirt.models import (
         DomainControlInfo,
         DomainInfo,
@@ -71,11 +74,29 @@ if TYPE_CHECKING:
         NodeInfo,
         SecurityModel,
     )
+    from pyvirt.network import Network, NetworkPort
+    from pyvirt.nodedev import NodeDevice
+    from pyvirt.nwfilter import NWFilter, NWFilterBinding
+    from pyvirt.secret import Secret
+    from pyvirt.snapshot import Snapshot
     from pyvirt.stats import StatsFrame
+    from pyvirt.storage import StoragePool, StorageVolume
     from pyvirt.uri import URI
 
 # Name -> the module that has it; of names not here, pyvirt.enums is asked.
 _LATER = {
+    "StorageVolume": "pyvirt.storage",
+    "StoragePool": "pyvirt.storage",
+    "Snapshot": "pyvirt.snapshot",
+    "Secret": "pyvirt.secret",
+    "NWFilterBinding": "pyvirt.nwfilter",
+    "NWFilter": "pyvirt.nwfilter",
+    "NodeDevice": "pyvirt.nodedev",
+    "NetworkPort": "pyvirt.network",
+    "Network": "pyvirt.network",
+    "Interface": "pyvirt.interface",
+    "Checkpoint": "pyvirt.checkpoint",
+    "BlockJob": "pyvirt.domain.blockjob",
     "Capabilities": "pyvirt.capabilities",
     "Credential": "pyvirt.auth",
     "DomainCapabilities": "pyvirt.capabilities",
@@ -94,10 +115,13 @@ _LATER = {
 def __getattr__(name: str) -> object:
     from importlib import import_module
 
-    try:
-        value: object = getattr(import_module(_LATER.get(name, "pyvirt.enums")), name)
-    except AttributeError:
-        raise AttributeError(f"module 'pyvirt' has no attribute {name!r}") from None
+    from pyvirt import enums
+
+    # Not whatever pyvirt.enums has: its submodules are not those of pyvirt.
+    home = _LATER.get(name) or ("pyvirt.enums" if name in enums.__all__ else None)
+    if home is None:
+        raise AttributeError(f"module 'pyvirt' has no attribute {name!r}")
+    value: object = getattr(import_module(home), name)
     globals()[name] = value
     return value
 
@@ -115,7 +139,9 @@ __all__ = [
     "AgentUnresponsiveError",
     "AlreadyExistsError",
     "AuthenticationError",
+    "BlockJob",
     "Capabilities",
+    "Checkpoint",
     "ClientNotFoundError",
     "ClosedError",
     "Connection",
@@ -135,16 +161,22 @@ __all__ = [
     "Domains",
     "Error",
     "Host",
+    "Interface",
     "InterfaceNotFoundError",
     "InvalidArgumentError",
     "MetadataNotFoundError",
     "MigrationUnsafeError",
+    "NWFilter",
+    "NWFilterBinding",
     "NWFilterBindingNotFoundError",
     "NWFilterNotFoundError",
+    "Network",
     "NetworkNotFoundError",
+    "NetworkPort",
     "NetworkPortNotFoundError",
     "NoMemoryError",
     "NodeCPUMap",
+    "NodeDevice",
     "NodeDeviceNotFoundError",
     "NodeInfo",
     "NotFoundError",
@@ -155,11 +187,15 @@ __all__ = [
     "OperationTimeoutError",
     "OperationUnsupportedError",
     "ResourceBusyError",
+    "Secret",
     "SecretNotFoundError",
     "SecurityModel",
     "ServerNotFoundError",
+    "Snapshot",
     "StatsFrame",
+    "StoragePool",
     "StoragePoolNotFoundError",
+    "StorageVolume",
     "StorageVolumeNotFoundError",
     "XMLError",
     "__version__",

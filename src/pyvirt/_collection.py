@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 else:
 
     class _Generic:
+        __slots__ = ()
+
         def __class_getitem__(cls, item):
             return cls
 

@@ -12,10 +12,12 @@ from pyvirt.errors import InvalidArgumentError, check_pointer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 _string = ffi.string
 _free = lib.free
+_MOST_CPUS = 16384  # REMOTE_CPUMAP_MAX bytes of bits
 
 
 def encode(text: str) -> bytes:
@@ -74,3 +76,27 @@ def take_strings(array: Any, count: int) -> list[str]:
         for i in range(count):
             _free(array[i])
         _free(array)
+
+
+def cpu_map(cpus: Iterable[int]) -> bytes:
+    """Return numbers of CPUs as a bitmap of libvirt's: CPU 0 is the lowest bit of the first byte.
+
+    :raises InvalidArgumentError: no CPU has that number
+    """
+    bits = 0
+    for cpu in cpus:
+        if not 0 <= cpu < _MOST_CPUS:
+            raise InvalidArgumentError(f"no CPU has the number {cpu}")
+        bits |= 1 << cpu
+    return bits.to_bytes(bits.bit_length() + 7 >> 3 or 1, "little")
+
+
+def cpu_numbers(bitmap: Any, size: int, most: int = _MOST_CPUS) -> frozenset[int]:
+    """Return the numbers in a bitmap of *size* bytes, without reading on when *most* were found."""
+    found: list[int] = []
+    for i in range(size):
+        if len(found) >= most:
+            break
+        if byte := bitmap[i]:
+            found += [8 * i + bit for bit in range(8) if byte >> bit & 1]
+    return frozenset(found)

@@ -2,8 +2,8 @@
 """Who owns the C pointers, and what becomes of them.
 
 A handle holds one pointer in its ``_ptr`` slot, as a cffi object that drops the reference when it dies.  Closing
-empties the slot, so a later use finds none and raises :class:`ClosedError`; a call under way in another thread holds
-the cffi object itself, and the pointer lives until that call returns.
+empties the slot and turns the handle into its closed form, where asking for the pointer raises :class:`ClosedError`; a
+call under way in another thread holds the cffi object itself, and the pointer lives until that call returns.
 
 libvirt keeps a socket open while any object of it is alive.  So a connection knows its handles (weakly) and empties
 them all when it closes.
@@ -15,16 +15,17 @@ import atexit
 import os
 import warnings
 from _thread import _count as count_threads
+from itertools import repeat
 from threading import Lock
 from weakref import WeakValueDictionary, ref
 
 from pyvirt._lib import ffi, lib
-from pyvirt.errors import ClosedError, forget
+from pyvirt.errors import ClosedError, NotSupportedError, forget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
-    from typing import ClassVar, NoReturn, Protocol
+    from typing import ClassVar, NoReturn, Protocol, TypeVar
 
     from typing_extensions import Self
 
@@ -36,18 +37,60 @@ if TYPE_CHECKING:
         def close(self) -> None: ...
         def _disown(self) -> None: ...
 
+    T = TypeVar("T", bound="Owner")
+
 
 _gc = ffi.gc
 
 
-class Handle:
-    """One C object, and the connection it came from."""
+class Owner:
+    """Something that holds one C pointer until it is closed."""
 
-    __slots__ = ("__weakref__", "_conn", "_ptr")
+    __slots__ = ("__weakref__", "_ptr")
 
     _ptr: CData
-    _conn: Root
     _release: ClassVar[Callable[[CData], None]]
+
+    def _refuse(self) -> NoReturn:
+        """Say that it is closed, and why."""
+        raise NotImplementedError
+
+    def _drop(self) -> None:
+        """Let go of the pointer, which lives on in calls under way.  Harmless when repeated."""
+        self.__class__ = _closed_form(type(self))
+        try:
+            _slot.__delete__(self)
+        except AttributeError:
+            pass  # closed before, or by another thread meanwhile
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"a {type(self).__name__} lives in one process and cannot be pickled or copied")
+
+
+_slot = Owner.__dict__["_ptr"]
+_closed_forms: dict[type[Owner], type[Owner]] = {}
+
+
+def _closed_form(cls: type[T]) -> type[T]:
+    """Return what objects of *cls* turn into when they are closed: the same, but to ask for the pointer raises.
+
+    A ``__getattr__`` would do, but Python looks up every attribute of a class that has one the slow way: that takes a
+    tenth as long as the whole of a call to libvirt's test driver.
+    """
+    closed = _closed_forms.get(cls)
+    if closed is None:
+        body = {"__slots__": (), "__module__": cls.__module__, "__doc__": cls.__doc__, "_ptr": property(cls._refuse)}
+        closed = type(cls.__name__, (cls,), body)
+        _closed_forms[cls] = _closed_forms[closed] = closed
+    return closed  # type: ignore[return-value]
+
+
+class Handle(Owner):
+    """One C object, and the connection it came from."""
+
+    __slots__ = ("_conn",)
+
+    _conn: Root
 
     def __init__(self, conn: Root, ptr: CData) -> None:
         """Own the reference *ptr*, which must not be NULL."""
@@ -58,25 +101,13 @@ class Handle:
     @classmethod
     def _many(cls, conn: Root, pointers: Iterable[CData]) -> list[Self]:
         """Own many references at once: a listing of 10,000 should cost little more than libvirt's part."""
-        new = cls.__new__
-        release = cls._release
-        made: list[Self] = []
-        add = made.append
-        for ptr in pointers:
-            handle = new(cls)
+        owned = list(map(_gc, pointers, repeat(cls._release)))
+        made: list[Self] = list(map(cls.__new__, repeat(cls, len(owned))))
+        for handle, ptr in zip(made, owned, strict=True):
             handle._conn = conn
-            handle._ptr = _gc(ptr, release)
-            add(handle)
+            handle._ptr = ptr
         conn._adopt_all(made)
         return made
-
-    if not TYPE_CHECKING:  # or a type checker would take every name for an attribute
-
-        def __getattr__(self, name: str) -> object:
-            # Python asks here only for what is not there, so a live handle pays nothing for the check.
-            if name == "_ptr":
-                self._refuse()
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _refuse(self) -> NoReturn:
         raise self._conn._closed_error() or ClosedError(f"this {type(self).__name__} is closed")
@@ -92,18 +123,15 @@ class Handle:
 
     def close(self) -> None:
         """Let go of the C object now rather than when Python collects this one.  Harmless when repeated."""
-        try:
-            del self._ptr
-        except AttributeError:
-            pass  # closed before, or by another thread meanwhile
+        self._drop()
 
     def _disown(self) -> None:
         """Forget the pointer without releasing it: it belongs to the process before a fork."""
         try:
-            _gc(self._ptr, None)
-            del self._ptr
-        except (AttributeError, ClosedError):
-            pass
+            _gc(_slot.__get__(self), None)
+        except AttributeError:
+            return
+        self._drop()
 
     def _identity(self) -> Hashable:
         raise NotImplementedError
@@ -111,24 +139,38 @@ class Handle:
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
-        if not isinstance(other, Handle) or type(self) is not type(other):
+        if not isinstance(other, Handle) or self._release is not other._release:  # of another kind; types change
             return NotImplemented
         return self._conn is other._conn and self._identity() == other._identity()
 
     def __hash__(self) -> int:
-        return hash((type(self), id(self._conn), self._identity()))
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(f"a {type(self).__name__} lives in one process and cannot be pickled or copied")
+        return hash((self._release, id(self._conn), self._identity()))
 
 
-class Root:
+_in_use: list[str] = []
+
+
+def use_library(name: str) -> None:
+    """Say that a connection through the library *name* is about to be opened.
+
+    libvirt and libvirt-admin each bring the same classes and register them with GLib, which knows them by name: the
+    second to do so crashes the process (libvirt 9.0 to 11.3 at least, in C too).
+
+    :raises NotSupportedError: this process uses the other one
+    """
+    if not _in_use:
+        _in_use.append(name)
+    elif _in_use[0] != name:
+        raise NotSupportedError(
+            f"{name} cannot be used in a process that uses {_in_use[0]}, or libvirt crashes: use another process"
+        )
+
+
+class Root(Owner):
     """A connection: owns its own C pointer and knows the handles that came from it."""
 
-    __slots__ = ("__weakref__", "_children", "_children_limit", "_ptr", "_purging", "_why_closed")
+    __slots__ = ("_children", "_children_limit", "_purging", "_why_closed")
 
-    _ptr: CData
-    _release: ClassVar[Callable[[CData], None]]
     _is_alive: ClassVar[Callable[[CData], int]]
     _exiting: ClassVar[bool] = False  # not a global, which may be gone when the last finalisers run
 
@@ -143,12 +185,8 @@ class Root:
         self._ptr = _gc(ptr, self._release)
         _roots[id(self)] = self
 
-    if not TYPE_CHECKING:  # as in Handle
-
-        def __getattr__(self, name: str) -> object:
-            if name == "_ptr":
-                raise self._closed_error() or ClosedError("the connection was not opened")
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    def _refuse(self) -> NoReturn:
+        raise self._closed_error() or ClosedError("the connection is closed")
 
     def _closed_error(self) -> ClosedError | None:
         return ClosedError(self._why_closed) if self._why_closed else None
@@ -220,10 +258,7 @@ class Root:
         if self._why_closed is None:
             self._why_closed = "the connection is closed"
         self._close_children()
-        try:
-            del self._ptr
-        except AttributeError:
-            pass
+        self._drop()
 
     def _disown(self, why: str) -> CData | None:
         """Close it without releasing anything: that is up to somebody else.  Return the pointer."""
@@ -231,11 +266,11 @@ class Root:
         for child in self._take_children():
             child._disown()
         try:
-            pointer = self._ptr
-            _gc(pointer, None)
-            del self._ptr
-        except (AttributeError, ClosedError):
+            pointer: CData = _slot.__get__(self)
+        except AttributeError:
             return None
+        _gc(pointer, None)
+        self._drop()
         return pointer
 
     def __enter__(self) -> Self:
@@ -255,9 +290,6 @@ class Root:
             warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
         finally:
             self.close()
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(f"a {type(self).__name__} lives in one process and cannot be pickled or copied")
 
 
 _roots: WeakValueDictionary[int, Root] = WeakValueDictionary()

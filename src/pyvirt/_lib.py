@@ -16,14 +16,14 @@ lib.pv_errors_install()
 
 
 def load_extension(name):
-    """Return the ``lib`` of *name*: ``"qemu"``, ``"lxc"`` or ``"admin"``.
+    """Return the ``lib`` of *name*, ``"qemu"``, ``"lxc"`` or ``"admin"``, and the ``ffi`` that knows its types.
 
     :raises ImportError: this build of pyvirt was made without that library
     """
-    extension = import_module(f"pyvirt._libvirt_{name}").lib
+    extension = import_module(f"pyvirt._libvirt_{name}")
     # Stubs in there record their error where check() of this process looks for it.
-    extension.pv_unsupported_hook = ffi.addressof(lib, "pv_error_unsupported")
-    return extension
+    extension.lib.pv_unsupported_hook = ffi.addressof(lib, "pv_error_unsupported")
+    return extension.lib, extension.ffi
 
 
 __all__ = ["ffi", "lib", "load_extension"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pyvirt._convert import decode, encode
 from pyvirt._lib import ffi, lib
-from pyvirt.errors import InvalidArgumentError, check
+from pyvirt.errors import InvalidArgumentError, check, last_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ def _add(params: Any, count: Any, room: Any, name: str, kind: int, value: TypedV
         raise InvalidArgumentError(f"parameter {name!r}: {error}") from None
     except TypeError as error:
         raise TypeError(f"parameter {name!r}: {error}") from None
-    check(result)
+    if result < 0:
+        raise last_error().recast(InvalidArgumentError)  # libvirt calls a name that is too long an internal error
 
 
 class Params:

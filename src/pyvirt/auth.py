@@ -57,7 +57,7 @@ class Credential:
 
 def auth_file(auth: Auth) -> str | None:
     """Return the path if *auth* is one."""
-    return os.fspath(auth) if isinstance(auth, str | os.PathLike) else None
+    return os.fsdecode(auth) if isinstance(auth, str | os.PathLike) else None
 
 
 def answer_with(auth: Auth) -> Answer:

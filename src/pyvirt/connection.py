@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pyvirt._convert import encode_or_null, take_string
-from pyvirt._handle import Root
+from pyvirt._handle import Root, use_library
 from pyvirt._lib import ffi, lib
 from pyvirt._typedparams import LLONG, Params
 from pyvirt.auth import auth_file
@@ -28,7 +28,13 @@ if TYPE_CHECKING:
     from pyvirt._typedparams import TypedValue
     from pyvirt.auth import Auth
     from pyvirt.host import Host
+    from pyvirt.interface import Interfaces
+    from pyvirt.network import Networks
+    from pyvirt.nodedev import NodeDevices
+    from pyvirt.nwfilter import NWFilterBindings, NWFilters
+    from pyvirt.secret import Secrets
     from pyvirt.stats.engine import Engine
+    from pyvirt.storage import StoragePools
     from pyvirt.uri import URI
 
 
@@ -79,6 +85,55 @@ class Connection(Root):
 
             self._host = Host(self)
         return self._host
+
+    @property
+    def networks(self) -> Networks:
+        """The virtual networks of this host."""
+        from pyvirt.network import Networks
+
+        return Networks(self)
+
+    @property
+    def storage_pools(self) -> StoragePools:
+        """The storage pools of this host, and their volumes."""
+        from pyvirt.storage import StoragePools
+
+        return StoragePools(self)
+
+    @property
+    def node_devices(self) -> NodeDevices:
+        """The devices of this host."""
+        from pyvirt.nodedev import NodeDevices
+
+        return NodeDevices(self)
+
+    @property
+    def interfaces(self) -> Interfaces:
+        """The network interfaces of this host."""
+        from pyvirt.interface import Interfaces
+
+        return Interfaces(self)
+
+    @property
+    def secrets(self) -> Secrets:
+        """The secrets kept on this host."""
+        from pyvirt.secret import Secrets
+
+        return Secrets(self)
+
+    @property
+    def nwfilters(self) -> NWFilters:
+        """The network filters of this host."""
+        from pyvirt.nwfilter import NWFilters
+
+        return NWFilters(self)
+
+    @property
+    def nwfilter_bindings(self) -> NWFilterBindings:
+        """Which interfaces use which network filter."""
+        from pyvirt.nwfilter import NWFilterBindings
+
+        return NWFilterBindings(self)
 
     def uri(self) -> str:
         """Return the canonical URI of this connection.  (virConnectGetURI)"""
@@ -146,6 +201,8 @@ def _with_auth_file(uri: str | None, path: str) -> str:
 
     from pyvirt.uri import URI
 
+    with open(path, "rb"):  # or say why not: libvirt, of a file that it cannot read, does not
+        pass
     uri = uri or os.environ.get("LIBVIRT_DEFAULT_URI")
     if not uri:
         raise InvalidArgumentError("an auth file goes into the URI, so there must be one")
@@ -153,6 +210,7 @@ def _with_auth_file(uri: str | None, path: str) -> str:
 
 
 def _open(uri: str | URI | None, auth: Auth | None, flags: ConnectFlags) -> Connection:
+    use_library("libvirt")
     text = _uri_text(uri)
     if auth is not None:
         from pyvirt._login import open_with
@@ -194,6 +252,7 @@ def connect(
     :raises AuthenticationError: somebody there, but not for us
     :raises OperationTimeoutError: nothing happened within *timeout*
     :raises InvalidArgumentError: this is no URI
+    :raises OSError: the auth file cannot be read
     """
     if readonly:
         flags |= ConnectFlags.RO
@@ -231,7 +290,9 @@ def _open_within(timeout: float, uri: str | URI | None, auth: Auth | None, flags
         with handover:
             given_up = True
     if not result:
-        raise OperationTimeoutError(f"no connection to {uri} within {timeout:g} s", function="virConnectOpenAuth")
+        raise OperationTimeoutError(
+            f"no connection to {uri or 'the default URI'} within {timeout:g} s", function="virConnectOpenAuth"
+        )
     if isinstance(result[0], BaseException):
         raise result[0]
     return result[0]

@@ -14,7 +14,7 @@ from pyvirt._lib import ffi, lib
 TYPE_CHECKING = False  # typing itself takes longer to import than all of this; type checkers know the name
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from types import FrameType
+    from types import CodeType, FrameType
     from typing import NoReturn
 
 
@@ -361,20 +361,28 @@ def _class_for(code: int, domain: int, caller: FrameType) -> type[Error]:
     return BY_CODE.get(code, Error)
 
 
+def _names(code: CodeType) -> Iterator[str]:
+    """Yield the names that a function mentions, in its lambdas too."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, type(code)):
+            yield from _names(constant)
+
+
 def _calling_function(caller: FrameType) -> str | None:
     """Name the C function that failed: the one that the nearest method of ours mentions.
 
     libvirt does not say, and passing the name along would cost every call that succeeds.
     """
     for frame in _our_frames(caller):
-        names = [
+        names = {
             name
-            for name in frame.f_code.co_names
+            for name in _names(frame.f_code)
             # Freeing parameters is not what failed.
             if name.startswith("vir") and name[3:4].isupper() and not name.startswith("virTypedParams")
-        ]
+        }
         if names:
-            return names[0] if len(names) == 1 else None
+            return names.pop() if len(names) == 1 else None
     return None
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from pyvirt._convert import decode, encode, encode_or_null, string_array, take_string, take_strings
+from pyvirt._convert import cpu_numbers, decode, encode, encode_or_null, string_array, take_string, take_strings
 from pyvirt._lib import ffi, lib
 from pyvirt._typedparams import UINT, Params, fill_dict, take_dict
 from pyvirt.capabilities import Capabilities, DomainCapabilities
@@ -57,16 +57,6 @@ def _kib(sizes: Iterable[int]) -> list[int]:
         if size % 1024 or not 0 < size >> 10 < 1 << 32:
             raise InvalidArgumentError(f"no page has {size} bytes")
     return [size >> 10 for size in sizes]
-
-
-def _bits(bitmap: CData, size: int, most: int) -> frozenset[int]:
-    """Return the numbers of the bits that are set, without reading on when *most* were found."""
-    found: list[int] = []
-    for i in range(size):
-        if len(found) >= most:
-            break
-        found += [8 * i + bit for bit in range(8) if bitmap[i] >> bit & 1]
-    return frozenset(found)
 
 
 class Host:
@@ -141,7 +131,7 @@ class Host:
         try:
             present = check(lib.virNodeGetCPUMap(self._conn._ptr, bitmap, online, 0))
             # A driver in this process makes the bitmap no longer than its last bit needs.
-            return NodeCPUMap(present, _bits(bitmap[0], (present + 7) // 8, online[0]))
+            return NodeCPUMap(present, cpu_numbers(bitmap[0], (present + 7) // 8, online[0]))
         finally:
             lib.free(bitmap[0])
 

@@ -166,6 +166,9 @@ int main(void)
 {
     pv_errors_install();
     pv_errors_install();
+    /* Before libvirt has been called at all, and so has set up its own thread-local error. */
+    test_unsupported();
+    CHECK(pv_error_take() == NULL);
     conn = virConnectOpen("test:///default");
     CHECK(conn != NULL);
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyvirt
@@ -18,22 +19,21 @@ ENVIRONMENT = {"PYTHONPATH": str(Path(pyvirt.__file__).parents[1]), "PYTHONUNBUF
 
 
 def run(
-    *arguments: str | Path, input: str | None = None, timeout: float = 120, **environment: str
+    *arguments: str | Path, timeout: float = 120, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run this Python with *arguments*."""
+    """Run this Python with *arguments*, and with *env* besides the variables it has anyhow."""
     return subprocess.run(
         [sys.executable, *arguments],
-        input=input,
         capture_output=True,
         text=True,
         timeout=timeout,
         check=False,
-        env=os.environ | ENVIRONMENT | environment,
+        env={**os.environ, **ENVIRONMENT, **(env or {})},
     )
 
 
 def output_of(program: str, *arguments: str | Path, strict: bool = True, timeout: float = 120) -> str:
     """Run *program* and return what it prints; it must succeed, in silence."""
     done = run(*(STRICT if strict else ()), "-c", program, *arguments, timeout=timeout)
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout[-2000:]
+    assert (done.returncode, done.stderr) == (0, ""), f"{done.stdout[-1000:]}\n{done.stderr[-3000:]}"
     return done.stdout

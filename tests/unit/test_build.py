@@ -231,9 +231,7 @@ def test_the_sdist_builds_a_wheel_that_works(tree: Path, tmp_path: Path) -> None
 
     installed = pip("install", "--target", tmp_path / "site", wheel)
     assert installed.returncode == 0, installed.stderr
-    program = (
-        "from pyvirt import _lib; print(_lib.__file__); [*map(_lib.load_extension, ('qemu', 'lxc', 'admin'))]"
-    )
+    program = "from pyvirt import _lib; print(_lib.__file__); [*map(_lib.load_extension, ('qemu', 'lxc', 'admin'))]"
     ran = run(sys.executable, "-c", program, PYTHONPATH=str(tmp_path / "site"))
     assert ran.returncode == 0, ran.stderr
     assert Path(ran.stdout.strip()).is_relative_to(tmp_path / "site")

@@ -47,7 +47,7 @@ each_package = pytest.mark.parametrize("package", FILES)
 
 
 def library(package: str) -> Any:
-    return lib if package == "libvirt" else load_extension(package.removeprefix("libvirt-"))
+    return lib if package == "libvirt" else load_extension(package.removeprefix("libvirt-"))[0]
 
 
 def declared(package: str) -> dict[str, build_ffi.Declaration]:
@@ -103,9 +103,7 @@ def test_declarations_are_libvirts(package: str) -> None:
 @each_package
 def test_what_is_newer_than_the_oldest_libvirt_says_since_when(package: str) -> None:
     oldest = release(build_ffi.MINIMUM)
-    newer = {
-        name: facts["since"] for name, facts in expected(package).items() if release(facts["since"]) > oldest
-    }
+    newer = {name: facts["since"] for name, facts in expected(package).items() if release(facts["since"]) > oldest}
 
     assert {name: one.since for name, one in declared(package).items() if one.since} == newer
 
@@ -132,9 +130,7 @@ def test_a_function_that_this_build_lacks_says_so() -> None:
 
 def test_structs_are_laid_out_as_the_installed_headers_say(tmp_path: Path) -> None:
     fields = {
-        f"{struct}.{field}"
-        for struct, facts in SECTIONS["libvirt"]["structs"].items()
-        for field, _ in facts["fields"]
+        f"{struct}.{field}" for struct, facts in SECTIONS["libvirt"]["structs"].items() for field, _ in facts["fields"]
     }
     fields |= {f"virTypedParameter.{member}" for member in UNION}
     structs = {field.partition(".")[0] for field in fields}

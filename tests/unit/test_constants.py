@@ -15,9 +15,7 @@ PACKAGES = ["libvirt", "libvirt-qemu", "libvirt-lxc", "libvirt-admin"]
 
 
 def pkg_config(*arguments: str) -> str:
-    return subprocess.run(
-        ["pkg-config", *arguments], check=True, capture_output=True, text=True
-    ).stdout.strip()
+    return subprocess.run(["pkg-config", *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +27,7 @@ def installed() -> tuple[int, ...]:
 def compiled(installed: tuple[int, ...], tmp_path_factory: pytest.TempPathFactory) -> dict[str, int | str]:
     """Every constant of the installed release by its C name, as one C program prints them."""
     integers = [one.name for one in enumerators() if one.since <= installed]
-    constants = [
-        (name, CONSTANTS[name]) for name, _, since in macros() if since <= installed and name in CONSTANTS
-    ]
+    constants = [(name, CONSTANTS[name]) for name, _, since in macros() if since <= installed and name in CONSTANTS]
     integers += [name for name, value in constants if isinstance(value, int)]
     strings = [name for name, value in constants if isinstance(value, str)]
     lines = ["#define VIR_ENUM_SENTINELS", "#include <stdio.h>"]
@@ -65,9 +61,7 @@ def test_enumerators_equal_the_headers(compiled: dict[str, int | str], installed
     assert checked > 900
 
 
-def test_sentinels_lie_beyond_every_member(
-    compiled: dict[str, int | str], installed: tuple[int, ...]
-) -> None:
+def test_sentinels_lie_beyond_every_member(compiled: dict[str, int | str], installed: tuple[int, ...]) -> None:
     present = [one for one in enumerators() if one.since <= installed]
     for sentinel in present:
         if sentinel.sentinel:

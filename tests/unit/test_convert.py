@@ -57,7 +57,7 @@ def test_nul_is_refused_wherever_it_stands(before: str, after: str) -> None:
         ("ü\0x", "NUL at byte 2"),
         ("ab\ud800", "surrogate at position 2"),
         ("\udfff", "surrogate at position 0"),
-        ("\udc7f", "surrogate at position 0"),  # would be an ASCII byte, which is never escaped
+        ("x\udc7f", "surrogate at position 1"),  # would be an ASCII byte, which is never escaped
     ],
 )
 def test_text_that_c_cannot_have(text: str, message: str) -> None:

@@ -13,7 +13,14 @@ from processes import output_of
 import pyvirt
 from pyvirt import errors
 from pyvirt._lib import lib
-from pyvirt.enums import ErrorDomain, ErrorLevel, ErrorNumber
+from pyvirt.enums import (
+    ConnectListAllDomainsFlags,
+    DomainXMLFlags,
+    ErrorDomain,
+    ErrorLevel,
+    ErrorNumber,
+    StatsGroup,
+)
 from pyvirt.errors import BY_CODE, Error
 
 CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, Error)]
@@ -205,6 +212,10 @@ class MyError(errors.DomainNotFoundError):
 
 METADATA_ELEMENT = 2
 
+UNKNOWN_LISTING = ConnectListAllDomainsFlags(1 << 30)
+UNKNOWN_GROUP = StatsGroup(1 << 30)
+UNKNOWN_XML = DomainXMLFlags(1 << 30)
+
 # By the C functions of objects that are one floor up.
 LOOK_UPS: dict[str, tuple[type[Error], Callable[[object, object], object]]] = {
     "domain": (errors.DomainNotFoundError, lambda conn, domain: lib.virDomainLookupByName(conn, b"nobody")),
@@ -256,10 +267,12 @@ def of_class(cls: type[Error], function: str, call: Callable[[pyvirt.Connection]
         of_class(errors.DomainNotFoundError, "virDomainLookupByUUID", lambda c: c.domains.get(uuid=bytes(16))),
         of_class(errors.XMLError, "virDomainDefineXMLFlags", lambda c: c.domains.define("<domain/>")),
         of_class(errors.XMLError, "virDomainCreateXML", lambda c: c.domains.create("no XML")),
-        of_class(errors.InvalidArgumentError, "virConnectListAllDomains", lambda c: c.domains.list(1 << 30)),
-        of_class(errors.NotSupportedError, "virConnectGetAllDomainStats", lambda c: c.domains.stats(1 << 30)),
+        of_class(errors.InvalidArgumentError, "virConnectListAllDomains", lambda c: c.domains.list(UNKNOWN_LISTING)),
+        of_class(errors.NotSupportedError, "virConnectGetAllDomainStats", lambda c: c.domains.stats(UNKNOWN_GROUP)),
         of_class(errors.OperationInvalidError, "virDomainRename", lambda c: c.domains["test"].rename("other")),
-        of_class(errors.InvalidArgumentError, "virDomainGetXMLDesc", lambda c: c.domains["test"].xml_desc(flags=1 << 30)),
+        of_class(
+            errors.InvalidArgumentError, "virDomainGetXMLDesc", lambda c: c.domains["test"].xml_desc(flags=UNKNOWN_XML)
+        ),
         of_class(Error, "virDomainCreateWithFlags", lambda c: c.domains["test"].start()),
         of_class(Error, "virDomainResume", lambda c: c.domains["test"].resume()),
         of_class(Error, "virDomainSaveFlags", lambda c: c.domains["test"].save("/nowhere/at/all")),
@@ -390,3 +403,26 @@ def test_a_caller_may_call_its_things_what_it_likes(conn: pyvirt.Connection) -> 
     with pytest.raises(Error) as caught:
         Caller().call()
     assert caught.value.function is None
+
+
+def test_an_error_before_libvirt_has_done_anything() -> None:
+    """libvirt's own error is in thread-local memory that it claims at the first call that needs it."""
+    assert output_of(
+        """
+from pyvirt import errors
+from pyvirt._lib import lib
+for _ in range(3):
+    try:
+        errors.check(-1)
+    except errors.Error as error:
+        print(error)
+lib.pv_error_unsupported(b"virDomainFly", b"99.1.0", b"9.0.0")
+try:
+    errors.check(-1)
+except errors.NotSupportedError as error:
+    print(error)
+"""
+    ).splitlines() == [
+        *["libvirt failed and gave no reason"] * 3,
+        "virDomainFly needs libvirt >= 99.1.0, this build has 9.0.0",
+    ]

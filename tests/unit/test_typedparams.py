@@ -39,6 +39,7 @@ OF_TYPE = {
     BOOLEAN: st.booleans(),
     STRING: TEXT,
 }
+GUESSED = st.one_of(TEXT, st.booleans(), st.floats(allow_nan=False), OF_TYPE[ULLONG], OF_TYPE[LLONG])
 TYPED = st.sampled_from(list(OF_TYPE)).flatmap(lambda kind: OF_TYPE[kind].map(lambda value: (kind, value)))
 
 
@@ -68,7 +69,9 @@ def test_values_of_given_types_come_back(values: dict[str, tuple[int, Any]]) -> 
     assert {name: type(value) for name, value in back.items()} == {name: type(value) for name, value in plain.items()}
 
 
-@given(st.dictionaries(NAMES, st.one_of(TEXT, st.booleans(), st.floats(allow_nan=False), OF_TYPE[ULLONG], OF_TYPE[LLONG])))
+@given(
+    st.dictionaries(NAMES, st.one_of(TEXT, st.booleans(), st.floats(allow_nan=False), OF_TYPE[ULLONG], OF_TYPE[LLONG]))
+)
 def test_values_of_guessed_types_come_back(values: dict[str, Any]) -> None:
     assert there_and_back(values) == values
 
@@ -191,8 +194,7 @@ def test_an_array_that_libvirt_fills_in(conn: pyvirt.Connection) -> None:
 
 def test_an_array_that_libvirt_refuses(conn: pyvirt.Connection) -> None:
     domain = conn.domains["test"]._ptr
-    with pytest.raises(OperationUnsupportedError) as caught:
+    with pytest.raises(OperationUnsupportedError):
         take_dict(lambda params, count: lib.virDomainGetGuestInfo(domain, 0, params, count, 0))
-    assert caught.value.function == "virDomainGetGuestInfo"
     with pytest.raises(InvalidArgumentError):
         fill_dict(lambda params, count: lib.virDomainGetMemoryParameters(domain, params, count, 1 << 30))

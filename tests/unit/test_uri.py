@@ -67,9 +67,7 @@ PARSED = {
     "esx://esx.example/?transport=http&proxy=socks://p:1080": URI(
         "esx", "/", host="esx.example", proxy="socks://p:1080", extra=(("transport", "http"),)
     ),
-    "hyperv://w.example/?transport=https": URI(
-        "hyperv", "/", host="w.example", extra=(("transport", "https"),)
-    ),
+    "hyperv://w.example/?transport=https": URI("hyperv", "/", host="w.example", extra=(("transport", "https"),)),
     "bhyve:///system": URI("bhyve", "/system"),
     "ch:///system": URI("ch", "/system"),
     "lxc:///": URI("lxc", "/"),
@@ -311,9 +309,7 @@ def libvirt_parses(text: str) -> bool:
     raise AssertionError(f"{text} was opened")
 
 
-pieces = st.sampled_from(
-    [*"/?#&;=:@[]%+.~!'|<é ", "//", "%20", "%zz", "a", "B", "10", "h", "[::1]", "no_tty=1"]
-)
+pieces = st.sampled_from([*"/?#&;=:@[]%+.~!'|<é ", "//", "%20", "%zz", "a", "B", "10", "h", "[::1]", "no_tty=1"])
 
 
 @settings(max_examples=1000, deadline=None)

@@ -13,16 +13,16 @@ int64_t pv_domain_state(virDomainPtr domain)
     return (int64_t)state << 32 | (uint32_t)reason;
 }
 
-int pv_domain_info(virDomainPtr domain, uintptr_t address)
+pv_info pv_domain_info(virDomainPtr domain)
 {
-    uint64_t *out = (uint64_t *)address;
     virDomainInfo info;
     if (virDomainGetInfo(domain, &info) < 0)
-        return -1;
-    out[0] = info.state;
-    out[1] = (uint64_t)info.maxMem * 1024;
-    out[2] = (uint64_t)info.memory * 1024;
-    out[3] = info.nrVirtCpu;
-    out[4] = info.cpuTime;
-    return 0;
+        return (pv_info){.state = -1};
+    return (pv_info){
+        .state = info.state,
+        .vcpus = info.nrVirtCpu,
+        .max_memory = (uint64_t)info.maxMem * 1024,
+        .memory = (uint64_t)info.memory * 1024,
+        .cpu_time = info.cpuTime,
+    };
 }

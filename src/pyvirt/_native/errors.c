@@ -100,7 +100,10 @@ pv_error *pv_error_take(void)
     pv_error *error = pthread_getspecific(current);
     if (error != NULL)
         pthread_setspecific(current, error->below);
-    else /* somebody else in this process, such as libvirt-python, has installed a handler over ours */
+    /* Until libvirt is set up it takes thread-local memory of somebody else for its error. */
+    if (virInitialize() < 0)
+        return error;
+    if (error == NULL) /* or somebody else in this process, libvirt-python say, has installed a handler over ours */
         error = copy_error(virGetLastError());
     virResetLastError();
     return error;

@@ -67,7 +67,7 @@ static int make_room(pv_frame *frame, int id, int64_t rows)
     if (rows <= room)
         return 0;
     int64_t expected = frame->schema->expected[id];
-    int64_t wanted = room * 2 < 16 ? 16 : room * 2;
+    int64_t wanted = room + room / 2 < 16 ? 16 : room + room / 2;
     if (room == 0 && wanted < expected)
         wanted = expected;
     return resize_table(frame, id, wanted < rows ? rows : wanted);
@@ -92,6 +92,17 @@ static void free_column(struct column *column)
     free(column->cells);
     free(column->valid);
     free(column->text);
+    *column = (struct column){0};
+}
+
+/* Rows that stay without a value read as 0, also where the memory has served another frame. */
+static int use_column(struct column *column, int type, int64_t room)
+{
+    column->used = true;
+    if (column->cells == NULL)
+        return resize_cells(column, type, 0, room);
+    memset(column->cells, 0, ((size_t)room + 1) * width_of(type));
+    return 0;
 }
 
 /* ---- records ---- */
@@ -108,8 +119,8 @@ static int meet_layout(pv_frame *frame, const struct layout *layout)
     for (int i = 0; i < layout->n_columns; i++) {
         int id = layout->columns[i].column;
         struct column *column = &frame->columns[id];
-        if (column->cells == NULL &&
-            resize_cells(column, schema->columns[id].type, 0, frame->tables[schema->columns[id].table].room) < 0)
+        if (!column->used &&
+            use_column(column, schema->columns[id].type, frame->tables[schema->columns[id].table].room) < 0)
             return NO_MEMORY;
     }
     return 0;
@@ -192,6 +203,13 @@ static int add_record(pv_frame *frame, const virDomainStatsRecord *record)
 
 /* ---- who the domains are ---- */
 
+static void free_answers(pv_frame *frame)
+{
+    for (int64_t i = 0; i < frame->n_answers && !frame->inherited; i++)
+        virDomainStatsRecordListFree(frame->answers[i].records);
+    frame->n_answers = 0;
+}
+
 /*
  * libvirt formats a UUID for its debug log at each question about a domain, which costs more than all of that domain's
  * columns.  So nobody is asked until somebody wants to know: until then the frame keeps the records, without their
@@ -199,31 +217,35 @@ static int add_record(pv_frame *frame, const virDomainStatsRecord *record)
  */
 static int identify(pv_frame *frame)
 {
-    if (frame->names.cells == NULL) {
-        frame->uuids = malloc((size_t)frame->domains * VIR_UUID_BUFLEN + 1);
-        frame->ids = malloc(((size_t)frame->domains + 1) * sizeof(*frame->ids));
-        if (frame->uuids == NULL || frame->ids == NULL ||
-            resize_cells(&frame->names, VIR_TYPED_PARAM_STRING, 0, frame->domains) < 0)
-            return NO_MEMORY;
-    }
+    if (frame->uuids != NULL) /* others may be reading by now */
+        return 0;
+    int64_t rows = frame->domains;
+    uint8_t *uuids = malloc((size_t)rows * VIR_UUID_BUFLEN + 1);
+    int32_t *ids = malloc(((size_t)rows + 1) * sizeof(*ids));
+    if (uuids == NULL || ids == NULL || resize_cells(&frame->names, VIR_TYPED_PARAM_STRING, 0, rows) < 0)
+        goto fail;
     for (int64_t i = 0; i < frame->n_answers; i++) {
-        struct answer *answer = &frame->answers[i];
-        if (answer->records == NULL)
-            continue;
+        const struct answer *answer = &frame->answers[i];
         for (int k = 0; k < answer->n; k++) {
             virDomainPtr domain = answer->records[k]->dom;
             int64_t row = answer->first + k;
             const char *name = virDomainGetName(domain);
             if (put_text(&frame->names, row, name != NULL ? name : "") < 0)
-                return NO_MEMORY;
-            virDomainGetUUID(domain, frame->uuids + row * VIR_UUID_BUFLEN);
-            frame->ids[row] = (int32_t)virDomainGetID(domain);
+                goto fail;
+            virDomainGetUUID(domain, uuids + row * VIR_UUID_BUFLEN);
+            ids[row] = (int32_t)virDomainGetID(domain);
         }
-        virDomainStatsRecordListFree(answer->records);
-        answer->records = NULL;
     }
-    ((int64_t *)frame->names.cells)[frame->domains] = frame->names.text_size;
+    ((int64_t *)frame->names.cells)[rows] = frame->names.text_size;
+    frame->uuids = uuids;
+    frame->ids = ids;
+    free_answers(frame);
     return 0;
+fail:
+    free(uuids);
+    free(ids);
+    free_column(&frame->names);
+    return NO_MEMORY;
 }
 
 int pv_frame_identify(pv_frame *frame)
@@ -232,6 +254,20 @@ int pv_frame_identify(pv_frame *frame)
     int result = identify(frame);
     pthread_mutex_unlock(&frame->schema->lock);
     return result;
+}
+
+void pv_frame_disown(pv_frame *frame)
+{
+    frame->inherited = true;
+}
+
+/* Records come from all over the heap, and waiting for memory is most of what taking them apart costs. */
+static void prefetch_params(const virDomainStatsRecord *record)
+{
+    enum { LINE = 64, MOST = 64 * 1024 };
+    size_t size = (size_t)record->nparams * sizeof(*record->params);
+    for (size_t at = 0; at < size && at < MOST; at += LINE)
+        __builtin_prefetch((const char *)record->params + at);
 }
 
 /* The frame takes the records over, whatever becomes of them. */
@@ -247,6 +283,10 @@ static int add_answer(pv_frame *frame, virDomainStatsRecordPtr *records, int n)
     frame->answers[frame->n_answers++] = (struct answer){.records = records, .first = frame->domains, .n = n};
     for (int i = 0; i < n; i++) {
         virDomainStatsRecordPtr record = records[i];
+        if (i + 2 < n)
+            __builtin_prefetch(records[i + 2]);
+        if (i + 1 < n)
+            prefetch_params(records[i + 1]);
         if (add_record(frame, record) < 0)
             return NO_MEMORY;
         virTypedParamsFree(record->params, record->nparams);
@@ -280,7 +320,7 @@ static int transpose_index(struct table *table, size_t width)
     if (width < 2 || table->rows == 0)
         return 0;
     size_t rows = (size_t)table->rows;
-    uint32_t *turned = malloc(rows * width * sizeof(*turned));
+    uint32_t *turned = malloc((size_t)table->room * width * sizeof(*turned));
     if (turned == NULL)
         return NO_MEMORY;
     for (size_t row = 0; row < rows; row++)
@@ -335,9 +375,11 @@ static int seal_columns(pv_frame *frame)
     bool holes = false;
     for (int i = 0; i < frame->n_columns && i < schema->n_columns; i++) {
         struct column *column = &frame->columns[i];
-        int64_t rows = frame->tables[schema->columns[i].table].rows;
-        if (column->cells == NULL)
+        if (!column->used) {
+            free_column(column);
             continue;
+        }
+        int64_t rows = frame->tables[schema->columns[i].table].rows;
         if (schema->columns[i].type == VIR_TYPED_PARAM_STRING)
             while (column->written <= rows)
                 ((int64_t *)column->cells)[column->written++] = column->text_size;
@@ -360,7 +402,7 @@ static int seal(pv_frame *frame)
         struct table *table = &frame->tables[i];
         size_t width = (size_t)schema->tables[i].n_index;
         /* What grew by doubling gives back what it does not use. */
-        if (table->room > table->rows + table->rows / 8 && table->rows > 0 && resize_table(frame, i, table->rows) < 0)
+        if (table->room > table->rows + table->rows / 2 && table->rows > 0 && resize_table(frame, i, table->rows) < 0)
             return NO_MEMORY;
         if (transpose_index(table, width) < 0)
             return NO_MEMORY;
@@ -376,20 +418,78 @@ int pv_frame_seal(pv_frame *frame)
 {
     pthread_mutex_lock(&frame->schema->lock);
     int result = seal(frame);
+    frame->sound = result == 0;
     pthread_mutex_unlock(&frame->schema->lock);
     return result;
 }
 
 /* ---- life ---- */
 
+/*
+ * A collector makes a frame much like the last one and drops that.  Its memory is kept for the next: fresh pages would
+ * cost more than all that is written to them.
+ */
+static pv_frame *take_spare(pv_schema *schema)
+{
+    pv_frame *frame = schema->spare;
+    schema->spare = NULL;
+    if (frame == NULL)
+        return calloc(1, sizeof(*frame));
+    for (int64_t i = 0; i < frame->n_tables; i++)
+        frame->tables[i].rows = 0;
+    for (int64_t i = 0; i < frame->n_columns; i++) {
+        struct column *column = &frame->columns[i];
+        free(column->valid);
+        column->valid = NULL;
+        column->used = false;
+        column->present = column->written = column->text_size = 0;
+    }
+    if (frame->uses != NULL)
+        memset(frame->uses, 0, (size_t)frame->uses_room * sizeof(*frame->uses));
+    frame->domains = frame->fields = frame->bytes = frame->taken = 0;
+    frame->sound = false;
+    return frame;
+}
+
+static void drop_identity(pv_frame *frame)
+{
+    free_answers(frame);
+    frame->inherited = false;
+    free_column(&frame->names);
+    free(frame->uuids);
+    free(frame->ids);
+    frame->uuids = NULL;
+    frame->ids = NULL;
+}
+
+void pv_frame_destroy(pv_frame *frame)
+{
+    if (frame == NULL)
+        return;
+    for (int64_t i = 0; i < frame->n_tables; i++) {
+        free(frame->tables[i].domain);
+        free(frame->tables[i].index);
+    }
+    for (int64_t i = 0; i < frame->n_columns; i++)
+        free_column(&frame->columns[i]);
+    drop_identity(frame);
+    free(frame->answers);
+    free(frame->tables);
+    free(frame->columns);
+    free(frame->layouts);
+    free(frame->uses);
+    free(frame->base);
+    free(frame);
+}
+
 pv_frame *pv_frame_new(pv_schema *schema)
 {
-    pv_frame *frame = calloc(1, sizeof(*frame));
-    if (frame == NULL)
-        return NULL;
-    frame->schema = schema;
     pthread_mutex_lock(&schema->lock);
-    schema->references++;
+    pv_frame *frame = take_spare(schema);
+    if (frame != NULL) {
+        frame->schema = schema;
+        schema->references++;
+    }
     pthread_mutex_unlock(&schema->lock);
     return frame;
 }
@@ -398,23 +498,15 @@ void pv_frame_free(pv_frame *frame)
 {
     if (frame == NULL)
         return;
-    for (int64_t i = 0; i < frame->n_answers; i++)
-        virDomainStatsRecordListFree(frame->answers[i].records);
-    for (int64_t i = 0; i < frame->n_tables; i++) {
-        free(frame->tables[i].domain);
-        free(frame->tables[i].index);
+    pv_schema *schema = frame->schema;
+    pv_frame *surplus = frame;
+    drop_identity(frame);
+    if (frame->sound) {
+        pthread_mutex_lock(&schema->lock);
+        surplus = schema->spare;
+        schema->spare = frame;
+        pthread_mutex_unlock(&schema->lock);
     }
-    for (int64_t i = 0; i < frame->n_columns; i++)
-        free_column(&frame->columns[i]);
-    free_column(&frame->names);
-    free(frame->answers);
-    free(frame->tables);
-    free(frame->columns);
-    free(frame->layouts);
-    free(frame->uses);
-    free(frame->uuids);
-    free(frame->ids);
-    free(frame->base);
-    pv_schema_free(frame->schema);
-    free(frame);
+    pv_frame_destroy(surplus);
+    pv_schema_free(schema);
 }

@@ -6,7 +6,8 @@
 
 /* Values of one field.  All columns of a table have room for as many rows as the table. */
 struct column {
-    void *cells;     /* NULL: not in this frame; for strings offsets into text, one more than rows */
+    bool used;       /* some row of this frame has a value */
+    void *cells;     /* for strings offsets into text, one more than rows */
     uint8_t *valid;  /* NULL: every row has a value */
     int64_t present; /* rows that have one */
     int64_t written; /* strings: rows whose offset stands */
@@ -29,6 +30,7 @@ struct answer {
 
 struct pv_frame {
     pv_schema *schema;
+    bool sound; /* sealed, and no memory ran out on the way: columns have the room that their table says */
     struct table *tables;
     int64_t n_tables;
     struct column *columns;
@@ -42,6 +44,7 @@ struct pv_frame {
     int64_t base_room;
     struct answer *answers;
     int64_t n_answers, answers_room;
+    bool inherited; /* the answers are those of the process before a fork, and not to be touched */
     /* Who the domains are, once identified. */
     uint8_t *uuids;
     int32_t *ids;

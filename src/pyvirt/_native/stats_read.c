@@ -51,29 +51,31 @@ int pv_frame_table(const pv_frame *frame, int id, pv_table_view *view)
     return 0;
 }
 
-int pv_frame_column(const pv_frame *frame, int id, pv_column_view *view)
+int pv_frame_columns(const pv_frame *frame, pv_column_view *views)
 {
-    if (id < 0 || id >= frame->n_columns || frame->columns[id].cells == NULL)
-        return -1;
-    const struct column *column = &frame->columns[id];
+    int n = 0;
     pthread_mutex_lock(&frame->schema->lock);
-    const struct column_def *def = &frame->schema->columns[id];
-    int64_t rows = frame->tables[def->table].rows;
-    *view = (pv_column_view){
-        .id = id,
-        .table = def->table,
-        .name = def->name,
-        .field = def->field,
-        .type = def->type,
-        .rows = rows,
-        .present = column->present,
-        .values = column->cells,
-        .valid = column->valid,
-        .text = column->text,
-        .text_size = column->text_size,
-    };
+    for (int id = 0; id < frame->n_columns; id++) {
+        const struct column *column = &frame->columns[id];
+        if (!column->used)
+            continue;
+        const struct column_def *def = &frame->schema->columns[id];
+        views[n++] = (pv_column_view){
+            .id = id,
+            .table = def->table,
+            .name = def->name,
+            .field = def->field,
+            .type = def->type,
+            .rows = frame->tables[def->table].rows,
+            .present = column->present,
+            .values = column->cells,
+            .valid = column->valid,
+            .text = column->text,
+            .text_size = column->text_size,
+        };
+    }
     pthread_mutex_unlock(&frame->schema->lock);
-    return 0;
+    return n;
 }
 
 static const struct layout *layout_of(const pv_frame *frame, uint32_t id)
@@ -137,6 +139,14 @@ int pv_frame_cells(const pv_frame *frame, int64_t *cells)
     }
     free(used);
     return 0;
+}
+
+void pv_cells_varying(const int64_t *cells, int64_t records, int64_t fields, uint8_t *varying)
+{
+    memset(varying, 0, (size_t)fields);
+    for (int64_t record = 1; record < records; record++)
+        for (int64_t i = 0; i < fields; i++)
+            varying[i] = (uint8_t)(varying[i] | (cells[record * fields + i] != cells[i]));
 }
 
 /* ---- one tick and the one before ---- */
@@ -228,7 +238,7 @@ static struct side side_of(const pv_frame *frame, int table, int key)
     pthread_mutex_lock(&frame->schema->lock);
     struct side side = {
         .table = &frame->tables[table],
-        .key = key >= 0 && key < frame->n_columns && frame->columns[key].cells != NULL ? &frame->columns[key] : NULL,
+        .key = key >= 0 && key < frame->n_columns && frame->columns[key].used ? &frame->columns[key] : NULL,
         .width = (size_t)frame->schema->tables[table].n_index,
     };
     pthread_mutex_unlock(&frame->schema->lock);
@@ -308,18 +318,31 @@ static bool growth(int type, const void *a, int64_t row_a, const void *b, int64_
     }
 }
 
+/* The type of a column, and of its table the rows; -1 where the frame has no value of it. */
+static int type_of(const pv_frame *frame, int id, int64_t *rows)
+{
+    if (id < 0 || id >= frame->n_columns || !frame->columns[id].used)
+        return -1;
+    pthread_mutex_lock(&frame->schema->lock);
+    const struct column_def *def = &frame->schema->columns[id];
+    int type = def->type;
+    *rows = frame->tables[def->table].rows;
+    pthread_mutex_unlock(&frame->schema->lock);
+    return type;
+}
+
 int64_t pv_frame_rate(const pv_frame *now, int column, const pv_frame *before, int column_before, const int64_t *match,
                       double seconds, double *rates, uint8_t *valid)
 {
-    pv_column_view a, b;
-    int64_t found = 0;
-    if (pv_frame_column(now, column, &a) < 0 || pv_frame_column(before, column_before, &b) < 0 || a.type != b.type)
+    int64_t found = 0, rows, rows_before;
+    int type = type_of(now, column, &rows);
+    if (type < 0 || type != type_of(before, column_before, &rows_before))
         return 0;
     const struct column *ours = &now->columns[column], *theirs = &before->columns[column_before];
-    for (int64_t row = 0; row < a.rows; row++) {
+    for (int64_t row = 0; row < rows; row++) {
         double grown;
         if (match[row] < 0 || !pv_is_valid(ours, row) || !pv_is_valid(theirs, match[row]) ||
-            !growth(a.type, a.values, row, b.values, match[row], &grown))
+            !growth(type, ours->cells, row, theirs->cells, match[row], &grown))
             continue;
         rates[row] = grown / seconds;
         valid[row >> 3] = (uint8_t)(valid[row >> 3] | 1u << (row & 7));

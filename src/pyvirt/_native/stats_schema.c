@@ -518,6 +518,7 @@ pv_schema *pv_schema_new(void)
         free(schema);
         return NULL;
     }
+    pv_schema_enlist(schema);
     schema->references = 1;
     /* "domain" is there from the first, so that it is table 0 and a domain without a field still has its row. */
     const struct parsed domain = {.pattern = "", .name = "domain"};
@@ -537,6 +538,8 @@ void pv_schema_free(pv_schema *schema)
     pthread_mutex_unlock(&schema->lock);
     if (left > 0)
         return;
+    pv_schema_delist(schema);
+    pv_frame_destroy(schema->spare);
     for (int i = 0; i < schema->n_tables; i++) {
         free(schema->tables[i].pattern);
         free(schema->tables[i].name);

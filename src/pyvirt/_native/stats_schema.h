@@ -112,7 +112,17 @@ struct pv_schema {
     uint32_t *buckets; /* signature -> layout id + 1 */
     uint32_t n_buckets;
     int64_t *expected; /* rows a table had in the last frame */
+    pv_frame *spare;   /* the memory of a frame that is no more, for the next */
+    pv_schema *next;   /* of all there are */
+    pv_schema **link;  /* what points to this one */
 };
+
+/* From the first to the last use of its lock. */
+void pv_schema_enlist(pv_schema *schema);
+void pv_schema_delist(pv_schema *schema);
+
+/* Give back the memory of a frame, its schema's too. */
+void pv_frame_destroy(pv_frame *frame);
 
 /* Grow `*array` to hold at least `need` items of `size` bytes; new ones are zero. */
 int pv_reserve(void **array, int64_t *room, int64_t need, size_t size);

@@ -14,7 +14,8 @@ def main() -> None:
     try:
         from pyvirt.cli.app import run
     except ModuleNotFoundError as error:
-        if error.name not in ("click", "rich"):
+        missing = (error.name or "").partition(".")[0]
+        if missing not in ("click", "rich"):
             raise
-        sys.exit(f"pyvirt: the command line needs {error.name}: pip install 'pyvirt[cli]'")
+        sys.exit(f"pyvirt: the command line needs {missing}: pip install 'pyvirt[cli]'")
     sys.exit(run())

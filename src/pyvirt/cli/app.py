@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 
 import click
 
@@ -12,7 +13,21 @@ import pyvirt
 from pyvirt.cli.stats import stats
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """A group that is done when whoever reads its output has enough."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; a reader that went away ends it well."""
+        try:
+            result: object = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:  # which click would make an exit code of 1
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        return result
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(pyvirt.__version__, prog_name="pyvirt")
 def cli() -> None:
     """Look at what libvirt manages.
@@ -27,9 +42,13 @@ cli.add_command(stats)
 
 def run() -> int:
     """Run the command line and return its exit code."""
+    if sys.stdout is None:  # >&-
+        with open(os.devnull, "w") as sys.stdout:
+            return run()
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show
     try:
         code = cli.main(prog_name="pyvirt", standalone_mode=False)
-        sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.exceptions.Abort:
         return 130
@@ -39,7 +58,8 @@ def run() -> int:
     except pyvirt.Error as error:
         click.echo(f"pyvirt: {error}", err=True)
         return 1
-    except BrokenPipeError:
-        # Whoever read has enough.  Python would complain once more when it flushes at exit.
+    except OSError as error:
+        # Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        click.echo(f"pyvirt: {error}", err=True)
+        return 1

@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import pyvirt
 from pyvirt.stats import RateTable, StatsFrame
@@ -39,16 +41,30 @@ def read_groups(ctx: click.Context, param: click.Parameter, value: str | None) -
     return groups
 
 
+class Seconds(click.FloatRange):
+    """A time that one can wait for."""
+
+    name = "number of seconds"
+
+    def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Take what one can wait for."""
+        seconds: float = super().convert(value, param, ctx)
+        if not seconds <= threading.TIMEOUT_MAX:  # infinity, and what is no number
+            self.fail(f"nobody waits for {seconds} s", param, ctx)
+        return seconds
+
+
+WAIT = Seconds(min=0, min_open=True)
+
+
 @click.command()
 @click.argument("uri", required=False)
-@click.option(
-    "-i", "--interval", type=click.FloatRange(min=0, min_open=True), help="Seconds between ticks; without it one tick."
-)
+@click.option("-i", "--interval", type=WAIT, metavar="SECONDS", help="Seconds between ticks; without it one tick.")
 @click.option("-n", "--count", type=click.IntRange(min=1), help="End after so many ticks, the first included.")
 @click.option("-g", "--groups", callback=read_groups, metavar="NAME,…", help=f"Only these: {', '.join(GROUPS)}.")
 @click.option("-f", "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 @click.option("--limit", type=click.IntRange(min=0), default=0, help="Show the N busiest domains only; 0: all.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds to wait for the connection.")
+@click.option("--timeout", type=WAIT, metavar="SECONDS", help="Seconds to wait for the connection.")
 def stats(
     uri: str | None,
     interval: float | None,
@@ -64,9 +80,9 @@ def stats(
     what the second is compared with.  json prints one object a line and tick, csv one field a line.
     """
     show = {"table": show_table, "json": show_json, "csv": show_csv}[form]
-    if form == "csv":
-        csv.writer(sys.stdout).writerow(["time", "domain", "uuid", "field", "value", "rate"])
     with pyvirt.connect(uri, readonly=True, timeout=timeout) as conn:
+        if form == "csv":
+            csv.writer(sys.stdout).writerow(["time", "domain", "uuid", "field", "value", "rate"])
         wanted = count if count is not None else None if interval else 1
         for number, tick in enumerate(ticks(conn, groups, interval, wanted), 1):
             if number > 1 or wanted == 1:
@@ -93,6 +109,14 @@ def ticks(
 
 
 # ---- table ----
+
+
+class Output(Console):
+    """The terminal, or what stands in for it."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to the group of commands."""
+        raise  # what rich is handling, and would make an exit code of 1
 
 
 def per_domain(tick: Tick, table: str, column: str) -> list[float | None]:
@@ -148,13 +172,13 @@ def show_table(tick: Tick, limit: int) -> None:
     for i in busiest[: limit or None]:
         state = states[i]
         table.add_row(
-            names[i],
+            Text(names[i]),
             pyvirt.DomainState(state).name.lower() if isinstance(state, int) else "-",
             "-" if vcpus[i] is None else str(vcpus[i]),
             memory(current[i]),
             *(write(rates[i]) for _, rates, write in rated),
         )
-    console = Console(highlight=False)
+    console = Output(highlight=False)
     console.print(table)
     hidden = f" ({len(names) - limit:,} not shown)" if limit and len(names) > limit else ""
     speed = f"{len(names) / tick.seconds:,.0f} domains/s, {tick.frame.fields / tick.seconds:,.0f} fields/s"
@@ -195,7 +219,6 @@ def show_json(tick: Tick, limit: int) -> None:
             ][: limit or None],
         },
         sys.stdout,
-        ensure_ascii=False,
     )
     sys.stdout.write("\n")
 

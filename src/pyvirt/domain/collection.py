@@ -6,7 +6,8 @@ from __future__ import annotations
 from pyvirt._collection import Collection, as_uuid
 from pyvirt._convert import encode, encode_or_null, take_string
 from pyvirt._lib import ffi, lib
-from pyvirt.domain.domain import Domain
+from pyvirt.domain._native_config import NativeConfig
+from pyvirt.domain.domain import Domain, save_params
 from pyvirt.enums.domain import (
     ConnectGetAllDomainStatsFlags,
     ConnectListAllDomainsFlags,
@@ -20,13 +21,17 @@ from pyvirt.errors import DomainNotFoundError, Error, check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import TypeAlias
+    from collections.abc import Iterable, Mapping
+    from typing import TypeAlias, TypeVar, overload
     from uuid import UUID
 
+    from pyvirt._typedparams import Params, TypedValue
     from pyvirt.stats import StatsFrame
 
+    D = TypeVar("D")
+
     DomainList: TypeAlias = list[Domain]  # in the class below, list is a method
+    IntList: TypeAlias = list[int]
 
 _RAISE = object()
 
@@ -41,7 +46,7 @@ _PARTS = (
 )
 
 
-class Domains(Collection[Domain]):
+class Domains(NativeConfig, Collection[Domain]):
     """The domains of a connection, running or not.
 
     ``for domain in conn.domains``, ``len(conn.domains)``, ``"web-1" in conn.domains``, ``conn.domains["web-1"]``.
@@ -74,10 +79,34 @@ class Domains(Collection[Domain]):
         return [domain for flag in chosen for domain in self._list_in_parts(others | flag, tuple(rest))]
 
     def _count(self) -> int:
-        return check(lib.virConnectListAllDomains(self._conn._ptr, ffi.NULL, 0))
+        count: int = lib.virConnectListAllDomains(self._conn._ptr, ffi.NULL, 0)
+        # What is too long to be listed is also too long to be counted.
+        return count if count >= 0 else len(self._list(0))
 
     def _by_name(self, name: str) -> Domain:
         return self._wrap(lib.virDomainLookupByName(self._conn._ptr, encode(name)), name)
+
+    def __contains__(self, item: object) -> bool:
+        if not isinstance(item, Domain):
+            return super().__contains__(item)
+        return item._conn is self._conn and self.get(uuid=item._identity(), default=None) is not None
+
+    if TYPE_CHECKING:
+
+        @overload
+        def get(
+            self, name: str | None = None, *, uuid: UUID | str | bytes | None = None, id: int | None = None
+        ) -> Domain: ...
+
+        @overload
+        def get(
+            self,
+            name: str | None = None,
+            *,
+            uuid: UUID | str | bytes | None = None,
+            id: int | None = None,
+            default: D,
+        ) -> Domain | D: ...
 
     def get(
         self,
@@ -86,7 +115,7 @@ class Domains(Collection[Domain]):
         uuid: UUID | str | bytes | None = None,
         id: int | None = None,
         default: object = _RAISE,
-    ) -> Domain:
+    ) -> object:
         """Return one domain by its name, UUID or id.
 
         (virDomainLookupByName, virDomainLookupByUUID, virDomainLookupByID)
@@ -107,7 +136,7 @@ class Domains(Collection[Domain]):
         except DomainNotFoundError:
             if default is _RAISE:
                 raise
-            return default  # type: ignore[return-value]
+            return default
 
     def _by_uuid(self, uuid: UUID | str | bytes) -> Domain:
         wanted = as_uuid(uuid)
@@ -122,32 +151,53 @@ class Domains(Collection[Domain]):
         """
         return self._wrap(lib.virDomainDefineXMLFlags(self._conn._ptr, encode(xml), flags))
 
-    def create(self, xml: str, *, flags: DomainCreateFlags = DomainCreateFlags(0)) -> Domain:
-        """Start a domain that vanishes when it stops.  (virDomainCreateXML)
+    def create(self, xml: str, *, files: Iterable[int] = (), flags: DomainCreateFlags = DomainCreateFlags(0)) -> Domain:
+        """Start a domain that vanishes when it stops.  (virDomainCreateXML, virDomainCreateXMLWithFiles)
 
+        It stays if a configuration was stored before, or is stored while it runs.
+
+        :param files: open file descriptors that the first process of a container inherits, there from 3 on
         :raises XMLError: *xml* is no XML, or no domain
+        :raises OperationFailedError: a domain of that name or UUID is there, of another UUID or name
+        :raises OperationInvalidError: it runs already
         """
+        numbers = [*files]
+        if numbers:
+            return self._create_with(encode(xml), numbers, flags)
         return self._wrap(lib.virDomainCreateXML(self._conn._ptr, encode(xml), flags))
+
+    def _create_with(self, xml: bytes, files: IntList, flags: DomainCreateFlags) -> Domain:
+        array = ffi.new("int[]", files)
+        return self._wrap(lib.virDomainCreateXMLWithFiles(self._conn._ptr, xml, len(files), array, flags))
 
     def restore(
         self,
         path: str,
         *,
         xml: str | None = None,
+        params: Mapping[str, TypedValue] | None = None,
         flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0),
     ) -> None:
-        """Start a domain from what :meth:`Domain.save` wrote.  (virDomainRestoreFlags)
+        """Start a domain from what :meth:`Domain.save` wrote.  (virDomainRestoreFlags, virDomainRestoreParams)
 
         :param path: a file on the hypervisor's host
         :param xml: a configuration to use in place of the saved one; only what the guest cannot see may differ
+        :param params: more of how to do it, the ``DOMAIN_SAVE_PARAM_…`` of :mod:`pyvirt.enums.params`
         """
-        check(lib.virDomainRestoreFlags(self._conn._ptr, encode(path), encode_or_null(xml), flags))
+        if params:
+            self._restore_with(save_params(path, xml, params), flags)
+        else:
+            check(lib.virDomainRestoreFlags(self._conn._ptr, encode(path), encode_or_null(xml), flags))
 
-    def saved_xml_desc(self, path: str, *, flags: DomainSaveImageXMLFlags = DomainSaveImageXMLFlags(0)) -> str:
+    def _restore_with(self, params: Params, flags: DomainSaveRestoreFlags) -> None:
+        with params:
+            check(lib.virDomainRestoreParams(self._conn._ptr, params.pointer, params.count, flags))
+
+    def save_image_xml_desc(self, path: str, *, flags: DomainSaveImageXMLFlags = DomainSaveImageXMLFlags(0)) -> str:
         """Return the configuration in a file that :meth:`Domain.save` wrote.  (virDomainSaveImageGetXMLDesc)"""
         return take_string(lib.virDomainSaveImageGetXMLDesc(self._conn._ptr, encode(path), flags))
 
-    def define_saved_xml(
+    def save_image_define_xml(
         self, path: str, xml: str, *, flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0)
     ) -> None:
         """Change the configuration in a file that :meth:`Domain.save` wrote.  (virDomainSaveImageDefineXML)"""

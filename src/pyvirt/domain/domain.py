@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
-import struct
-
 from pyvirt._convert import decode, encode, encode_or_null, take_string
 from pyvirt._handle import Handle
 from pyvirt._lib import ffi, lib
+from pyvirt.domain._input import Input
+from pyvirt.domain._sides import Sides
 from pyvirt.enums.domain import (
     DomainCreateFlags,
     DomainDefineFlags,
     DomainDestroyFlags,
+    DomainModificationImpact,
     DomainRebootFlags,
+    DomainSaveImageXMLFlags,
     DomainSaveRestoreFlags,
     DomainShutdownFlags,
     DomainState,
@@ -23,7 +25,7 @@ from pyvirt.errors import DomainNotFoundError, OperationInvalidError, OperationT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from typing import ClassVar
     from uuid import UUID
@@ -31,9 +33,16 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
     from pyvirt._lib import CData
+    from pyvirt._typedparams import Params, TypedValue
     from pyvirt.connection import Connection
+    from pyvirt.enums.domain_guest import DomainLifecycleAction, LifecycleType
+    from pyvirt.enums.domain_job import DomainCoreDumpFlags, DomainCoreDumpFormat
     from pyvirt.enums.host import NodeSuspendTarget
     from pyvirt.models import DomainControlInfo, DomainInfo, DomainStateReason
+
+    _NO_DUMP_FLAGS = DomainCoreDumpFlags(0)
+else:  # importing that enumeration would make importing pyvirt slower
+    _NO_DUMP_FLAGS = 0
 
 _UUID_BUFFER = ffi.typeof("unsigned char[16]")
 _NO_ID = 0xFFFFFFFF
@@ -52,34 +61,32 @@ class _States(dict[int, "DomainStateReason"]):
         return made
 
 
+def save_params(path: str, xml: str | None, params: Mapping[str, TypedValue]) -> Params:
+    """Return the array that virDomainSaveParams and virDomainRestoreParams take."""
+    from pyvirt._typedparams import INT, Params
+
+    given = {"file": path} if xml is None else {"file": path, "dxml": xml}
+    return Params({**given, **params}, {"parallel.channels": INT})
+
+
 _states = _States()
 _known_states = {state.value: state for state in DomainState}
 
-# Room for virDomainGetInfo, used over and over: an address for C, and the bytes behind it for Python.  list.pop and
-# list.append are atomic, so a thread has the room that it took for itself.
-_unpack_info = struct.Struct("=5Q").unpack
-_info_room: list[tuple[int, bytearray, object]] = []
+# Looking them up in lib would add two percent to each call.
+_get_state = lib.pv_domain_state
+_get_info = lib.pv_domain_info
 
 
-def _new_info_room() -> tuple[int, bytearray, object]:
-    data = bytearray(40)
-    pointer = ffi.from_buffer(data)
-    return int(ffi.cast("uintptr_t", pointer)), data, pointer
-
-
-def _make_info(values: tuple[object, ...]) -> DomainInfo:
-    """Load the models, which importing pyvirt does without, and step aside for the constructor."""
-    global _make_info
-    from functools import partial
-
+def _new_info() -> DomainInfo:
+    """Load the models, which importing pyvirt does without, and step aside for the class."""
+    global _new_info
     from pyvirt.models import DomainInfo
 
-    made: Callable[[tuple[object, ...]], DomainInfo] = partial(tuple.__new__, DomainInfo)
-    _make_info = made  # type: ignore[assignment]
-    return made(values)
+    _new_info = DomainInfo
+    return DomainInfo()
 
 
-class Domain(Handle):
+class Domain(Sides, Input, Handle):
     """A guest domain, running or not."""
 
     __slots__ = ("_name", "_uuid")
@@ -104,7 +111,7 @@ class Domain(Handle):
 
     @property
     def name(self) -> str:
-        """The name, as far as this handle has heard.  (virDomainGetName)"""
+        """The name when this handle was looked up, or what its own :meth:`rename` made of it.  (virDomainGetName)"""
         try:
             return self._name
         except AttributeError:
@@ -120,7 +127,12 @@ class Domain(Handle):
 
     @property
     def id(self) -> int | None:
-        """The id it runs under, ``None`` if it did not run, as far as this handle has heard.  (virDomainGetID)"""
+        """The id it ran under when this handle last heard of it, ``None`` if it did not run.  (virDomainGetID)
+
+        A handle hears of it when it is looked up and from its own :meth:`start`.  What others do passes it by.  After
+        its own :meth:`destroy` or :meth:`save` some drivers forget the id, some do not.  A new handle knows:
+        ``conn.domains.get(uuid=domain.uuid).id``.
+        """
         number: int = lib.virDomainGetID(self._ptr)
         return None if number == _NO_ID else number
 
@@ -137,22 +149,26 @@ class Domain(Handle):
 
     def state(self) -> DomainStateReason:
         """Return what it does and why.  (virDomainGetState)"""
-        packed = lib.pv_domain_state(self._ptr)
+        packed = _get_state(self._ptr)
         if packed < 0:
             raise last_error("virDomainGetState")
         return _states[packed]
 
     def info(self) -> DomainInfo:
         """Return state, memory, vCPUs and CPU time at once.  (virDomainGetInfo)"""
+        got = _get_info(self._ptr)
+        info = _new_info()
         try:
-            room = _info_room.pop()
-        except IndexError:
-            room = _new_info_room()
-        if lib.pv_domain_info(self._ptr, room[0]) < 0:
-            raise last_error("virDomainGetInfo")
-        state, max_memory, memory, vcpus, cpu_time = _unpack_info(room[1])
-        _info_room.append(room)
-        return _make_info((_known_states.get(state) or DomainState(state), max_memory, memory, vcpus, cpu_time))
+            info.state = _known_states[got.state]
+        except KeyError:  # an error, or a state newer than pyvirt
+            if got.state < 0:
+                raise last_error("virDomainGetInfo") from None
+            info.state = DomainState(got.state)
+        info.max_memory = got.max_memory
+        info.memory = got.memory
+        info.vcpus = got.vcpus
+        info.cpu_time = got.cpu_time
+        return info
 
     def control_info(self) -> DomainControlInfo:
         """Return whether the hypervisor can be asked about it, without waiting.  (virDomainGetControlInfo)"""
@@ -183,47 +199,49 @@ class Domain(Handle):
         """Wait until it is in one of *states*, and return that one with its reason.
 
         The state is asked for again and again, at first every few milliseconds, then every *interval* seconds.
-        A transient domain that is gone counts as SHUTOFF.
+        A transient domain that is gone counts as SHUTOFF, its reason as UNKNOWN.
 
-        :param timeout: seconds; ``None`` waits without end
+        :param timeout: seconds; ``None`` waits without end, 0 looks once
         :raises OperationTimeoutError: it was in none of them within *timeout*
+        :raises DomainNotFoundError: it is gone, and nobody waits for SHUTOFF
+        :raises ClosedError: the connection was closed meanwhile
         """
-        import time
+        from pyvirt.domain._wait import moments
 
-        if not states:
+        wanted = [DomainState(state) for state in states]
+        if not wanted:
             raise TypeError("wait_for() takes at least one state")
-        end = None if timeout is None else time.monotonic() + timeout
-        pause = 0.005
-        while True:
-            now = self._state_or_gone(DomainState.SHUTOFF in states)
-            if now.state in states:
+        for _ in moments(timeout, interval):
+            try:
+                now = self.state()
+            except DomainNotFoundError:
+                if DomainState.SHUTOFF not in wanted:
+                    raise
+                return _states[DomainState.SHUTOFF << 32]
+            if now.state in wanted:
                 return now
-            left = interval if end is None else end - time.monotonic()
-            if left <= 0:
-                wanted = " or ".join(state.name for state in states)
-                raise OperationTimeoutError(
-                    f"domain {self.name!r} is {now.state.name}, not {wanted}, after {timeout:g} s",
-                    function="virDomainGetState",
-                )
-            time.sleep(min(pause, left))
-            pause = min(pause * 1.5, interval)
-
-    def _state_or_gone(self, gone_is_fine: bool) -> DomainStateReason:
-        try:
-            return self.state()
-        except DomainNotFoundError:
-            if not gone_is_fine:
-                raise
-            return _states[DomainState.SHUTOFF << 32]
+        raise OperationTimeoutError(
+            f"domain {self.name!r} is {now.state.name}, not {' or '.join(state.name for state in wanted)}, "
+            f"after {timeout:g} s",
+            function="virDomainGetState",
+        )
 
     # ---- life ----
 
-    def start(self, *, flags: DomainCreateFlags = DomainCreateFlags(0)) -> None:
-        """Start it.  (virDomainCreateWithFlags)
+    def start(self, *, files: Iterable[int] = (), flags: DomainCreateFlags = DomainCreateFlags(0)) -> None:
+        """Start it; with a managed save it goes on from there.  (virDomainCreateWithFlags, virDomainCreateWithFiles)
 
+        :param files: open file descriptors that the first process of a container inherits, there from 3 on
         :raises OperationInvalidError: it runs already
         """
-        check(lib.virDomainCreateWithFlags(self._ptr, flags))
+        numbers = list(files)
+        if numbers:
+            self._start_with(numbers, flags)
+        else:
+            check(lib.virDomainCreateWithFlags(self._ptr, flags))
+
+    def _start_with(self, files: list[int], flags: DomainCreateFlags) -> None:
+        check(lib.virDomainCreateWithFiles(self._ptr, len(files), ffi.new("int[]", files), flags))
 
     def shutdown(self, *, flags: DomainShutdownFlags = DomainShutdownFlags(0)) -> None:
         """Ask the guest to shut down; it may take its time, or ignore it.  (virDomainShutdownFlags)"""
@@ -268,26 +286,48 @@ class Domain(Handle):
         path: str,
         *,
         xml: str | None = None,
+        params: Mapping[str, TypedValue] | None = None,
         flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0),
     ) -> None:
-        """Write its memory to a file and stop it; ``conn.domains.restore(path)`` goes on.  (virDomainSaveFlags)
+        """Write its memory to a file and stop it; ``conn.domains.restore(path)`` goes on.
+
+        (virDomainSaveFlags, virDomainSaveParams)
 
         :param path: a file on the hypervisor's host
         :param xml: a configuration to store in place of the running one
+        :param params: more of how to do it, the ``DOMAIN_SAVE_PARAM_…`` of :mod:`pyvirt.enums.params`
         """
-        check(lib.virDomainSaveFlags(self._ptr, encode(path), encode_or_null(xml), flags))
+        if params:
+            self._save_with(save_params(path, xml, params), flags)
+        else:
+            check(lib.virDomainSaveFlags(self._ptr, encode(path), encode_or_null(xml), flags))
+
+    def _save_with(self, params: Params, flags: DomainSaveRestoreFlags) -> None:
+        with params:
+            check(lib.virDomainSaveParams(self._ptr, params.pointer, params.count, flags))
 
     def managed_save(self, *, flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0)) -> None:
         """Save it where libvirt keeps such files; the next start goes on from there.  (virDomainManagedSave)"""
         check(lib.virDomainManagedSave(self._ptr, flags))
 
-    def has_managed_save(self) -> bool:
+    def has_managed_save_image(self) -> bool:
         """Return whether the next start would go on from a saved state.  (virDomainHasManagedSaveImage)"""
         return check(lib.virDomainHasManagedSaveImage(self._ptr, 0)) == 1
 
     def managed_save_remove(self) -> None:
         """Drop the saved state: the next start boots.  (virDomainManagedSaveRemove)"""
         check(lib.virDomainManagedSaveRemove(self._ptr, 0))
+
+    def managed_save_xml_desc(self, *, flags: DomainSaveImageXMLFlags = DomainSaveImageXMLFlags(0)) -> str:
+        """Return the configuration that the next start goes on with.  (virDomainManagedSaveGetXMLDesc)"""
+        return take_string(lib.virDomainManagedSaveGetXMLDesc(self._ptr, flags))
+
+    def managed_save_define_xml(self, xml: str, *, flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0)) -> None:
+        """Change the configuration that the next start goes on with.  (virDomainManagedSaveDefineXML)
+
+        :param flags: also whether it then runs or is paused
+        """
+        check(lib.virDomainManagedSaveDefineXML(self._ptr, encode(xml), flags))
 
     def undefine(self, *, flags: DomainUndefineFlags = DomainUndefineFlags(0)) -> None:
         """Drop the stored configuration; if it runs it becomes transient.  (virDomainUndefineFlags)
@@ -299,7 +339,7 @@ class Domain(Handle):
     def rename(self, name: str) -> None:
         """Give a stopped domain another name.  (virDomainRename)"""
         check(lib.virDomainRename(self._ptr, encode(name), 0))
-        # libvirt's own handle keeps the old name, so this one has to be told.
+        # Some drivers tell libvirt's own handle, some do not, so this one has to be told.
         self._name = name
 
     def autostart(self) -> bool:
@@ -309,8 +349,57 @@ class Domain(Handle):
         return bool(out[0])
 
     def set_autostart(self, autostart: bool) -> None:
-        """Say whether it starts with the host.  (virDomainSetAutostart)"""
+        """Say whether it starts with the host.  (virDomainSetAutostart)
+
+        :raises OperationInvalidError: it is transient
+        """
         check(lib.virDomainSetAutostart(self._ptr, bool(autostart)))
+
+    def autostart_once(self) -> bool:
+        """Return whether it starts when the host next does, and that time only.  (virDomainGetAutostartOnce)"""
+        out = ffi.new("int *")
+        check(lib.virDomainGetAutostartOnce(self._ptr, out))
+        return bool(out[0])
+
+    def set_autostart_once(self, autostart: bool) -> None:
+        """Say whether it starts when the host next does, and that time only.  (virDomainSetAutostartOnce)"""
+        check(lib.virDomainSetAutostartOnce(self._ptr, bool(autostart)))
+
+    def core_dump(
+        self,
+        path: str,
+        *,
+        format: DomainCoreDumpFormat | None = None,
+        flags: DomainCoreDumpFlags = _NO_DUMP_FLAGS,
+    ) -> None:
+        """Write its memory to a file, for a debugger; it is held meanwhile, unless ``LIVE``.
+
+        (virDomainCoreDump, or with *format* virDomainCoreDumpWithFormat)
+
+        :param path: a file on the hypervisor's host
+        :param format: one of those that are smaller needs ``MEMORY_ONLY``
+        :raises OperationInvalidError: it does not run
+        """
+        if format is None:
+            check(lib.virDomainCoreDump(self._ptr, encode(path), flags))
+        else:
+            self._core_dump_as(path, format, flags)
+
+    def _core_dump_as(self, path: str, format: DomainCoreDumpFormat, flags: DomainCoreDumpFlags) -> None:
+        check(lib.virDomainCoreDumpWithFormat(self._ptr, encode(path), format, flags))
+
+    def set_lifecycle_action(
+        self,
+        event: LifecycleType,
+        action: DomainLifecycleAction,
+        *,
+        flags: DomainModificationImpact = DomainModificationImpact.CURRENT,
+    ) -> None:
+        """Say what becomes of it when the guest powers off, reboots or crashes.  (virDomainSetLifecycleAction)
+
+        :raises NotSupportedError: the driver does not do *action* on *event*
+        """
+        check(lib.virDomainSetLifecycleAction(self._ptr, event, action, flags))
 
     # ---- configuration ----
 
@@ -321,10 +410,11 @@ class Domain(Handle):
     def edit(self, *, flags: DomainDefineFlags = DomainDefineFlags(0)) -> AbstractContextManager[_Element]:
         """Change the stored configuration as a tree: ``with dom.edit() as root: …``
 
-        Read with its secrets, defined again when the block ends, left as it was when the block raises.
-        (virDomainGetXMLDesc, virDomainDefineXMLFlags)
+        Read with its secrets, defined again when the block ends, left as it was when the block raises.  A domain that
+        runs gets it at its next start.  (virDomainGetXMLDesc, virDomainDefineXMLFlags)
 
         :raises OperationInvalidError: a transient domain has no stored configuration
+        :raises XMLError: the block has made something of it that is no domain
         """
         from contextlib import contextmanager
 

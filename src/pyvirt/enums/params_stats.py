@@ -43,19 +43,13 @@ DOMAIN_STATS_BLOCK_SUFFIX_LIMITS_DISCARD_ALIGNMENT: Final = ".limits.discard_ali
 DOMAIN_STATS_BLOCK_SUFFIX_LIMITS_DISCARD_MAX: Final = ".limits.discard_max"  # since 11.10.0
 DOMAIN_STATS_BLOCK_SUFFIX_LIMITS_IOV_HW_MAX: Final = ".limits.iov_hw_max"  # since 11.10.0
 DOMAIN_STATS_BLOCK_SUFFIX_LIMITS_IOV_MAX: Final = ".limits.iov_max"  # since 11.10.0
-DOMAIN_STATS_BLOCK_SUFFIX_LIMITS_MEMORY_ALIGNMENT_MINIMAL: Final = (
-    ".limits.memory_alignment_minimal"  # since 11.10.0
-)
-DOMAIN_STATS_BLOCK_SUFFIX_LIMITS_MEMORY_ALIGNMENT_OPTIMAL: Final = (
-    ".limits.memory_alignment_optimal"  # since 11.10.0
-)
+DOMAIN_STATS_BLOCK_SUFFIX_LIMITS_MEMORY_ALIGNMENT_MINIMAL: Final = ".limits.memory_alignment_minimal"  # since 11.10.0
+DOMAIN_STATS_BLOCK_SUFFIX_LIMITS_MEMORY_ALIGNMENT_OPTIMAL: Final = ".limits.memory_alignment_optimal"  # since 11.10.0
 DOMAIN_STATS_BLOCK_SUFFIX_LIMITS_REQUEST_ALIGNMENT: Final = ".limits.request_alignment"  # since 11.10.0
 DOMAIN_STATS_BLOCK_SUFFIX_LIMITS_TRANSFER_HW_MAX: Final = ".limits.transfer_hw_max"  # since 11.10.0
 DOMAIN_STATS_BLOCK_SUFFIX_LIMITS_TRANSFER_MAX: Final = ".limits.transfer_max"  # since 11.10.0
 DOMAIN_STATS_BLOCK_SUFFIX_LIMITS_TRANSFER_OPTIMAL: Final = ".limits.transfer_optimal"  # since 11.10.0
-DOMAIN_STATS_BLOCK_SUFFIX_LIMITS_WRITE_ZEROES_ALIGNMENT: Final = (
-    ".limits.write_zeroes_alignment"  # since 11.10.0
-)
+DOMAIN_STATS_BLOCK_SUFFIX_LIMITS_WRITE_ZEROES_ALIGNMENT: Final = ".limits.write_zeroes_alignment"  # since 11.10.0
 DOMAIN_STATS_BLOCK_SUFFIX_LIMITS_WRITE_ZEROES_MAX: Final = ".limits.write_zeroes_max"  # since 11.10.0
 DOMAIN_STATS_BLOCK_SUFFIX_NAME: Final = ".name"  # since 11.2.0
 DOMAIN_STATS_BLOCK_SUFFIX_PATH: Final = ".path"  # since 11.2.0
@@ -73,15 +67,11 @@ DOMAIN_STATS_BLOCK_SUFFIX_TIMED_GROUP_SUFFIX_INTERVAL: Final = ".interval"  # si
 DOMAIN_STATS_BLOCK_SUFFIX_TIMED_GROUP_SUFFIX_RD_LATENCY_AVG: Final = ".rd_latency_avg"  # since 11.10.0
 DOMAIN_STATS_BLOCK_SUFFIX_TIMED_GROUP_SUFFIX_RD_LATENCY_MAX: Final = ".rd_latency_max"  # since 11.10.0
 DOMAIN_STATS_BLOCK_SUFFIX_TIMED_GROUP_SUFFIX_RD_LATENCY_MIN: Final = ".rd_latency_min"  # since 11.10.0
-DOMAIN_STATS_BLOCK_SUFFIX_TIMED_GROUP_SUFFIX_RD_QUEUE_DEPTH_AVG: Final = (
-    ".rd_queue_depth_avg"  # since 11.10.0
-)
+DOMAIN_STATS_BLOCK_SUFFIX_TIMED_GROUP_SUFFIX_RD_QUEUE_DEPTH_AVG: Final = ".rd_queue_depth_avg"  # since 11.10.0
 DOMAIN_STATS_BLOCK_SUFFIX_TIMED_GROUP_SUFFIX_WR_LATENCY_AVG: Final = ".wr_latency_avg"  # since 11.10.0
 DOMAIN_STATS_BLOCK_SUFFIX_TIMED_GROUP_SUFFIX_WR_LATENCY_MAX: Final = ".wr_latency_max"  # since 11.10.0
 DOMAIN_STATS_BLOCK_SUFFIX_TIMED_GROUP_SUFFIX_WR_LATENCY_MIN: Final = ".wr_latency_min"  # since 11.10.0
-DOMAIN_STATS_BLOCK_SUFFIX_TIMED_GROUP_SUFFIX_WR_QUEUE_DEPTH_AVG: Final = (
-    ".wr_queue_depth_avg"  # since 11.10.0
-)
+DOMAIN_STATS_BLOCK_SUFFIX_TIMED_GROUP_SUFFIX_WR_QUEUE_DEPTH_AVG: Final = ".wr_queue_depth_avg"  # since 11.10.0
 DOMAIN_STATS_BLOCK_SUFFIX_TIMED_GROUP_SUFFIX_ZONE_APPEND_LATENCY_AVG: Final = (
     ".zone_append_latency_avg"  # since 11.10.0
 )

@@ -106,7 +106,10 @@ class Engine:
     ) -> bool:
         """Make one call; False: its answer would be larger than a message, ask for less."""
         # The list keeps the pointers, should somebody close the connection meanwhile.
-        pointers = None if domains is None else [domain._ptr for domain in domains]
+        try:
+            pointers = None if domains is None else [domain._ptr for domain in domains]
+        except AttributeError:
+            raise TypeError("statistics are of Domain objects") from None
         array = ffi.NULL if pointers is None else ffi.new("virDomainPtr[]", [*pointers, ffi.NULL])
         found = lib.pv_frame_collect(frame, self._conn._ptr, array, groups, flags)
         if found >= 0:

@@ -6,21 +6,24 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from functools import cached_property, partial
-from itertools import groupby, pairwise
-from typing import TYPE_CHECKING
+from itertools import groupby, pairwise, repeat
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from pyvirt._lib import ffi, lib
 from pyvirt.enums.common import TypedParameterType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pyvirt._lib import CData
     from pyvirt._typedparams import TypedValue
     from pyvirt.stats.rates import Rates
 
 STRING = TypedParameterType.STRING
+
+_CELLS = ffi.typeof("int64_t[]")
+_uncleared = ffi.new_allocator(should_clear_after_alloc=False)
 
 # Of a column's cells: the format for a memoryview.
 _FORMATS = {
@@ -74,31 +77,63 @@ def decode_texts(offsets: Sequence[int], data: bytes) -> list[str]:
     return [data[start:end].decode("utf-8", "surrogateescape") for start, end in pairwise(offsets)]
 
 
+class ColumnKind(NamedTuple):
+    """What does not change from tick to tick of a column."""
+
+    #: number of this field, the same in every frame of a connection
+    id: int
+    table: int
+    name: str
+    #: what follows the last number of libvirt's name: ``".time"``
+    field: str
+    type: TypedParameterType
+    format: str
+
+    @classmethod
+    def read(cls, view: CData) -> ColumnKind:
+        """Take it from C."""
+        name, field = (ffi.string(text).decode("utf-8", "surrogateescape") for text in (view.name, view.field))
+        type = TypedParameterType(view.type)
+        return cls(view.id, view.table, name, field, type, _FORMATS[type])
+
+
 class Column:
     """One field of all rows of a table."""
 
-    def __init__(self, owner: object, view: CData) -> None:
+    def __init__(self, owner: object, views: CData, at: int, kind: ColumnKind) -> None:
         self._owner = owner
-        #: number of this field, the same in every frame of a connection
-        self.id: int = view.id
-        self.name: str = ffi.string(view.name).decode("utf-8", "surrogateescape")
-        #: what follows the last number of libvirt's name: ``".time"``
-        self.field: str = ffi.string(view.field).decode("utf-8", "surrogateescape")
-        self.type = TypedParameterType(view.type)
-        self._rows: int = view.rows
-        #: how many rows have a value
-        self.present: int = view.present
-        self._values = view.values
-        self._valid = view.valid
-        self._text = view.text
-        self._text_size: int = view.text_size
+        self._views = views  # of all columns, as one of them does not keep itself
+        self._at = at
+        self.kind = kind
+
+    @property
+    def id(self) -> int:
+        """Number of this field, the same in every frame of a connection."""
+        return self.kind.id
+
+    @property
+    def name(self) -> str:
+        """What the table calls it: ``"time"``."""
+        return self.kind.name
+
+    @property
+    def type(self) -> TypedParameterType:
+        """libvirt's type."""
+        return self.kind.type
+
+    @property
+    def present(self) -> int:
+        """How many rows have a value."""
+        count: int = self._views[self._at].present
+        return count
 
     def __repr__(self) -> str:
         missing = len(self) - self.present
         return f"<Column {self.name!r} {self.type.name} of {len(self)} rows{f', {missing} missing' * bool(missing)}>"
 
     def __len__(self) -> int:
-        return self._rows
+        rows: int = self._views[self._at].rows
+        return rows
 
     @cached_property
     def values(self) -> memoryview:
@@ -107,20 +142,20 @@ class Column:
         Rows without a value hold 0; :attr:`valid` tells them apart.  For strings these are the offsets into
         :attr:`text`, one more than rows.
         """
-        rows = self._rows + (self.type is STRING)
-        return view_of(self._owner, self._values, rows, _FORMATS[self.type])
+        view, kind = self._views[self._at], self.kind
+        return view_of(self._owner, view.values, view.rows + (kind.type is STRING), kind.format)
 
     @cached_property
     def valid(self) -> memoryview | None:
         """A bit per row, the lowest of a byte first, set where there is a value; ``None`` if all have one."""
-        if not self._valid:
-            return None
-        return view_of(self._owner, self._valid, (self._rows + 7) // 8, "B")
+        view = self._views[self._at]
+        return view_of(self._owner, view.valid, (view.rows + 7) // 8, "B") if view.valid else None
 
     @cached_property
     def text(self) -> memoryview:
         """The UTF-8 of a string column, end to end."""
-        return view_of(self._owner, self._text, self._text_size, "B")
+        view = self._views[self._at]
+        return view_of(self._owner, view.text, view.text_size, "B")
 
     def to_list(self) -> list[TypedValue | None]:
         """Return Python objects, ``None`` where there is no value."""
@@ -168,7 +203,7 @@ class Table(Mapping[str, Column]):
         parts = [
             next(numbers) if self._view.where >> at & 1 else part for at, part in enumerate(self.pattern.split("."))
         ]
-        return ".".join(parts) + self._columns[column].field
+        return ".".join(parts) + self._columns[column].kind.field
 
     @cached_property
     def domain(self) -> memoryview:
@@ -185,7 +220,10 @@ class Table(Mapping[str, Column]):
 
 
 class FrameKeeper:
-    """What a connection knows of a frame: closing it must not leave a domain referenced."""
+    """What a connection knows of a frame: closing it must not leave a domain referenced.
+
+    All that reaches into the frame's memory holds on to this, as only then the connection still knows of it.
+    """
 
     __slots__ = ("__weakref__", "_frame")
 
@@ -199,13 +237,14 @@ class FrameKeeper:
 
     def _disown(self) -> None:
         """Leave the domains alone: their connection belongs to the process before a fork."""
+        lib.pv_frame_disown(self._frame)
 
 
 class DomainColumns:
     """Which domains a frame holds: row for row the table ``domain``."""
 
-    def __init__(self, frame: CData, count: int) -> None:
-        self._owner = frame
+    def __init__(self, keeper: FrameKeeper, count: int) -> None:
+        self._owner = keeper
         self._count = count
 
     def __len__(self) -> int:
@@ -214,10 +253,9 @@ class DomainColumns:
     @cached_property
     def _view(self) -> CData:
         # Not before somebody asks: libvirt takes longer over the UUIDs than C over all the columns.
-        if lib.pv_frame_identify(self._owner) < 0:
-            raise MemoryError
+        self._owner.close()
         view = ffi.new("pv_frame_view *")
-        lib.pv_frame_describe(self._owner, view)
+        lib.pv_frame_describe(self._owner._frame, view)
         return view
 
     @cached_property
@@ -260,9 +298,9 @@ class StatsFrame:
         self.time: float = self._view.taken / 1e9
         #: bytes of memory behind all columns
         self.nbytes: int = self._view.bytes
-        self.domains = DomainColumns(frame, self._view.domains)
         #: for the connection, which keeps no frame alive but has to know of it
         self.keeper = FrameKeeper(frame)
+        self.domains = DomainColumns(self.keeper, self._view.domains)
 
     def __repr__(self) -> str:
         return f"<StatsFrame of {len(self)} domains, {self.fields} fields>"
@@ -273,50 +311,51 @@ class StatsFrame:
     @cached_property
     def columns(self) -> dict[int, Column]:
         """All columns by their id."""
-        view = ffi.new("pv_column_view *")
+        views = ffi.new("pv_column_view[]", lib.pv_frame_n_columns(self._frame) + 1)
+        keeper, kinds = self.keeper, self._shared.kinds
         found = {}
-        for id in range(lib.pv_frame_n_columns(self._frame)):
-            if lib.pv_frame_column(self._frame, id, view) == 0:
-                found[id] = Column(self._frame, view)
+        for at in range(lib.pv_frame_columns(self._frame, views)):
+            id = views[at].id
+            if id not in kinds:
+                kinds[id] = ColumnKind.read(views[at])
+            found[id] = Column(keeper, views, at, kinds[id])
         return found
 
     @cached_property
     def tables(self) -> dict[str, Table]:
         """The tables by name: ``"domain"``, ``"vcpu"``, ``"net"``, ``"block"``, …"""
         by_table: dict[int, dict[str, Column]] = {}
-        view = ffi.new("pv_column_view *")
-        for id, column in self.columns.items():
-            lib.pv_frame_column(self._frame, id, view)
-            by_table.setdefault(view.table, {})[column.name] = column
+        for column in self.columns.values():
+            by_table.setdefault(column.kind.table, {})[column.kind.name] = column
         tables = {}
         for id in range(lib.pv_frame_n_tables(self._frame)):
-            table_view = ffi.new("pv_table_view *")
-            if lib.pv_frame_table(self._frame, id, table_view) == 0:
-                table = Table(self._frame, table_view, by_table.get(id, {}))
+            view = ffi.new("pv_table_view *")
+            if lib.pv_frame_table(self._frame, id, view) == 0:
+                table = Table(self.keeper, view, by_table.get(id, {}))
                 tables[table.name] = table
         return tables
 
     def to_dicts(self) -> list[dict[str, TypedValue]]:
         """Return a dictionary per domain, in the order of :attr:`domains`: just what libvirt sent."""
-        cells = ffi.new("int64_t[]", self.fields + 1)
+        columns = self.columns
+        cells = self._shared.borrow_cells(self.fields)
         if lib.pv_frame_cells(self._frame, cells) < 0:
             raise MemoryError
-        data = memoryview(ffi.buffer(cells))
         texts: dict[int, list[str]] = {}
+
+        def texts_of(id: int) -> list[str]:
+            if id not in texts:
+                texts[id] = self._shared.texts(columns[id])
+            return texts[id]
+
         rows: list[dict[str, TypedValue]] = []
         at = 0
         for layout_id, run in groupby(ffi.unpack(self._view.layouts, len(self)) if len(self) else ()):
             layout = self._shared.layout(self._frame, layout_id)
-            begin, count = at, sum(1 for _ in run)
-            at += count * layout.size
-            made = layout.rows(data[begin:at], count)
-            for name, id in layout.strings:
-                if id not in texts:
-                    texts[id] = self._shared.texts(self.columns[id])
-                found = texts[id]
-                for row in made:
-                    row[name] = found[row[name]]  # type: ignore[index]
-            rows += made
+            count = sum(1 for _ in run)
+            rows += layout.rows(cells + at, count, texts_of)
+            at += count * layout.fields
+        self._shared.return_cells(cells)
         return rows
 
     def rates(self, previous: StatsFrame) -> Rates:
@@ -335,39 +374,68 @@ class StatsFrame:
 class Layout:
     """How to read back the records of one shape."""
 
-    def __init__(self, frame: CData, id: int) -> None:
+    def __init__(self, frame: CData, id: int, kinds: Mapping[int, ColumnKind]) -> None:
         count = lib.pv_frame_layout(frame, id, ffi.NULL, ffi.NULL, 0)
         names = ffi.new("const char *[]", count + 1)
         columns = ffi.new("int[]", count + 1)
         lib.pv_frame_layout(frame, id, names, columns, count)
         self._names = [ffi.string(names[i]).decode("utf-8", "surrogateescape") for i in range(count)]
-        view = ffi.new("pv_column_view *")
-        formats = []
-        texts = {}
-        for name, column in zip(self._names, columns, strict=False):
-            lib.pv_frame_column(frame, column, view)
-            formats.append(_CELL_FORMATS[TypedParameterType(view.type)])
-            texts[name] = column if view.type == STRING else None  # of a name given twice the last counts
-        #: the fields that hold a row number for a text: name, column
-        self.strings = [(name, column) for name, column in texts.items() if column is not None]
-        self._reader = struct.Struct("=" + "".join(formats))
-        #: bytes of a record
-        self.size = self._reader.size
-        # Copying a dictionary and filling it in is a third faster than letting one grow.
-        self._template: dict[str, TypedValue] = dict.fromkeys(self._names, 0)
+        self._formats = [_CELL_FORMATS[kinds[column].type] for column in columns[0:count]]
+        last = {name: at for at, name in enumerate(self._names)}  # of a name given twice the last counts
+        texts = {at: columns[at] for at in last.values() if kinds[columns[at]].type is STRING}
+        self._texts = [(at, self._names[at], column) for at, column in texts.items()]
+        self._numbers = int.from_bytes((at in last.values() and at not in texts for at in range(count)), "little")
+        self._readers: dict[int, tuple[list[str], struct.Struct]] = {}
+        self._read_all = struct.Struct("=" + "".join(self._formats))
+        #: how many fields a record has
+        self.fields = count
 
-    def rows(self, data: memoryview, count: int) -> list[dict[str, TypedValue]]:
-        """Return the *count* records in *data*, with row numbers in place of texts."""
-        names, copy = self._names, self._template.copy
-        if not names:
+    def rows(self, cells: CData, count: int, texts_of: Callable[[int], list[str]]) -> list[dict[str, TypedValue]]:
+        """Return the *count* records at *cells*; *texts_of* gives the texts of a column.
+
+        Copying a dictionary and filling it in is a third faster than letting one grow; and many fields of most domains
+        (errors, drops, limits, kinds of states) are the same in all of them, so the copy has those.
+        """
+        if not self.fields:
             return [{} for _ in range(count)]
+        varying = ffi.new("uint8_t[]", self.fields)
+        lib.pv_cells_varying(cells, count, self.fields, varying)
+        numbers, reader = self._reader(int.from_bytes(ffi.buffer(varying), "little") & self._numbers)
+        data = ffi.buffer(cells, count * self._read_all.size)
+        template: dict[str, TypedValue] = dict(zip(self._names, self._read_all.unpack_from(data), strict=True))
+        names, columns = list(numbers), []
+        for at, name, id in self._texts:
+            # The cell says the row; from one record of this shape to the next it moves on by the same step.
+            first = cells[at]
+            step = cells[self.fields + at] - first if count > 1 else 1
+            texts = texts_of(id)[first : first + count * step : step]
+            template[name] = texts[0]
+            if texts.count(texts[0]) < count:
+                names.append(name)
+                columns.append(texts)
+        if not names:
+            return [template.copy() for _ in range(count)]
         rows = []
-        for values in self._reader.iter_unpack(data):
-            row = copy()
-            # Both come from one layout; a strict zip() would count all the same.
-            row.update(zip(names, values))  # noqa: B905
+        for values, words in zip(
+            reader.iter_unpack(data), zip(*columns, strict=True) if columns else repeat(()), strict=False
+        ):
+            row = template.copy()
+            # Both are as long as this layout says; a strict zip() would count all the same.
+            row.update(zip(names, values + words))  # noqa: B905
             rows.append(row)
         return rows
+
+    def _reader(self, wanted: int) -> tuple[list[str], struct.Struct]:
+        """Return the names of the fields in *wanted*, a byte of 1 for each, and what reads them."""
+        known = self._readers.get(wanted)
+        if known is None:
+            if len(self._readers) > 100:
+                self._readers.clear()
+            mask = wanted.to_bytes(self.fields, "little")
+            names = [name for name, wants in zip(self._names, mask, strict=True) if wants]
+            formats = [form if wants else "8x" for form, wants in zip(self._formats, mask, strict=True)]
+            known = self._readers[wanted] = names, struct.Struct("=" + "".join(formats))
+        return known
 
 
 class Shared:
@@ -376,11 +444,27 @@ class Shared:
     def __init__(self) -> None:
         self._layouts: dict[int, Layout] = {}
         self._texts: dict[int, tuple[bytes, bytes, list[str]]] = {}
+        self._cells: list[CData] = []  # at most one; list.pop and list.append are atomic
+        #: of each column id what never changes
+        self.kinds: dict[int, ColumnKind] = {}
+
+    def borrow_cells(self, count: int) -> CData:
+        """Return room for *count* values, mostly that of the tick before: fresh pages cost more than filling them."""
+        try:
+            cells = self._cells.pop()
+        except IndexError:
+            cells = ()
+        return cells if count < len(cells) < 2 * count + 1000 else _uncleared(_CELLS, count + 1)
+
+    def return_cells(self, cells: CData) -> None:
+        """Keep them for the next tick."""
+        if not self._cells:
+            self._cells.append(cells)
 
     def layout(self, frame: CData, id: int) -> Layout:
         """Return a layout, made when it is first met."""
         if id not in self._layouts:
-            self._layouts[id] = Layout(frame, id)
+            self._layouts[id] = Layout(frame, id, self.kinds)
         return self._layouts[id]
 
     def texts(self, column: Column) -> list[str]:

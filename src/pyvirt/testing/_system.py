@@ -23,6 +23,15 @@ PACKAGES = {
         "libvirt-daemon-driver-qemu qemu-system-x86",
         "libvirt-daemon-driver-qemu qemu-system-x86",
     ),
+    "dnsmasq": ("dnsmasq-base", "dnsmasq"),
+    "iptables": ("iptables", "iptables-nft"),
+    "ebtables": ("ebtables", "iptables-nft"),
+    "mdevctl": ("mdevctl", "mdevctl"),
+    "busybox": ("busybox-static", "busybox"),
+    "apt-get": ("apt", "apt"),
+    "apt-cache": ("apt", "apt"),
+    "dpkg-deb": ("dpkg", "dpkg"),
+    "ldd": ("libc-bin", "glibc-common"),
 }
 
 

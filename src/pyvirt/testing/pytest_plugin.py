@@ -9,6 +9,8 @@
   arguments of
   :class:`pyvirt.testing.daemon.PrivateDaemon`
 - ``qemu_daemon``: the session's daemon where QEMU guests can run, see :mod:`pyvirt.testing.guests`
+- ``linux_image``: what a small Linux boots from, see :mod:`pyvirt.testing.linux_guest`
+- ``linux_guest``: such a guest on the session's daemon, which the tests of a module share; its agent answers
 
 Where such a daemon cannot run, tests that want it are skipped with the reason; but under continuous
 integration, which sets ``CI``, they fail, so that nothing passes there by not being tested.
@@ -31,6 +33,9 @@ from pyvirt.testing.hosts import HostOptions, write_host
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from pyvirt.domain import Domain
+    from pyvirt.testing.linux_guest import LinuxImage
 
 
 _Parameters = ParamSpec("_Parameters")
@@ -106,3 +111,26 @@ def qemu_daemon(private_daemon: PrivateDaemon) -> PrivateDaemon:
     with skip_unless_in_ci():
         require("qemu-system-x86_64")
     return private_daemon
+
+
+@pytest.fixture(scope="session")
+def linux_image(qemu_daemon: PrivateDaemon) -> LinuxImage:
+    """The kernel and the initial file system of a small Linux, made once and kept in the user's cache."""
+    from pyvirt.testing.linux_guest import linux_image
+
+    with skip_unless_in_ci():
+        return linux_image()
+
+
+@pytest.fixture(scope="module")
+def linux_guest(qemu_daemon: PrivateDaemon, linux_image: LinuxImage) -> Iterator[Domain]:
+    """A small Linux with a network interface, whose agent answers: leave it as you found it."""
+    import pyvirt
+    from pyvirt.testing.guests import Nic
+    from pyvirt.testing.linux_guest import start_linux_guest
+
+    with pyvirt.connect(qemu_daemon.uri("qemu")) as conn:
+        domain = start_linux_guest(conn, linux_image, nics=[Nic()])
+        yield domain
+        with contextlib.suppress(pyvirt.DomainNotFoundError):
+            domain.destroy()

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The ``<storagepoolCapabilities>`` document: which types of storage pools a daemon can have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pyvirt.capabilities import _read as read
+
+
+@dataclass(frozen=True, slots=True)
+class StoragePoolSupport:
+    """Whether there can be pools of one type, and the formats that they know."""
+
+    supported: bool | None
+    #: what a pool may lie on: file systems, partition tables, …
+    source_formats: tuple[str, ...]
+    default_source_format: str | None
+    #: what its volumes may be
+    volume_formats: tuple[str, ...]
+    default_volume_format: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoragePoolCapabilities:
+    """The types of storage pools that libvirt knows."""
+
+    #: by type: ``pools["dir"].volume_formats``
+    pools: Mapping[str, StoragePoolSupport]
+    #: the document all this was read from
+    xml: str = field(repr=False)
+
+    @classmethod
+    def parse(cls, xml: str) -> StoragePoolCapabilities:
+        """Read a ``<storagepoolCapabilities>`` document.
+
+        :raises XMLError: this is none
+        """
+        pools = {
+            pool.get("type", ""): StoragePoolSupport(
+                supported=read.yes(pool.get("supported")),
+                source_formats=read.texts(pool, "poolOptions/enum[@name='sourceFormatType']/value"),
+                default_source_format=read.attribute(pool, "poolOptions/defaultFormat", "type"),
+                volume_formats=read.texts(pool, "volOptions/enum[@name='targetFormatType']/value"),
+                default_volume_format=read.attribute(pool, "volOptions/defaultFormat", "type"),
+            )
+            for pool in read.document(xml, "storagepoolCapabilities").iterfind("pool")
+        }
+        return cls(pools, xml)

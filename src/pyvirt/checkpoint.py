@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``dom.checkpoints``: moments since when the hypervisor knows what has changed on a domain's disks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyvirt._convert import encode, take_string
+from pyvirt._lib import ffi, lib
+from pyvirt.domain._moment import Moment, Moments
+from pyvirt.enums.checkpoint import (
+    DomainCheckpointCreateFlags,
+    DomainCheckpointDeleteFlags,
+    DomainCheckpointListFlags,
+    DomainCheckpointXMLFlags,
+)
+from pyvirt.errors import check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import ClassVar, TypeAlias
+
+    from pyvirt._lib import CData
+
+    CheckpointList: TypeAlias = list["Checkpoint"]  # in the collection below, list is a method
+
+
+class Checkpoint(Moment):
+    """A moment that an incremental backup can begin at."""
+
+    __slots__ = ()
+
+    _release: ClassVar[Callable[[CData], None]] = lib.pv_release_domain_checkpoint
+    _get_name = lib.virDomainCheckpointGetName
+    _get_domain = lib.virDomainCheckpointGetDomain
+
+    def _look(self) -> object:
+        return self.xml_desc(flags=DomainCheckpointXMLFlags.NO_DOMAIN)
+
+    def xml_desc(self, *, flags: DomainCheckpointXMLFlags = DomainCheckpointXMLFlags(0)) -> str:
+        """Return its description, with the domain's configuration at that time.  (virDomainCheckpointGetXMLDesc)
+
+        :param flags: with ``SIZE`` also how many bytes have changed, which only a running domain knows
+        """
+        return take_string(lib.virDomainCheckpointGetXMLDesc(self._ptr, flags))
+
+    def parent(self) -> Checkpoint | None:
+        """Return the one that it was made after, ``None`` if it is a root.  (virDomainCheckpointGetParent)"""
+        return self._parent_at(lib.virDomainCheckpointGetParent(self._ptr, 0))
+
+    def children(self, *, flags: DomainCheckpointListFlags = DomainCheckpointListFlags(0)) -> CheckpointList:
+        """Return those made after it, with ``DESCENDANTS`` also theirs.  (virDomainCheckpointListAllChildren)"""
+        return Checkpoints(self.domain)._wrap_list(
+            lambda _, out, flags: lib.virDomainCheckpointListAllChildren(self._ptr, out, flags), flags
+        )
+
+    def delete(self, *, flags: DomainCheckpointDeleteFlags = DomainCheckpointDeleteFlags(0)) -> None:
+        """Delete it: what has changed since, its parent then knows.  (virDomainCheckpointDelete)
+
+        :param flags: with ``CHILDREN`` its descendants too, or with ``CHILDREN_ONLY`` just these
+        """
+        check(lib.virDomainCheckpointDelete(self._ptr, flags))
+
+
+class Checkpoints(Moments[Checkpoint]):
+    """The checkpoints of a domain, by their names: ``dom.checkpoints["monday"]``, ``for one in dom.checkpoints``."""
+
+    __slots__ = ()
+    _kind = Checkpoint
+    _pointer = "virDomainCheckpointPtr"
+    _root = "domaincheckpoint"
+
+    def list(self, flags: DomainCheckpointListFlags = DomainCheckpointListFlags(0)) -> CheckpointList:
+        """Return the checkpoints that match *flags*, all without any.  (virDomainListAllCheckpoints)
+
+        With ``TOPOLOGICAL`` each comes after its parent.
+        """
+        return self._list(flags)
+
+    def _list(self, flags: int) -> CheckpointList:
+        return self._wrap_list(
+            lambda _, out, flags: lib.virDomainListAllCheckpoints(self._domain._ptr, out, flags), flags
+        )
+
+    def _count(self) -> int:
+        return check(lib.virDomainListAllCheckpoints(self._domain._ptr, ffi.NULL, 0))
+
+    def _by_name(self, name: str) -> Checkpoint:
+        return self._wrap(lib.virDomainCheckpointLookupByName(self._domain._ptr, encode(name), 0), name)
+
+    def roots(self) -> CheckpointList:
+        """Return those without a parent.  (virDomainListAllCheckpoints)"""
+        return self._list(DomainCheckpointListFlags.ROOTS)
+
+    def leaves(self) -> CheckpointList:
+        """Return those without children: the latest.  (virDomainListAllCheckpoints)"""
+        return self._list(DomainCheckpointListFlags.LEAVES)
+
+    def create(
+        self,
+        xml: str | None = None,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        flags: DomainCheckpointCreateFlags = DomainCheckpointCreateFlags(0),
+    ) -> Checkpoint:
+        """Remember from now on what changes on the disks.  (virDomainCheckpointCreateXML)
+
+        ``dom.backup.begin`` makes one at the very moment of a backup.
+
+        :param xml: ``<domaincheckpoint>``, for more than a name and a description: only some of the disks, …
+        :param name: libvirt invents one if there is none
+        :param flags: with ``REDEFINE`` nothing is made: libvirt is told again of one that it forgot, as
+            :meth:`Checkpoint.xml_desc` described it
+        :raises OperationFailedError: a checkpoint of that name is there
+        :raises OperationUnsupportedError: the domain does not run, or its disks cannot keep one
+        :raises XMLError: *xml* is no XML, or no checkpoint
+        """
+        document = self._document(xml, name=name, description=description)
+        return self._wrap(lib.virDomainCheckpointCreateXML(self._domain._ptr, document, flags))

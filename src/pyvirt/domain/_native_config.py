@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Configurations in the hypervisor's own language."""
+
+from __future__ import annotations
+
+from pyvirt._convert import encode, take_string
+from pyvirt._lib import lib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyvirt.connection import Connection
+
+
+class NativeConfig:
+    """A base of :class:`~pyvirt.domain.Domains`."""
+
+    __slots__ = ()
+
+    _conn: Connection
+
+    def xml_from_native(self, format: str, config: str) -> str:
+        """Return the XML of what a hypervisor's own configuration says.  (virConnectDomainXMLFromNative)
+
+        :param format: ``"lxc-tools"``, ``"xen-xl"``, ``"vmware-vmx"``, …, a driver has its own
+        :raises InvalidArgumentError: the driver does not know that format
+        """
+        return take_string(lib.virConnectDomainXMLFromNative(self._conn._ptr, encode(format), encode(config), 0))
+
+    def xml_to_native(self, format: str, xml: str) -> str:
+        """Return a domain in a hypervisor's own configuration.  (virConnectDomainXMLToNative)
+
+        :param format: ``"qemu-argv"``, the command line that libvirt would start; ``"xen-xl"``, …
+        :raises InvalidArgumentError: the driver does not know that format
+        """
+        return take_string(lib.virConnectDomainXMLToNative(self._conn._ptr, encode(format), encode(xml), 0))

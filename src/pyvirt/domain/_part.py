@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the sub-objects of a domain have in common.
+
+They are made on access, hold the domain and perhaps a name, and ask libvirt only when a method is called.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from pyvirt.enums.domain import DomainXMLFlags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import ClassVar
+
+    from lxml.etree import _Element
+
+    from pyvirt._lib import CData
+    from pyvirt.connection import Connection
+    from pyvirt.domain.domain import Domain
+
+
+def known(values: Iterable[int]) -> Iterator[int | None]:
+    """Yield the numbers of a struct in which -1 stands for what the driver cannot tell."""
+    return (None if value == -1 else value for value in values)
+
+
+class Part:
+    """One side of a domain."""
+
+    __slots__ = ("_domain",)
+
+    def __init__(self, domain: Domain) -> None:
+        self._domain = domain
+
+    def __repr__(self) -> str:
+        return f"<pyvirt.{type(self).__name__} of {self._domain!r}>"
+
+    @property
+    def domain(self) -> Domain:
+        """The domain it belongs to."""
+        return self._domain
+
+    @property
+    def _conn(self) -> Connection:
+        return self._domain._conn
+
+    @property
+    def _ptr(self) -> CData:
+        return self._domain._ptr
+
+    def _identity(self) -> tuple[object, ...]:
+        return (self._domain,)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Part) and type(self) is type(other) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._identity()))
+
+
+class NamedPart(Part):
+    """One of several parts of a kind."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, domain: Domain, name: str) -> None:
+        super().__init__(domain)
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"<pyvirt.{type(self).__name__} {self._name!r} of {self._domain!r}>"
+
+    @property
+    def name(self) -> str:
+        """The name it was asked for by."""
+        return self._name
+
+    def _identity(self) -> tuple[object, ...]:
+        return self._domain, self._name
+
+
+T = TypeVar("T", bound=NamedPart)
+
+
+class Parts(Part, Generic[T]):
+    """All parts of a kind.
+
+    Indexing makes an object of any name and asks nobody: whether there is such a thing, the first call tells.
+    Iterating, ``len`` and ``in`` read the domain's configuration.
+    """
+
+    __slots__ = ()
+
+    _kind: ClassVar[type[NamedPart]]
+    _elements: ClassVar[str]  # where they stand in the domain's document
+
+    def _name_of(self, element: _Element) -> str | None:
+        raise NotImplementedError
+
+    def list(self, *, flags: DomainXMLFlags = DomainXMLFlags(0)) -> list[T]:
+        """Return those in the running configuration, or with ``INACTIVE`` in the stored.  (virDomainGetXMLDesc)"""
+        from pyvirt.xmldesc import parse
+
+        names = map(self._name_of, parse(self._domain.xml_desc(flags=flags)).iterfind(self._elements))
+        return [self[name] for name in names if name is not None]
+
+    def __getitem__(self, name: str) -> T:
+        return self._kind(self._domain, name)  # type: ignore[return-value]
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.list())
+
+    def __len__(self) -> int:
+        return len(self.list())
+
+    def __contains__(self, item: object) -> bool:
+        """Whether one of that name, or that very one, is there."""
+        return any(item in (part, part.name) for part in self.list())

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``dom.blkio``: a domain's share of the host's disks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyvirt._lib import lib
+from pyvirt._typedparams import STRING, UINT, Params, fill_dict
+from pyvirt.domain._part import Part
+from pyvirt.enums import params
+from pyvirt.enums.domain import DomainModificationImpact
+from pyvirt.errors import check
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyvirt._typedparams import TypedValue
+
+_CURRENT = DomainModificationImpact.CURRENT
+
+_PARAMETERS = {
+    params.DOMAIN_BLKIO_WEIGHT: UINT,
+    params.DOMAIN_BLKIO_DEVICE_WEIGHT: STRING,
+    params.DOMAIN_BLKIO_DEVICE_READ_IOPS: STRING,
+    params.DOMAIN_BLKIO_DEVICE_WRITE_IOPS: STRING,
+    params.DOMAIN_BLKIO_DEVICE_READ_BPS: STRING,
+    params.DOMAIN_BLKIO_DEVICE_WRITE_BPS: STRING,
+}
+
+
+class Blkio(Part):
+    """What a domain may take of the host's disks.
+
+    Names are :mod:`pyvirt.enums.params`' ``DOMAIN_BLKIO_…``.  ``weight`` is a number, what begins with ``device_`` a
+    text of paths and numbers: ``"/dev/sda,500,/dev/sdb,300"``.
+    """
+
+    __slots__ = ()
+
+    def parameters(self, *, flags: DomainModificationImpact = _CURRENT) -> dict[str, TypedValue]:
+        """Return weights and limits.  (virDomainGetBlkioParameters)
+
+        :raises OperationInvalidError: the domain runs, and not in a control group
+        """
+        return fill_dict(lambda values, count: lib.virDomainGetBlkioParameters(self._ptr, values, count, flags))
+
+    def set_parameters(
+        self,
+        values: Mapping[str, TypedValue] | None = None,
+        /,
+        *,
+        flags: DomainModificationImpact = _CURRENT,
+        **more: TypedValue,
+    ) -> None:
+        """Change some of them: ``weight=500``; a device with 0 has no limit.  (virDomainSetBlkioParameters)
+
+        :raises InvalidArgumentError: a text that says nothing
+        """
+        with Params({**(values or {}), **more}, _PARAMETERS) as array:
+            check(lib.virDomainSetBlkioParameters(self._ptr, array.pointer, array.count, flags))

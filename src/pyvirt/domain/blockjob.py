@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What goes on behind a disk while the guest uses it: a copy, a commit or a pull of its images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyvirt._convert import encode
+from pyvirt._lib import ffi, lib
+from pyvirt.domain._part import NamedPart
+from pyvirt.domain._wait import moments
+from pyvirt.enums.domain_job import (
+    DomainBlockJobAbortFlags,
+    DomainBlockJobInfoFlags,
+    DomainBlockJobSetSpeedFlags,
+    DomainBlockJobType,
+)
+from pyvirt.errors import OperationFailedError, OperationTimeoutError, check
+from pyvirt.models import BlockJobInfo
+from pyvirt.xmldesc import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import TypeAlias
+
+    from lxml.etree import _Element
+
+    from pyvirt.domain.domain import Domain
+
+    #: the names of each image of a disk, from the active one down
+    Chain: TypeAlias = tuple[frozenset[str], ...]
+
+
+_CHANGE_IMAGES = (
+    DomainBlockJobType.PULL,
+    DomainBlockJobType.COPY,
+    DomainBlockJobType.COMMIT,
+    DomainBlockJobType.ACTIVE_COMMIT,
+)
+
+
+def _layers(disk: _Element) -> Iterator[tuple[_Element, _Element]]:
+    layer: _Element | None = disk
+    while layer is not None and (source := layer.find("source")) is not None:
+        yield layer, source
+        layer = layer.find("backingStore")
+
+
+def _find(domain: Domain, disk: str) -> tuple[Chain, bool]:
+    """Return the images of a disk, and whether a copy of it may take its place.
+
+    That is from the running configuration.  There are no images if there is no such disk.
+    """
+    for element in parse(domain.xml_desc()).iterfind("devices/disk"):
+        target, mirror = element.find("target"), element.find("mirror")
+        name = None if target is None else target.get("dev")
+        chain = []
+        for layer, source in _layers(element):
+            index = layer.get("index") or source.get("index")  # of a running domain
+            chain.append(frozenset(map(str, (*source.attrib.values(), f"{name}[{index}]"))))
+        if disk == name or any(disk in image for image in chain[:1]):
+            return tuple(chain), mirror is not None and mirror.get("ready") == "yes"
+    return (), False
+
+
+def chain_of(domain: Domain, disk: str) -> Chain:
+    """Return the images of a disk as its running configuration has them; none if there is no such disk."""
+    return _find(domain, disk)[0]
+
+
+class BlockJob(NamedPart):
+    """The job of a disk, whichever runs: there is at most one."""
+
+    __slots__ = ("_before",)
+
+    def __init__(self, domain: Domain, disk: str, before: Chain | None = None) -> None:
+        """Know the job of *disk*, and what its images were before it began, if it was begun here."""
+        super().__init__(domain, disk)
+        self._before = before
+
+    def info(self) -> BlockJobInfo | None:
+        """Return how far it is, ``None`` when there is no job.  (virDomainGetBlockJobInfo)"""
+        out = ffi.new("virDomainBlockJobInfo *")
+        flags = DomainBlockJobInfoFlags.BANDWIDTH_BYTES
+        if not check(lib.virDomainGetBlockJobInfo(self._ptr, encode(self._name), out, flags)):
+            return None
+        return BlockJobInfo(DomainBlockJobType(out.type), out.bandwidth, out.cur, out.end)
+
+    def wait(
+        self,
+        *,
+        timeout: float | None = None,
+        progress: Callable[[int, int], object] | None = None,
+        interval: float = 0.2,
+    ) -> None:
+        """Wait until a copy or an active commit is ready for :meth:`pivot`, or any other job has done its work.
+
+        (virDomainGetBlockJobInfo, virDomainGetXMLDesc)
+
+        It is asked for again and again, at first every few milliseconds, then every *interval* seconds.
+
+        :param timeout: seconds; ``None`` waits without end
+        :param progress: called with how much is done and how much there is, in a unit of the hypervisor's choice
+        :raises OperationFailedError: it ended and left the disk as it was: it failed, or somebody aborted it; of a
+            backup this cannot be told
+        :raises OperationTimeoutError: it was not done within *timeout*; it goes on
+        """
+        # A job that is over leaves no trace of its fate but the images.
+        before = chain_of(self._domain, self._name) if self._before is None else self._before
+        last: BlockJobInfo | None = None
+        for _ in moments(timeout, interval):
+            info = self.info()
+            if info is None:
+                if last is not None and last.type not in _CHANGE_IMAGES:
+                    return  # a backup, whose job alone knows how it ended
+                if (last or self._before is not None) and chain_of(self._domain, self._name) == before:
+                    raise OperationFailedError(
+                        f"the block job of disk {self._name!r} ended and left it as it was: it failed or was aborted",
+                        code=9,
+                        function="virDomainGetBlockJobInfo",
+                    )
+                if progress is not None and last is not None:
+                    progress(last.end, last.end)
+                return
+            if progress is not None:
+                progress(info.cur, info.end)
+            # The hypervisor says so first, and libvirt refuses to pivot until it has heard of it itself.
+            if info.ready and _find(self._domain, self._name)[1]:
+                return
+            last = info
+        raise OperationTimeoutError(
+            f"the block job of disk {self._name!r} was not done after {timeout:g} s",
+            function="virDomainGetBlockJobInfo",
+        )
+
+    def abort(self, *, flags: DomainBlockJobAbortFlags = DomainBlockJobAbortFlags(0)) -> None:
+        """End it and leave the disk with the images it had.  (virDomainBlockJobAbort)
+
+        :param flags: with ``ASYNC`` it may end later
+        :raises InvalidArgumentError: there is no job
+        """
+        check(lib.virDomainBlockJobAbort(self._ptr, encode(self._name), flags))
+
+    def pivot(self, *, flags: DomainBlockJobAbortFlags = DomainBlockJobAbortFlags(0)) -> None:
+        """End a copy or an active commit: from here on the guest uses the other image.  (virDomainBlockJobAbort)
+
+        :raises InvalidArgumentError: there is no job
+        :raises OperationInvalidError: it is not ready: :meth:`wait` for it
+        """
+        self.abort(flags=flags | DomainBlockJobAbortFlags.PIVOT)
+
+    def set_speed(self, bandwidth: int) -> None:
+        """Limit its speed.  (virDomainBlockJobSetSpeed)
+
+        :param bandwidth: bytes per second, 0 for no limit
+        """
+        flags = DomainBlockJobSetSpeedFlags.BANDWIDTH_BYTES
+        check(lib.virDomainBlockJobSetSpeed(self._ptr, encode(self._name), bandwidth, flags))

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``dom.cpu``: the time that a domain takes of the host's CPUs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyvirt._lib import ffi, lib
+from pyvirt._typedparams import to_dict
+from pyvirt.domain._part import Part
+from pyvirt.errors import check
+
+if TYPE_CHECKING:
+    from pyvirt._lib import CData
+    from pyvirt._typedparams import TypedValue
+
+_TOTAL = -1
+_MOST_CPUS = 128  # that a daemon tells of at once
+
+
+class DomainCPU(Part):
+    """The time that a domain takes of the host's CPUs, in nanoseconds.
+
+    Names are :mod:`pyvirt.enums.params`' ``DOMAIN_CPU_STATS_…``.
+    """
+
+    __slots__ = ()
+
+    def total(self) -> dict[str, TypedValue]:
+        """Return the sum over all CPUs.  (virDomainGetCPUStats)
+
+        :raises OperationInvalidError: the domain does not run, or not in a control group
+        """
+        width = self._call(ffi.NULL, 0, _TOTAL, 1)
+        return self._read(width, _TOTAL, 1)[0]
+
+    def per_cpu(self) -> dict[int, dict[str, TypedValue]]:
+        """Return it for each CPU, by the CPU's number.  (virDomainGetCPUStats)
+
+        :raises OperationInvalidError: the domain does not run, or not in a control group
+        :raises OperationUnsupportedError: the host's control groups do not tell, as those of version 2
+        """
+        end = self._call(ffi.NULL, 0, 0, 0)
+        width = self._call(ffi.NULL, 0, 0, 1)
+        found: dict[int, dict[str, TypedValue]] = {}
+        for first in range(0, end, _MOST_CPUS):
+            figures = self._read(width, first, min(_MOST_CPUS, end - first))
+            found.update((cpu, values) for cpu, values in enumerate(figures, first) if values)
+        return found
+
+    def _read(self, width: int, first: int, count: int) -> list[dict[str, TypedValue]]:
+        out = ffi.new("virTypedParameter[]", width * count)
+        filled = self._call(out, width, first, count)
+        try:
+            return [to_dict(out + i * width, filled) for i in range(count)]
+        finally:
+            lib.virTypedParamsClear(out, width * count)
+
+    def _call(self, out: CData, width: int, first: int, count: int) -> int:
+        return check(lib.virDomainGetCPUStats(self._ptr, out, width, first, count, 0))

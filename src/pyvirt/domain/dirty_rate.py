@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``dom.dirty_rate``: how fast a guest writes to its memory, which says whether a live migration will end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyvirt._lib import lib
+from pyvirt.domain._part import Part
+from pyvirt.enums.domain import StatsGroup
+from pyvirt.enums.domain_job import DomainDirtyRateCalcFlags
+from pyvirt.errors import check
+
+if TYPE_CHECKING:
+    from pyvirt._typedparams import TypedValue
+
+
+class DirtyRate(Part):
+    """A measurement of how fast a guest writes to its memory."""
+
+    __slots__ = ()
+
+    def start(
+        self, seconds: int = 1, *, flags: DomainDirtyRateCalcFlags = DomainDirtyRateCalcFlags.PAGE_SAMPLING
+    ) -> None:
+        """Begin to measure, and return at once.  (virDomainStartDirtyRateCalc)
+
+        :param seconds: 1 to 60
+        :param flags: how to measure
+        :raises OperationInvalidError: the domain does not run
+        """
+        check(lib.virDomainStartDirtyRateCalc(self._ptr, seconds, flags))
+
+    def stats(self) -> dict[str, TypedValue]:
+        """Return what the latest measurement found, or that it goes on.  (virDomainListGetStats)
+
+        ``dirtyrate.calc_status`` is a :class:`~pyvirt.enums.DomainDirtyRateStatus`; with ``MEASURED`` there is
+        ``dirtyrate.megabytes_per_second``.
+        """
+        (found,) = self._conn.domains.stats(StatsGroup.DIRTYRATE, domains=[self._domain]).to_dicts()
+        return found

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``dom.interfaces``"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyvirt._convert import decode, decode_or_none, encode, encode_or_null
+from pyvirt._lib import ffi, lib
+from pyvirt._typedparams import UINT, Params, fill_dict
+from pyvirt.domain._part import NamedPart, Parts, known
+from pyvirt.enums import params
+from pyvirt.enums.domain import DomainModificationImpact
+from pyvirt.enums.domain_device import DomainInterfaceAddressesSource
+from pyvirt.enums.network import IPAddrType
+from pyvirt.errors import check
+from pyvirt.models import InterfaceAddresses, InterfaceStats, IPAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lxml.etree import _Element
+
+    from pyvirt._lib import CData
+    from pyvirt._typedparams import TypedValue
+
+_BANDWIDTH = dict.fromkeys(
+    (
+        params.DOMAIN_BANDWIDTH_IN_AVERAGE,
+        params.DOMAIN_BANDWIDTH_IN_PEAK,
+        params.DOMAIN_BANDWIDTH_IN_BURST,
+        params.DOMAIN_BANDWIDTH_IN_FLOOR,
+        params.DOMAIN_BANDWIDTH_OUT_AVERAGE,
+        params.DOMAIN_BANDWIDTH_OUT_PEAK,
+        params.DOMAIN_BANDWIDTH_OUT_BURST,
+    ),
+    UINT,
+)
+
+# All in milliseconds, but the number of rounds.
+_ANNOUNCE = dict.fromkeys(
+    (
+        params.DOMAIN_ANNOUNCE_INTERFACE_INITIAL,
+        params.DOMAIN_ANNOUNCE_INTERFACE_MAX,
+        params.DOMAIN_ANNOUNCE_INTERFACE_ROUNDS,
+        params.DOMAIN_ANNOUNCE_INTERFACE_STEP,
+    ),
+    UINT,
+)
+
+
+class DomainInterface(NamedPart):
+    """A network interface of a domain.
+
+    Its name is that of its end on the host, ``"vnet0"``, or its MAC address.
+    """
+
+    __slots__ = ()
+
+    def stats(self) -> InterfaceStats:
+        """Return how much was received and sent since the domain started.  (virDomainInterfaceStats)
+
+        :raises OperationInvalidError: the domain does not run
+        """
+        size = ffi.sizeof("virDomainInterfaceStatsStruct")
+        out = ffi.new("virDomainInterfaceStatsStruct *")
+        check(lib.virDomainInterfaceStats(self._ptr, encode(self._name), out, size))
+        received = (out.rx_bytes, out.rx_packets, out.rx_errs, out.rx_drop)
+        return InterfaceStats(*known((*received, out.tx_bytes, out.tx_packets, out.tx_errs, out.tx_drop)))
+
+    def parameters(
+        self, *, flags: DomainModificationImpact = DomainModificationImpact.CURRENT
+    ) -> dict[str, TypedValue]:
+        """Return the limits of its throughput, 0 where there is none.  (virDomainGetInterfaceParameters)
+
+        Names are :mod:`pyvirt.enums.params`' ``DOMAIN_BANDWIDTH_…``: KiB per second, bursts in KiB.
+        """
+        domain, call, name = self._ptr, lib.virDomainGetInterfaceParameters, encode(self._name)
+        return fill_dict(lambda values, count: call(domain, name, values, count, flags))
+
+    def set_parameters(
+        self,
+        values: Mapping[str, TypedValue],
+        *,
+        flags: DomainModificationImpact = DomainModificationImpact.CURRENT,
+    ) -> None:
+        """Limit its throughput: ``{"inbound.average": 1000}``.  (virDomainSetInterfaceParameters)
+
+        :raises NotSupportedError: no such limit
+        """
+        with Params(values, _BANDWIDTH) as array:
+            name, pointer, count = encode(self._name), array.pointer, array.count
+            check(lib.virDomainSetInterfaceParameters(self._ptr, name, pointer, count, flags))
+
+
+class DomainInterfaces(Parts[DomainInterface]):
+    """The network interfaces of a domain: ``dom.interfaces["vnet0"]``, ``for nic in dom.interfaces``.
+
+    Iterating names them by their end on the host where it has a name, else by their MAC address.
+    """
+
+    __slots__ = ()
+    _kind = DomainInterface
+    _elements = "devices/interface"
+
+    def _name_of(self, element: _Element) -> str | None:
+        for child, attribute in (("target", "dev"), ("mac", "address")):
+            found = element.find(child)
+            if found is not None and (name := found.get(attribute)):
+                return str(name)
+        return None
+
+    def addresses(
+        self, source: DomainInterfaceAddressesSource = DomainInterfaceAddressesSource.LEASE
+    ) -> list[InterfaceAddresses]:
+        """Return the IP addresses of its interfaces, as *source* knows them.  (virDomainInterfaceAddresses)
+
+        :param source: libvirt's own DHCP server, the guest's agent, or the host's ARP table
+        :raises OperationInvalidError: the domain does not run
+        :raises AgentUnresponsiveError: the agent is the source and not there
+        """
+        out = ffi.new("virDomainInterfacePtr **")
+        count = check(lib.virDomainInterfaceAddresses(self._ptr, out, source, 0))
+        return _take_addresses(out[0], count)
+
+    def announce(self, device: str | None = None, **values: int) -> None:
+        """Tell the network by gratuitous ARP where the guest is now.  (virDomainAnnounceInterface)
+
+        :param device: one interface; ``None`` for all
+        :param values: ``initial``, ``step`` and ``max``, the pauses between the packets in milliseconds, and the
+            number of ``rounds``
+        """
+        with Params(values, _ANNOUNCE) as array:
+            check(lib.virDomainAnnounceInterface(self._ptr, encode_or_null(device), array.pointer, array.count, 0))
+
+
+def _take_addresses(array: CData, count: int) -> list[InterfaceAddresses]:
+    """Return what a call allocated, and free it."""
+    try:
+        return [_addresses(array[i]) for i in range(count)]
+    finally:
+        for i in range(count):
+            lib.virDomainInterfaceFree(array[i])
+        lib.free(array)
+
+
+def _addresses(interface: CData) -> InterfaceAddresses:
+    return InterfaceAddresses(
+        decode(interface.name),
+        decode_or_none(interface.hwaddr),
+        tuple(
+            IPAddress(IPAddrType(address.type), decode(address.addr), address.prefix)
+            for address in (interface.addrs[i] for i in range(interface.naddrs))
+        ),
+    )

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``dom.iothreads``: threads that do the input and output of disks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyvirt._convert import cpu_map, cpu_numbers
+from pyvirt._lib import ffi, lib
+from pyvirt._typedparams import INT, UINT, ULLONG, Params
+from pyvirt.domain._part import Part
+from pyvirt.enums import params
+from pyvirt.enums.domain import DomainModificationImpact
+from pyvirt.errors import check
+from pyvirt.models import IOThreadInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pyvirt._lib import CData
+    from pyvirt._typedparams import TypedValue
+
+_CURRENT = DomainModificationImpact.CURRENT
+
+_PARAMETERS = {
+    params.DOMAIN_IOTHREAD_POLL_MAX_NS: ULLONG,
+    params.DOMAIN_IOTHREAD_POLL_GROW: UINT,
+    params.DOMAIN_IOTHREAD_POLL_SHRINK: UINT,
+    params.DOMAIN_IOTHREAD_THREAD_POOL_MIN: INT,
+    params.DOMAIN_IOTHREAD_THREAD_POOL_MAX: INT,
+}
+
+
+class IOThreads(Part):
+    """The I/O threads of a domain: numbers from 1, which its disks name in their configuration.
+
+    ``flags`` choose the configuration, as in ``dom.devices``.
+    """
+
+    __slots__ = ()
+
+    def list(self, *, flags: DomainModificationImpact = _CURRENT) -> list[IOThreadInfo]:
+        """Return them, with the CPUs of the host that each may run on.  (virDomainGetIOThreadInfo)"""
+        out = ffi.new("virDomainIOThreadInfoPtr **")
+        count = check(lib.virDomainGetIOThreadInfo(self._ptr, out, flags))
+        return _take_threads(out[0], count)
+
+    def add(self, id: int, *, flags: DomainModificationImpact = _CURRENT) -> None:
+        """Add one.  (virDomainAddIOThread)
+
+        :param id: a number that none has yet
+        """
+        check(lib.virDomainAddIOThread(self._ptr, id, flags))
+
+    def remove(self, id: int, *, flags: DomainModificationImpact = _CURRENT) -> None:
+        """Remove one that no disk uses.  (virDomainDelIOThread)"""
+        check(lib.virDomainDelIOThread(self._ptr, id, flags))
+
+    def pin(self, id: int, cpus: Iterable[int], *, flags: DomainModificationImpact = _CURRENT) -> None:
+        """Have one run on no other than *cpus*, numbers of the host's.  (virDomainPinIOThread)"""
+        bits = cpu_map(cpus)
+        check(lib.virDomainPinIOThread(self._ptr, id, bits, len(bits), flags))
+
+    def set_parameters(
+        self,
+        id: int,
+        values: Mapping[str, TypedValue] | None = None,
+        /,
+        *,
+        flags: DomainModificationImpact = _CURRENT,
+        **more: TypedValue,
+    ) -> None:
+        """Change how one polls, and how many threads help it: ``poll_max_ns=32768``.  (virDomainSetIOThreadParams)
+
+        Names are :mod:`pyvirt.enums.params`' ``DOMAIN_IOTHREAD_…``.
+        """
+        with Params({**(values or {}), **more}, _PARAMETERS) as array:
+            check(lib.virDomainSetIOThreadParams(self._ptr, id, array.pointer, array.count, flags))
+
+
+def _take_threads(array: CData, count: int) -> list[IOThreadInfo]:
+    """Return what a call allocated, and free it."""
+    try:
+        threads = (array[i] for i in range(count))
+        return [IOThreadInfo(one.iothread_id, cpu_numbers(one.cpumap, one.cpumaplen)) for one in threads]
+    finally:
+        for i in range(count):
+            lib.virDomainIOThreadInfoFree(array[i])
+        lib.free(array)

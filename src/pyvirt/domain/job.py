@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``dom.job``: the one long operation on a domain as a whole, a migration, a save, a dump or a backup."""
+
+from __future__ import annotations
+
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+from pyvirt._lib import ffi, lib
+from pyvirt._typedparams import take_dict
+from pyvirt.domain._part import Part
+from pyvirt.domain._wait import moments
+from pyvirt.enums.domain_job import DomainAbortJobFlags, DomainGetJobStatsFlags, DomainJobType
+from pyvirt.errors import Error, OperationTimeoutError, check
+from pyvirt.models import DomainJobInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias, TypeVar
+
+    from pyvirt._typedparams import TypedValue
+
+    T = TypeVar("T")
+
+    #: is given how many bytes are done and how many there are
+    Progress: TypeAlias = Callable[[int, int], object]
+
+
+class Job(Part):
+    """The job of a domain, whoever began it: there is at most one."""
+
+    __slots__ = ()
+
+    def info(self) -> DomainJobInfo | None:
+        """Return how far it is, ``None`` when there is no job.  (virDomainGetJobInfo)
+
+        :raises OperationInvalidError: the domain does not run
+        """
+        out = ffi.new("virDomainJobInfo *")
+        check(lib.virDomainGetJobInfo(self._ptr, out))
+        if out.type == DomainJobType.NONE:
+            return None
+        return DomainJobInfo(
+            DomainJobType(out.type),
+            *(out.timeElapsed, out.timeRemaining),
+            *(out.dataTotal, out.dataProcessed, out.dataRemaining),
+            *(out.memTotal, out.memProcessed, out.memRemaining),
+            *(out.fileTotal, out.fileProcessed, out.fileRemaining),
+        )
+
+    def stats(self, *, flags: DomainGetJobStatsFlags = DomainGetJobStatsFlags(0)) -> dict[str, TypedValue]:
+        """Return all that is known of it.  (virDomainGetJobStats)
+
+        Its ``"type"`` is a :class:`~pyvirt.enums.DomainJobType`, ``NONE`` when there is no job; the other names are
+        :mod:`pyvirt.enums.params`' ``DOMAIN_JOB_…``: bytes, milliseconds, bytes per second.
+
+        :param flags: with ``COMPLETED`` of the latest one that ended, which is forgotten when it was asked for, unless
+            there is ``KEEP_COMPLETED``
+        """
+        kind = ffi.new("int *")
+        found = take_dict(lambda values, count: lib.virDomainGetJobStats(self._ptr, kind, values, count, flags))
+        return {"type": DomainJobType(kind[0]), **found}
+
+    def wait(self, *, timeout: float | None = None, progress: Progress | None = None, interval: float = 0.2) -> None:
+        """Wait until there is no job; how it ended, :meth:`stats` of the ``COMPLETED`` one say.  (virDomainGetJobInfo)
+
+        It is asked for again and again, at first every few milliseconds, then every *interval* seconds.
+
+        :param timeout: seconds; ``None`` waits without end
+        :param progress: called with how many bytes are done and how many there are, which may grow
+        :raises OperationInvalidError: the domain does not run any more
+        :raises OperationTimeoutError: it was not over within *timeout*; it goes on
+        """
+        for _ in moments(timeout, interval):
+            info = self.info()
+            if info is None:
+                return
+            if progress is not None:
+                progress(info.data_processed, info.data_total)
+        raise OperationTimeoutError(
+            f"the job of domain {self._domain.name!r} was not over after {timeout:g} s", function="virDomainGetJobInfo"
+        )
+
+    def abort(self, *, flags: DomainAbortJobFlags = DomainAbortJobFlags(0)) -> None:
+        """End it; whoever waits for it gets an :class:`OperationAbortedError`.
+
+        (virDomainAbortJob, or with *flags* virDomainAbortJobFlags)
+
+        :param flags: with ``POSTCOPY`` also a migration that runs on both sides, which can then be resumed
+        :raises OperationInvalidError: there is none, or it cannot be aborted any more
+        """
+        # A daemon before 8.5 knows only the one without flags.
+        if flags:
+            self._abort_with(flags)
+        else:
+            check(lib.virDomainAbortJob(self._ptr))
+
+    def _abort_with(self, flags: DomainAbortJobFlags) -> None:
+        check(lib.virDomainAbortJobFlags(self._ptr, flags))
+
+    def watch(self, call: Callable[[], T], progress: Progress, *, interval: float = 0.2) -> T:
+        """Return what *call* does, which is this domain's job: ``dom.job.watch(lambda: dom.save(path), show)``.
+
+        *call* runs in a thread of its own, *progress* in this one.  When that raises, or on Ctrl-C, the job is aborted.
+        (virDomainGetJobInfo, virDomainAbortJob)
+
+        :param progress: called every *interval* seconds with how many bytes are done and how many there are
+        """
+        result: list[T] = []
+        failure: list[BaseException] = []
+        done = Event()
+
+        def work() -> None:
+            try:
+                result.append(call())
+            except BaseException as error:
+                failure.append(error)
+            finally:
+                done.set()
+
+        Thread(target=work, name="pyvirt-job", daemon=True).start()
+        try:
+            while not done.wait(interval):
+                self._report(progress)
+        except BaseException:
+            while not done.is_set():
+                self._try_to_abort()  # it has perhaps not begun yet
+                done.wait(interval)
+            raise
+        if failure:
+            raise failure.pop()
+        return result[0]
+
+    def _report(self, progress: Progress) -> None:
+        try:
+            info = self.info()
+        except Error:
+            return  # that of the call itself counts
+        if info is not None:
+            progress(info.data_processed, info.data_total)
+
+    def _try_to_abort(self) -> None:
+        try:
+            self.abort()
+        except Error:
+            pass

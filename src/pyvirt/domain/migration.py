@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``dom.migration``: moving a domain to another host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, TypedDict
+
+from pyvirt._convert import encode, encode_or_null, string_array
+from pyvirt._lib import ffi, lib
+from pyvirt._typedparams import INT, STRING, ULLONG, Params
+from pyvirt.connection import Connection
+from pyvirt.domain._part import Part
+from pyvirt.domain.domain import Domain
+from pyvirt.domain.job import Job
+from pyvirt.enums import params
+from pyvirt.enums.domain_job import DomainMigrateFlags, DomainMigrateMaxSpeedFlags
+from pyvirt.errors import InvalidArgumentError, check, last_error
+from pyvirt.uri import URI
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import TypeAlias, overload
+
+    from typing_extensions import Unpack  # typing's own needs Python 3.11
+
+    from pyvirt._lib import CData
+    from pyvirt._typedparams import TypedValue
+    from pyvirt.domain.job import Progress
+
+    Values: TypeAlias = Mapping[str, TypedValue | Sequence[str]]
+
+_TYPES = {
+    params.MIGRATE_PARAM_URI: STRING,
+    params.MIGRATE_PARAM_DEST_NAME: STRING,
+    params.MIGRATE_PARAM_DEST_XML: STRING,
+    params.MIGRATE_PARAM_PERSIST_XML: STRING,
+    params.MIGRATE_PARAM_BANDWIDTH: ULLONG,
+    params.MIGRATE_PARAM_BANDWIDTH_POSTCOPY: ULLONG,
+    params.MIGRATE_PARAM_BANDWIDTH_AVAIL_SWITCHOVER: ULLONG,
+    params.MIGRATE_PARAM_GRAPHICS_URI: STRING,
+    params.MIGRATE_PARAM_LISTEN_ADDRESS: STRING,
+    params.MIGRATE_PARAM_MIGRATE_DISKS: STRING,
+    params.MIGRATE_PARAM_MIGRATE_DISKS_DETECT_ZEROES: STRING,
+    params.MIGRATE_PARAM_MIGRATE_DISKS_TARGET_ZERO: STRING,
+    params.MIGRATE_PARAM_DISKS_PORT: INT,
+    params.MIGRATE_PARAM_DISKS_URI: STRING,
+    params.MIGRATE_PARAM_COMPRESSION: STRING,
+    params.MIGRATE_PARAM_COMPRESSION_MT_LEVEL: INT,
+    params.MIGRATE_PARAM_COMPRESSION_MT_THREADS: INT,
+    params.MIGRATE_PARAM_COMPRESSION_MT_DTHREADS: INT,
+    params.MIGRATE_PARAM_COMPRESSION_XBZRLE_CACHE: ULLONG,
+    params.MIGRATE_PARAM_COMPRESSION_ZLIB_LEVEL: INT,
+    params.MIGRATE_PARAM_COMPRESSION_ZSTD_LEVEL: INT,
+    params.MIGRATE_PARAM_AUTO_CONVERGE_INITIAL: INT,
+    params.MIGRATE_PARAM_AUTO_CONVERGE_INCREMENT: INT,
+    params.MIGRATE_PARAM_PARALLEL_CONNECTIONS: INT,
+    params.MIGRATE_PARAM_TLS_DESTINATION: STRING,
+}
+_FIELDS = {field.replace(".", "_"): field for field in _TYPES}
+
+
+class MigrationParameters(TypedDict, total=False):
+    """The keyword arguments of :meth:`Migration.to`: libvirt's names, with underscores in the place of dots."""
+
+    #: where the hypervisor there listens: ``"tcp://host:port"``, ``"unix:///path"``
+    migrate_uri: str
+    #: the domain's name there
+    destination_name: str
+    #: its configuration there, made of ``dom.xml_desc(flags=DomainXMLFlags.MIGRATABLE)``; only what the guest cannot
+    #: see may differ
+    destination_xml: str
+    #: its stored configuration there, with ``PERSIST_DEST``
+    persistent_xml: str
+    #: MiB per second, as the next
+    bandwidth: int
+    bandwidth_postcopy: int
+    #: bytes per second that the last phase is expected to get
+    bandwidth_avail_switchover: int
+    #: where the graphical console's clients go on
+    graphics_uri: str
+    #: of the host there
+    listen_address: str
+    #: the targets of the disks to copy, as the next two; with ``NON_SHARED_DISK`` or ``NON_SHARED_INC``
+    migrate_disks: Sequence[str]
+    migrate_disks_detect_zeroes: Sequence[str]
+    migrate_disks_target_zero: Sequence[str]
+    disks_port: int
+    disks_uri: str
+    #: ``["mt"]``, ``["xbzrle"]``, ``["zlib"]``, ``["zstd"]``, with ``COMPRESSED``
+    compression: Sequence[str]
+    compression_mt_level: int
+    compression_mt_threads: int
+    compression_mt_dthreads: int
+    #: bytes
+    compression_xbzrle_cache: int
+    compression_zlib_level: int
+    compression_zstd_level: int
+    #: percent by which vCPUs are slowed down at first, and further each time, with ``AUTO_CONVERGE``
+    auto_converge_initial: int
+    auto_converge_increment: int
+    #: with ``PARALLEL``
+    parallel_connections: int
+    #: the host's name in its certificate
+    tls_destination: str
+
+
+class _Array(Params):
+    """A virTypedParameter array in which a name may stand several times, once for each text of a list."""
+
+    def __init__(self, values: Values) -> None:
+        single: dict[str, TypedValue] = {}
+        several: dict[str, list[str]] = {}
+        for name, value in values.items():
+            if isinstance(value, list | tuple):
+                several[name] = [*value]
+            else:
+                single[name] = value  # type: ignore[assignment]  # or what Params refuses
+        super().__init__(single, _TYPES)
+        try:
+            for name, texts in several.items():
+                self._add_texts(name, texts)
+        except BaseException:
+            self._free()
+            raise
+
+    def _add_texts(self, name: str, texts: list[str]) -> None:
+        if not texts:  # libvirt's function then fails without a word
+            raise InvalidArgumentError(f"parameter {name!r}: the list is empty")
+        array, kept = string_array(texts)
+        room = ffi.new("int *", self.count)
+        if lib.virTypedParamsAddStringList(self._params, self._count, room, encode(name), array) < 0:
+            raise last_error().recast(InvalidArgumentError)
+        del kept
+
+
+def _values(values: Values | None, more: Mapping[str, TypedValue | Sequence[str]]) -> Values:
+    for name in more:
+        if name not in _FIELDS:
+            raise TypeError(f"a migration has no parameter {name!r}")
+    return {**(values or {}), **{_FIELDS[name]: value for name, value in more.items()}}
+
+
+class Migration(Part):
+    """Moving a domain to another host.
+
+    Speeds are MiB per second, as libvirt counts them here.
+    """
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        @overload
+        def to(
+            self,
+            dest: Connection,
+            values: Values | None = None,
+            /,
+            *,
+            flags: DomainMigrateFlags = ...,
+            progress: Progress | None = None,
+            **more: Unpack[MigrationParameters],
+        ) -> Domain: ...
+
+        @overload
+        def to(
+            self,
+            dest: str | URI | None,
+            values: Values | None = None,
+            /,
+            *,
+            flags: DomainMigrateFlags = ...,
+            progress: Progress | None = None,
+            **more: Unpack[MigrationParameters],
+        ) -> None: ...
+
+    def to(
+        self,
+        dest: Connection | str | URI | None,
+        values: Values | None = None,
+        /,
+        *,
+        flags: DomainMigrateFlags = DomainMigrateFlags(0),
+        progress: Progress | None = None,
+        **more: object,
+    ) -> Domain | None:
+        """Move it, and return it as *dest* has it: ``dom.migration.to(conn, flags=DomainMigrateFlags.LIVE)``.
+
+        (virDomainMigrate3, virDomainMigrateToURI3)
+
+        :param dest: a connection to the other host; or its URI as this host's daemon reaches it, which then manages
+            all by itself (``PEER2PEER``) and nothing is returned; ``None`` where the hypervisor does without a
+            daemon there, and ``migrate_uri`` says where
+        :param values: parameters by libvirt's own names, those newer than pyvirt too
+        :param progress: called now and then with how many bytes are done and how many there are; when it raises, the
+            migration is aborted
+        :param more: parameters, see :class:`MigrationParameters`
+        :raises MigrationUnsafeError: the disks are perhaps not the same there; ``UNSAFE`` says that they are
+        :raises OperationAbortedError: somebody aborted it; the domain runs on here
+        :raises OperationInvalidError: the domain does not run, and there is no ``OFFLINE``
+        """
+        with _Array(_values(values, more)) as array:  # type: ignore[arg-type]  # as the overloads have it
+            call: Callable[[], Domain | None]
+            if isinstance(dest, Connection):
+                call = partial(self._to_connection, dest, array, flags)
+            elif dest is None or isinstance(dest, str | URI):
+                call = partial(self._to_uri, dest, array, flags)
+            else:
+                raise TypeError(f"a domain goes to a Connection, or the URI of one, not to {type(dest).__name__}")
+            return call() if progress is None else Job(self._domain).watch(call, progress)
+
+    def _to_connection(self, dest: Connection, array: Params, flags: DomainMigrateFlags) -> Domain:
+        pointer = lib.virDomainMigrate3(self._ptr, dest._ptr, array.pointer, array.count, flags)
+        if not pointer:
+            raise last_error()
+        return Domain(dest, pointer)
+
+    def _to_uri(self, uri: str | URI | None, array: Params, flags: DomainMigrateFlags) -> None:
+        if uri is not None:
+            uri = str(uri)
+            flags |= DomainMigrateFlags.PEER2PEER
+        check(lib.virDomainMigrateToURI3(self._ptr, encode_or_null(uri), array.pointer, array.count, flags))
+
+    # ---- limits, also while it is on its way ----
+
+    def max_speed(self, *, flags: DomainMigrateMaxSpeedFlags = DomainMigrateMaxSpeedFlags(0)) -> int:
+        """Return the limit of its speed in MiB per second.  (virDomainMigrateGetMaxSpeed)
+
+        :param flags: with ``POSTCOPY`` that after the switch, 0 for none
+        """
+        out = ffi.new("unsigned long *")
+        check(lib.virDomainMigrateGetMaxSpeed(self._ptr, out, flags))
+        return _number(out)
+
+    def set_max_speed(
+        self, bandwidth: int, *, flags: DomainMigrateMaxSpeedFlags = DomainMigrateMaxSpeedFlags(0)
+    ) -> None:
+        """Limit its speed.  (virDomainMigrateSetMaxSpeed)
+
+        :param bandwidth: MiB per second
+        :param flags: with ``POSTCOPY`` that after the switch
+        """
+        check(lib.virDomainMigrateSetMaxSpeed(self._ptr, bandwidth, flags))
+
+    def max_downtime(self) -> int:
+        """Return for how many milliseconds the guest may stand still in the end.  (virDomainMigrateGetMaxDowntime)"""
+        out = ffi.new("unsigned long long *")
+        check(lib.virDomainMigrateGetMaxDowntime(self._ptr, out, 0))
+        return _number(out)
+
+    def set_max_downtime(self, downtime: int) -> None:
+        """Say for how long the guest may stand still in the end.  (virDomainMigrateSetMaxDowntime)
+
+        :param downtime: milliseconds
+        :raises OperationInvalidError: the domain does not run
+        """
+        check(lib.virDomainMigrateSetMaxDowntime(self._ptr, downtime, 0))
+
+    def compression_cache(self) -> int:
+        """Return the bytes of the cache that repeated pages are found in.  (virDomainMigrateGetCompressionCache)"""
+        out = ffi.new("unsigned long long *")
+        check(lib.virDomainMigrateGetCompressionCache(self._ptr, out, 0))
+        return _number(out)
+
+    def set_compression_cache(self, size: int) -> None:
+        """Give the cache that repeated pages are found in another size.  (virDomainMigrateSetCompressionCache)
+
+        :param size: bytes, which the hypervisor rounds
+        :raises OperationInvalidError: the domain does not run
+        """
+        check(lib.virDomainMigrateSetCompressionCache(self._ptr, size, 0))
+
+    def start_post_copy(self) -> None:
+        """Let the guest go on there at once and fetch its memory as it needs it.  (virDomainMigrateStartPostCopy)
+
+        :raises OperationInvalidError: no migration with ``POSTCOPY`` is on its way
+        """
+        check(lib.virDomainMigrateStartPostCopy(self._ptr, 0))
+
+
+def _number(out: CData) -> int:
+    number: int = out[0]
+    return number

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``dom.numa``: which memory of the host a domain gets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyvirt._lib import lib
+from pyvirt._typedparams import INT, STRING, Params, fill_dict
+from pyvirt.domain._part import Part
+from pyvirt.enums import params
+from pyvirt.enums.domain import DomainModificationImpact
+from pyvirt.errors import check
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyvirt._typedparams import TypedValue
+
+_CURRENT = DomainModificationImpact.CURRENT
+_PARAMETERS = {params.DOMAIN_NUMA_MODE: INT, params.DOMAIN_NUMA_NODESET: STRING}
+
+
+class Numa(Part):
+    """The NUMA nodes of the host that a domain's memory comes from.
+
+    ``numa_mode`` is a :class:`~pyvirt.enums.DomainNumatuneMemMode`, ``numa_nodeset`` a text: ``"0-3,5"``.
+    """
+
+    __slots__ = ()
+
+    def parameters(self, *, flags: DomainModificationImpact = _CURRENT) -> dict[str, TypedValue]:
+        """Return the mode and the nodes.  (virDomainGetNumaParameters)
+
+        :raises OperationInvalidError: the domain runs, and not in a control group
+        """
+        return fill_dict(lambda values, count: lib.virDomainGetNumaParameters(self._ptr, values, count, flags))
+
+    def set_parameters(
+        self,
+        values: Mapping[str, TypedValue] | None = None,
+        /,
+        *,
+        flags: DomainModificationImpact = _CURRENT,
+        **more: TypedValue,
+    ) -> None:
+        """Choose other nodes, or another mode.  (virDomainSetNumaParameters)
+
+        :raises OperationInvalidError: the domain runs: its mode stays, and its nodes unless that is ``RESTRICTIVE``
+        """
+        with Params({**(values or {}), **more}, _PARAMETERS) as array:
+            check(lib.virDomainSetNumaParameters(self._ptr, array.pointer, array.count, flags))

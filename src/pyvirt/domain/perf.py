@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``dom.perf``: what the host's CPUs count while a domain runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyvirt._lib import lib
+from pyvirt._typedparams import BOOLEAN, Params, take_dict
+from pyvirt.domain._part import Part
+from pyvirt.enums.domain import DomainModificationImpact
+from pyvirt.errors import check
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_CURRENT = DomainModificationImpact.CURRENT
+
+
+class Perf(Part):
+    """The performance events of a domain, which ``conn.domains.stats(StatsGroup.PERF)`` then counts.
+
+    Names are :mod:`pyvirt.enums.params`' ``PERF_PARAM_…``.
+    """
+
+    __slots__ = ()
+
+    def events(self, *, flags: DomainModificationImpact = _CURRENT) -> dict[str, bool]:
+        """Return which events are counted.  (virDomainGetPerfEvents)"""
+        found = take_dict(lambda values, count: lib.virDomainGetPerfEvents(self._ptr, values, count, flags))
+        return {name: bool(counted) for name, counted in found.items()}
+
+    def set_events(
+        self,
+        values: Mapping[str, bool] | None = None,
+        /,
+        *,
+        flags: DomainModificationImpact = _CURRENT,
+        **more: bool,
+    ) -> None:
+        """Count some, or do not: ``cpu_cycles=True``.  (virDomainSetPerfEvents)
+
+        :raises NotSupportedError: no such event
+        :raises Error: the host's kernel or CPU does not count that
+        """
+        events = {**(values or {}), **more}
+        with Params(events, dict.fromkeys(events, BOOLEAN)) as array:
+            check(lib.virDomainSetPerfEvents(self._ptr, array.pointer, array.count, flags))

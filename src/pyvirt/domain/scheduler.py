@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``dom.scheduler``: a domain's share of the host's CPUs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyvirt._convert import take_string
+from pyvirt._lib import ffi, lib
+from pyvirt._typedparams import INT, LLONG, UINT, ULLONG, Params, fill_dict
+from pyvirt.domain._part import Part
+from pyvirt.enums import params
+from pyvirt.enums.domain import DomainModificationImpact
+from pyvirt.errors import check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pyvirt._lib import CData
+    from pyvirt._typedparams import TypedValue
+
+_CURRENT = DomainModificationImpact.CURRENT
+
+_PARAMETERS = {
+    params.DOMAIN_SCHEDULER_CPU_SHARES: ULLONG,
+    params.DOMAIN_SCHEDULER_GLOBAL_PERIOD: ULLONG,
+    params.DOMAIN_SCHEDULER_GLOBAL_QUOTA: LLONG,
+    params.DOMAIN_SCHEDULER_VCPU_PERIOD: ULLONG,
+    params.DOMAIN_SCHEDULER_VCPU_QUOTA: LLONG,
+    params.DOMAIN_SCHEDULER_EMULATOR_PERIOD: ULLONG,
+    params.DOMAIN_SCHEDULER_EMULATOR_QUOTA: LLONG,
+    params.DOMAIN_SCHEDULER_IOTHREAD_PERIOD: ULLONG,
+    params.DOMAIN_SCHEDULER_IOTHREAD_QUOTA: LLONG,
+    params.DOMAIN_SCHEDULER_WEIGHT: UINT,
+    params.DOMAIN_SCHEDULER_CAP: UINT,
+    params.DOMAIN_SCHEDULER_RESERVATION: LLONG,
+    params.DOMAIN_SCHEDULER_LIMIT: LLONG,
+    params.DOMAIN_SCHEDULER_SHARES: INT,
+}
+
+
+class Scheduler(Part):
+    """What a domain may take of the host's CPUs.
+
+    Names are :mod:`pyvirt.enums.params`' ``DOMAIN_SCHEDULER_…``: periods and quotas in microseconds, of quotas those
+    below 0 are no limit; shares and weights are relative to those of others.
+    """
+
+    __slots__ = ()
+
+    def type(self) -> str:
+        """Return which scheduler it is: ``"posix"``, ``"credit"``, ``"allocation"``, …  (virDomainGetSchedulerType)
+
+        :raises OperationInvalidError: the domain runs, and not in a control group
+        """
+        return self._type(ffi.NULL)
+
+    def _type(self, count: CData) -> str:
+        return take_string(lib.virDomainGetSchedulerType(self._ptr, count))
+
+    def _parameters(self, call: Callable[[CData, CData], int]) -> dict[str, TypedValue]:
+        def ask(values: CData, count: CData) -> int:
+            if values:
+                return call(values, count)
+            self._type(count)  # only this says how many there are
+            return 0
+
+        return fill_dict(ask)
+
+    def parameters(self, *, flags: DomainModificationImpact = _CURRENT) -> dict[str, TypedValue]:
+        """Return shares, periods and quotas.  (virDomainGetSchedulerParametersFlags, virDomainGetSchedulerType)
+
+        :raises OperationInvalidError: the domain runs, and not in a control group
+        """
+        return self._parameters(
+            lambda values, count: lib.virDomainGetSchedulerParametersFlags(self._ptr, values, count, flags)
+        )
+
+    def basic_parameters(self) -> dict[str, TypedValue]:
+        """Return them also in drivers that know no flags.
+
+        (virDomainGetSchedulerParameters, virDomainGetSchedulerType)
+        """
+        return self._parameters(lambda values, count: lib.virDomainGetSchedulerParameters(self._ptr, values, count))
+
+    def set_parameters(
+        self,
+        values: Mapping[str, TypedValue] | None = None,
+        /,
+        *,
+        flags: DomainModificationImpact = _CURRENT,
+        **more: TypedValue,
+    ) -> None:
+        """Change some of them: ``vcpu_quota=50_000``.  (virDomainSetSchedulerParametersFlags)
+
+        :raises InvalidArgumentError: a value that is out of range
+        """
+        with Params({**(values or {}), **more}, _PARAMETERS) as array:
+            check(lib.virDomainSetSchedulerParametersFlags(self._ptr, array.pointer, array.count, flags))
+
+    def set_basic_parameters(self, values: Mapping[str, TypedValue] | None = None, /, **more: TypedValue) -> None:
+        """Change some of them, also in drivers that know no flags.  (virDomainSetSchedulerParameters)"""
+        with Params({**(values or {}), **more}, _PARAMETERS) as array:
+            check(lib.virDomainSetSchedulerParameters(self._ptr, array.pointer, array.count))

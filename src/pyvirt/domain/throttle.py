@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``dom.throttle_groups``: limits that disks share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyvirt._convert import encode
+from pyvirt._lib import lib
+from pyvirt._typedparams import Params
+from pyvirt.domain._part import Part
+from pyvirt.enums.domain import DomainModificationImpact
+from pyvirt.errors import check
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyvirt._typedparams import TypedValue
+
+_CURRENT = DomainModificationImpact.CURRENT
+
+
+class ThrottleGroups(Part):
+    """Limits that the disks of a domain share, if they name the group in their configuration.
+
+    What groups there are, the domain's configuration tells.  libvirt has them since 11.2.
+    """
+
+    __slots__ = ()
+
+    def set(
+        self,
+        group: str,
+        values: Mapping[str, TypedValue] | None = None,
+        /,
+        *,
+        flags: DomainModificationImpact = _CURRENT,
+        **more: TypedValue,
+    ) -> None:
+        """Make a group, or change some of its limits: ``total_bytes_sec=10 << 20``.  (virDomainSetThrottleGroup)
+
+        Names are :mod:`pyvirt.enums.params`' ``DOMAIN_BLOCK_IOTUNE_…``: bytes and operations per second, lengths in
+        seconds.
+        """
+        with Params({**(values or {}), **more}) as array:
+            check(lib.virDomainSetThrottleGroup(self._ptr, encode(group), array.pointer, array.count, flags))
+
+    def remove(self, group: str, *, flags: DomainModificationImpact = _CURRENT) -> None:
+        """Remove a group that no disk uses.  (virDomainDelThrottleGroup)"""
+        check(lib.virDomainDelThrottleGroup(self._ptr, encode(group), flags))

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``conn.interfaces``: the network interfaces of the host itself, and changes to them that can be taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, ClassVar
+
+from pyvirt._collection import Collection
+from pyvirt._convert import decode, encode, take_string
+from pyvirt._handle import Handle
+from pyvirt._lib import lib
+from pyvirt._names import list_names
+from pyvirt.enums.interface import ConnectListAllInterfacesFlags, InterfaceDefineFlags, InterfaceXMLFlags
+from pyvirt.errors import InterfaceNotFoundError, check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from pyvirt._lib import CData
+    from pyvirt.connection import Connection
+
+    InterfaceList: TypeAlias = list["Interface"]  # in the collection below, list is a method
+    NameList: TypeAlias = list[str]
+
+_RAISE = object()
+
+
+class Interface(Handle):
+    """A network interface of the host, up or not."""
+
+    __slots__ = ("_name",)
+
+    _conn: Connection
+    _release: ClassVar[Callable[[CData], None]] = lib.pv_release_interface
+    _name: str
+
+    def __repr__(self) -> str:
+        try:
+            return f"<pyvirt.Interface {self.name!r}>"
+        except Exception:  # closed before anybody asked for the name: a repr never fails
+            return "<pyvirt.Interface closed>"
+
+    # ---- identity: what the handle knows ----
+
+    @property
+    def connection(self) -> Connection:
+        """The connection it belongs to.  (virInterfaceGetConnect)"""
+        return self._conn
+
+    @property
+    def name(self) -> str:
+        """The name, ``"eth0"``.  (virInterfaceGetName)"""
+        return self._identity()
+
+    @property
+    def mac_string(self) -> str:
+        """The hardware address, ``""`` if it has none, as far as this handle has heard.  (virInterfaceGetMACString)"""
+        return decode(lib.virInterfaceGetMACString(self._ptr))
+
+    def _identity(self) -> str:
+        try:
+            return self._name
+        except AttributeError:
+            self._name = decode(lib.virInterfaceGetName(self._ptr))
+            return self._name
+
+    # ---- state ----
+
+    def is_active(self) -> bool:
+        """Return whether it is up.  (virInterfaceIsActive)"""
+        return check(lib.virInterfaceIsActive(self._ptr)) == 1
+
+    def xml_desc(self, *, flags: InterfaceXMLFlags = InterfaceXMLFlags(0)) -> str:
+        """Return its configuration: as it is up, or with ``INACTIVE`` as stored.  (virInterfaceGetXMLDesc)"""
+        return take_string(lib.virInterfaceGetXMLDesc(self._ptr, flags))
+
+    # ---- life ----
+
+    def start(self) -> None:
+        """Bring it up.  (virInterfaceCreate)
+
+        :raises OperationInvalidError: it is up already
+        """
+        check(lib.virInterfaceCreate(self._ptr, 0))
+
+    def destroy(self) -> None:
+        """Take it down, also if this connection comes in by it.  (virInterfaceDestroy)
+
+        :raises OperationInvalidError: it is not up
+        """
+        check(lib.virInterfaceDestroy(self._ptr, 0))
+
+    def undefine(self) -> None:
+        """Drop its configuration; it is not taken down.  (virInterfaceUndefine)"""
+        check(lib.virInterfaceUndefine(self._ptr))
+
+
+class Interfaces(Collection[Interface]):
+    """The network interfaces of the host.
+
+    ``for interface in conn.interfaces``, ``len(conn.interfaces)``, ``"eth0" in conn.interfaces``,
+    ``conn.interfaces["eth0"]``.
+    """
+
+    __slots__ = ()
+    _kind = Interface
+    _pointer = "virInterfacePtr"
+
+    def list(self, flags: ConnectListAllInterfacesFlags = ConnectListAllInterfacesFlags(0)) -> InterfaceList:
+        """Return the interfaces that match *flags*, all without any.  (virConnectListAllInterfaces)"""
+        return self._list(flags)
+
+    def _list(self, flags: int) -> InterfaceList:
+        return self._wrap_list(lib.virConnectListAllInterfaces, flags)
+
+    def _count(self) -> int:
+        return len(self._list(0))  # asked only for their number, the driver that looks at udev says 0
+
+    def _by_name(self, name: str) -> Interface:
+        return self._wrap(lib.virInterfaceLookupByName(self._conn._ptr, encode(name)), name)
+
+    def names(self) -> NameList:
+        """Return the names of those that are up.  (virConnectNumOfInterfaces, virConnectListInterfaces)"""
+        return list_names(
+            lambda: check(lib.virConnectNumOfInterfaces(self._conn._ptr)),
+            lambda names, room: check(lib.virConnectListInterfaces(self._conn._ptr, names, room)),
+        )
+
+    def defined_names(self) -> NameList:
+        """Return the names of those that are not up.
+
+        (virConnectNumOfDefinedInterfaces, virConnectListDefinedInterfaces)
+        """
+        return list_names(
+            lambda: check(lib.virConnectNumOfDefinedInterfaces(self._conn._ptr)),
+            lambda names, room: check(lib.virConnectListDefinedInterfaces(self._conn._ptr, names, room)),
+        )
+
+    def get(self, name: str | None = None, *, mac_string: str | None = None, default: object = _RAISE) -> Interface:
+        """Return one interface by its name or hardware address.
+
+        (virInterfaceLookupByName, virInterfaceLookupByMACString)
+
+        :param default: returned instead of raising when there is no such interface
+        :raises InterfaceNotFoundError: no such interface
+        :raises Error: several have that address, as a bridge and its port do
+        :raises TypeError: not exactly one of the two was given
+        """
+        if (name is None) == (mac_string is None):
+            raise TypeError("give exactly one of name and mac_string")
+        try:
+            return self._by_name(name) if name is not None else self._by_mac_string(str(mac_string))
+        except InterfaceNotFoundError:
+            if default is _RAISE:
+                raise
+            return default  # type: ignore[return-value]
+
+    def _by_mac_string(self, mac_string: str) -> Interface:
+        return self._wrap(lib.virInterfaceLookupByMACString(self._conn._ptr, encode(mac_string)), mac_string)
+
+    def define(self, xml: str, *, flags: InterfaceDefineFlags = InterfaceDefineFlags(0)) -> Interface:
+        """Store the configuration of an interface, or replace it; the next start takes it up.
+
+        (virInterfaceDefineXML)
+
+        :raises XMLError: *xml* is no XML, or no interface
+        """
+        return self._wrap(lib.virInterfaceDefineXML(self._conn._ptr, encode(xml), flags))
+
+    # ---- changes that can be taken back ----
+
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        """Change several things or nothing: ``with conn.interfaces.change(): …``
+
+        Kept when the block ends, taken back when it raises or when keeping them fails.  If taking them back fails as
+        well, that is the error, and the first one its ``__context__``.
+        (virInterfaceChangeBegin, virInterfaceChangeCommit, virInterfaceChangeRollback)
+
+        :raises OperationInvalidError: changes are under way already, perhaps of another program
+        """
+        self.change_begin()
+        try:
+            yield
+            self.change_commit()
+        except BaseException:
+            self.change_rollback()
+            raise
+
+    def change_begin(self) -> None:
+        """Remember how all interfaces are configured.  (virInterfaceChangeBegin)
+
+        Until it is committed or rolled back by anybody, also after this connection is gone; a host that reboots
+        meanwhile rolls it back.
+
+        :raises OperationInvalidError: changes are under way already
+        """
+        check(lib.virInterfaceChangeBegin(self._conn._ptr, 0))
+
+    def change_commit(self) -> None:
+        """Keep what was changed since :meth:`change_begin`.  (virInterfaceChangeCommit)
+
+        :raises OperationInvalidError: there was none
+        """
+        check(lib.virInterfaceChangeCommit(self._conn._ptr, 0))
+
+    def change_rollback(self) -> None:
+        """Take back what was changed since :meth:`change_begin`.  (virInterfaceChangeRollback)
+
+        :raises OperationInvalidError: there was none
+        """
+        check(lib.virInterfaceChangeRollback(self._conn._ptr, 0))

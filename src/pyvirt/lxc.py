@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What only LXC containers have: namespaces, control groups and labels that this very process may enter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyvirt._convert import decode, encode
+from pyvirt._lib import ffi, lib, load_extension
+from pyvirt.domain._part import Part
+from pyvirt.errors import InvalidArgumentError, NotSupportedError, check
+from pyvirt.models import SecurityModel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+try:
+    _lxc, _ = load_extension("lxc")
+except ImportError:
+    raise NotSupportedError("this build of pyvirt was made without libvirt-lxc") from None
+
+
+def enter_security_label(model: SecurityModel, label: str, *, enforcing: bool = False) -> str:
+    """Take on a security label for this thread, and return the one before.  (virDomainLxcEnterSecurityLabel)"""
+    security = ffi.new("virSecurityModel *")
+    wanted = ffi.new("virSecurityLabel *", {"enforcing": enforcing})
+    before = ffi.new("virSecurityLabel *")
+    for target, text in ((security.model, model.model), (security.doi, model.doi), (wanted.label, label)):
+        data = encode(text)
+        if len(data) >= len(target):
+            raise InvalidArgumentError(f"{text[:40]!r} is longer than the {len(target) - 1} bytes of a security label")
+        ffi.memmove(target, data, len(data))
+    check(_lxc.virDomainLxcEnterSecurityLabel(security, wanted, before, 0))
+    return decode(before.label)
+
+
+class LxcDomain(Part):
+    """``domain.lxc``: a container's own interfaces."""
+
+    __slots__ = ()
+
+    def open_namespace(self) -> list[int]:
+        """Return file descriptors of the container's namespaces, which the caller closes.
+
+        (virDomainLxcOpenNamespace)
+        """
+        out = ffi.new("int **")
+        count = check(_lxc.virDomainLxcOpenNamespace(self._ptr, out, 0))
+        try:
+            return [out[0][i] for i in range(count)]
+        finally:
+            lib.free(out[0])
+
+    def enter_namespace(self, namespaces: Sequence[int]) -> list[int]:
+        """Move this process into namespaces; return those it was in, which the caller closes.
+
+        Meant for a process with one thread, that has forked for it.  (virDomainLxcEnterNamespace)
+        """
+        count = ffi.new("unsigned int *")
+        out = ffi.new("int **")
+        check(_lxc.virDomainLxcEnterNamespace(self._ptr, len(namespaces), ffi.new("int[]", namespaces), count, out, 0))
+        try:
+            return [out[0][i] for i in range(count[0])]
+        finally:
+            lib.free(out[0])
+
+    def enter_cgroup(self) -> None:
+        """Move this process into the container's control groups.  (virDomainLxcEnterCGroup)"""
+        check(_lxc.virDomainLxcEnterCGroup(self._ptr, 0))

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Virtual networks: ``conn.networks``, and what hangs on each."""
+
+from __future__ import annotations
+
+from pyvirt.network.collection import Networks
+from pyvirt.network.metadata import NetworkMetadata
+from pyvirt.network.network import Network
+from pyvirt.network.ports import NetworkPort, NetworkPorts
+
+__all__ = ["Network", "NetworkMetadata", "NetworkPort", "NetworkPorts", "Networks"]

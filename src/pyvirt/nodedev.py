@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``conn.node_devices``: the devices of the host as a tree, and those that can be made: mediated ones, virtual HBAs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pyvirt._collection import Collection
+from pyvirt._convert import decode, encode, encode_or_null, take_string
+from pyvirt._handle import Handle
+from pyvirt._lib import ffi, lib
+from pyvirt._names import list_names
+from pyvirt.enums.nodedev import (
+    ConnectListAllNodeDeviceFlags,
+    NodeDeviceCreateXMLFlags,
+    NodeDeviceDefineXMLFlags,
+    NodeDeviceUpdateFlags,
+    NodeDeviceXMLFlags,
+)
+from pyvirt.errors import NodeDeviceNotFoundError, check, last_error
+from pyvirt.xmldesc import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from pyvirt._lib import CData
+    from pyvirt.connection import Connection
+
+    NodeDeviceList: TypeAlias = list["NodeDevice"]  # in the collection below, list is a method
+    NameList: TypeAlias = list[str]
+
+_RAISE = object()
+_UNKNOWN = (1, 0)  # INTERNAL_ERROR of nobody: how a daemon passes on a failure without a reason
+
+
+class NodeDevice(Handle):
+    """A device of the host."""
+
+    __slots__ = ("_name",)
+
+    _conn: Connection
+    _release: ClassVar[Callable[[CData], None]] = lib.pv_release_node_device
+    _name: str
+
+    def __repr__(self) -> str:
+        try:
+            return f"<pyvirt.NodeDevice {self.name!r}>"
+        except Exception:  # closed before anybody asked for the name: a repr never fails
+            return "<pyvirt.NodeDevice closed>"
+
+    # ---- identity: what the handle knows ----
+
+    @property
+    def connection(self) -> Connection:
+        """The connection it belongs to."""
+        return self._conn
+
+    @property
+    def name(self) -> str:
+        """The name that libvirt gave it, ``"pci_0000_00_02_0"``.  (virNodeDeviceGetName)"""
+        return self._identity()
+
+    def _identity(self) -> str:
+        try:
+            return self._name
+        except AttributeError:
+            self._name = decode(lib.virNodeDeviceGetName(self._ptr))
+            return self._name
+
+    # ---- the tree ----
+
+    def parent_name(self) -> str | None:
+        """Return the name of the device that it hangs on, ``None`` at the top.
+
+        (virNodeDeviceGetParent, and at the top virNodeDeviceGetXMLDesc)
+
+        :raises NodeDeviceNotFoundError: it has been unplugged
+        """
+        name = lib.virNodeDeviceGetParent(self._ptr)
+        if name:
+            return decode(name)
+        # NULL stands for the top and for every failure; drivers disagree on which of them is an error, and a daemon
+        # does not pass it on.
+        return parse(self.xml_desc()).findtext("parent")
+
+    def parent(self) -> NodeDevice | None:
+        """Return the device that it hangs on, ``None`` at the top.  (virNodeDeviceGetParent, virNodeDeviceLookupByName)
+
+        :raises NodeDeviceNotFoundError: one of the two has been unplugged
+        """
+        name = self.parent_name()
+        return None if name is None else NodeDevices(self._conn)[name]
+
+    def children(self) -> list[NodeDevice]:
+        """Return the devices that hang on it.  (virConnectListAllNodeDevices, virNodeDeviceGetParent)
+
+        Every device of the host is asked for its parent: to go through the whole tree, take :meth:`NodeDevices.tree`.
+        """
+        return NodeDevices(self._conn).tree().get(self.name, [])
+
+    # ---- state ----
+
+    def caps(self) -> list[str]:
+        """Return what it is, ``["pci"]``.  (virNodeDeviceNumOfCaps, virNodeDeviceListCaps)"""
+        return list_names(
+            lambda: check(lib.virNodeDeviceNumOfCaps(self._ptr)),
+            lambda names, room: check(lib.virNodeDeviceListCaps(self._ptr, names, room)),
+        )
+
+    def is_active(self) -> bool:
+        """Return whether it is there; a mediated device may only be defined.  (virNodeDeviceIsActive)"""
+        return check(lib.virNodeDeviceIsActive(self._ptr)) == 1
+
+    def is_persistent(self) -> bool:
+        """Return whether it outlives a reboot of the host.  (virNodeDeviceIsPersistent)"""
+        return check(lib.virNodeDeviceIsPersistent(self._ptr)) == 1
+
+    def autostart(self) -> bool:
+        """Return whether it starts with its parent.  (virNodeDeviceGetAutostart)"""
+        out = ffi.new("int *")
+        check(lib.virNodeDeviceGetAutostart(self._ptr, out))
+        return bool(out[0])
+
+    def set_autostart(self, autostart: bool) -> None:
+        """Say whether a mediated device starts with its parent.  (virNodeDeviceSetAutostart)"""
+        check(lib.virNodeDeviceSetAutostart(self._ptr, bool(autostart)))
+
+    # ---- the host's driver ----
+
+    def detach(self, driver: str | None = None) -> None:
+        """Take it from its driver on the host, so that a guest can have it.
+
+        (virNodeDeviceDetachFlags, which without a driver does what virNodeDeviceDettach does)
+
+        :param driver: what to hand it to instead, ``"vfio"``; ``None`` leaves the choice to the hypervisor
+        :raises NotSupportedError: the host cannot give devices away, or not by that driver
+        :raises InvalidArgumentError: it is no PCI device
+        """
+        check(lib.virNodeDeviceDetachFlags(self._ptr, encode_or_null(driver), 0))
+
+    def reattach(self) -> None:
+        """Give it back to its driver on the host.  (virNodeDeviceReAttach)
+
+        :raises InvalidArgumentError: it is no PCI device
+        """
+        check(lib.virNodeDeviceReAttach(self._ptr))
+
+    def reset(self) -> None:
+        """Put it back into its state after power-on, between two guests.  (virNodeDeviceReset)
+
+        :raises InvalidArgumentError: it is no PCI device
+        """
+        check(lib.virNodeDeviceReset(self._ptr))
+
+    # ---- life ----
+
+    def start(self) -> None:
+        """Start a mediated device that is defined.  (virNodeDeviceCreate)
+
+        :raises OperationInvalidError: it runs already
+        """
+        check(lib.virNodeDeviceCreate(self._ptr, 0))
+
+    def destroy(self) -> None:
+        """Stop a mediated device or remove a virtual HBA; a definition stays.  (virNodeDeviceDestroy)
+
+        :raises NotSupportedError: it is real
+        :raises OperationInvalidError: it does not run
+        """
+        check(lib.virNodeDeviceDestroy(self._ptr))
+
+    def undefine(self) -> None:
+        """Drop the definition of a mediated device; if it runs it stays until it stops.  (virNodeDeviceUndefine)
+
+        :raises OperationInvalidError: it has none
+        """
+        check(lib.virNodeDeviceUndefine(self._ptr, 0))
+
+    # ---- configuration ----
+
+    def xml_desc(self, *, flags: NodeDeviceXMLFlags = NodeDeviceXMLFlags(0)) -> str:
+        """Return what is known of it: as it runs, or with ``INACTIVE`` as defined.  (virNodeDeviceGetXMLDesc)"""
+        return take_string(lib.virNodeDeviceGetXMLDesc(self._ptr, flags))
+
+    def update(self, xml: str, *, flags: NodeDeviceUpdateFlags = NodeDeviceUpdateFlags.CURRENT) -> None:
+        """Change a mediated device.  (virNodeDeviceUpdate)
+
+        :param xml: the whole device as it shall be
+        :param flags: which to change: the running one, the defined one or both
+        :raises NotSupportedError: before libvirt 10.1
+        """
+        check(lib.virNodeDeviceUpdate(self._ptr, encode(xml), flags))
+
+
+class NodeDevices(Collection[NodeDevice]):
+    """The devices of the host.
+
+    ``for device in conn.node_devices``, ``len(conn.node_devices)``, ``conn.node_devices["pci_0000_00_02_0"]``.
+    """
+
+    __slots__ = ()
+    _kind = NodeDevice
+    _pointer = "virNodeDevicePtr"
+
+    def list(self, flags: ConnectListAllNodeDeviceFlags = ConnectListAllNodeDeviceFlags(0)) -> NodeDeviceList:
+        """Return the devices that match *flags*, all without any.  (virConnectListAllNodeDevices)
+
+        Capabilities widen: ``CAP_NET | CAP_STORAGE`` are the network cards and the disks.
+        """
+        return self._list(flags)
+
+    def _list(self, flags: int) -> NodeDeviceList:
+        return self._wrap_list(lib.virConnectListAllNodeDevices, flags)
+
+    def _count(self) -> int:
+        return check(lib.virConnectListAllNodeDevices(self._conn._ptr, ffi.NULL, 0))
+
+    def _by_name(self, name: str) -> NodeDevice:
+        return self._wrap(lib.virNodeDeviceLookupByName(self._conn._ptr, encode(name)), name)
+
+    def names(self, cap: str | None = None) -> NameList:
+        """Return the names of the devices.  (virNodeNumOfDevices, virNodeListDevices)
+
+        :param cap: only those with this capability, ``"net"``; an unknown one has none
+        """
+        wanted = encode_or_null(cap)
+        return list_names(
+            lambda: check(lib.virNodeNumOfDevices(self._conn._ptr, wanted, 0)),
+            lambda names, room: check(lib.virNodeListDevices(self._conn._ptr, wanted, names, room, 0)),
+        )
+
+    def tree(self) -> dict[str | None, NodeDeviceList]:
+        """Return the devices by the name of their parent, those at the top by ``None``.
+
+        (virConnectListAllNodeDevices, virNodeDeviceGetParent)
+
+        One call for the list, and one for each device.
+        """
+        children: dict[str | None, NodeDeviceList] = {}
+        for device in self._list(0):
+            try:
+                children.setdefault(device.parent_name(), []).append(device)
+            except NodeDeviceNotFoundError:
+                pass  # unplugged meanwhile
+        return children
+
+    def get(
+        self,
+        name: str | None = None,
+        *,
+        wwnn: str | None = None,
+        wwpn: str | None = None,
+        default: object = _RAISE,
+    ) -> NodeDevice:
+        """Return one device by its name, or a SCSI host by its two names in the storage network.
+
+        (virNodeDeviceLookupByName, virNodeDeviceLookupSCSIHostByWWN)
+
+        :param wwnn: the world wide name of the node, as 16 hexadecimal digits
+        :param wwpn: that of the port
+        :param default: returned instead of raising when there is no such device
+        :raises NodeDeviceNotFoundError: no such device
+        :raises TypeError: neither a name nor both others were given, or too much
+        """
+        if (name is None) == (wwnn is None) or (wwnn is None) != (wwpn is None):
+            raise TypeError("give a name, or wwnn and wwpn")
+        try:
+            return self._by_name(name) if name is not None else self._by_wwn(str(wwnn), str(wwpn))
+        except NodeDeviceNotFoundError:
+            if default is _RAISE:
+                raise
+            return default  # type: ignore[return-value]
+
+    def _by_wwn(self, wwnn: str, wwpn: str) -> NodeDevice:
+        pointer = lib.virNodeDeviceLookupSCSIHostByWWN(self._conn._ptr, encode(wwnn), encode(wwpn), 0)
+        if not pointer:
+            error = last_error()
+            if (error.code, error.domain) == _UNKNOWN:  # the driver gives no reason when there is none
+                error = NodeDeviceNotFoundError(f"no SCSI host {wwnn[:80]!r}, {wwpn[:80]!r}", function=error.function)
+            raise error
+        return self._wrap(pointer)
+
+    def define(self, xml: str, *, flags: NodeDeviceDefineXMLFlags = NodeDeviceDefineXMLFlags(0)) -> NodeDevice:
+        """Store a mediated device, to be started when wanted.  (virNodeDeviceDefineXML)
+
+        :raises XMLError: *xml* is no XML
+        :raises NotSupportedError: its parent cannot have any
+        """
+        return self._wrap(lib.virNodeDeviceDefineXML(self._conn._ptr, encode(xml), flags))
+
+    def create(self, xml: str, *, flags: NodeDeviceCreateXMLFlags = NodeDeviceCreateXMLFlags(0)) -> NodeDevice:
+        """Start a mediated device, or make a virtual HBA, that vanishes when it is destroyed.
+
+        (virNodeDeviceCreateXML)
+
+        :raises XMLError: *xml* is no XML
+        """
+        return self._wrap(lib.virNodeDeviceCreateXML(self._conn._ptr, encode(xml), flags))

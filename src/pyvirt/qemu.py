@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What only QEMU guests have: a monitor, and an agent that takes any command.
+
+libvirt does not support what is done behind its back: such a domain is marked as tainted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyvirt._convert import encode, take_string
+from pyvirt._lib import ffi, lib, load_extension
+from pyvirt.domain import Domain
+from pyvirt.domain._part import Part
+from pyvirt.enums.qemu import DomainQemuAgentCommandTimeout, DomainQemuMonitorCommandFlags
+from pyvirt.errors import NotSupportedError, check, check_pointer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyvirt.connection import Connection
+
+try:
+    _qemu, _ = load_extension("qemu")
+except ImportError:
+    raise NotSupportedError("this build of pyvirt was made without libvirt-qemu") from None
+
+
+def attach(conn: Connection, pid: int) -> Domain:
+    """Take over a QEMU process that libvirt did not start.  (virDomainQemuAttach)"""
+    pointer = _qemu.virDomainQemuAttach(conn._ptr, pid, 0)
+    check_pointer(pointer)
+    return Domain(conn, pointer)
+
+
+class QemuDomain(Part):
+    """``domain.qemu``: QEMU's own interfaces to a domain."""
+
+    __slots__ = ()
+
+    def monitor_command(
+        self, command: str, *, flags: DomainQemuMonitorCommandFlags = DomainQemuMonitorCommandFlags.DEFAULT
+    ) -> str:
+        """Send a command to the monitor and return its answer.  (virDomainQemuMonitorCommand)
+
+        :param command: QMP, a JSON object; with ``HMP`` a line for people
+        """
+        out = ffi.new("char **")
+        check(_qemu.virDomainQemuMonitorCommand(self._ptr, encode(command), out, flags))
+        return take_string(out[0])
+
+    def monitor_command_with_files(
+        self,
+        command: str,
+        files: Sequence[int] = (),
+        *,
+        flags: DomainQemuMonitorCommandFlags = DomainQemuMonitorCommandFlags.DEFAULT,
+    ) -> tuple[str, list[int]]:
+        """Send a command and file descriptors; return its answer, and those it gave back, which the caller closes.
+
+        (virDomainQemuMonitorCommandWithFiles)
+        """
+        out = ffi.new("char **")
+        count = ffi.new("unsigned int *")
+        given = ffi.new("int **")
+        check(
+            _qemu.virDomainQemuMonitorCommandWithFiles(
+                self._ptr, encode(command), len(files), ffi.new("int[]", files), count, given, out, flags
+            )
+        )
+        try:
+            return take_string(out[0]), [given[0][i] for i in range(count[0])]
+        finally:
+            lib.free(given[0])
+
+    def agent_command(self, command: str, *, timeout: int = DomainQemuAgentCommandTimeout.DEFAULT) -> str:
+        """Send a command to the guest agent and return its answer.  (virDomainQemuAgentCommand)
+
+        :param command: a JSON object
+        :param timeout: seconds, or one of :class:`~pyvirt.enums.DomainQemuAgentCommandTimeout`
+        :raises AgentUnresponsiveError: no agent, or none that answers
+        """
+        return take_string(_qemu.virDomainQemuAgentCommand(self._ptr, encode(command), timeout, 0))

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``conn.secrets``: keys and passwords that a hypervisor keeps for volumes, storage servers and the like.
+
+A value appears where it is asked for and nowhere else: in no repr, no message, and no variable of a traceback.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+from uuid import UUID
+
+from pyvirt._collection import Collection, as_uuid
+from pyvirt._convert import decode, encode, take_string
+from pyvirt._handle import Handle
+from pyvirt._lib import ffi, lib
+from pyvirt._names import list_names
+from pyvirt.enums.error import ErrorNumber
+from pyvirt.enums.secret import ConnectListAllSecretsFlags, SecretDefineFlags, SecretUsageType
+from pyvirt.errors import AccessDeniedError, SecretNotFoundError, check, last_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from pyvirt._lib import CData
+    from pyvirt.connection import Connection
+
+    SecretList: TypeAlias = list["Secret"]  # in the collection below, list is a method
+    UUIDList: TypeAlias = list[UUID]
+
+_RAISE = object()
+
+
+class Secret(Handle):
+    """What a hypervisor knows under a UUID, and under what it is for."""
+
+    __slots__ = ("_uuid",)
+
+    _conn: Connection
+    _release: ClassVar[Callable[[CData], None]] = lib.pv_release_secret
+    _uuid: bytes
+
+    def __repr__(self) -> str:
+        try:
+            return f"<pyvirt.Secret {self.uuid}>"
+        except Exception:  # closed before anybody asked for the UUID: a repr never fails
+            return "<pyvirt.Secret closed>"
+
+    # ---- identity: what the handle knows ----
+
+    @property
+    def connection(self) -> Connection:
+        """The connection it belongs to.  (virSecretGetConnect)"""
+        return self._conn
+
+    @property
+    def uuid(self) -> UUID:
+        """The UUID.  (virSecretGetUUID)"""
+        return UUID(bytes=self._identity())
+
+    @property
+    def usage_type(self) -> SecretUsageType:
+        """What kind of thing it is for, as far as this handle has heard.  (virSecretGetUsageType)"""
+        return SecretUsageType(check(lib.virSecretGetUsageType(self._ptr)))
+
+    @property
+    def usage_id(self) -> str:
+        """Which one: of a volume its path; ``""`` where the type is ``NONE``.  (virSecretGetUsageID)"""
+        return decode(lib.virSecretGetUsageID(self._ptr))
+
+    def _identity(self) -> bytes:
+        try:
+            return self._uuid
+        except AttributeError:
+            buffer = ffi.new("unsigned char[16]")
+            check(lib.virSecretGetUUID(self._ptr, buffer))
+            self._uuid = bytes(buffer)
+            return self._uuid
+
+    # ---- the value ----
+
+    def value(self) -> bytes:
+        """Return the value.  (virSecretGetValue)
+
+        What libvirt hands over is overwritten; what is returned stays in memory as long as Python pleases.
+
+        :raises SecretNotFoundError: it has none
+        :raises AccessDeniedError: it is private, or the connection read-only
+        """
+        size = ffi.new("size_t *")
+        pointer = lib.virSecretGetValue(self._ptr, size, 0)
+        if not pointer:
+            error = last_error()
+            # What the driver says of a private one; a handle that is no secret cannot come here.
+            raise error.recast(AccessDeniedError) if error.code == ErrorNumber.INVALID_SECRET else error
+        room = ffi.buffer(pointer, size[0])
+        try:
+            return bytes(room)
+        finally:
+            room[:] = bytes(len(room))
+            lib.free(pointer)
+
+    def set_value(self, value: bytes | bytearray | memoryview) -> None:
+        """Set the value.  (virSecretSetValue)
+
+        No copy is made on this side: a ``bytearray`` can be overwritten afterwards.
+
+        :param value: a daemon takes 1 to 65,536 bytes
+        :raises InvalidArgumentError: it is empty
+        :raises TypeError: text has no bytes before somebody encodes it
+        """
+        try:
+            data = ffi.from_buffer("unsigned char[]", value)
+        except TypeError:
+            raise TypeError(f"the value of a secret is bytes, not {type(value).__name__}") from None
+        finally:
+            del value  # or a traceback that shows variables would show it
+        with data:  # a bytearray cannot be resized while it is borrowed
+            check(lib.virSecretSetValue(self._ptr, data, len(data), 0))
+
+    # ---- life ----
+
+    def xml_desc(self) -> str:
+        """Return what it is for, without the value.  (virSecretGetXMLDesc)"""
+        return take_string(lib.virSecretGetXMLDesc(self._ptr, 0))
+
+    def undefine(self) -> None:
+        """Remove it and its value.  (virSecretUndefine)"""
+        check(lib.virSecretUndefine(self._ptr))
+
+
+class Secrets(Collection[Secret]):
+    """The secrets of a connection, by their UUIDs.
+
+    ``for secret in conn.secrets``, ``len(conn.secrets)``, ``uuid in conn.secrets``, ``conn.secrets[uuid]``.
+    """
+
+    __slots__ = ()
+    _kind = Secret
+    _pointer = "virSecretPtr"
+
+    def list(self, flags: ConnectListAllSecretsFlags = ConnectListAllSecretsFlags(0)) -> SecretList:
+        """Return the secrets that match *flags*, all without any.  (virConnectListAllSecrets)
+
+        Flags of one group (ephemeral or not; private or not) widen, groups narrow.
+        """
+        return self._list(flags)
+
+    def _list(self, flags: int) -> SecretList:
+        return self._wrap_list(lib.virConnectListAllSecrets, flags)
+
+    def _count(self) -> int:
+        return check(lib.virConnectListAllSecrets(self._conn._ptr, ffi.NULL, 0))
+
+    def _by_name(self, name: str) -> Secret:
+        return self._by_uuid(name)
+
+    def _by_uuid(self, uuid: UUID | str | bytes) -> Secret:
+        wanted = as_uuid(uuid)
+        return self._wrap(lib.virSecretLookupByUUID(self._conn._ptr, wanted.bytes), wanted)
+
+    def _by_usage(self, usage_type: SecretUsageType, usage_id: str) -> Secret:
+        return self._wrap(lib.virSecretLookupByUsage(self._conn._ptr, usage_type, encode(usage_id)), usage_id)
+
+    def __getitem__(self, uuid: UUID | str | bytes) -> Secret:
+        """Return the secret of that *uuid*, or raise a :class:`SecretNotFoundError`."""
+        return self._by_uuid(uuid)
+
+    def __contains__(self, item: object) -> bool:
+        """Whether a secret of that UUID, or that very secret, is there."""
+        return super().__contains__(str(item) if isinstance(item, UUID) else item)
+
+    def uuids(self) -> UUIDList:
+        """Return the UUIDs of all of them.  (virConnectNumOfSecrets, virConnectListSecrets)"""
+        names = list_names(
+            lambda: check(lib.virConnectNumOfSecrets(self._conn._ptr)),
+            lambda names, room: check(lib.virConnectListSecrets(self._conn._ptr, names, room)),
+        )
+        return [UUID(name) for name in names]
+
+    def get(
+        self,
+        uuid: UUID | str | bytes | None = None,
+        *,
+        usage_type: SecretUsageType | None = None,
+        usage_id: str | None = None,
+        default: object = _RAISE,
+    ) -> Secret:
+        """Return one secret by its UUID, or by what it is for: ``usage_type=SecretUsageType.CEPH, usage_id="client"``.
+
+        (virSecretLookupByUUID, virSecretLookupByUsage)
+
+        :param default: returned instead of raising when there is no such secret
+        :raises SecretNotFoundError: no such secret
+        :raises TypeError: neither a UUID nor both others were given, or too much
+        """
+        if (uuid is None) == (usage_type is None) or (usage_type is None) != (usage_id is None):
+            raise TypeError("give a uuid, or usage_type and usage_id")
+        try:
+            if uuid is not None:
+                return self._by_uuid(uuid)
+            return self._by_usage(usage_type, usage_id)  # type: ignore[arg-type]
+        except SecretNotFoundError:
+            if default is _RAISE:
+                raise
+            return default  # type: ignore[return-value]
+
+    def define(self, xml: str, *, flags: SecretDefineFlags = SecretDefineFlags(0)) -> Secret:
+        """Store a secret without a value, or change what is known of the one with that UUID.  (virSecretDefineXML)
+
+        :raises XMLError: *xml* is no XML
+        :raises NotSupportedError: nobody knows that type of usage
+        :raises Error: another secret is for the same thing already
+        """
+        return self._wrap(lib.virSecretDefineXML(self._conn._ptr, encode(xml), flags))

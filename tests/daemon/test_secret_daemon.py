@@ -1,0 +1,382 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Secrets of a real daemon: what they are for, what they hold, and that it shows nowhere else."""
+
+from __future__ import annotations
+
+import gc
+import pickle
+import re
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+
+import pyvirt
+from pyvirt._lib import ffi, lib
+from pyvirt.enums import ConnectListAllSecretsFlags, ErrorNumber, SecretDefineFlags, SecretUsageType
+from pyvirt.errors import (
+    AccessDeniedError,
+    ClosedError,
+    Error,
+    InvalidArgumentError,
+    NotSupportedError,
+    SecretNotFoundError,
+    XMLError,
+)
+from pyvirt.secret import Secret, Secrets
+from pyvirt.testing.daemon import PrivateDaemon
+from pyvirt.testing.pytest_plugin import DaemonFactory
+from pyvirt.xmldesc import parse
+
+if TYPE_CHECKING:
+    from pyvirt._lib import CData
+
+SOME = UUID("c7a5fdbd-edaf-9455-926a-d65c16db1809")
+TELLTALE = b"correct-horse-battery-staple"
+MOST = 65_536  # REMOTE_SECRET_VALUE_MAX
+
+USAGES = {
+    SecretUsageType.VOLUME: ("<volume>{}</volume>", "/images/a.luks"),
+    SecretUsageType.CEPH: ("<name>{}</name>", "client.admin secret"),
+    SecretUsageType.ISCSI: ("<target>{}</target>", "iqn.2026-01.example:one"),
+    SecretUsageType.TLS: ("<name>{}</name>", "ключ"),
+    SecretUsageType.VTPM: ("<name>{}</name>", "tpm"),
+}
+CALLS: dict[str, Callable[[Secret], object]] = {
+    "virSecretGetUsageType": lambda secret: secret.usage_type,
+    "virSecretGetUsageID": lambda secret: secret.usage_id,
+    "virSecretGetXMLDesc": lambda secret: secret.xml_desc(),
+    "virSecretGetValue": lambda secret: secret.value(),
+    "virSecretSetValue": lambda secret: secret.set_value(TELLTALE),
+    "virSecretUndefine": lambda secret: secret.undefine(),
+}
+
+
+def secret_xml(
+    kind: SecretUsageType = SecretUsageType.VOLUME,
+    *,
+    usage: str | None = None,
+    uuid: UUID | None = None,
+    private: bool = False,
+    ephemeral: bool = False,
+) -> str:
+    element, default = USAGES[kind]
+    return (
+        f"<secret private='{'yes' if private else 'no'}' ephemeral='{'yes' if ephemeral else 'no'}'>"
+        + (f"<uuid>{uuid}</uuid>" if uuid else "")
+        + f"<usage type='{kind.name.lower()}'>{element.format(default if usage is None else usage)}</usage></secret>"
+    )
+
+
+@pytest.fixture
+def secrets(private_daemon: PrivateDaemon) -> Iterator[Secrets]:
+    with pyvirt.connect(private_daemon.uri("secret")) as conn:
+        secrets = Secrets(conn)
+        assert list(secrets) == []
+        yield secrets
+    with pyvirt.connect(private_daemon.uri("secret")) as conn:
+        for secret in Secrets(conn):
+            secret.undefine()
+
+
+@pytest.fixture
+def secret(secrets: Secrets) -> Secret:
+    return secrets.define(secret_xml())
+
+
+# ---- what they are for ----
+
+
+@pytest.mark.parametrize("kind", USAGES)
+def test_every_kind_is_found_by_what_it_is_for(secrets: Secrets, kind: SecretUsageType) -> None:
+    secret = secrets.define(secret_xml(kind))
+    usage = USAGES[kind][1]
+    assert (secret.usage_type, secret.usage_id) == (kind, usage)
+    assert secrets.get(usage_type=kind, usage_id=usage) == secret
+    assert secrets.get(usage_type=SecretUsageType(99), usage_id=usage, default=None) is None
+    with pytest.raises(SecretNotFoundError, match="nobody") as caught:
+        secrets.get(usage_type=kind, usage_id="nobody")
+    assert caught.value.code == ErrorNumber.NO_SECRET
+    assert secrets.get(usage_type=kind, usage_id="nobody", default=None) is None
+
+
+def test_a_secret_for_nothing(secrets: Secrets) -> None:
+    secret = secrets.define("<secret/>")
+    assert (secret.usage_type, secret.usage_id) == (SecretUsageType.NONE, "")
+    assert secrets.get(secret.uuid).usage_id == ""
+
+
+def test_the_collection(secrets: Secrets) -> None:
+    made = [secrets.define(secret_xml(kind)) for kind in USAGES]
+    assert len(secrets) == len(made)
+    assert set(secrets) == set(made)
+    assert sorted(secrets.uuids()) == sorted(secret.uuid for secret in made)
+    first, second = made[:2]
+    uuid = first.uuid
+    for form in (uuid, str(uuid), str(uuid).upper(), uuid.bytes):
+        assert secrets[form] == secrets.get(form) == first
+    for item in (uuid, str(uuid), first):
+        assert item in secrets
+    assert SOME not in secrets
+    assert str(SOME) not in secrets
+    assert first != second
+    assert repr(first) == f"<pyvirt.Secret {uuid}>"
+    assert secrets[uuid].connection is first.connection
+    assert secrets.get(SOME, default=None) is None
+    with pytest.raises(SecretNotFoundError, match=str(SOME)):
+        secrets[SOME]
+
+
+def test_flags_select(secrets: Secrets) -> None:
+    flags = ConnectListAllSecretsFlags
+    plain = secrets.define(secret_xml(SecretUsageType.VOLUME))
+    private = secrets.define(secret_xml(SecretUsageType.CEPH, private=True))
+    ephemeral = secrets.define(secret_xml(SecretUsageType.TLS, ephemeral=True))
+    assert set(secrets.list(flags.PRIVATE)) == {private}
+    assert set(secrets.list(flags.EPHEMERAL)) == {ephemeral}
+    assert set(secrets.list(flags.NO_PRIVATE | flags.NO_EPHEMERAL)) == {plain}
+    assert set(secrets.list(flags.PRIVATE | flags.NO_PRIVATE)) == {plain, private, ephemeral}
+    with pytest.raises(InvalidArgumentError):
+        secrets.list(flags(1 << 30))
+
+
+def test_defining_again(secrets: Secrets) -> None:
+    secret = secrets.define(secret_xml(uuid=SOME))
+    secret.set_value(b"kept")
+    again = secrets.define(secret_xml(uuid=SOME, ephemeral=True))
+    assert again == secret
+    assert parse(secret.xml_desc()).get("ephemeral") == "yes"
+    assert secret.value() == b"kept"
+    assert len(secrets) == 1
+
+
+@pytest.mark.parametrize(
+    ("xml", "error"),
+    [
+        ("no XML", XMLError),
+        ("<volume/>", XMLError),
+        ("<secret><uuid>short</uuid></secret>", Error),
+        ("<secret><usage type='nobody'/></secret>", NotSupportedError),
+        ("<secret><usage type='volume'/></secret>", Error),
+        ("<secret\0/>", InvalidArgumentError),
+        (b"<secret/>", TypeError),
+        (secret_xml(), Error),  # for what the other one is for already
+        (secret_xml(SecretUsageType.CEPH, uuid=SOME), Error),  # the same UUID for something else
+    ],
+)
+def test_what_cannot_be_defined(secrets: Secrets, xml: str, error: type[Exception]) -> None:
+    there = secrets.define(secret_xml(uuid=SOME))
+    there.set_value(b"kept")
+    before = there.xml_desc()
+    with pytest.raises(error):
+        secrets.define(xml)
+    assert list(secrets) == [there]
+    assert (there.xml_desc(), there.value()) == (before, b"kept")
+
+
+def test_validation_is_the_callers_choice(secrets: Secrets) -> None:
+    odd = "<secret><surprise/></secret>"
+    with pytest.raises(XMLError, match="surprise"):
+        secrets.define(odd, flags=SecretDefineFlags.VALIDATE)
+    assert list(secrets) == []
+    assert secrets.define(odd) in secrets
+
+
+def test_undefined_means_gone(secrets: Secrets, secret: Secret) -> None:
+    secret.set_value(b"x")
+    secret.undefine()
+    assert list(secrets) == []
+    for call in (secret.undefine, secret.value, secret.xml_desc, lambda: secret.set_value(b"x")):
+        with pytest.raises(SecretNotFoundError):
+            call()
+
+
+# ---- what they hold ----
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"x", bytes(range(256)), b"\0", b"\0" * 1000, "пароль".encode(), bytes(range(256)) * (MOST // 256)],
+    ids=["one byte", "all bytes", "NUL", "many NULs", "text", "the most"],
+)
+def test_values_come_back_as_they_were(secret: Secret, value: bytes) -> None:
+    secret.set_value(value)
+    assert secret.value() == value
+    assert type(secret.value()) is bytes
+
+
+def test_no_value(secret: Secret) -> None:
+    for _ in range(2):
+        with pytest.raises(SecretNotFoundError, match="does not have a value"):
+            secret.value()
+        with pytest.raises(InvalidArgumentError):
+            secret.set_value(b"")
+
+
+def test_values_in_other_buffers(secret: Secret) -> None:
+    array = bytearray(b"in an array")
+    secret.set_value(array)
+    array[:] = bytes(len(array))
+    array.clear()  # nothing holds on to it
+    assert secret.value() == b"in an array"
+    secret.set_value(memoryview(b"in a view")[5:])
+    assert secret.value() == b"view"
+
+
+def test_a_value_that_was_refused_is_let_go(secret: Secret) -> None:
+    secret.undefine()
+    array = bytearray(b"in an array")
+    with pytest.raises(SecretNotFoundError) as caught:
+        secret.set_value(array)
+    array.clear()
+    assert caught.value.function == "virSecretSetValue"
+
+
+@pytest.mark.parametrize("value", ["text", None, 7, ["list"]])
+def test_what_is_no_value(secret: Secret, value: object) -> None:
+    secret.set_value(b"kept")
+    with pytest.raises(TypeError, match=f"bytes, not {type(value).__name__}$"):
+        secret.set_value(value)  # type: ignore[arg-type]
+    assert secret.value() == b"kept"
+
+
+def test_a_value_that_is_too_long(secret: Secret) -> None:
+    secret.set_value(b"kept")
+    with pytest.raises(Error, match=f"{MOST + 1} > {MOST}"):
+        secret.set_value(bytes(MOST + 1))
+    assert secret.value() == b"kept"
+
+
+def test_private_values_are_for_the_hypervisor_alone(secrets: Secrets) -> None:
+    secret = secrets.define(secret_xml(private=True))
+    secret.set_value(b"x")
+    with pytest.raises(AccessDeniedError, match="private") as caught:
+        secret.value()
+    assert (caught.value.code, caught.value.function) == (ErrorNumber.INVALID_SECRET, "virSecretGetValue")
+    with pytest.raises(Error, match="private"):
+        secrets.define(secret_xml(uuid=secret.uuid, private=False))
+
+
+def test_a_reader_sees_no_value(private_daemon: PrivateDaemon, secret: Secret) -> None:
+    secret.set_value(b"kept")
+    with pyvirt.connect(private_daemon.uri("secret"), readonly=True) as conn:
+        secrets = Secrets(conn)
+        seen = secrets[secret.uuid]
+        assert seen.usage_id == secret.usage_id
+        for call in (seen.value, lambda: seen.set_value(b"x"), seen.undefine, lambda: secrets.define(secret_xml())):
+            with pytest.raises(AccessDeniedError):
+                call()
+    assert secret.value() == b"kept"
+
+
+def test_what_outlives_the_daemon(private_daemon_factory: DaemonFactory) -> None:
+    daemon = private_daemon_factory()
+    with pyvirt.connect(daemon.uri("secret")) as conn:
+        kept = Secrets(conn).define(secret_xml(SecretUsageType.CEPH))
+        kept.set_value(TELLTALE)
+        uuid = kept.uuid
+        Secrets(conn).define(secret_xml(SecretUsageType.TLS, ephemeral=True)).set_value(TELLTALE)
+    daemon.restart()
+    with pyvirt.connect(daemon.uri("secret")) as conn:
+        [secret] = Secrets(conn)
+        assert secret.uuid == uuid
+        assert secret.value() == TELLTALE
+
+
+# ---- and that it shows nowhere else ----
+
+
+def everything_about(error: BaseException) -> str:
+    """Return what a tool could print of it: the traceback with variables, the attributes, the pickle."""
+    lines = traceback.TracebackException.from_exception(error, capture_locals=True).format()
+    return "".join(lines) + repr(error) + repr(vars(error)) + repr(pickle.dumps(error))
+
+
+@pytest.mark.parametrize(
+    "provoke",
+    [
+        lambda secret: secret.set_value(TELLTALE),
+        lambda secret: secret.set_value(bytearray(TELLTALE)),
+        lambda secret: secret.set_value(memoryview(TELLTALE)),
+        lambda secret: secret.set_value(TELLTALE.decode()),
+        lambda secret: secret.set_value([TELLTALE]),
+        lambda secret: secret.value(),
+        lambda secret: secret.undefine(),
+    ],
+)
+@pytest.mark.parametrize("how", ["closed", "undefined"])
+def test_no_error_shows_a_value(secret: Secret, provoke: Callable[[Secret], object], how: str) -> None:
+    secret.set_value(TELLTALE)
+    secret.close() if how == "closed" else secret.undefine()
+    with pytest.raises((ClosedError, SecretNotFoundError, TypeError)) as caught:
+        provoke(secret)
+    shown = everything_about(caught.value)
+    assert "secret = <pyvirt.Secret" in shown  # variables are in there
+    assert TELLTALE.decode() not in shown
+
+
+def test_nothing_that_can_be_printed_shows_a_value(secrets: Secrets, secret: Secret) -> None:
+    secret.set_value(TELLTALE)
+    assert secret.value() == TELLTALE
+    names = [name for name in dir(secret) if not name.startswith("__") and not callable(getattr(secret, name, None))]
+    assert {"uuid", "usage_type", "usage_id"} <= set(names)
+    shown = [repr(getattr(secret, name, None)) for name in names]
+    shown += [repr(secret), str(secret), f"{secret}", repr(list(secrets)), repr(secrets), secret.xml_desc()]
+    assert TELLTALE.decode() not in "".join(shown)
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(secret)
+
+
+def test_what_libvirt_hands_over_is_overwritten(secret: Secret, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret.set_value(TELLTALE)
+    freed: list[bytes] = []
+
+    class Watch:
+        """The library itself, but for a look at memory just before it is freed."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(lib, name)
+
+        def free(self, pointer: CData) -> None:
+            freed.append(bytes(ffi.buffer(pointer, len(TELLTALE))))
+            lib.free(pointer)
+
+    monkeypatch.setattr("pyvirt.secret.lib", Watch())
+    assert secret.value() == TELLTALE
+    assert freed == [bytes(len(TELLTALE))]
+
+
+def test_values_do_not_leak(secret: Secret) -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    secret.set_value(bytes(60_000))
+    for _ in range(50):
+        secret.value()
+    gc.collect()
+    before = resident()
+    for _ in range(1000):  # unfreed, 57 MiB
+        secret.value()
+        secret.set_value(bytes(60_000))
+    gc.collect()
+    assert resident() - before < 8 << 20
+
+
+# ---- handles ----
+
+
+@pytest.mark.parametrize(("function", "call"), CALLS.items(), ids=list(CALLS))
+def test_a_closed_secret(secret: Secret, function: str, call: Callable[[Secret], object]) -> None:
+    secret.close()
+    with pytest.raises(ClosedError):
+        call(secret)
+    assert repr(secret) == "<pyvirt.Secret closed>"
+
+
+@pytest.mark.parametrize(("function", "call"), CALLS.items(), ids=list(CALLS))
+def test_docstrings_name_the_function(function: str, call: Callable[[Secret], object]) -> None:
+    [name] = {name for name in call.__code__.co_names if hasattr(Secret, name)}
+    assert re.search(rf"\({function}\)", getattr(Secret, name).__doc__ or "")

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The interfaces that only QEMU guests, or only containers, have."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import pyvirt
+from pyvirt import qemu
+from pyvirt.enums import DomainQemuMonitorCommandFlags
+from pyvirt.lxc import LxcDomain
+from pyvirt.qemu import QemuDomain
+from pyvirt.testing.daemon import PrivateDaemon
+from pyvirt.testing.guests import container, paused_guest
+
+
+@pytest.fixture
+def guest(qemu_daemon: PrivateDaemon) -> Iterator[pyvirt.Domain]:
+    with pyvirt.connect(qemu_daemon.uri("qemu")) as conn:
+        domain = conn.domains.create(paused_guest("monitored", agent=True), flags=pyvirt.DomainCreateFlags.PAUSED)
+        yield domain
+        domain.destroy()
+
+
+def test_the_monitor_answers(guest: pyvirt.Domain) -> None:
+    answer = json.loads(QemuDomain(guest).monitor_command('{"execute": "query-status"}'))
+    assert answer["return"]["running"] is False
+    text = QemuDomain(guest).monitor_command("info status", flags=DomainQemuMonitorCommandFlags.HMP)
+    assert "paused" in text
+
+
+def test_the_monitor_takes_files(guest: pyvirt.Domain) -> None:
+    read, write = os.pipe()
+    try:
+        answer, given = QemuDomain(guest).monitor_command_with_files(
+            '{"execute": "getfd", "arguments": {"fdname": "mine"}}', [read]
+        )
+        assert json.loads(answer)["return"] == {}
+        assert given == []
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+def test_a_bad_command_is_an_answer_and_no_json_an_error(guest: pyvirt.Domain) -> None:
+    answer = json.loads(QemuDomain(guest).monitor_command('{"execute": "no-such-command"}'))
+    assert answer["error"]["class"] == "CommandNotFound"
+    with pytest.raises(pyvirt.Error):
+        QemuDomain(guest).monitor_command("no json")
+
+
+def test_an_agent_that_is_not_there(guest: pyvirt.Domain) -> None:
+    with pytest.raises((pyvirt.AgentUnresponsiveError, pyvirt.OperationInvalidError)):
+        QemuDomain(guest).agent_command('{"execute": "guest-ping"}', timeout=1)
+
+
+def test_attaching_to_foreign_processes(guest: pyvirt.Domain) -> None:
+    with pytest.raises(pyvirt.NotSupportedError):
+        qemu.attach(guest.connection, os.getpid())  # libvirt's QEMU driver gave it up in 5.5
+
+
+def test_other_drivers_have_no_monitor() -> None:
+    with pyvirt.connect("test:///default") as conn, pytest.raises(pyvirt.OperationUnsupportedError):
+        QemuDomain(conn.domains["test"]).monitor_command("{}")
+
+
+ENTER = """
+import os, sys, pyvirt
+from pyvirt.lxc import LxcDomain
+with pyvirt.connect(sys.argv[1]) as conn:
+    lxc = LxcDomain(conn.domains[sys.argv[2]])
+    lxc.enter_namespace(lxc.open_namespace())
+    child = os.fork()  # a process namespace is entered by children
+    if not child:
+        print(open("/proc/1/comm").read().strip(), flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+def namespaces_of(domain: pyvirt.Domain) -> list[int]:
+    """Open them, as soon as the container's first process is there."""
+    give_up = time.monotonic() + 10
+    while True:
+        try:
+            return LxcDomain(domain).open_namespace()
+        except pyvirt.OperationInvalidError:
+            if time.monotonic() > give_up:
+                raise
+
+
+def test_the_namespaces_of_a_container(private_daemon_factory: Callable[..., PrivateDaemon]) -> None:
+    daemon = private_daemon_factory(cgroups=True)
+    uri = daemon.uri("lxc")
+    with pyvirt.connect(uri) as conn:
+        domain = conn.domains.create(container("entered"))
+        try:
+            namespaces = namespaces_of(domain)
+            assert len(namespaces) >= 4
+            for fd in namespaces:
+                kind, _, _ = os.readlink(f"/proc/self/fd/{fd}").partition(":")
+                assert kind in {"ipc", "mnt", "net", "pid", "user", "uts"}
+                os.close(fd)
+            run = subprocess.run(
+                [sys.executable, "-c", ENTER, uri, "entered"], capture_output=True, text=True, check=False
+            )
+            assert run.stdout.strip() == "sleep", run.stderr
+        finally:
+            domain.destroy()

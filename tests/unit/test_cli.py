@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``python -m pyvirt`` as a shell sees it: output, exit codes, signals."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from processes import ENVIRONMENT, STRICT, run
+
+import pyvirt
+from pyvirt.testing.hosts import domain_name, object_uuid, write_host
+
+DEFAULT = "test:///default"
+
+
+@pytest.fixture
+def uri(tmp_path: Path) -> str:
+    """A host of four domains: two run, one is paused, one is off."""
+    return write_host(tmp_path / "host.xml", domains=4, running=0.5, paused=0.25)
+
+
+def cli(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    # 200 columns: no line of a table breaks.
+    return run(*STRICT, "-m", "pyvirt", *arguments, env={"COLUMNS": "200", **environment})
+
+
+def output(*arguments: str, **environment: str) -> str:
+    done = cli(*arguments, **environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+# ---- what it prints ----
+
+
+def test_a_table(uri: str) -> None:
+    lines = output("stats", uri).splitlines()
+    assert re.match(r"domain +state +vCPUs +memory +CPU %", lines[0])
+    rows = sorted(re.split(r"  +", line.strip()) for line in lines[1:5])
+    assert [row[:2] for row in rows] == [
+        [domain_name(1), "running"],
+        [domain_name(2), "running"],
+        [domain_name(3), "paused"],
+        [domain_name(4), "shutoff"],
+    ]
+    assert [row[4] for row in rows] == ["-"] * 4  # no rates in a single tick
+    assert re.fullmatch(r"4 domains, \d+ fields in [\d.]+ ms: [\d,]+ domains/s, [\d,]+ fields/s", lines[5])
+    assert len(lines) == 6
+
+
+def test_a_table_of_two_ticks(uri: str) -> None:
+    lines = output("stats", uri, "--interval", "0.2", "--count", "2").splitlines()
+    assert len(lines) == 6  # the first tick is only what the second is compared with
+
+
+def test_no_more_than_asked_for(uri: str) -> None:
+    lines = output("stats", uri, "--limit", "2").splitlines()
+    assert len(lines) == 4
+    assert "4 domains (2 not shown)" in lines[-1]
+
+
+def read_json(text: str) -> list[Any]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_json_is_what_libvirt_sent(uri: str) -> None:
+    (tick,) = read_json(output("stats", uri, "--format", "json"))
+    domains = sorted(tick["domains"], key=lambda domain: domain["name"])
+    assert [domain["name"] for domain in domains] == [domain_name(number) for number in (1, 2, 3, 4)]
+    assert [UUID(domain["uuid"]) for domain in domains] == [object_uuid(domain_name(n)) for n in (1, 2, 3, 4)]
+    assert [domain["id"] is None for domain in domains] == [False, False, False, True]
+    assert [domain["stats"]["state.state"] for domain in domains] == [1, 1, 3, 5]
+    with pyvirt.connect(uri) as conn:
+        for domain in domains:
+            assert (
+                domain["stats"].keys()
+                == conn.domains.stats(domains=[conn.domains[domain["name"]]]).to_dicts()[0].keys()
+            )
+            assert domain["rates"].keys() <= domain["stats"].keys()
+    assert tick["seconds"] > 0
+
+
+def test_json_of_several_ticks(uri: str) -> None:
+    ticks = read_json(output("stats", uri, "-f", "json", "-i", "0.1", "-n", "3"))
+    assert len(ticks) == 2
+    assert ticks[1]["time"] - ticks[0]["time"] == pytest.approx(0.1, abs=0.09)
+
+
+def test_csv(uri: str) -> None:
+    rows = list(csv.DictReader(output("stats", uri, "--format", "csv").splitlines()))
+    assert list(rows[0]) == ["time", "domain", "uuid", "field", "value", "rate"]
+    (tick,) = read_json(output("stats", uri, "--format", "json"))
+    assert sorted((row["domain"], row["field"], row["value"]) for row in rows) == sorted(
+        (domain["name"], field, str(value)) for domain in tick["domains"] for field, value in domain["stats"].items()
+    )
+    assert {row["rate"] for row in rows} == {""}
+
+
+def test_groups(uri: str) -> None:
+    (tick,) = read_json(output("stats", uri, "-f", "json", "--groups", "STATE, state"))
+    fields = {field.partition(".")[0] for domain in tick["domains"] for field in domain["stats"]}
+    assert fields == {"state"}
+
+
+def test_a_host_without_domains(tmp_path: Path) -> None:
+    uri = write_host(tmp_path / "host.xml", domains=0)
+    assert "0 domains, 0 fields" in output("stats", uri)
+    assert read_json(output("stats", uri, "-f", "json"))[0]["domains"] == []
+    assert len(output("stats", uri, "-f", "csv").splitlines()) == 1
+    assert "0 domains" in output("stats", uri, "-i", "0.05", "-n", "2")
+
+
+def test_names_of_any_kind(tmp_path: Path) -> None:
+    host = tmp_path / "host.xml"
+    write_host(host, domains=1)
+    host.write_text(host.read_text().replace("<name>vm-00001<", '<name>[bold]ü, "x" 東京[red] :smile:<'))
+    name = '[bold]ü, "x" 東京[red] :smile:'
+    uri = f"test://{host}"
+    assert name in output("stats", uri)
+    assert read_json(output("stats", uri, "-f", "json"))[0]["domains"][0]["name"] == name
+    assert next(csv.DictReader(output("stats", uri, "-f", "csv").splitlines()))["domain"] == name
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_a_terminal_that_is_not_utf8(form: str, tmp_path: Path) -> None:
+    host = tmp_path / "host.xml"
+    write_host(host, domains=1)
+    host.write_text(host.read_text().replace("<name>vm-00001<", "<name>ü東<"))
+    printed = output("stats", f"test://{host}", "-f", form, PYTHONIOENCODING="ascii")
+    if form == "json":
+        assert read_json(printed)[0]["domains"][0]["name"] == "ü東"
+    else:
+        assert r"\xfc\u6771" in printed
+
+
+def test_the_default_uri(uri: str) -> None:
+    assert output("stats", "-f", "csv", LIBVIRT_DEFAULT_URI=uri).count("vm-00004") > 0
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["stats", "--help"], ["stats", "-h"]], ids=" ".join)
+def test_help(arguments: list[str]) -> None:
+    text = output(*arguments)
+    assert text.startswith("Usage: pyvirt")
+    assert "stats" in text
+    if arguments[0] == "stats":
+        assert all(option in text for option in ("--interval", "--count", "--groups", "--format", "--limit"))
+        assert "vcpu" in text
+
+
+def test_the_version() -> None:
+    assert output("--version") == f"pyvirt, version {pyvirt.__version__}\n"
+
+
+# ---- what it refuses ----
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["stats", DEFAULT, "--groups", "vcpu,nonsense"], "no group 'nonsense'; there are "),
+        (["stats", DEFAULT, "--groups", ","], "no group ''"),
+        (["stats", DEFAULT, "--format", "xml"], "'xml' is not one of"),
+        (["stats", DEFAULT, "--interval", "0"], "0.0 is not in the range"),
+        (["stats", DEFAULT, "--interval", "-1"], "-1.0 is not in the range"),
+        (["stats", DEFAULT, "--interval", "nan"], "nobody waits for nan s"),
+        (["stats", DEFAULT, "--interval", "inf"], "nobody waits for inf s"),
+        (["stats", DEFAULT, "--interval", "soon"], "'soon' is not a valid number"),
+        (["stats", DEFAULT, "--count", "0"], "0 is not in the range"),
+        (["stats", DEFAULT, "--limit", "-1"], "-1 is not in the range"),
+        (["stats", DEFAULT, "--nonsense"], "No such option"),
+        (["stats", DEFAULT, "another"], "unexpected extra argument"),
+        (["nonsense"], "No such command 'nonsense'"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], message: str) -> None:
+    done = cli(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert done.stderr.startswith("Usage: pyvirt")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("qemu+unix:///system?socket=/nowhere/at/all", "Failed to connect socket to '/nowhere/at/all'"),
+        ("::::", "Unable to parse URI"),
+        ("test:///nowhere.xml", "/nowhere.xml"),
+        ("nonsense", "no connection driver"),
+    ],
+)
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_libvirt_says_no(uri: str, message: str, form: str) -> None:
+    done = cli("stats", uri, "--format", form)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(f"pyvirt: .*{re.escape(message)}.*\n", done.stderr)
+
+
+def test_a_timeout(tmp_path: Path) -> None:
+    path = tmp_path / "silent"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        done = cli("stats", f"qemu+unix:///system?socket={path}", "--timeout", "0.2")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"pyvirt: no connection to qemu.* within 0\.2 s\n", done.stderr)
+
+
+@pytest.mark.parametrize("missing", ["click", "rich"])
+def test_without_the_extra(missing: str) -> None:
+    done = run(*STRICT, "-c", f"import sys; sys.modules[{missing!r}] = None; from pyvirt.cli import main; main()")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"pyvirt: the command line needs {missing}: pip install 'pyvirt[cli]'\n"
+
+
+# ---- pipes and signals ----
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_a_reader_that_has_enough(form: str, tmp_path: Path) -> None:
+    uri = write_host(tmp_path / "host.xml", domains=3000)  # more than a pipe holds
+    with subprocess.Popen(
+        [sys.executable, *STRICT, "-m", "pyvirt", "stats", uri, "-f", form],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | ENVIRONMENT,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(10)
+        process.stdout.close()
+        errors = process.stderr.read()
+        assert (process.wait(60), errors) == (0, b"")
+
+
+def test_a_reader_that_never_was(uri: str) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "wb") as pipe:
+        done = subprocess.run(
+            [sys.executable, *STRICT, "-m", "pyvirt", "stats", uri],
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            env=os.environ | ENVIRONMENT,
+            check=False,
+            timeout=60,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_no_output_at_all(form: str, uri: str) -> None:
+    command = shlex.join([sys.executable, *STRICT, "-m", "pyvirt", "stats", uri, "-f", form])
+    done = subprocess.run(
+        f"{command} >&-", shell=True, stderr=subprocess.PIPE, env=os.environ | ENVIRONMENT, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_full_disk(uri: str) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, *STRICT, "-m", "pyvirt", "stats", uri],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=os.environ | ENVIRONMENT,
+            check=False,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert re.fullmatch("pyvirt: .*No space left on device.*\n", done.stderr)
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_ctrl_c(form: str, uri: str) -> None:
+    command = [sys.executable, *STRICT, "-m", "pyvirt", "stats", uri, "-i", "0.05", "-f", form]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | ENVIRONMENT, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for _ in range(3):
+            assert process.stdout.readline()  # as it comes, though this is no terminal
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert process.stderr.read().strip() == ""
+
+
+def test_ticks_come_at_their_time(uri: str) -> None:
+    begun = time.monotonic()
+    ticks = read_json(output("stats", uri, "-f", "json", "-i", "0.2", "-n", "6"))
+    assert time.monotonic() - begun >= 1.0
+    times = [tick["time"] for tick in ticks]
+    assert times[-1] - times[0] == pytest.approx(0.8, abs=0.15)  # no drift adds up

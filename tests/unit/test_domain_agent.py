@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A domain's agent, input, labels and launch, as far as libvirt's test driver goes."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import pyvirt
+from pyvirt.domain import Domain, Domains
+from pyvirt.domain._input import Input
+from pyvirt.domain._native_config import NativeConfig
+from pyvirt.domain.agent import Agent
+from pyvirt.domain.guest_info import nest
+from pyvirt.domain.launch_security import LaunchSecurity
+from pyvirt.enums import (
+    DomainGetHostnameFlags,
+    DomainGraphicsReloadType,
+    DomainGuestInfoTypes,
+    DomainMessageType,
+    DomainProcessSignal,
+    DomainSetUserPasswordFlags,
+    DomainState,
+    KeycodeSet,
+    params,
+)
+from pyvirt.errors import (
+    ClosedError,
+    InvalidArgumentError,
+    NotSupportedError,
+    OperationInvalidError,
+    OperationUnsupportedError,
+)
+from pyvirt.models import FilesystemInfo, SecurityLabel
+
+Call = Callable[[Domain], object]
+KEY_A = 30
+
+# What libvirt's test driver can do.
+SUPPORTED: dict[str, list[Call]] = {
+    "virDomainGetHostname": [lambda domain: Agent(domain).hostname(flags=DomainGetHostnameFlags(0))],
+    "virDomainGetTime": [lambda domain: Agent(domain).time()],
+    "virDomainSetTime": [lambda domain: Agent(domain).set_time(10**18), lambda domain: Agent(domain).sync_time()],
+    "virDomainGetFSInfo": [lambda domain: Agent(domain).fs_info()],
+    "virDomainFSFreeze": [lambda domain: Agent(domain).fs_freeze()],
+    "virDomainFSThaw": [lambda domain: Agent(domain).fs_thaw()],
+    "virDomainFSTrim": [lambda domain: Agent(domain).fs_trim()],
+    "virDomainSetUserPassword": [lambda domain: Agent(domain).set_user_password("root", "secret")],
+    "virDomainSendKey": [lambda domain: domain.send_key([KEY_A])],
+    "virDomainInjectNMI": [lambda domain: domain.inject_nmi()],
+    "virDomainGetMessages": [lambda domain: domain.messages()],
+    "virDomainGetSecurityLabel": [lambda domain: domain.security_label()],
+    "virDomainSendProcessSignal": [lambda domain: domain.send_process_signal(1, DomainProcessSignal.TERM)],
+}
+UNSUPPORTED: dict[str, list[Call]] = {
+    "virDomainGetGuestInfo": [lambda domain: Agent(domain).guest_info()],
+    "virDomainAuthorizedSSHKeysGet": [lambda domain: Agent(domain).authorized_ssh_keys("root")],
+    "virDomainAuthorizedSSHKeysSet": [lambda domain: Agent(domain).set_authorized_ssh_keys("root", ["ssh-rsa A"])],
+    "virDomainAgentSetResponseTimeout": [lambda domain: Agent(domain).set_response_timeout(3)],
+    "virDomainSetLaunchSecurityState": [lambda domain: LaunchSecurity(domain).set_state({"sev-secret": "x"})],
+    "virDomainOpenGraphicsFD": [lambda domain: domain.open_graphics_fd()],
+    "virDomainGetSecurityLabelList": [lambda domain: domain.security_labels()],
+    "virDomainFDAssociate": [lambda domain: domain.fd_associate("disk", [0])],
+    "virConnectDomainXMLFromNative": [lambda domain: domain.connection.domains.xml_from_native("qemu-argv", "qemu")],
+    "virConnectDomainXMLToNative": [lambda domain: domain.connection.domains.xml_to_native("qemu-argv", "<domain/>")],
+}
+ELSEWHERE: dict[str, list[Call]] = {
+    # The driver refuses a flag that libvirt itself adds.
+    "virDomainGetLaunchSecurityInfo": [lambda domain: LaunchSecurity(domain).info()],
+    "virDomainGraphicsReload": [lambda domain: domain.graphics_reload()],
+    "virDomainOpenGraphics": [lambda domain: domain.open_graphics(0)],
+}
+TABLE = [
+    (function, call) for table in (SUPPORTED, UNSUPPORTED, ELSEWHERE) for function, calls in table.items()
+    for call in calls
+]  # fmt: skip
+CLASSES: tuple[type, ...] = (Agent, LaunchSecurity, Input, NativeConfig)
+
+
+def method_of(call: Call) -> Callable[..., object]:
+    """Return the method that a lambda of the table is there for."""
+    by_name = {name: vars(cls)[name] for cls in CLASSES for name in vars(cls)}
+    (method,) = (by_name[name] for name in call.__code__.co_names if name in by_name)
+    return method  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def domain() -> Iterator[Domain]:
+    with pyvirt.connect("test:///default") as conn:
+        yield conn.domains["test"]
+
+
+def test_all_methods_are_in_the_table() -> None:
+    tested = {method_of(call).__qualname__ for _, call in TABLE}
+    assert tested == {f"{cls.__name__}.{name}" for cls in CLASSES for name in vars(cls) if not name.startswith("_")}
+    assert issubclass(Domain, Input)
+    assert issubclass(Domains, NativeConfig)
+
+
+@pytest.mark.parametrize(("function", "call"), TABLE)
+def test_docstrings_name_the_function(function: str, call: Call) -> None:
+    assert re.findall(r"\((vir\w+)\)", method_of(call).__doc__ or "") == [function]
+
+
+@pytest.mark.parametrize(("function", "call"), TABLE)
+def test_a_closed_connection(function: str, call: Call) -> None:
+    with pyvirt.connect("test:///default") as conn:
+        domain = conn.domains["test"]
+    with pytest.raises(ClosedError):
+        call(domain)
+
+
+@pytest.mark.parametrize(("function", "call"), [(name, call) for name, calls in SUPPORTED.items() for call in calls])
+def test_what_the_driver_has(domain: Domain, function: str, call: Call) -> None:
+    call(domain)
+
+
+@pytest.mark.parametrize(("function", "call"), [(name, call) for name, calls in UNSUPPORTED.items() for call in calls])
+def test_what_the_driver_lacks(domain: Domain, function: str, call: Call) -> None:
+    with pytest.raises(OperationUnsupportedError, match=function) as caught:
+        call(domain)
+    assert caught.value.function == function
+
+
+def test_what_this_libvirt_or_the_driver_lacks(domain: Domain) -> None:
+    with pytest.raises(NotSupportedError) as caught:
+        domain.graphics_reload()
+    assert caught.value.function == "virDomainGraphicsReload"
+    ours, theirs = socket.socketpair()
+    with ours, theirs, pytest.raises(OperationUnsupportedError):
+        domain.open_graphics(theirs.fileno())
+
+
+def test_defaults_of_methods_that_load_no_enumeration() -> None:
+    """What stands there as 0 is what the type checker takes it for."""
+    assert [int(KeycodeSet.LINUX), int(DomainGraphicsReloadType.ANY)] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("error", "call"),
+    [
+        (InvalidArgumentError, lambda domain: Agent(domain).hostname()),  # the driver knows no agent
+        (OperationInvalidError, lambda domain: Agent(domain).fs_freeze(["/", "/nope"])),
+        (InvalidArgumentError, lambda domain: Agent(domain).fs_freeze([])),
+        (InvalidArgumentError, lambda domain: Agent(domain).fs_freeze(["/\0"])),
+        (TypeError, lambda domain: Agent(domain).fs_freeze("/boot")),
+        (TypeError, lambda domain: Agent(domain).fs_freeze([b"/"])),  # type: ignore[list-item]
+        (InvalidArgumentError, lambda domain: Agent(domain).fs_thaw([])),
+        (TypeError, lambda domain: Agent(domain).fs_thaw("/")),
+        (OperationInvalidError, lambda domain: Agent(domain).fs_trim("/nope")),
+        (OverflowError, lambda domain: Agent(domain).fs_trim(minimum=-1)),
+        (OverflowError, lambda domain: Agent(domain).set_time(10**40)),
+        (TypeError, lambda domain: Agent(domain).set_time("now")),  # type: ignore[arg-type]
+        (InvalidArgumentError, lambda domain: Agent(domain).set_user_password("ro\0ot", "x")),
+        (
+            InvalidArgumentError,
+            lambda domain: Agent(domain).set_user_password("root", "x", flags=DomainSetUserPasswordFlags(1 << 20)),
+        ),
+        (TypeError, lambda domain: Agent(domain).set_authorized_ssh_keys("root", "ssh-rsa A")),
+        (InvalidArgumentError, lambda domain: Agent(domain).set_authorized_ssh_keys("root", ["\ud800"])),
+        (OverflowError, lambda domain: Agent(domain).set_response_timeout(1 << 40)),
+        (TypeError, lambda domain: Agent(domain).set_response_timeout(0.5)),  # type: ignore[arg-type]
+        (InvalidArgumentError, lambda domain: LaunchSecurity(domain).set_state({})),
+        (InvalidArgumentError, lambda domain: LaunchSecurity(domain).set_state({"x" * 99: 1})),
+        (InvalidArgumentError, lambda domain: domain.send_key([])),
+        (InvalidArgumentError, lambda domain: domain.send_key(range(1, 18))),
+        (InvalidArgumentError, lambda domain: domain.send_key([KEY_A], codeset=KeycodeSet(99))),
+        (OverflowError, lambda domain: domain.send_key([1 << 40])),
+        (OverflowError, lambda domain: domain.send_key([KEY_A], holdtime=-1)),
+        (TypeError, lambda domain: domain.send_key("a")),
+        (InvalidArgumentError, lambda domain: domain.send_process_signal(0, DomainProcessSignal.TERM)),
+        (InvalidArgumentError, lambda domain: domain.send_process_signal(2, DomainProcessSignal.TERM)),
+        (InvalidArgumentError, lambda domain: domain.messages(DomainMessageType(1 << 20))),
+        (InvalidArgumentError, lambda domain: domain.open_graphics(-1)),
+        (InvalidArgumentError, lambda domain: domain.open_graphics(0)),  # no socket
+        (OverflowError, lambda domain: domain.open_graphics_fd(-1)),
+        (InvalidArgumentError, lambda domain: domain.fd_associate("disk", [])),
+        (TypeError, lambda domain: domain.fd_associate("disk", ["0"])),
+        (TypeError, lambda domain: domain.connection.domains.xml_to_native("x", None)),
+        (InvalidArgumentError, lambda domain: domain.connection.domains.xml_from_native("\0", "")),
+    ],
+)
+def test_bad_input(domain: Domain, error: type[Exception], call: Call) -> None:
+    with pytest.raises(error):
+        call(domain)
+    assert Agent(domain).fs_thaw() == 0  # nothing was frozen
+    assert domain.state().state is DomainState.RUNNING
+
+
+@pytest.mark.parametrize("password", ["pass\0word", "pass\ud800word", b"password"])
+def test_a_password_is_in_no_exception(domain: Domain, password: str) -> None:
+    with pytest.raises((InvalidArgumentError, TypeError)) as caught:
+        Agent(domain).set_user_password("root", password)
+    assert "pass" not in str(caught.value)
+
+
+def test_a_stopped_domain(domain: Domain) -> None:
+    domain.destroy()
+    agent = Agent(domain)
+    calls: list[Callable[[], object]] = [
+        *(agent.fs_info, agent.fs_freeze, agent.fs_thaw, agent.fs_trim, agent.time, agent.sync_time),
+        lambda: agent.set_user_password("root", "secret"),
+        lambda: agent.set_time(0),
+        lambda: domain.send_key([KEY_A]),
+        domain.inject_nmi,
+    ]
+    for call in calls:
+        with pytest.raises(OperationInvalidError):
+            call()
+
+
+def test_the_guest_of_the_test_driver(domain: Domain) -> None:
+    agent = Agent(domain)
+    assert agent.hostname(flags=DomainGetHostnameFlags(0)) == "testhost"
+    assert agent.time() == 627_319_920 * 10**9  # always
+    assert agent.fs_info() == [
+        FilesystemInfo("/", "vda1", "ext4", ("vda",)),
+        FilesystemInfo("/boot", "vda2", "ext4", ("vda",)),
+    ]
+    assert domain.security_label() == SecurityLabel("libvirt-test", True)
+    assert domain.messages(DomainMessageType.TAINTING) == []
+
+
+def test_freezing_some_file_systems_or_all(domain: Domain) -> None:
+    agent = Agent(domain)
+    assert agent.fs_freeze(iter(["/boot"])) == 1
+    assert agent.fs_freeze(["/boot"]) == 0  # it is already
+    assert agent.fs_freeze() == 1
+    assert agent.fs_thaw(["/"]) == 1
+    assert agent.fs_thaw() == 1
+
+
+def test_reprs() -> None:
+    with pyvirt.connect("test:///default") as conn:
+        agent = Agent(conn.domains["test"])
+        assert repr(agent).startswith("<pyvirt.Agent of <pyvirt.Domain 'test'")
+    assert repr(agent).startswith("<pyvirt.Agent of ")
+
+
+# What an agent tells
+
+
+def test_guest_information_is_nested() -> None:
+    flat: dict[str, int | float | bool | str] = {
+        "user.count": 1,
+        "user.0.name": "root",
+        "user.0.login-time": 1_700_000_000_000,
+        "os.id": "debian",
+        "timezone.offset": -3600,
+        "hostname": "web-1",
+        "fs.count": 2,
+        "fs.0.mountpoint": "/",
+        "fs.0.disk.count": 1,
+        "fs.0.disk.0.alias": "vda",
+        "fs.1.mountpoint": "/proc",
+        "fs.1.disk.count": 0,
+        "disk.count": 1,
+        "disk.0.partition": True,
+        "disk.0.dependency.count": 2,
+        "disk.0.dependency.0.name": "/dev/sda",
+        "disk.0.dependency.1.name": "/dev/sdb",
+        "if.count": 0,
+        "load.15m": 0.5,
+    }
+    info = nest(flat)
+    assert info == {
+        "user": [{"name": "root", "login-time": 1_700_000_000_000}],
+        "os": {"id": "debian"},
+        "timezone": {"offset": -3600},
+        "hostname": "web-1",
+        "fs": [{"mountpoint": "/", "disk": [{"alias": "vda"}]}, {"mountpoint": "/proc", "disk": []}],
+        "disk": [{"partition": True, "dependency": [{"name": "/dev/sda"}, {"name": "/dev/sdb"}]}],
+        "if": [],
+        "load": {"15m": 0.5},
+    }
+    assert info["fs"][0]["disk"][0]["alias"] == "vda"
+    assert json.loads(json.dumps(info)) == info
+
+
+def test_lists_are_in_the_order_of_their_numbers() -> None:
+    flat = {f"user.{number}.name": str(number) for number in (10, 9, 2, 0)}
+    assert nest({**flat, "user.count": 4}) == {"user": [{"name": name} for name in ("0", "2", "9", "10")]}
+
+
+def test_what_newer_libvirts_may_tell() -> None:
+    flat: dict[str, int | str] = {
+        "hostname": "web-1",
+        "hostname.alias.first": "www",
+        "gpu.count": 1,
+        "gpu.0.name": "A",
+        "gpu.total": 5,
+        "plain": 1,
+    }
+    assert nest(flat) == {
+        "hostname": "web-1",
+        "hostname.alias.first": "www",
+        "gpu": {"count": 1, "0": {"name": "A"}, "total": 5},
+        "plain": 1,
+    }
+
+
+@given(st.dictionaries(st.from_regex(r"\A(a|b|0|1|count)(\.(a|0|1|count)){0,3}\Z"), st.integers(), max_size=12))
+def test_any_names_can_be_nested(flat: dict[str, int]) -> None:
+    json.dumps(nest(flat))
+
+
+def test_there_are_constants_for_the_names_of_launches(domain: Domain) -> None:
+    values = {params.DOMAIN_LAUNCH_SECURITY_SEV_SECRET_HEADER: "aa", params.DOMAIN_LAUNCH_SECURITY_SEV_SECRET: "bb"}
+    with pytest.raises(OperationUnsupportedError):
+        LaunchSecurity(domain).set_state(values)
+    with pytest.raises(OperationUnsupportedError):
+        Agent(domain).guest_info(DomainGuestInfoTypes.OS | DomainGuestInfoTypes.USERS)

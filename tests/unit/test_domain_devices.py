@@ -1,0 +1,474 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A domain's devices, disks, interfaces and metadata, as far as libvirt's test driver goes."""
+
+from __future__ import annotations
+
+import gc
+import re
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import pyvirt
+from pyvirt.domain import Domain
+from pyvirt.domain._part import Part, known
+from pyvirt.domain._wait import moments
+from pyvirt.domain.blockjob import BlockJob, chain_of
+from pyvirt.domain.devices import Devices
+from pyvirt.domain.disks import Disk, Disks
+from pyvirt.domain.interfaces import DomainInterface, DomainInterfaces
+from pyvirt.domain.metadata import Metadata
+from pyvirt.enums import (
+    DomainBlockJobType,
+    DomainDiskErrorCode,
+    DomainInterfaceAddressesSource,
+    DomainModificationImpact,
+    DomainXMLFlags,
+    IPAddrType,
+    params,
+)
+from pyvirt.errors import (
+    ClosedError,
+    InvalidArgumentError,
+    MetadataNotFoundError,
+    NotSupportedError,
+    OperationInvalidError,
+    OperationUnsupportedError,
+    XMLError,
+)
+from pyvirt.models import BlockInfo, BlockJobInfo, BlockStats, InterfaceAddresses, InterfaceStats, IPAddress
+
+MAC = "aa:bb:cc:dd:ee:ff"
+URI = "http://example.com/backup"
+DISK = "<disk type='file'><source file='/new.img'/><target dev='vdb'/></disk>"
+LIVE, CONFIG = DomainModificationImpact.LIVE, DomainModificationImpact.CONFIG
+
+Call = Callable[[Domain], object]
+
+
+def disk(domain: Domain) -> Disk:
+    return Disks(domain)["vda"]
+
+
+def interface(domain: Domain) -> DomainInterface:
+    return DomainInterfaces(domain)["testnet0"]
+
+
+# What libvirt's test driver can do.
+SUPPORTED: dict[str, list[Call]] = {
+    "virDomainBlockStats": [lambda domain: disk(domain).basic_stats()],
+    "virDomainGetBlockInfo": [lambda domain: disk(domain).info()],
+    "virDomainGetBlockIoTune": [lambda domain: disk(domain).io_tune()],
+    "virDomainSetBlockIoTune": [lambda domain: disk(domain).set_io_tune(total_iops_sec=5, total_iops_sec_max=9)],
+    "virDomainGetDiskErrors": [lambda domain: Disks(domain).errors()],
+    "virDomainInterfaceStats": [lambda domain: interface(domain).stats()],
+    "virDomainGetInterfaceParameters": [lambda domain: interface(domain).parameters()],
+    "virDomainSetInterfaceParameters": [lambda domain: interface(domain).set_parameters({"inbound.average": 7})],
+    "virDomainInterfaceAddresses": [lambda domain: DomainInterfaces(domain).addresses()],
+    "virDomainSetMetadata": [
+        lambda domain: Metadata(domain).set(URI, "<last/>", key="b"),
+        lambda domain: Metadata(domain).delete(URI),
+        lambda domain: Metadata(domain).set_title("Web"),
+        lambda domain: Metadata(domain).set_description("Serves"),
+    ],
+}
+UNSUPPORTED: dict[str, list[Call]] = {
+    "virDomainAttachDeviceFlags": [lambda domain: Devices(domain).attach(DISK)],
+    "virDomainDetachDeviceFlags": [lambda domain: Devices(domain).detach(DISK)],
+    "virDomainDetachDeviceAlias": [lambda domain: Devices(domain).detach_alias("disk0")],
+    "virDomainUpdateDeviceFlags": [lambda domain: Devices(domain).update(DISK)],
+    "virDomainAttachDevice": [lambda domain: Devices(domain).hotplug(DISK)],
+    "virDomainDetachDevice": [lambda domain: Devices(domain).hotunplug(DISK)],
+    "virDomainBlockStatsFlags": [lambda domain: disk(domain).stats()],
+    "virDomainBlockPeek": [lambda domain: disk(domain).peek(0, 16)],
+    "virDomainBlockResize": [lambda domain: disk(domain).resize(1 << 30)],
+    "virDomainSetBlockThreshold": [lambda domain: disk(domain).set_threshold(1 << 30)],
+    "virDomainBlockCopy": [lambda domain: disk(domain).copy_to(DISK)],
+    "virDomainBlockCommit": [lambda domain: disk(domain).commit()],
+    "virDomainBlockPull": [lambda domain: disk(domain).pull()],
+    "virDomainBlockRebase": [lambda domain: disk(domain).rebase()],
+    "virDomainGetBlockJobInfo": [lambda domain: disk(domain).job.info(), lambda domain: disk(domain).job.wait()],
+    "virDomainBlockJobAbort": [lambda domain: disk(domain).job.abort(), lambda domain: disk(domain).job.pivot()],
+    "virDomainBlockJobSetSpeed": [lambda domain: disk(domain).job.set_speed(1 << 20)],
+}
+# There is none before it is set.
+GETTERS: list[Call] = [
+    lambda domain: Metadata(domain).get(URI),
+    lambda domain: Metadata(domain).title(),
+    lambda domain: Metadata(domain).description(),
+]
+TABLE = [
+    *((function, call) for function, calls in (SUPPORTED | UNSUPPORTED).items() for call in calls),
+    *(("virDomainGetMetadata", call) for call in GETTERS),
+    ("virDomainGetXMLDesc", lambda domain: Disks(domain).list()),
+    ("virDomainAnnounceInterface", lambda domain: DomainInterfaces(domain).announce()),
+]
+CLASSES = (Devices, Disks, Disk, BlockJob, DomainInterfaces, DomainInterface, Metadata)
+
+
+def method_of(call: Call) -> Callable[..., object]:
+    """Return the method that a lambda of the table is there for."""
+    maker, *names = call.__code__.co_names
+    name = {"disk": "Disk", "interface": "DomainInterface"}.get(maker, maker)
+    if names[0] == "job":
+        name = names.pop(0)
+    method: Callable[..., object] = getattr({"job": BlockJob, **{cls.__name__: cls for cls in CLASSES}}[name], names[0])
+    return method
+
+
+@pytest.fixture
+def domain() -> Iterator[Domain]:
+    with pyvirt.connect("test:///default") as conn:
+        yield conn.domains["test"]
+
+
+def test_all_methods_are_in_the_table() -> None:
+    tested = {method_of(call).__qualname__ for _, call in TABLE} | {"Disk.job"}
+    there = {f"{cls.__name__}.{name}" for cls in CLASSES for name in vars(cls) if not name.startswith("_")}
+    assert tested == there | {"Parts.list"}
+
+
+@pytest.mark.parametrize(("function", "call"), TABLE)
+def test_docstrings_name_the_function(function: str, call: Call) -> None:
+    named = re.findall(r"\(([\w, ]*vir\w+[\w, ]*)\)", method_of(call).__doc__ or "")
+    assert function in ", ".join(named).split(", ")
+
+
+@pytest.mark.parametrize(("function", "call"), TABLE)
+def test_a_closed_connection(function: str, call: Call) -> None:
+    with pyvirt.connect("test:///default") as conn:
+        domain = conn.domains["test"]
+    with pytest.raises(ClosedError):
+        call(domain)
+
+
+@pytest.mark.parametrize(("function", "call"), [(name, call) for name, calls in SUPPORTED.items() for call in calls])
+def test_what_the_driver_has(domain: Domain, function: str, call: Call) -> None:
+    call(domain)
+
+
+@pytest.mark.parametrize(("function", "call"), [(name, call) for name, calls in UNSUPPORTED.items() for call in calls])
+def test_what_the_driver_lacks(domain: Domain, function: str, call: Call) -> None:
+    with pytest.raises(OperationUnsupportedError, match=function) as caught:
+        call(domain)
+    assert caught.value.function == function
+
+
+@pytest.mark.parametrize("call", [lambda domain: DomainInterfaces(domain).announce("testnet0", initial=50, rounds=3)])
+def test_what_this_libvirt_lacks(domain: Domain, call: Call) -> None:
+    with pytest.raises(NotSupportedError) as caught:  # or the driver, when libvirt is new enough
+        call(domain)
+    assert caught.value.function == "virDomainAnnounceInterface"
+
+
+@pytest.mark.parametrize(
+    ("error", "call"),
+    [
+        (InvalidArgumentError, lambda domain: Disks(domain)["nope"].basic_stats()),
+        (InvalidArgumentError, lambda domain: Disks(domain)[""].info()),
+        (InvalidArgumentError, lambda domain: Disks(domain)["vda\0"].info()),
+        (InvalidArgumentError, lambda domain: Disks(domain)["\ud800"].io_tune()),
+        (InvalidArgumentError, lambda domain: Disks(domain)["v" * 10_000].io_tune()),
+        (InvalidArgumentError, lambda domain: disk(domain).io_tune(flags=DomainModificationImpact(1 << 30))),
+        (InvalidArgumentError, lambda domain: disk(domain).set_io_tune({"read_bytes_sec": -1})),
+        (InvalidArgumentError, lambda domain: disk(domain).set_io_tune({"read_bytes_sec": "much"})),
+        (InvalidArgumentError, lambda domain: disk(domain).set_io_tune(read_bytes_sec=1, total_bytes_sec=2)),
+        (InvalidArgumentError, lambda domain: disk(domain).set_io_tune({"x" * 80: 1})),
+        (NotSupportedError, lambda domain: disk(domain).set_io_tune(nope=1)),
+        (InvalidArgumentError, lambda domain: DomainInterfaces(domain)["nope"].stats()),
+        (InvalidArgumentError, lambda domain: interface(domain).set_parameters({"inbound.average": 1 << 40})),
+        (NotSupportedError, lambda domain: interface(domain).set_parameters({"sideways.average": 1})),
+        (NotSupportedError, lambda domain: DomainInterfaces(domain).addresses(DomainInterfaceAddressesSource(77))),
+        (InvalidArgumentError, lambda domain: DomainInterfaces(domain).announce(rounds=-1)),
+        (InvalidArgumentError, lambda domain: Devices(domain).attach("<disk\0/>")),
+        (InvalidArgumentError, lambda domain: Devices(domain).detach_alias("\ud800")),
+        (InvalidArgumentError, lambda domain: Metadata(domain).set_title("two\nlines")),
+        (XMLError, lambda domain: Metadata(domain).set(URI, "no XML", key="b")),
+        (InvalidArgumentError, lambda domain: Metadata(domain).set("", "<a/>", key="b\0")),
+    ],
+)  # fmt: skip
+def test_bad_input(domain: Domain, error: type[Exception], call: Call) -> None:
+    before = domain.xml_desc()
+    with pytest.raises(error):
+        call(domain)
+    assert domain.xml_desc() == before
+
+
+def test_input_of_another_type(domain: Domain) -> None:
+    wrong: list[Call] = [
+        lambda domain: Devices(domain).attach(DISK.encode()),  # type: ignore[arg-type]
+        lambda domain: Disks(domain)[b"vda"].info(),  # type: ignore[index]
+        lambda domain: Disks(domain)[0].info(),  # type: ignore[index]
+        lambda domain: disk(domain).resize("10G"),  # type: ignore[arg-type]
+        lambda domain: disk(domain).peek(0, "10"),  # type: ignore[arg-type]
+        lambda domain: disk(domain).set_io_tune(read_bytes_sec=[]),  # type: ignore[arg-type]
+        lambda domain: Metadata(domain).set_title(5),  # type: ignore[arg-type]
+    ]
+    for call in wrong:
+        with pytest.raises(TypeError):
+            call(domain)
+    for negative in (
+        lambda: disk(domain).resize(-1),
+        lambda: disk(domain).peek(-1, 1),
+        lambda: disk(domain).set_threshold(-1),
+        lambda: disk(domain).job.set_speed(-1),
+    ):
+        with pytest.raises(OverflowError):
+            negative()
+    with pytest.raises(ValueError, match="negative"):
+        disk(domain).peek(0, -1)
+
+
+# Parts
+
+
+def test_parts_compare_by_what_they_are_of(domain: Domain) -> None:
+    other = domain.connection.domains.get(uuid=domain.uuid)
+    assert Disks(domain)["vda"] == Disks(other)["vda"]
+    assert len({Disks(domain)["vda"], Disks(other)["vda"], Disks(domain)["vdb"]}) == 2
+    assert Disks(domain)["vda"] != Disks(domain)["vda"].job
+    assert Devices(domain) == Devices(other)
+    assert Devices(domain) != Disks(domain)
+    assert Disks(domain)["vda"] != "vda"
+    assert Disks(domain)["vda"].domain is domain
+
+
+def test_reprs_never_fail() -> None:
+    with pyvirt.connect("test:///default") as conn:
+        domain = conn.domains["test"]
+        parts: list[Part] = [disk(domain), disk(domain).job, Devices(domain)]
+        name = f"<pyvirt.Domain 'test' {domain.uuid}>"
+        assert [repr(part) for part in parts] == [
+            f"<pyvirt.Disk 'vda' of {name}>",
+            f"<pyvirt.BlockJob 'vda' of {name}>",
+            f"<pyvirt.Devices of {name}>",
+        ]
+    assert [repr(part).partition(" of ")[0] for part in parts] == [
+        "<pyvirt.Disk 'vda'",
+        "<pyvirt.BlockJob 'vda'",
+        "<pyvirt.Devices",
+    ]
+    del domain
+    gc.collect()
+    assert parts[0] == parts[0]
+
+
+def test_parts_have_no_room_for_typing_errors(domain: Domain) -> None:
+    parts = [disk(domain), disk(domain).job, interface(domain), Disks(domain), Devices(domain), Metadata(domain)]
+    for part in parts:
+        with pytest.raises(AttributeError):
+            part.typo = 1  # type: ignore[attr-defined]
+
+
+def test_numbers_that_a_driver_does_not_know() -> None:
+    assert list(known((0, -1, 5))) == [0, None, 5]
+
+
+# Disks
+
+
+def test_the_disks_of_a_configuration(domain: Domain) -> None:
+    disks = Disks(domain)
+    assert list(disks) == disks.list() == [disks["vda"]]
+    assert len(disks) == 1
+    assert "vda" in disks
+    assert disks["vda"] in disks
+    assert "vdb" not in disks
+    assert disks["vdb"] not in disks
+    assert 5 not in disks
+
+
+def test_the_disks_of_the_stored_configuration(domain: Domain) -> None:
+    with domain.edit() as root:
+        devices = root.find("devices")
+        assert devices is not None
+        devices.append(pyvirt.xmldesc.parse(DISK))
+    assert [disk.name for disk in Disks(domain)] == ["vda"]
+    assert [disk.name for disk in Disks(domain).list(flags=DomainXMLFlags.INACTIVE)] == ["vda", "vdb"]
+
+
+def test_disk_figures(domain: Domain) -> None:
+    # The driver's own inventions: the size is fixed, counters are a function of the clock.
+    assert disk(domain).info() == BlockInfo(capacity=1099506450432, allocation=1099511627776, physical=1099511627776)
+    stats, more = disk(domain).basic_stats(), disk(domain).basic_stats()
+    assert isinstance(stats, BlockStats)
+    assert None not in (stats.rd_req, stats.rd_bytes, stats.wr_req, stats.wr_bytes, stats.errs)
+    assert 0 < (stats.errs or 0) < (stats.wr_bytes or 0) <= (more.wr_bytes or 0)
+    assert Disks(domain)["/guest/diskimage1"].info() == disk(domain).info()
+
+
+def test_disk_errors(domain: Domain) -> None:
+    assert Disks(domain).errors() == {"vda": DomainDiskErrorCode.UNSPEC}  # the driver makes one up for each disk
+    domain.destroy()
+    with pytest.raises(OperationInvalidError):
+        Disks(domain).errors()
+
+
+def test_a_domain_without_disks(domain: Domain) -> None:
+    bare = domain.connection.domains.create(
+        "<domain type='test'><name>bare</name><memory>1024</memory><os><type>hvm</type></os></domain>"
+    )
+    assert Disks(bare).errors() == {}
+    assert list(Disks(bare)) == list(DomainInterfaces(bare)) == []
+    assert chain_of(bare, "vda") == ()
+
+
+def test_io_tune(domain: Domain) -> None:
+    before = disk(domain).io_tune()
+    assert before[params.DOMAIN_BLOCK_IOTUNE_TOTAL_BYTES_SEC] == 0
+    disk(domain).set_io_tune(
+        {params.DOMAIN_BLOCK_IOTUNE_READ_BYTES_SEC: 1 << 33, params.DOMAIN_BLOCK_IOTUNE_GROUP_NAME: "all"},
+        read_bytes_sec_max=1 << 34,
+    )
+    changed = {"read_bytes_sec": 1 << 33, "read_bytes_sec_max": 1 << 34, "group_name": "all"}
+    now = disk(domain).io_tune()
+    assert {name: value for name, value in now.items() if value != before[name]} == changed
+    assert disk(domain).io_tune(flags=CONFIG)["read_bytes_sec"] == 0
+
+
+def test_images_of_a_disk(domain: Domain) -> None:
+    below = (
+        "<backingStore type='file' index='3'><format type='raw'/><source file='/base'/><backingStore/></backingStore>"
+    )
+    name = "layers"
+    layered = domain.connection.domains.define(
+        f"<domain type='test'><name>{name}</name><memory>1024</memory><os><type>hvm</type></os><devices>"
+        "<disk type='file' device='cdrom'><target dev='hda'/></disk>"
+        f"<disk type='file'><driver type='qcow2'/><source file='/top'/>{below}<target dev='vda'/></disk>"
+        "</devices></domain>"
+    )
+    chain = chain_of(layered, "vda")
+    assert [{name for name in image if name.startswith("/")} for image in chain] == [{"/top"}, {"/base"}]
+    assert chain_of(layered, "/top") == chain
+    assert chain_of(layered, "/base") == chain_of(layered, "nope") == chain_of(layered, "hda") == ()
+
+
+# Block jobs
+
+
+@pytest.mark.parametrize(
+    ("type", "cur", "end", "ready"),
+    [
+        (DomainBlockJobType.COPY, 5, 5, True),
+        (DomainBlockJobType.ACTIVE_COMMIT, 1, 1, True),
+        (DomainBlockJobType.COPY, 4, 5, False),
+        (DomainBlockJobType.COPY, 0, 0, False),
+        (DomainBlockJobType.PULL, 5, 5, False),
+        (DomainBlockJobType.COMMIT, 5, 5, False),
+        (DomainBlockJobType(99), 5, 5, False),
+    ],
+)
+def test_when_a_job_is_ready(type: DomainBlockJobType, cur: int, end: int, ready: bool) -> None:
+    assert BlockJobInfo(type, 0, cur, end).ready is ready
+
+
+def test_moments_end_on_time() -> None:
+    begin = time.monotonic()
+    count = sum(1 for _ in moments(0.1, 60))
+    assert time.monotonic() - begin >= 0.1
+    assert time.monotonic() - begin < 30  # and not after the interval
+    assert count > 3
+
+
+@pytest.mark.parametrize("timeout", [0, -5])
+def test_one_look_takes_no_time(timeout: float) -> None:
+    assert len(list(moments(timeout, 60))) == 1
+
+
+def test_moments_without_end() -> None:
+    endless = moments(None, 0.001)
+    begin = time.monotonic()
+    for _ in range(20):
+        next(endless)
+    assert time.monotonic() - begin >= 19 * 0.001
+
+
+# Interfaces
+
+
+def test_the_interfaces_of_a_configuration(domain: Domain) -> None:
+    interfaces = DomainInterfaces(domain)
+    assert list(interfaces) == [interfaces["testnet0"]]
+    assert "testnet0" in interfaces
+    assert "vnet0" not in interfaces
+
+
+def test_interface_figures(domain: Domain) -> None:
+    stats = interface(domain).stats()
+    assert isinstance(stats, InterfaceStats)
+    # The driver's counters are the clock, divided by another number for each.
+    assert (stats.rx_bytes or 0) > (stats.rx_packets or 0) > (stats.rx_errs or 0) > (stats.rx_drop or 0) > 0
+    assert (stats.tx_bytes or 0) > (stats.tx_packets or 0) > (stats.tx_errs or 0) > (stats.tx_drop or 0) > 0
+    assert (stats.rx_bytes or 0) > (stats.tx_bytes or 0)
+    assert DomainInterfaces(domain)[MAC].stats().rx_errs is not None
+
+
+def test_interface_parameters(domain: Domain) -> None:
+    assert set(interface(domain).parameters().values()) == {0}
+    limits = {params.DOMAIN_BANDWIDTH_IN_AVERAGE: 100, params.DOMAIN_BANDWIDTH_OUT_PEAK: 5, "outbound.average": 4}
+    interface(domain).set_parameters(limits)
+    assert {name: value for name, value in interface(domain).parameters().items() if value} == limits
+
+
+@pytest.mark.parametrize("source", DomainInterfaceAddressesSource)
+def test_interface_addresses(domain: Domain, source: DomainInterfaceAddressesSource) -> None:
+    address = IPAddress(IPAddrType.IPV4, "192.168.122.3", 24)
+    assert DomainInterfaces(domain).addresses(source) == [InterfaceAddresses("testnet0", MAC, (address,))]
+    domain.destroy()
+    with pytest.raises(OperationInvalidError) as caught:
+        DomainInterfaces(domain).addresses(source)
+    assert caught.value.function == "virDomainInterfaceAddresses"
+
+
+# Metadata
+
+
+@pytest.mark.parametrize("call", GETTERS)
+def test_no_metadata(domain: Domain, call: Call) -> None:
+    with pytest.raises(MetadataNotFoundError) as caught:
+        call(domain)
+    assert caught.value.function == "virDomainGetMetadata"
+
+
+def test_elements(domain: Domain) -> None:
+    metadata = Metadata(domain)
+    metadata.set(URI, "<last day='Montag ☃'/>", key="b")
+    metadata.set("urn:other", "<x>1 &amp; 2</x>", key="o")
+    found = pyvirt.xmldesc.parse(metadata.get(URI))
+    assert found.get("day") == "Montag ☃"
+    assert f"{{{URI}}}last" in {
+        element.tag for element in pyvirt.xmldesc.parse(domain.xml_desc()).iterfind("metadata/*")
+    }
+    metadata.set(URI, "<next/>", key="b")
+    assert pyvirt.xmldesc.parse(metadata.get(URI)).tag == "next"
+    metadata.delete(URI)
+    with pytest.raises(MetadataNotFoundError):
+        metadata.get(URI)
+    metadata.delete(URI)
+    assert pyvirt.xmldesc.parse(metadata.get("urn:other")).text == "1 & 2"
+
+
+def test_title_and_description(domain: Domain) -> None:
+    metadata = Metadata(domain)
+    metadata.set_title("Schön")
+    metadata.set_description("two\nlines")
+    assert (metadata.title(), metadata.description()) == ("Schön", "two\nlines")
+    metadata.set_title(None)
+    metadata.set_description(None)
+    for ask in (metadata.title, metadata.description):
+        with pytest.raises(MetadataNotFoundError):
+            ask()
+
+
+def test_metadata_of_each_configuration(domain: Domain) -> None:
+    metadata = Metadata(domain)
+    metadata.set_title("now", flags=LIVE)
+    metadata.set_title("later", flags=CONFIG)
+    assert (metadata.title(), metadata.title(flags=CONFIG)) == ("now", "later")
+    metadata.set_description("both", flags=LIVE | CONFIG)
+    assert metadata.description(flags=LIVE) == metadata.description(flags=CONFIG) == "both"
+    domain.destroy()
+    assert metadata.title() == "later"
+    with pytest.raises(OperationInvalidError):
+        metadata.set_title("never", flags=LIVE)

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import pyvirt
+from pyvirt.enums import ConnectListAllInterfacesFlags, ErrorNumber, InterfaceDefineFlags, InterfaceXMLFlags
+from pyvirt.errors import (
+    AccessDeniedError,
+    ClosedError,
+    Error,
+    InterfaceNotFoundError,
+    InvalidArgumentError,
+    OperationInvalidError,
+    XMLError,
+)
+from pyvirt.interface import Interface, Interfaces
+from pyvirt.xmldesc import parse
+
+MAC = "aa:bb:cc:dd:ee:01"
+
+CALLS: dict[str, Callable[[Interfaces], object]] = {
+    "virConnectListAllInterfaces": lambda interfaces: interfaces.list(),
+    "virConnectListInterfaces": lambda interfaces: interfaces.names(),
+    "virConnectListDefinedInterfaces": lambda interfaces: interfaces.defined_names(),
+    "virInterfaceLookupByName": lambda interfaces: interfaces.get("eth1"),
+    "virInterfaceLookupByMACString": lambda interfaces: interfaces.get(mac_string=MAC),
+    "virInterfaceDefineXML": lambda interfaces: interfaces.define(ethernet("eth7")),
+    "virInterfaceChangeBegin": lambda interfaces: interfaces.change_begin(),
+    "virInterfaceChangeCommit": lambda interfaces: interfaces.change_commit(),
+    "virInterfaceChangeRollback": lambda interfaces: interfaces.change_rollback(),
+}
+CALLS_OF_INTERFACE: dict[str, Callable[[Interface], object]] = {
+    "virInterfaceGetMACString": lambda interface: interface.mac_string,
+    "virInterfaceIsActive": lambda interface: interface.is_active(),
+    "virInterfaceGetXMLDesc": lambda interface: interface.xml_desc(),
+    "virInterfaceCreate": lambda interface: interface.start(),
+    "virInterfaceDestroy": lambda interface: interface.destroy(),
+    "virInterfaceUndefine": lambda interface: interface.undefine(),
+}
+
+
+def ethernet(name: str, mac: str | None = None) -> str:
+    return f"<interface type='ethernet' name='{name}'>" + (f"<mac address='{mac}'/>" if mac else "") + "</interface>"
+
+
+@pytest.fixture
+def conn() -> Iterator[pyvirt.Connection]:
+    with pyvirt.connect("test:///default") as conn:
+        yield conn
+
+
+@pytest.fixture
+def interfaces(conn: pyvirt.Connection) -> Interfaces:
+    return Interfaces(conn)
+
+
+def names(found: list[Interface]) -> list[str]:
+    return sorted(interface.name for interface in found)
+
+
+def all_names(interfaces: Interfaces) -> list[str]:
+    return names(interfaces.list())
+
+
+@pytest.mark.parametrize(
+    ("function", "cls", "call"),
+    [
+        *((function, Interfaces, call) for function, call in CALLS.items()),
+        *((function, Interface, call) for function, call in CALLS_OF_INTERFACE.items()),
+        ("virInterfaceGetName", Interface, lambda interface: interface.name),
+        ("virInterfaceChangeRollback", Interfaces, lambda interfaces: interfaces.change),
+    ],
+)
+def test_docstrings_name_the_function(
+    function: str, cls: type[Interface | Interfaces], call: Callable[..., object]
+) -> None:
+    [name] = {name for name in call.__code__.co_names if hasattr(cls, name)}
+    assert re.search(rf"\(.*\b{function}\b.*\)", getattr(cls, name).__doc__ or "")
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
+def test_a_closed_connection(call: Callable[[Interfaces], object]) -> None:
+    with pyvirt.connect("test:///default") as conn:
+        interfaces = Interfaces(conn)
+    with pytest.raises(ClosedError):
+        call(interfaces)
+
+
+@pytest.mark.parametrize("call", CALLS_OF_INTERFACE.values(), ids=list(CALLS_OF_INTERFACE))
+def test_a_closed_interface(interfaces: Interfaces, call: Callable[[Interface], object]) -> None:
+    [interface] = interfaces
+    interface.close()
+    with pytest.raises(ClosedError):
+        call(interface)
+    assert repr(interface) == "<pyvirt.Interface closed>"
+
+
+def test_the_collection(conn: pyvirt.Connection, interfaces: Interfaces) -> None:
+    [interface] = interfaces
+    assert len(interfaces) == 1
+    assert (interface.name, interface.mac_string) == ("eth1", "aa:bb:cc:dd:ee:ff")
+    assert interface.connection is conn
+    assert "eth1" in interfaces
+    assert interface in interfaces
+    assert "eth2" not in interfaces
+    assert interface == interfaces["eth1"] == interfaces.get(mac_string="aa:bb:cc:dd:ee:ff")
+    assert len({interface, interfaces["eth1"]}) == 1
+    assert repr(interface) == "<pyvirt.Interface 'eth1'>"
+    root = parse(interface.xml_desc())
+    assert (root.tag, root.get("name")) == ("interface", "eth1")
+    assert parse(interface.xml_desc(flags=InterfaceXMLFlags(0))).get("name") == "eth1"
+
+
+def test_looking_up(interfaces: Interfaces) -> None:
+    look_ups: list[Callable[[], object]] = [
+        lambda: interfaces["eth2"],
+        lambda: interfaces.get("eth2"),
+        lambda: interfaces.get(mac_string=MAC),
+        lambda: interfaces.get(mac_string="no address"),
+    ]
+    for look_up in look_ups:
+        with pytest.raises(InterfaceNotFoundError) as caught:
+            look_up()
+        assert caught.value.code == ErrorNumber.NO_INTERFACE
+    assert interfaces.get("eth2", default=None) is None
+    assert interfaces.get(mac_string=MAC, default=None) is None
+    with pytest.raises(TypeError, match="exactly one"):
+        interfaces.get()
+    with pytest.raises(TypeError, match="exactly one"):
+        interfaces.get("eth1", mac_string=MAC)
+    with pytest.raises(InvalidArgumentError, match="NUL"):
+        interfaces.get("eth\0")
+
+
+def test_two_of_one_address(interfaces: Interfaces) -> None:
+    interfaces.define(ethernet("eth7", MAC))
+    assert interfaces.get(mac_string=MAC).name == "eth7"
+    interfaces.define(ethernet("eth8", MAC))
+    with pytest.raises(Error, match="multiple") as caught:
+        interfaces.get(mac_string=MAC, default=None)
+    assert caught.value.code == ErrorNumber.MULTIPLE_INTERFACES
+
+
+def test_up_and_down(interfaces: Interfaces) -> None:
+    flags = ConnectListAllInterfacesFlags
+    interface = interfaces.define(ethernet("eth7"))
+    assert (interface.name, interface.mac_string) == ("eth7", "")
+    assert not interface.is_active()
+    assert (interfaces.names(), interfaces.defined_names()) == (["eth1"], ["eth7"])
+    assert names(interfaces.list(flags.INACTIVE)) == ["eth7"]
+    assert names(interfaces.list(flags.ACTIVE)) == ["eth1"]
+    assert len(interfaces) == 2
+    interface.start()
+    assert interface.is_active()
+    assert (sorted(interfaces.names()), interfaces.defined_names()) == (["eth1", "eth7"], [])
+    assert names(interfaces.list(flags.ACTIVE | flags.INACTIVE)) == ["eth1", "eth7"]
+    with pytest.raises(OperationInvalidError):
+        interface.start()
+    interface.destroy()
+    with pytest.raises(OperationInvalidError):
+        interface.destroy()
+    interface.undefine()
+    assert all_names(interfaces) == ["eth1"]
+    for call in (interface.is_active, interface.xml_desc, interface.start, interface.destroy, interface.undefine):
+        with pytest.raises(InterfaceNotFoundError, match="eth7"):
+            call()
+
+
+def test_defining_again_replaces(interfaces: Interfaces) -> None:
+    interfaces.define(ethernet("eth7"))
+    assert interfaces.define(ethernet("eth7", MAC)).mac_string == MAC
+    assert interfaces["eth7"].mac_string == MAC
+    assert all_names(interfaces) == ["eth1", "eth7"]
+
+
+@pytest.mark.parametrize(
+    ("xml", "error"),
+    [
+        ("no XML", XMLError),
+        ("<interface/>", XMLError),
+        ("<interface type='ethernet'/>", XMLError),
+        ("<network/>", Error),
+        ("<interface\0/>", InvalidArgumentError),
+        ("\ud800", InvalidArgumentError),
+        (b"<interface/>", TypeError),
+    ],
+)
+def test_what_is_no_interface_is_not_defined(interfaces: Interfaces, xml: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        interfaces.define(xml)
+    assert all_names(interfaces) == ["eth1"]
+
+
+def test_flags_that_nobody_knows(interfaces: Interfaces) -> None:
+    for call in (
+        lambda: interfaces.list(ConnectListAllInterfacesFlags(1 << 30)),
+        lambda: interfaces.define(ethernet("eth7"), flags=InterfaceDefineFlags(1 << 30)),
+        lambda: interfaces["eth1"].xml_desc(flags=InterfaceXMLFlags(1 << 30)),
+    ):
+        with pytest.raises(InvalidArgumentError):
+            call()
+    assert all_names(interfaces) == ["eth1"]
+
+
+def test_changes_are_kept(interfaces: Interfaces) -> None:
+    with interfaces.change():
+        interfaces.define(ethernet("eth7"))
+        interfaces["eth1"].destroy()
+    assert (interfaces.names(), sorted(interfaces.defined_names())) == ([], ["eth1", "eth7"])
+    with pytest.raises(OperationInvalidError):  # nothing is under way any more
+        interfaces.change_rollback()
+
+
+def change_and_raise(interfaces: Interfaces, error: BaseException) -> None:
+    with interfaces.change():
+        interfaces.define(ethernet("eth7"))
+        interfaces["eth1"].undefine()
+        assert all_names(interfaces) == ["eth7"]
+        raise error
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, GeneratorExit])
+def test_changes_are_taken_back(interfaces: Interfaces, error: type[BaseException]) -> None:
+    before = interfaces["eth1"].xml_desc()
+    with pytest.raises(error, match="this one"):
+        change_and_raise(interfaces, error("this one"))
+    assert all_names(interfaces) == ["eth1"]
+    assert interfaces["eth1"].xml_desc() == before
+    with interfaces.change():  # nothing is under way any more
+        pass
+
+
+def change_within_change(interfaces: Interfaces) -> None:
+    with interfaces.change():
+        interfaces.define(ethernet("eth7"))
+        with interfaces.change():
+            interfaces.define(ethernet("eth8"))
+
+
+def test_changes_within_changes(interfaces: Interfaces) -> None:
+    with pytest.raises(OperationInvalidError, match="another transaction"):
+        change_within_change(interfaces)
+    assert all_names(interfaces) == ["eth1"]
+
+
+def commit_within_change(interfaces: Interfaces) -> None:
+    with interfaces.change():
+        interfaces.define(ethernet("eth7"))
+        interfaces.change_commit()
+
+
+def test_changes_that_can_be_neither_kept_nor_taken_back(interfaces: Interfaces) -> None:
+    with pytest.raises(OperationInvalidError, match="rollback") as caught:
+        commit_within_change(interfaces)
+    assert caught.value.function == "virInterfaceChangeRollback"
+    assert isinstance(caught.value.__context__, OperationInvalidError)
+    assert caught.value.__context__.function == "virInterfaceChangeCommit"
+    assert all_names(interfaces) == ["eth1", "eth7"]
+
+
+def test_changes_on_a_connection_that_closes() -> None:
+    with pyvirt.connect("test:///default") as conn, pytest.raises(ClosedError), Interfaces(conn).change():
+        conn.close()
+
+
+def test_changes_by_hand(interfaces: Interfaces) -> None:
+    for end in (interfaces.change_commit, interfaces.change_rollback):
+        with pytest.raises(OperationInvalidError):
+            end()
+    interfaces.change_begin()
+    interfaces.define(ethernet("eth7"))
+    with pytest.raises(OperationInvalidError):
+        interfaces.change_begin()
+    interfaces.change_rollback()
+    assert all_names(interfaces) == ["eth1"]
+    interfaces.change_begin()
+    interfaces.define(ethernet("eth8"))
+    interfaces.change_commit()
+    assert all_names(interfaces) == ["eth1", "eth8"]
+
+
+def test_a_reader_changes_nothing() -> None:
+    with pyvirt.connect("test:///default", readonly=True) as conn:
+        interfaces = Interfaces(conn)
+        interface = interfaces["eth1"]
+        changes: list[Callable[[], object]] = [
+            lambda: interfaces.define(ethernet("eth7")),
+            interfaces.change_begin,
+            interfaces.change_commit,
+            interfaces.change_rollback,
+            interface.start,
+            interface.destroy,
+            interface.undefine,
+        ]
+        for change in changes:
+            with pytest.raises(AccessDeniedError):
+                change()
+        entered = False
+        with pytest.raises(AccessDeniedError), interfaces.change():
+            entered = True
+        assert not entered
+        assert interface.is_active()

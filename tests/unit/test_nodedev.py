@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+from __future__ import annotations
+
+import gc
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import pyvirt
+from pyvirt._lib import ffi, lib
+from pyvirt._names import list_names
+from pyvirt.enums import ConnectListAllNodeDeviceFlags, ErrorNumber
+from pyvirt.errors import (
+    AccessDeniedError,
+    ClosedError,
+    Error,
+    InvalidArgumentError,
+    NodeDeviceNotFoundError,
+    NotSupportedError,
+    XMLError,
+)
+from pyvirt.nodedev import NodeDevice, NodeDevices
+from pyvirt.xmldesc import parse
+
+# The test driver's devices by the names of their parents.
+TREE = {None: {"computer"}, "computer": {"scsi_host1", "scsi_host2"}, "scsi_host1": {"scsi_host11"}}
+NAMES = {"computer", "scsi_host1", "scsi_host2", "scsi_host11"}
+VHBA = """<device><parent>scsi_host1</parent><capability type='scsi_host'><capability type='fc_host'>
+<wwnn>2000000012341234</wwnn><wwpn>1000000012341234</wwpn></capability></capability></device>"""
+
+Call = Callable[[NodeDevices], object]
+
+SUPPORTED: dict[str, Call] = {
+    "virConnectListAllNodeDevices": lambda devices: devices.list(),
+    "virNodeListDevices": lambda devices: devices.names(),
+    "virNodeDeviceLookupByName": lambda devices: devices.get("computer"),
+    "virNodeDeviceCreateXML": lambda devices: devices.create(VHBA),
+}
+UNSUPPORTED: dict[str, Call] = {
+    "virNodeDeviceLookupSCSIHostByWWN": lambda devices: devices.get(wwnn="20" * 8, wwpn="10" * 8),
+    "virNodeDeviceDefineXML": lambda devices: devices.define(VHBA),
+}
+SUPPORTED_OF_DEVICE: dict[str, Callable[[NodeDevice], object]] = {
+    "virNodeDeviceGetName": lambda device: device.name,
+    "virNodeDeviceGetParent": lambda device: device.parent_name(),
+    "virNodeDeviceListCaps": lambda device: device.caps(),
+    "virNodeDeviceGetXMLDesc": lambda device: device.xml_desc(),
+    "virNodeDeviceDestroy": lambda device: device.destroy(),
+}
+UNSUPPORTED_OF_DEVICE: dict[str, Callable[[NodeDevice], object]] = {
+    "virNodeDeviceIsActive": lambda device: device.is_active(),
+    "virNodeDeviceIsPersistent": lambda device: device.is_persistent(),
+    "virNodeDeviceGetAutostart": lambda device: device.autostart(),
+    "virNodeDeviceSetAutostart": lambda device: device.set_autostart(True),
+    "virNodeDeviceDetachFlags": lambda device: device.detach(),
+    "virNodeDeviceReAttach": lambda device: device.reattach(),
+    "virNodeDeviceReset": lambda device: device.reset(),
+    "virNodeDeviceCreate": lambda device: device.start(),
+    "virNodeDeviceUndefine": lambda device: device.undefine(),
+    "virNodeDeviceUpdate": lambda device: device.update("<device/>"),
+}
+
+
+@pytest.fixture
+def conn() -> Iterator[pyvirt.Connection]:
+    with pyvirt.connect("test:///default") as conn:
+        yield conn
+
+
+@pytest.fixture
+def devices(conn: pyvirt.Connection) -> NodeDevices:
+    return NodeDevices(conn)
+
+
+def names(found: list[NodeDevice]) -> set[str]:
+    assert len({device.name for device in found}) == len(found)
+    return {device.name for device in found}
+
+
+@pytest.mark.parametrize(("function", "call"), UNSUPPORTED.items(), ids=list(UNSUPPORTED))
+def test_what_the_driver_lacks(devices: NodeDevices, function: str, call: Call) -> None:
+    with pytest.raises(NotSupportedError, match=function) as caught:
+        call(devices)
+    assert (caught.value.code, caught.value.function) == (ErrorNumber.NO_SUPPORT, function)
+
+
+@pytest.mark.parametrize(("function", "call"), UNSUPPORTED_OF_DEVICE.items(), ids=list(UNSUPPORTED_OF_DEVICE))
+def test_what_the_driver_lacks_of_a_device(
+    devices: NodeDevices, function: str, call: Callable[[NodeDevice], object]
+) -> None:
+    with pytest.raises(NotSupportedError, match=function) as caught:
+        call(devices["computer"])
+    assert (caught.value.code, caught.value.function) == (ErrorNumber.NO_SUPPORT, function)
+
+
+@pytest.mark.parametrize(
+    ("function", "cls", "call"),
+    [
+        *((function, NodeDevices, call) for function, call in (SUPPORTED | UNSUPPORTED).items()),
+        *((function, NodeDevice, call) for function, call in (SUPPORTED_OF_DEVICE | UNSUPPORTED_OF_DEVICE).items()),
+    ],
+)
+def test_docstrings_name_the_function(
+    function: str, cls: type[NodeDevice | NodeDevices], call: Callable[..., object]
+) -> None:
+    [name] = {name for name in call.__code__.co_names if hasattr(cls, name)}
+    assert re.search(rf"\(.*\b{function}\b.*\)", getattr(cls, name).__doc__ or "")
+
+
+@pytest.mark.parametrize("call", (SUPPORTED | UNSUPPORTED).values(), ids=list(SUPPORTED | UNSUPPORTED))
+def test_a_closed_connection(call: Call) -> None:
+    with pyvirt.connect("test:///default") as conn:
+        devices = NodeDevices(conn)
+    with pytest.raises(ClosedError):
+        call(devices)
+
+
+@pytest.mark.parametrize(
+    "call",
+    (SUPPORTED_OF_DEVICE | UNSUPPORTED_OF_DEVICE).values(),
+    ids=list(SUPPORTED_OF_DEVICE | UNSUPPORTED_OF_DEVICE),
+)
+def test_a_closed_device(devices: NodeDevices, call: Callable[[NodeDevice], object]) -> None:
+    device = devices["computer"]
+    device.close()
+    if call is not SUPPORTED_OF_DEVICE["virNodeDeviceGetName"]:
+        with pytest.raises(ClosedError):
+            call(device)
+    assert repr(device) == "<pyvirt.NodeDevice closed>"
+
+
+def test_the_collection(conn: pyvirt.Connection, devices: NodeDevices) -> None:
+    assert names(list(devices)) == names(devices.list()) == NAMES
+    assert len(devices) == 4
+    assert "computer" in devices
+    assert devices["computer"] in devices
+    assert "nobody" not in devices
+    with pyvirt.connect("test:///default") as other:
+        assert NodeDevices(other)["computer"] not in devices
+    device = devices["scsi_host2"]
+    assert device.connection is conn
+    assert device == devices.get("scsi_host2")
+    assert len({device, devices["scsi_host2"], devices["scsi_host1"]}) == 2
+    assert repr(device) == "<pyvirt.NodeDevice 'scsi_host2'>"
+    device.close()
+    assert repr(device) == "<pyvirt.NodeDevice 'scsi_host2'>"
+
+
+def test_capabilities(devices: NodeDevices) -> None:
+    flags = ConnectListAllNodeDeviceFlags
+    assert names(devices.list(flags.CAP_SCSI_HOST)) == NAMES - {"computer"}
+    assert names(devices.list(flags.CAP_SYSTEM | flags.CAP_SCSI_HOST)) == NAMES
+    assert devices.list(flags.CAP_NET) == []
+    assert set(devices.names()) == NAMES
+    assert set(devices.names("scsi_host")) == NAMES - {"computer"}
+    assert devices.names("system") == ["computer"]
+    assert devices.names("nothing") == []
+    assert devices["computer"].caps() == ["system"]
+    assert devices["scsi_host1"].caps() == ["scsi_host"]
+
+
+def test_flags_that_nobody_knows(devices: NodeDevices) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        devices.list(ConnectListAllNodeDeviceFlags(1 << 27))
+    assert caught.value.function == "virConnectListAllNodeDevices"
+
+
+def test_the_tree(devices: NodeDevices) -> None:
+    assert {parent: names(children) for parent, children in devices.tree().items()} == TREE
+    for parent, children in TREE.items():
+        for child in children:
+            assert devices[child].parent_name() == parent
+            assert devices[child].parent() == (None if parent is None else devices[parent])
+    for name in NAMES:
+        assert names(devices[name].children()) == TREE.get(name, set())
+
+
+def test_no_parent_is_no_old_error(conn: pyvirt.Connection, devices: NodeDevices) -> None:
+    top = devices["computer"]
+    for _ in range(3):  # nobody asks for these
+        assert not lib.virNodeDeviceLookupByName(conn._ptr, b"nobody")
+    assert top.parent_name() is None
+
+
+def test_a_parent_that_was_unplugged(devices: NodeDevices) -> None:
+    device = devices["scsi_host11"]
+    devices["scsi_host1"].destroy()
+    with pytest.raises(NodeDeviceNotFoundError, match="scsi_host1"):
+        device.parent()
+    assert device.parent_name() == "scsi_host1"
+
+
+def test_xml_desc(devices: NodeDevices) -> None:
+    root = parse(devices["scsi_host1"].xml_desc())
+    assert (root.findtext("name"), root.findtext("parent")) == ("scsi_host1", "computer")
+
+
+def test_a_virtual_hba_comes_and_goes(devices: NodeDevices) -> None:
+    device = devices.create(VHBA)
+    assert device.name not in NAMES
+    assert device.parent() == devices["scsi_host1"]
+    assert device in devices["scsi_host1"].children()
+    assert names(devices.list()) == NAMES | {device.name}
+    device.destroy()
+    assert names(devices.list()) == NAMES
+    for call in (device.destroy, device.caps, device.xml_desc):
+        with pytest.raises(NodeDeviceNotFoundError):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("xml", "error"),
+    [
+        ("no XML", XMLError),
+        ("", Error),
+        ("<domain/>", Error),
+        ("<device/>", Error),
+        (VHBA.replace("scsi_host1", "nobody"), Error),
+        (VHBA.replace("wwnn", "nnww"), Error),
+        ("<device\0/>", InvalidArgumentError),
+        ("\ud800", InvalidArgumentError),
+        (b"<device/>", TypeError),
+    ],
+)
+def test_what_is_no_device_is_not_made(devices: NodeDevices, xml: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        devices.create(xml)
+    assert names(devices.list()) == NAMES
+
+
+def test_looking_up(devices: NodeDevices) -> None:
+    with pytest.raises(NodeDeviceNotFoundError, match="nobody") as caught:
+        devices["nobody"]
+    assert caught.value.code == ErrorNumber.NO_NODE_DEVICE
+    assert devices.get("nobody", default=None) is None
+    assert devices.get("computer", default=None) == devices["computer"]
+    for name in ("com\0puter", "\ud800"):
+        with pytest.raises(InvalidArgumentError):
+            devices[name]
+        assert name not in devices
+
+
+@pytest.mark.parametrize(
+    "wanted", [{}, {"wwnn": "1"}, {"wwpn": "1"}, {"name": "a", "wwnn": "1", "wwpn": "1"}, {"name": "a", "wwpn": "1"}]
+)
+def test_look_ups_that_say_too_little_or_too_much(devices: NodeDevices, wanted: dict[str, str]) -> None:
+    with pytest.raises(TypeError, match="wwnn and wwpn"):
+        devices.get(**wanted)
+
+
+def test_a_reader_changes_nothing() -> None:
+    with pyvirt.connect("test:///default", readonly=True) as conn:
+        devices = NodeDevices(conn)
+        device = devices["scsi_host2"]
+        changes: list[Callable[[], object]] = [
+            lambda: devices.create(VHBA),
+            lambda: devices.define(VHBA),
+            device.destroy,
+            device.undefine,
+            device.start,
+            device.detach,
+            device.reattach,
+            device.reset,
+            lambda: device.set_autostart(True),
+        ]
+        for change in changes:
+            with pytest.raises(AccessDeniedError):
+                change()
+        assert names(devices.list()) == NAMES
+        assert device.parent_name() == "computer"
+
+
+def test_an_error_that_somebody_keeps_does_not_keep_the_connection(
+    conn: pyvirt.Connection, devices: NodeDevices
+) -> None:
+    kept: list[Error] = []
+    device = devices["scsi_host2"]
+    device.destroy()
+    calls: list[Callable[[], object]] = [device.caps, device.xml_desc, lambda: devices["scsi_host2"]]
+    for call in calls:
+        with pytest.raises(NodeDeviceNotFoundError) as caught:
+            call()
+        kept.append(caught.value)
+    conn.close()
+    with pyvirt.connect("test:///default") as again:
+        assert "scsi_host2" in NodeDevices(again)  # the driver starts anew when the last connection has gone
+
+
+def test_names_that_came_after_counting(conn: pyvirt.Connection) -> None:
+    rooms: list[int] = []
+
+    def fill(array: object, room: int) -> int:
+        rooms.append(room)
+        found: int = lib.virNodeListDevices(conn._ptr, ffi.NULL, array, room, 0)
+        return found
+
+    assert set(list_names(lambda: 0, fill)) == NAMES
+    assert rooms == [1, 2, 4, 8]
+
+
+def test_names_do_not_leak(devices: NodeDevices) -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    for _ in range(500):
+        devices.names()
+    gc.collect()
+    before = resident()
+    for _ in range(100_000):  # unfreed, 12 MiB at the least
+        devices.names()
+    gc.collect()
+    assert resident() - before < 4 << 20
