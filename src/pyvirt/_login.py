@@ -10,7 +10,7 @@ from __future__ import annotations
 from pyvirt._convert import decode_or_none, encode
 from pyvirt._lib import ffi, lib
 from pyvirt.auth import Credential, answer_with
-from pyvirt.errors import AuthenticationError, forget
+from pyvirt.errors import AuthenticationError, forget, last_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class _Dialogue:
     def __init__(self, auth: Auth) -> None:
         self.answer = answer_with(auth)
         self.error: BaseException | None = None
+        self.gave_up = False
 
     def fill(self, credential: CData) -> bool:
         from pyvirt.enums import ConnectCredentialType
@@ -60,13 +61,14 @@ def pv_py_auth(credentials: CData, count: int, opaque: CData) -> int:
     except BaseException as error:
         dialogue.error = error
         return -1
-    return 0 if all(filled) else -1
+    dialogue.gave_up = not all(filled)
+    return -1 if dialogue.gave_up else 0
 
 
 def open_with(uri: CData, auth: Auth, flags: int) -> CData:
     """Return the pointer of a new connection, or NULL.  (virConnectOpenAuth)
 
-    :raises AuthenticationError: *auth* raised; that is the cause
+    :raises AuthenticationError: *auth* gave up; or it raised, that is the cause
     """
     dialogue = _Dialogue(auth)
     opaque = ffi.new_handle(dialogue)
@@ -83,4 +85,6 @@ def open_with(uri: CData, auth: Auth, flags: int) -> CData:
         if not isinstance(dialogue.error, Exception):
             raise dialogue.error
         raise AuthenticationError("the auth callable failed") from dialogue.error
+    if dialogue.gave_up and not pointer:
+        raise last_error("virConnectOpenAuth").recast(AuthenticationError)
     return pointer

@@ -10,7 +10,7 @@
 
 #include "harness.h"
 #include "native_errors.h"
-#include "native_stats.h"
+#include "stats_frame.h"
 
 enum {
     DOMAINS = 6,
@@ -107,16 +107,10 @@ static bool bit(const uint8_t *bits, int64_t i)
 /* The column of that id: 0, or -1 where the frame has none. */
 static int find_column(const pv_frame *frame, int id, pv_column_view *view)
 {
-    static _Thread_local pv_column_view views[MOST_COLUMNS];
-    CHECK(pv_frame_n_columns(frame) <= MOST_COLUMNS);
-    int n = pv_frame_columns(frame, views);
-    for (int i = 0; i < n; i++) {
-        if (views[i].id == id) {
-            *view = views[i];
-            return 0;
-        }
-    }
-    return -1;
+    pthread_mutex_lock(&frame->schema->lock);
+    bool found = pv_view_column(frame, id, view);
+    pthread_mutex_unlock(&frame->schema->lock);
+    return found ? 0 : -1;
 }
 
 /* The last field of the same name and type: where a record repeats itself, that one counts. */

@@ -57,7 +57,7 @@ def declared(package: str) -> dict[str, build_ffi.Declaration]:
         for declaration in build_ffi.declarations((build_ffi.CDEFS / f"{file}.h").read_text()):
             callback = re.match(r"typedef [^(]*\(\*(\w+)\)", declaration.text)
             name = declaration.function or (callback and callback[1])
-            if name and name != "free":
+            if name and name not in ("free", "malloc"):
                 assert name not in found
                 found[name] = declaration
     return found

@@ -109,7 +109,6 @@ def test_unknown_flags() -> None:
         ("qemu+unix:///system?socket=/nowhere/at/all", ConnectionFailedError),
         ("qemu+tcp://127.0.0.1:1/system", ConnectionFailedError),
         ("qemu+ext:///system?command=/nowhere/at/all", ConnectionFailedError),
-        ("test:///nowhere/at/all.xml", XMLError),
         ("test:///", InvalidArgumentError),
         ("test:///etc/hostname", XMLError),
     ],
@@ -125,11 +124,18 @@ def test_what_no_connection_comes_of(uri: str, cls: type[pyvirt.Error], capfd: p
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_failure_that_libvirt_calls_internal_is_still_a_failure_to_connect(tmp_path: Path) -> None:
+def test_a_host_that_is_not_there(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     host = tmp_path / "host.xml"
     host.write_text("<node><domain file='nothing.xml'/></node>")
-    with pytest.raises(XMLError, match=r"nothing\.xml"):
-        pyvirt.connect(f"test://{host}")
+    for uri in ("test:///nowhere/nothing.xml", f"test://{host}"):
+        # To libvirt 9 it is a document that does not parse, to libvirt 11 a file that does not open.
+        with pytest.raises((XMLError, ConnectionFailedError), match=r"nothing\.xml"):
+            pyvirt.connect(uri)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_host_that_is_not_right(tmp_path: Path) -> None:
+    host = tmp_path / "host.xml"
     host.write_text("<node><memory>lots</memory></node>")
     with pytest.raises(pyvirt.Error) as caught:
         pyvirt.connect(f"test://{host}")
@@ -188,7 +194,7 @@ def test_the_right_answer(auth: Any, guarded: str) -> None:
 )
 def test_a_wrong_answer(auth: Any, guarded: str, capfd: pytest.CaptureFixture[str]) -> None:
     for timeout in (None, 60):
-        with pytest.raises(AuthenticationError, match="authentication") as caught:
+        with pytest.raises(AuthenticationError, match=r"authentication|credentials") as caught:
             pyvirt.connect(guarded, auth=auth, timeout=timeout)
         assert isinstance(caught.value, PermissionError)
         assert caught.value.function == "virConnectOpenAuth"

@@ -697,26 +697,26 @@ def test_an_edit_that_is_never_entered(guest: Domain) -> None:
         late.__enter__()
 
 
-def test_core_dumps(domain: Domain, tmp_path: Path) -> None:
-    domain.core_dump(str(tmp_path / "dump"))
+def test_core_dumps(running: Domain, tmp_path: Path) -> None:
+    running.core_dump(str(tmp_path / "dump"))
     assert (tmp_path / "dump").stat().st_size > 0
-    domain.core_dump(str(tmp_path / "raw"), format=DomainCoreDumpFormat.RAW)
+    running.core_dump(str(tmp_path / "raw"), format=DomainCoreDumpFormat.RAW)
     with pytest.raises(OperationUnsupportedError, match="kdump") as caught:
-        domain.core_dump(str(tmp_path / "other"), format=DomainCoreDumpFormat.KDUMP_ZLIB)
+        running.core_dump(str(tmp_path / "other"), format=DomainCoreDumpFormat.KDUMP_ZLIB)
     assert caught.value.function == "virDomainCoreDumpWithFormat"
     with pytest.raises(Error, match="/nowhere"):
-        domain.core_dump("/nowhere/at all")
-    domain.core_dump(str(tmp_path / "last"), flags=DomainCoreDumpFlags.CRASH)
-    assert domain.state() == DomainStateReason(DomainState.SHUTOFF, DomainShutoffReason.CRASHED)
-    with pytest.raises(OperationInvalidError) as caught:
-        domain.core_dump(str(tmp_path / "none"))
-    assert caught.value.function == "virDomainCoreDump"
+        running.core_dump("/nowhere/at all")
+    running.core_dump(str(tmp_path / "last"), flags=DomainCoreDumpFlags.CRASH)
+    assert running.state() == DomainStateReason(DomainState.SHUTOFF, DomainShutoffReason.CRASHED)
+    with pytest.raises(OperationInvalidError) as late:
+        running.core_dump(str(tmp_path / "none"))
+    assert late.value.function == "virDomainCoreDump"
 
 
-def test_lifecycle_actions(domain: Domain) -> None:
-    domain.set_lifecycle_action(LifecycleType.CRASH, DomainLifecycleAction.PRESERVE)
-    assert "<on_crash>preserve</on_crash>" in domain.xml_desc()
+def test_lifecycle_actions(running: Domain) -> None:
+    running.set_lifecycle_action(LifecycleType.CRASH, DomainLifecycleAction.PRESERVE)
+    assert "<on_crash>preserve</on_crash>" in running.xml_desc()
     with pytest.raises(NotSupportedError, match="coredump-destroy"):
-        domain.set_lifecycle_action(LifecycleType.REBOOT, DomainLifecycleAction.COREDUMP_DESTROY)
+        running.set_lifecycle_action(LifecycleType.REBOOT, DomainLifecycleAction.COREDUMP_DESTROY)
     with pytest.raises(InvalidArgumentError, match="'77'"):
-        domain.set_lifecycle_action(LifecycleType(77), DomainLifecycleAction.DESTROY)
+        running.set_lifecycle_action(LifecycleType(77), DomainLifecycleAction.DESTROY)

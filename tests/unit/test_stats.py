@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,9 @@ from pyvirt import Domain, StatsGroup
 from pyvirt._lib import ffi, lib
 from pyvirt._typedparams import to_dict
 from pyvirt.testing.hosts import temporary_host
+
+if TYPE_CHECKING:
+    from pyvirt._typedparams import TypedValue
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +34,13 @@ def domains(conn: pyvirt.Connection) -> list[Domain]:
     return conn.domains.list()
 
 
-def plain_call(conn: pyvirt.Connection, groups: int = 0) -> dict[bytes, dict[str, object]]:
+def plain_call(conn: pyvirt.Connection, groups: int = 0) -> dict[bytes, dict[str, TypedValue]]:
     """What virConnectGetAllDomainStats says, field by field, by UUID."""
     records = ffi.new("virDomainStatsRecordPtr **")
     count = lib.virConnectGetAllDomainStats(conn._ptr, groups, records, 0)
     assert count >= 0
     try:
-        found = {}
+        found: dict[bytes, dict[str, TypedValue]] = {}
         for record in ffi.unpack(records[0], count):
             uuid = ffi.new("unsigned char[16]")
             lib.virDomainGetUUID(record.dom, uuid)
@@ -179,7 +183,7 @@ def test_integers_keep_every_bit(domains: list[Domain]) -> None:
 
 
 def test_what_is_absent_is_not_zero(domains: list[Domain]) -> None:
-    records = [
+    records: list[tuple[Domain, list[Field]]] = [
         (domains[0], [("cpu.time", ULLONG, 5), ("name", STRING, "a")]),
         (domains[1], []),
         (domains[2], [("name", STRING, "ccc")]),
@@ -193,7 +197,7 @@ def test_what_is_absent_is_not_zero(domains: list[Domain]) -> None:
 
 
 def test_a_name_of_two_types_is_two_columns(domains: list[Domain]) -> None:
-    records = [(domains[0], [("x", INT, 1)]), (domains[1], [("x", STRING, "one")])]
+    records: list[tuple[Domain, list[Field]]] = [(domains[0], [("x", INT, 1)]), (domains[1], [("x", STRING, "one")])]
     frame = Feed().frame(records)
     assert {name: column.to_list() for name, column in frame.tables["domain"].items()} == {
         "x": [1, None],

@@ -51,6 +51,9 @@ struct pv_frame {
     struct column names;
 };
 
+/* A column by its id; false where the frame has no value of it.  The lock is held. */
+bool pv_view_column(const pv_frame *frame, int id, pv_column_view *view);
+
 static inline bool pv_is_valid(const struct column *column, int64_t row)
 {
     return column->valid == NULL || (column->valid[row >> 3] >> (row & 7) & 1) != 0;

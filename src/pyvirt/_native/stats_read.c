@@ -51,29 +51,34 @@ int pv_frame_table(const pv_frame *frame, int id, pv_table_view *view)
     return 0;
 }
 
+bool pv_view_column(const pv_frame *frame, int id, pv_column_view *view)
+{
+    const struct column *column = &frame->columns[id];
+    if (!column->used)
+        return false;
+    const struct column_def *def = &frame->schema->columns[id];
+    *view = (pv_column_view){
+        .id = id,
+        .table = def->table,
+        .name = def->name,
+        .field = def->field,
+        .type = def->type,
+        .rows = frame->tables[def->table].rows,
+        .present = column->present,
+        .values = column->cells,
+        .valid = column->valid,
+        .text = column->text,
+        .text_size = column->text_size,
+    };
+    return true;
+}
+
 int pv_frame_columns(const pv_frame *frame, pv_column_view *views)
 {
     int n = 0;
     pthread_mutex_lock(&frame->schema->lock);
-    for (int id = 0; id < frame->n_columns; id++) {
-        const struct column *column = &frame->columns[id];
-        if (!column->used)
-            continue;
-        const struct column_def *def = &frame->schema->columns[id];
-        views[n++] = (pv_column_view){
-            .id = id,
-            .table = def->table,
-            .name = def->name,
-            .field = def->field,
-            .type = def->type,
-            .rows = frame->tables[def->table].rows,
-            .present = column->present,
-            .values = column->cells,
-            .valid = column->valid,
-            .text = column->text,
-            .text_size = column->text_size,
-        };
-    }
+    for (int id = 0; id < frame->n_columns; id++)
+        n += pv_view_column(frame, id, &views[n]);
     pthread_mutex_unlock(&frame->schema->lock);
     return n;
 }
