@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Every public function of libvirt, and where it has gone: both ways between docstrings and the facts of the API.
+
+A docstring names the C functions that it stands for in parentheses.  What none names stands in one of the tables here.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from api_facts import SECTIONS
+
+SOURCE = Path(__file__).resolve().parents[2] / "src" / "pyvirt"
+FUNCTIONS = {name for section in SECTIONS.values() for name in section["functions"]}
+C_NAME = re.compile(r"\bvir[A-Z]\w+")
+
+# What the core does so that nobody else has to: references, errors, parameters, starting up.
+USED_UP = re.compile(
+    r"vir\w+(Ref|Free)|vir(Adm)?Initialize|vir(Adm)?ConnectClose|vir\w*LastError\w*|virResetError|virFreeError"
+    r"|virDefaultErrorFunc|vir(Conn)?SetErrorFunc|virTypedParams\w+"
+)
+
+# Older forms -> what is called in their place.
+SUPERSEDED = {
+    "virConnectListDefinedDomains": "virConnectListAllDomains",
+    "virConnectListDomains": "virConnectListAllDomains",
+    "virConnectNumOfDefinedDomains": "virConnectListAllDomains",
+    "virConnectNumOfDomains": "virConnectListAllDomains",
+    "virConnectListDefinedNetworks": "virConnectListAllNetworks",
+    "virConnectListNetworks": "virConnectListAllNetworks",
+    "virConnectNumOfDefinedNetworks": "virConnectListAllNetworks",
+    "virConnectNumOfNetworks": "virConnectListAllNetworks",
+    "virConnectListNWFilters": "virConnectListAllNWFilters",
+    "virDomainCreate": "virDomainCreateWithFlags",
+    "virDomainCreateLinux": "virDomainCreateXML",
+    "virDomainDefineXML": "virDomainDefineXMLFlags",
+    "virDomainDestroy": "virDomainDestroyFlags",
+    "virDomainMigrate": "virDomainMigrate3",
+    "virDomainMigrate2": "virDomainMigrate3",
+    "virDomainMigrateToURI": "virDomainMigrateToURI3",
+    "virDomainMigrateToURI2": "virDomainMigrateToURI3",
+    "virDomainRestore": "virDomainRestoreFlags",
+    "virDomainSave": "virDomainSaveFlags",
+    "virDomainShutdown": "virDomainShutdownFlags",
+    "virDomainUndefine": "virDomainUndefineFlags",
+    # The handle knows its connection, and a UUID is a uuid.UUID.
+    "virDomainGetConnect": "virDomainLookupByName",
+    "virNetworkGetConnect": "virNetworkLookupByName",
+    "virStoragePoolGetConnect": "virStoragePoolLookupByName",
+    "virStorageVolGetConnect": "virStorageVolLookupByName",
+    **{
+        f"vir{kind}{form}UUIDString": f"vir{kind}{form}UUID"
+        for kind in ("Domain", "Network", "NWFilter", "Secret", "StoragePool", "NetworkPort")
+        for form in ("Get", "LookupBy")
+    },
+}
+
+# Not built yet: streams with all that needs one, events with the loop behind them.
+TO_COME = re.compile(
+    r"virStream\w+|virStorageVol(Down|Up)load|virDomainOpen(Console|Channel)|virDomainScreenshot"
+    r"|virEvent\w+|vir\w+Event(Dereg|Reg)ister(Any)?|vir\w+(Register|Unregister)CloseCallback|virConnectSetKeepAlive"
+)
+
+
+def docstrings() -> Iterator[tuple[str, str]]:
+    for path in sorted(SOURCE.rglob("*.py")):
+        if path.parent.name == "enums":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                yield f"{path.relative_to(SOURCE)}:{getattr(node, 'name', '')}", ast.get_docstring(node) or ""
+
+
+NAMED = {name for _, text in docstrings() for name in C_NAME.findall(text)} & FUNCTIONS
+
+
+def calls() -> Iterator[tuple[str, str]]:
+    """Each function of libvirt's that some code of ours mentions."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and node.attr in FUNCTIONS:
+                yield str(path.relative_to(SOURCE)), node.attr
+
+
+def test_every_function_is_somewhere() -> None:
+    assert len(FUNCTIONS) > 560
+    lost = {
+        name
+        for name in FUNCTIONS - NAMED - SUPERSEDED.keys()
+        if not USED_UP.fullmatch(name) and not TO_COME.fullmatch(name)
+    }
+    assert lost == set()
+
+
+def test_what_is_called_is_named() -> None:
+    silent = {(where, name) for where, name in calls() if name not in NAMED and not USED_UP.fullmatch(name)}
+    assert {name for _, name in silent} <= SUPERSEDED.keys(), silent
+
+
+def test_docstrings_name_what_there_is() -> None:
+    kinds = {name for section in SECTIONS.values() for name in section["enums"]}
+    kinds |= {name for section in SECTIONS.values() for name in section["typedefs"]}
+    kinds |= {name for section in SECTIONS.values() for name in section["structs"]}
+    unknown = {
+        (where, name)
+        for where, text in docstrings()
+        for name in re.findall(r"\((vir[A-Z]\w+)[),]", text)
+        if name not in FUNCTIONS | kinds
+    }
+    assert unknown == set()
+
+
+@pytest.mark.parametrize("old", sorted(SUPERSEDED))
+def test_what_stands_in_for_an_older_form_is_there(old: str) -> None:
+    assert SUPERSEDED[old] in NAMED
+
+
+def test_the_tables_hold_nothing_that_is_done() -> None:
+    assert {name for name in SUPERSEDED if name not in FUNCTIONS} == set()
+    assert {name for name in NAMED if TO_COME.fullmatch(name)} == set()
