@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,10 @@ _PLUGIN = "pyvirt.testing.pytest_plugin"
 # libvirt reads LIBVIRT_DEFAULT_URI, LIBVIRT_AUTH_FILE, LIBVIRT_DEBUG and others when it is first used.
 for _name in [name for name in os.environ if name.startswith("LIBVIRT_")]:
     del os.environ[_name]
+
+# Whoever starts the tests in the background of a script has SIGINT ignored, and processes of ours would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config: pytest.Config) -> None:

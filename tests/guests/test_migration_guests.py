@@ -50,6 +50,7 @@ from pyvirt.xmldesc import parse
 Flags = DomainMigrateFlags
 LIVE = Flags.LIVE | Flags.UNSAFE  # the image is the same file on both sides, which libvirt cannot know
 MIB = 1 << 20
+LOAD = 64 * MIB
 WHILE = 60  # seconds that nothing takes
 ARRIVED = DomainStateReason(DomainState.RUNNING, DomainRunningReason.MIGRATED)
 COMPLETED = DomainGetJobStatsFlags.COMPLETED
@@ -100,13 +101,17 @@ def guest(here: pyvirt.Connection, boot: Path) -> Domain:
 
 @pytest.fixture
 def heavy(here: pyvirt.Connection, boot: Path, tmp_path: Path) -> Domain:
-    """A guest with 8 MiB that cannot be compressed in its memory, and at 1 MiB per second: it takes some time."""
+    """A guest with much in its memory that cannot be compressed, at 1 MiB per second.
+
+    It takes a minute, so that it is still on its way when this process was not given the CPU for some seconds.
+    """
     load = tmp_path / "load"
-    load.write_bytes(os.urandom(8 * MIB))
+    load.write_bytes(os.urandom(LOAD))
     loader = f"loader,file={load},addr=0x400000,force-raw=on"
     xml = tiny_guest(
         next(names),
         boot,
+        memory=2 * LOAD,
         elements="<qemu:commandline xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>"
         f"<qemu:arg value='-device'/><qemu:arg value='{loader}'/></qemu:commandline>",
     )
@@ -317,7 +322,7 @@ def test_memory_that_follows_later(there: pyvirt.Connection, heavy: Domain, migr
             started.append(done)
 
     moved = migration.to(there, flags=LIVE | Flags.POSTCOPY, migrate_uri=migrate_uri, progress=progress)
-    assert started[0] < 8 * MIB
+    assert started[0] < LOAD
     assert moved.state().state is DomainState.RUNNING
     with pytest.raises(OperationInvalidError):
         Migration(moved).start_post_copy()
