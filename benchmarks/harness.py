@@ -59,14 +59,31 @@ def build_synthetic() -> Path:
 
 
 def require_bindings() -> None:
-    """Make sure that this Python has both bindings; pyvirt may be one built in place, in ``src``."""
-    if importlib.util.find_spec("pyvirt") is None:
-        sys.path.append(str(ROOT / "src"))
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT / "src")]))
-        if importlib.util.find_spec("pyvirt._libvirt") is None:
-            raise Unavailable("pyvirt is not built: pip install .")
-    if importlib.util.find_spec("libvirt") is None:
-        raise Unavailable("the comparison needs libvirt-python: pip install libvirt-python")
+    """Make sure that this Python has both bindings."""
+    if missing := [name for name in ("pyvirt._libvirt", "libvirt") if not is_installed(name)]:
+        raise Unavailable(f"{sys.executable} has no {' and no '.join(missing)}: run ci/setup bench")
+
+
+def enter_checkout() -> None:
+    """Start this program again in the checkout's ``.venv``, set up for it, unless this Python has both bindings."""
+    try:
+        require_bindings()
+    except Unavailable:
+        venv = ROOT / ".venv"
+        if Path(sys.prefix) == venv:
+            raise
+        if subprocess.run([ROOT / "ci" / "setup", "bench", "cli", "numpy"], check=False).returncode:
+            raise
+        python = venv / "bin" / "python"
+        os.execv(python, [str(python), *sys.argv])
+
+
+def is_installed(module: str) -> bool:
+    """Whether this Python finds *module*."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package that it is in
+        return False
 
 
 class Worker:
@@ -150,10 +167,12 @@ def import_times(rounds: int) -> dict[tuple[str, str], Times]:
     """Start Python once for each import, in turn; the floor is a Python that imports nothing."""
     statements = {FLOOR: "pass", LIBVIRT_PYTHON: "import libvirt", PYVIRT: "import pyvirt"}
     times: dict[tuple[str, str], Times] = {("import", name): [] for name in statements}
+    # What pip installs it compiles, so what lies in src/ has to be compiled too.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     for number in range(-2, rounds):  # the first rounds write and load what is cached
         for name in rotated(list(statements), number):
             start = time.perf_counter_ns()
-            subprocess.run([sys.executable, "-c", statements[name]], check=True, close_fds=False)
+            subprocess.run([sys.executable, "-c", statements[name]], check=True, close_fds=False, env=environment)
             taken = time.perf_counter_ns() - start
             if number >= 0:
                 times["import", name].append(taken)
