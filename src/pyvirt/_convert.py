@@ -12,7 +12,7 @@ from pyvirt.errors import InvalidArgumentError, check_pointer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 _string = ffi.string
@@ -53,9 +53,9 @@ def decode_or_none(pointer: Any) -> str | None:
     return decode(pointer) if pointer else None
 
 
-def take_string(pointer: Any) -> str:
-    """Return the text that a call allocated, and free it; NULL is that call's error."""
-    check_pointer(pointer)
+def take_string(pointer: Any, call: Callable[..., object] | None = None) -> str:
+    """Return the text that a call allocated, and free it; NULL is that call's error; *call* as in ``check``."""
+    check_pointer(pointer, call)
     try:
         return decode(pointer)
     finally:

@@ -185,6 +185,10 @@ class Root(Owner):
         self._ptr = _gc(ptr, self._release)
         _roots[id(self)] = self
 
+    @property
+    def _conn(self) -> Self:
+        return self  # as a handle has one
+
     def _refuse(self) -> NoReturn:
         raise self._closed_error() or ClosedError("the connection is closed")
 

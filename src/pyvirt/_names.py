@@ -5,23 +5,33 @@ from __future__ import annotations
 
 from pyvirt._convert import decode
 from pyvirt._lib import ffi, lib
+from pyvirt.errors import check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyvirt._lib import CData
+    from pyvirt._handle import Owner
 
 
-def list_names(count: Callable[[], int], fill: Callable[[CData, int], int]) -> list[str]:
+def list_names(
+    owner: Owner,
+    count: Callable[..., int],
+    fill: Callable[..., int],
+    *,
+    before: tuple[object, ...] = (),
+    after: tuple[object, ...] = (),
+) -> list[str]:
     """Return what *fill* puts into an array, which *count* says the size of.
 
-    Both check their own results, and hold no pointer: in a traceback it would keep the connection open.
+    :param before: what both take before the array, or its place
+    :param after: what both take behind it
     """
-    room = count() + 1
+    # The owner's pointer stands in no variable: in a traceback it would keep the connection open.
+    room = check(count(owner._ptr, *before, *after), count) + 1
     while True:
         names = ffi.new("char *[]", room)
-        found = fill(names, room)
+        found = check(fill(owner._ptr, *before, names, room, *after), fill)
         try:
             if found < room:
                 return [decode(names[i]) for i in range(found)]

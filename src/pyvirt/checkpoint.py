@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._convert import encode, take_string
-from pyvirt._lib import ffi, lib
+from pyvirt._convert import take_string
+from pyvirt._lib import lib
 from pyvirt.domain._moment import Moment, Moments
 from pyvirt.enums.checkpoint import (
     DomainCheckpointCreateFlags,
@@ -14,13 +14,10 @@ from pyvirt.enums.checkpoint import (
     DomainCheckpointListFlags,
     DomainCheckpointXMLFlags,
 )
-from pyvirt.errors import check
+from pyvirt.errors import DomainCheckpointNotFoundError, check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import ClassVar, TypeAlias
-
-    from pyvirt._lib import CData
+    from typing import TypeAlias
 
     CheckpointList: TypeAlias = list["Checkpoint"]  # in the collection below, list is a method
 
@@ -30,7 +27,7 @@ class Checkpoint(Moment):
 
     __slots__ = ()
 
-    _release: ClassVar[Callable[[CData], None]] = lib.pv_release_domain_checkpoint
+    _release = lib.pv_release_domain_checkpoint
     _get_name = lib.virDomainCheckpointGetName
     _get_domain = lib.virDomainCheckpointGetDomain
 
@@ -50,9 +47,7 @@ class Checkpoint(Moment):
 
     def children(self, *, flags: DomainCheckpointListFlags = DomainCheckpointListFlags(0)) -> CheckpointList:
         """Return those made after it, with ``DESCENDANTS`` also theirs.  (virDomainCheckpointListAllChildren)"""
-        return Checkpoints(self.domain)._wrap_list(
-            lambda _, out, flags: lib.virDomainCheckpointListAllChildren(self._ptr, out, flags), flags
-        )
+        return Checkpoints(self.domain)._wrap_list(lib.virDomainCheckpointListAllChildren, flags, self)
 
     def delete(self, *, flags: DomainCheckpointDeleteFlags = DomainCheckpointDeleteFlags(0)) -> None:
         """Delete it: what has changed since, its parent then knows.  (virDomainCheckpointDelete)
@@ -67,7 +62,10 @@ class Checkpoints(Moments[Checkpoint]):
 
     __slots__ = ()
     _kind = Checkpoint
+    _not_found = DomainCheckpointNotFoundError
     _pointer = "virDomainCheckpointPtr"
+    _list_all = lib.virDomainListAllCheckpoints
+    _look_up_by_name = lib.virDomainCheckpointLookupByName
     _root = "domaincheckpoint"
 
     def list(self, flags: DomainCheckpointListFlags = DomainCheckpointListFlags(0)) -> CheckpointList:
@@ -76,17 +74,6 @@ class Checkpoints(Moments[Checkpoint]):
         With ``TOPOLOGICAL`` each comes after its parent.
         """
         return self._list(flags)
-
-    def _list(self, flags: int) -> CheckpointList:
-        return self._wrap_list(
-            lambda _, out, flags: lib.virDomainListAllCheckpoints(self._domain._ptr, out, flags), flags
-        )
-
-    def _count(self) -> int:
-        return check(lib.virDomainListAllCheckpoints(self._domain._ptr, ffi.NULL, 0))
-
-    def _by_name(self, name: str) -> Checkpoint:
-        return self._wrap(lib.virDomainCheckpointLookupByName(self._domain._ptr, encode(name), 0), name)
 
     def roots(self) -> CheckpointList:
         """Return those without a parent.  (virDomainListAllCheckpoints)"""
@@ -117,4 +104,4 @@ class Checkpoints(Moments[Checkpoint]):
         :raises XMLError: *xml* is no XML, or no checkpoint
         """
         document = self._document(xml, name=name, description=description)
-        return self._wrap(lib.virDomainCheckpointCreateXML(self._domain._ptr, document, flags))
+        return self._wrap(lib.virDomainCheckpointCreateXML(self._owner._ptr, document, flags))

@@ -13,7 +13,7 @@ from pyvirt._lib import ffi, lib
 
 TYPE_CHECKING = False  # typing itself takes longer to import than all of this; type checkers know the name
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import CodeType, FrameType
     from typing import NoReturn
 
@@ -391,13 +391,13 @@ def _text(pointer: object) -> str | None:
     return ffi.string(pointer).decode("utf-8", "replace") if pointer else None
 
 
-def last_error(function: str | None = None) -> Error:
+def last_error(call: str | Callable[..., object] | None = None) -> Error:
     """Take this thread's error and return it as an exception.
 
-    :param function: the C function that failed, where the calling method does not mention it
+    :param call: the C function that failed, or its name, where the calling method does not mention it
     """
     caller = sys._getframe(1)
-    function = function or _calling_function(caller)
+    function = call if isinstance(call, str) else call.__name__ if call else _calling_function(caller)
     taken = lib.pv_error_take()
     if not taken:
         return Error(f"{function or 'libvirt'} failed and gave no reason", function=function)
@@ -429,14 +429,17 @@ def forget() -> None:
     lib.pv_error_free(lib.pv_error_take())
 
 
-def check(result: int) -> int:
-    """Return *result*, or raise this thread's error when it is negative."""
+def check(result: int, call: Callable[..., object] | None = None) -> int:
+    """Return *result*, or raise this thread's error when it is negative.
+
+    :param call: what was called, where the calling method does not mention it
+    """
     if result < 0:
-        raise last_error()
+        raise last_error(call)
     return result
 
 
-def check_pointer(pointer: object) -> None:
-    """Raise this thread's error when *pointer* is NULL."""
+def check_pointer(pointer: object, call: Callable[..., object] | None = None) -> None:
+    """Raise this thread's error when *pointer* is NULL; *call* as in :func:`check`."""
     if not pointer:
-        raise last_error()
+        raise last_error(call)

@@ -5,67 +5,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from pyvirt._collection import Collection
+from pyvirt._collection import RAISE, Collection
 from pyvirt._convert import decode, encode, take_string
-from pyvirt._handle import Handle
 from pyvirt._lib import lib
 from pyvirt._names import list_names
+from pyvirt._object import KnownByName
 from pyvirt.enums.interface import ConnectListAllInterfacesFlags, InterfaceDefineFlags, InterfaceXMLFlags
 from pyvirt.errors import InterfaceNotFoundError, check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import TypeAlias
 
-    from pyvirt._lib import CData
-    from pyvirt.connection import Connection
+    from pyvirt._collection import D
 
     InterfaceList: TypeAlias = list["Interface"]  # in the collection below, list is a method
     NameList: TypeAlias = list[str]
 
-_RAISE = object()
 
+class Interface(KnownByName):
+    """A network interface of the host, up or not: ``conn.interfaces["eth0"]``."""
 
-class Interface(Handle):
-    """A network interface of the host, up or not."""
+    __slots__ = ()
 
-    __slots__ = ("_name",)
-
-    _conn: Connection
-    _release: ClassVar[Callable[[CData], None]] = lib.pv_release_interface
-    _name: str
-
-    def __repr__(self) -> str:
-        try:
-            return f"<pyvirt.Interface {self.name!r}>"
-        except Exception:  # closed before anybody asked for the name: a repr never fails
-            return "<pyvirt.Interface closed>"
-
-    # ---- identity: what the handle knows ----
-
-    @property
-    def connection(self) -> Connection:
-        """The connection it belongs to.  (virInterfaceGetConnect)"""
-        return self._conn
-
-    @property
-    def name(self) -> str:
-        """The name, ``"eth0"``.  (virInterfaceGetName)"""
-        return self._identity()
+    _release = lib.pv_release_interface
+    _get_name = lib.virInterfaceGetName
 
     @property
     def mac_string(self) -> str:
         """The hardware address, ``""`` if it has none, as far as this handle has heard.  (virInterfaceGetMACString)"""
         return decode(lib.virInterfaceGetMACString(self._ptr))
-
-    def _identity(self) -> str:
-        try:
-            return self._name
-        except AttributeError:
-            self._name = decode(lib.virInterfaceGetName(self._ptr))
-            return self._name
 
     # ---- state ----
 
@@ -107,39 +77,30 @@ class Interfaces(Collection[Interface]):
 
     __slots__ = ()
     _kind = Interface
+    _not_found = InterfaceNotFoundError
     _pointer = "virInterfacePtr"
+    _list_all = lib.virConnectListAllInterfaces
+    _look_up_by_name = lib.virInterfaceLookupByName
 
     def list(self, flags: ConnectListAllInterfacesFlags = ConnectListAllInterfacesFlags(0)) -> InterfaceList:
         """Return the interfaces that match *flags*, all without any.  (virConnectListAllInterfaces)"""
         return self._list(flags)
 
-    def _list(self, flags: int) -> InterfaceList:
-        return self._wrap_list(lib.virConnectListAllInterfaces, flags)
-
     def _count(self) -> int:
         return len(self._list(0))  # asked only for their number, the driver that looks at udev says 0
 
-    def _by_name(self, name: str) -> Interface:
-        return self._wrap(lib.virInterfaceLookupByName(self._conn._ptr, encode(name)), name)
-
     def names(self) -> NameList:
         """Return the names of those that are up.  (virConnectNumOfInterfaces, virConnectListInterfaces)"""
-        return list_names(
-            lambda: check(lib.virConnectNumOfInterfaces(self._conn._ptr)),
-            lambda names, room: check(lib.virConnectListInterfaces(self._conn._ptr, names, room)),
-        )
+        return list_names(self._conn, lib.virConnectNumOfInterfaces, lib.virConnectListInterfaces)
 
     def defined_names(self) -> NameList:
         """Return the names of those that are not up.
 
         (virConnectNumOfDefinedInterfaces, virConnectListDefinedInterfaces)
         """
-        return list_names(
-            lambda: check(lib.virConnectNumOfDefinedInterfaces(self._conn._ptr)),
-            lambda names, room: check(lib.virConnectListDefinedInterfaces(self._conn._ptr, names, room)),
-        )
+        return list_names(self._conn, lib.virConnectNumOfDefinedInterfaces, lib.virConnectListDefinedInterfaces)
 
-    def get(self, name: str | None = None, *, mac_string: str | None = None, default: object = _RAISE) -> Interface:
+    def get(self, name: str | None = None, *, mac_string: str | None = None, default: D = RAISE) -> Interface | D:
         """Return one interface by its name or hardware address.
 
         (virInterfaceLookupByName, virInterfaceLookupByMACString)
@@ -149,14 +110,8 @@ class Interfaces(Collection[Interface]):
         :raises Error: several have that address, as a bridge and its port do
         :raises TypeError: not exactly one of the two was given
         """
-        if (name is None) == (mac_string is None):
-            raise TypeError("give exactly one of name and mac_string")
-        try:
-            return self._by_name(name) if name is not None else self._by_mac_string(str(mac_string))
-        except InterfaceNotFoundError:
-            if default is _RAISE:
-                raise
-            return default  # type: ignore[return-value]
+        what = "exactly one of name and mac_string"
+        return self._get(default, what, (self._by_name, name), (self._by_mac_string, mac_string))
 
     def _by_mac_string(self, mac_string: str) -> Interface:
         return self._wrap(lib.virInterfaceLookupByMACString(self._conn._ptr, encode(mac_string)), mac_string)

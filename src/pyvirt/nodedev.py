@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from pyvirt._collection import Collection
+from pyvirt._collection import RAISE, Collection
 from pyvirt._convert import decode, encode, encode_or_null, take_string
-from pyvirt._handle import Handle
-from pyvirt._lib import ffi, lib
+from pyvirt._lib import lib
 from pyvirt._names import list_names
+from pyvirt._object import Autostarting, KnownByName
 from pyvirt.enums.nodedev import (
     ConnectListAllNodeDeviceFlags,
     NodeDeviceCreateXMLFlags,
@@ -21,52 +21,25 @@ from pyvirt.errors import NodeDeviceNotFoundError, check, last_error
 from pyvirt.xmldesc import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import TypeAlias
 
-    from pyvirt._lib import CData
-    from pyvirt.connection import Connection
+    from pyvirt._collection import D
 
     NodeDeviceList: TypeAlias = list["NodeDevice"]  # in the collection below, list is a method
     NameList: TypeAlias = list[str]
 
-_RAISE = object()
 _UNKNOWN = (1, 0)  # INTERNAL_ERROR of nobody: how a daemon passes on a failure without a reason
 
 
-class NodeDevice(Handle):
-    """A device of the host."""
+class NodeDevice(KnownByName, Autostarting[str]):
+    """A device of the host, under the name that libvirt gave it: ``"pci_0000_00_02_0"``."""
 
-    __slots__ = ("_name",)
+    __slots__ = ()
 
-    _conn: Connection
-    _release: ClassVar[Callable[[CData], None]] = lib.pv_release_node_device
-    _name: str
-
-    def __repr__(self) -> str:
-        try:
-            return f"<pyvirt.NodeDevice {self.name!r}>"
-        except Exception:  # closed before anybody asked for the name: a repr never fails
-            return "<pyvirt.NodeDevice closed>"
-
-    # ---- identity: what the handle knows ----
-
-    @property
-    def connection(self) -> Connection:
-        """The connection it belongs to."""
-        return self._conn
-
-    @property
-    def name(self) -> str:
-        """The name that libvirt gave it, ``"pci_0000_00_02_0"``.  (virNodeDeviceGetName)"""
-        return self._identity()
-
-    def _identity(self) -> str:
-        try:
-            return self._name
-        except AttributeError:
-            self._name = decode(lib.virNodeDeviceGetName(self._ptr))
-            return self._name
+    _release = lib.pv_release_node_device
+    _get_name = lib.virNodeDeviceGetName
+    _get_autostart = lib.virNodeDeviceGetAutostart
+    _set_autostart = lib.virNodeDeviceSetAutostart
 
     # ---- the tree ----
 
@@ -103,10 +76,7 @@ class NodeDevice(Handle):
 
     def caps(self) -> list[str]:
         """Return what it is, ``["pci"]``.  (virNodeDeviceNumOfCaps, virNodeDeviceListCaps)"""
-        return list_names(
-            lambda: check(lib.virNodeDeviceNumOfCaps(self._ptr)),
-            lambda names, room: check(lib.virNodeDeviceListCaps(self._ptr, names, room)),
-        )
+        return list_names(self, lib.virNodeDeviceNumOfCaps, lib.virNodeDeviceListCaps)
 
     def is_active(self) -> bool:
         """Return whether it is there; a mediated device may only be defined.  (virNodeDeviceIsActive)"""
@@ -115,16 +85,6 @@ class NodeDevice(Handle):
     def is_persistent(self) -> bool:
         """Return whether it outlives a reboot of the host.  (virNodeDeviceIsPersistent)"""
         return check(lib.virNodeDeviceIsPersistent(self._ptr)) == 1
-
-    def autostart(self) -> bool:
-        """Return whether it starts with its parent.  (virNodeDeviceGetAutostart)"""
-        out = ffi.new("int *")
-        check(lib.virNodeDeviceGetAutostart(self._ptr, out))
-        return bool(out[0])
-
-    def set_autostart(self, autostart: bool) -> None:
-        """Say whether a mediated device starts with its parent.  (virNodeDeviceSetAutostart)"""
-        check(lib.virNodeDeviceSetAutostart(self._ptr, bool(autostart)))
 
     # ---- the host's driver ----
 
@@ -201,7 +161,10 @@ class NodeDevices(Collection[NodeDevice]):
 
     __slots__ = ()
     _kind = NodeDevice
+    _not_found = NodeDeviceNotFoundError
     _pointer = "virNodeDevicePtr"
+    _list_all = lib.virConnectListAllNodeDevices
+    _look_up_by_name = lib.virNodeDeviceLookupByName
 
     def list(self, flags: ConnectListAllNodeDeviceFlags = ConnectListAllNodeDeviceFlags(0)) -> NodeDeviceList:
         """Return the devices that match *flags*, all without any.  (virConnectListAllNodeDevices)
@@ -210,25 +173,13 @@ class NodeDevices(Collection[NodeDevice]):
         """
         return self._list(flags)
 
-    def _list(self, flags: int) -> NodeDeviceList:
-        return self._wrap_list(lib.virConnectListAllNodeDevices, flags)
-
-    def _count(self) -> int:
-        return check(lib.virConnectListAllNodeDevices(self._conn._ptr, ffi.NULL, 0))
-
-    def _by_name(self, name: str) -> NodeDevice:
-        return self._wrap(lib.virNodeDeviceLookupByName(self._conn._ptr, encode(name)), name)
-
     def names(self, cap: str | None = None) -> NameList:
         """Return the names of the devices.  (virNodeNumOfDevices, virNodeListDevices)
 
         :param cap: only those with this capability, ``"net"``; an unknown one has none
         """
-        wanted = encode_or_null(cap)
-        return list_names(
-            lambda: check(lib.virNodeNumOfDevices(self._conn._ptr, wanted, 0)),
-            lambda names, room: check(lib.virNodeListDevices(self._conn._ptr, wanted, names, room, 0)),
-        )
+        before, after = (encode_or_null(cap),), (0,)
+        return list_names(self._conn, lib.virNodeNumOfDevices, lib.virNodeListDevices, before=before, after=after)
 
     def tree(self) -> dict[str | None, NodeDeviceList]:
         """Return the devices by the name of their parent, those at the top by ``None``.
@@ -251,8 +202,8 @@ class NodeDevices(Collection[NodeDevice]):
         *,
         wwnn: str | None = None,
         wwpn: str | None = None,
-        default: object = _RAISE,
-    ) -> NodeDevice:
+        default: D = RAISE,
+    ) -> NodeDevice | D:
         """Return one device by its name, or a SCSI host by its two names in the storage network.
 
         (virNodeDeviceLookupByName, virNodeDeviceLookupSCSIHostByWWN)
@@ -263,14 +214,7 @@ class NodeDevices(Collection[NodeDevice]):
         :raises NodeDeviceNotFoundError: no such device
         :raises TypeError: neither a name nor both others were given, or too much
         """
-        if (name is None) == (wwnn is None) or (wwnn is None) != (wwpn is None):
-            raise TypeError("give a name, or wwnn and wwpn")
-        try:
-            return self._by_name(name) if name is not None else self._by_wwn(str(wwnn), str(wwpn))
-        except NodeDeviceNotFoundError:
-            if default is _RAISE:
-                raise
-            return default  # type: ignore[return-value]
+        return self._get(default, "a name, or wwnn and wwpn", (self._by_name, name), (self._by_wwn, wwnn, wwpn))
 
     def _by_wwn(self, wwnn: str, wwpn: str) -> NodeDevice:
         pointer = lib.virNodeDeviceLookupSCSIHostByWWN(self._conn._ptr, encode(wwnn), encode(wwpn), 0)

@@ -6,57 +6,34 @@ A value appears where it is asked for and nowhere else: in no repr, no message, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from pyvirt._collection import Collection, as_uuid
+from pyvirt._collection import RAISE, UUIDCollection
 from pyvirt._convert import decode, encode, take_string
-from pyvirt._handle import Handle
 from pyvirt._lib import ffi, lib
 from pyvirt._names import list_names
+from pyvirt._object import KnownByUUID
 from pyvirt.enums.error import ErrorNumber
 from pyvirt.enums.secret import ConnectListAllSecretsFlags, SecretDefineFlags, SecretUsageType
 from pyvirt.errors import AccessDeniedError, SecretNotFoundError, check, last_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import TypeAlias
 
-    from pyvirt._lib import CData
-    from pyvirt.connection import Connection
+    from pyvirt._collection import D
 
     SecretList: TypeAlias = list["Secret"]  # in the collection below, list is a method
     UUIDList: TypeAlias = list[UUID]
 
-_RAISE = object()
 
-
-class Secret(Handle):
+class Secret(KnownByUUID):
     """What a hypervisor knows under a UUID, and under what it is for."""
 
-    __slots__ = ("_uuid",)
+    __slots__ = ()
 
-    _conn: Connection
-    _release: ClassVar[Callable[[CData], None]] = lib.pv_release_secret
-    _uuid: bytes
-
-    def __repr__(self) -> str:
-        try:
-            return f"<pyvirt.Secret {self.uuid}>"
-        except Exception:  # closed before anybody asked for the UUID: a repr never fails
-            return "<pyvirt.Secret closed>"
-
-    # ---- identity: what the handle knows ----
-
-    @property
-    def connection(self) -> Connection:
-        """The connection it belongs to.  (virSecretGetConnect)"""
-        return self._conn
-
-    @property
-    def uuid(self) -> UUID:
-        """The UUID.  (virSecretGetUUID)"""
-        return UUID(bytes=self._identity())
+    _release = lib.pv_release_secret
+    _get_uuid = lib.virSecretGetUUID
 
     @property
     def usage_type(self) -> SecretUsageType:
@@ -67,15 +44,6 @@ class Secret(Handle):
     def usage_id(self) -> str:
         """Which one: of a volume its path; ``""`` where the type is ``NONE``.  (virSecretGetUsageID)"""
         return decode(lib.virSecretGetUsageID(self._ptr))
-
-    def _identity(self) -> bytes:
-        try:
-            return self._uuid
-        except AttributeError:
-            buffer = ffi.new("unsigned char[16]")
-            check(lib.virSecretGetUUID(self._ptr, buffer))
-            self._uuid = bytes(buffer)
-            return self._uuid
 
     # ---- the value ----
 
@@ -129,7 +97,7 @@ class Secret(Handle):
         check(lib.virSecretUndefine(self._ptr))
 
 
-class Secrets(Collection[Secret]):
+class Secrets(UUIDCollection[Secret]):
     """The secrets of a connection, by their UUIDs.
 
     ``for secret in conn.secrets``, ``len(conn.secrets)``, ``uuid in conn.secrets``, ``conn.secrets[uuid]``.
@@ -137,7 +105,10 @@ class Secrets(Collection[Secret]):
 
     __slots__ = ()
     _kind = Secret
+    _not_found = SecretNotFoundError
     _pointer = "virSecretPtr"
+    _list_all = lib.virConnectListAllSecrets
+    _look_up_by_uuid = lib.virSecretLookupByUUID
 
     def list(self, flags: ConnectListAllSecretsFlags = ConnectListAllSecretsFlags(0)) -> SecretList:
         """Return the secrets that match *flags*, all without any.  (virConnectListAllSecrets)
@@ -146,36 +117,12 @@ class Secrets(Collection[Secret]):
         """
         return self._list(flags)
 
-    def _list(self, flags: int) -> SecretList:
-        return self._wrap_list(lib.virConnectListAllSecrets, flags)
-
-    def _count(self) -> int:
-        return check(lib.virConnectListAllSecrets(self._conn._ptr, ffi.NULL, 0))
-
-    def _by_name(self, name: str) -> Secret:
-        return self._by_uuid(name)
-
-    def _by_uuid(self, uuid: UUID | str | bytes) -> Secret:
-        wanted = as_uuid(uuid)
-        return self._wrap(lib.virSecretLookupByUUID(self._conn._ptr, wanted.bytes), wanted)
-
     def _by_usage(self, usage_type: SecretUsageType, usage_id: str) -> Secret:
         return self._wrap(lib.virSecretLookupByUsage(self._conn._ptr, usage_type, encode(usage_id)), usage_id)
 
-    def __getitem__(self, uuid: UUID | str | bytes) -> Secret:
-        """Return the secret of that *uuid*, or raise a :class:`SecretNotFoundError`."""
-        return self._by_uuid(uuid)
-
-    def __contains__(self, item: object) -> bool:
-        """Whether a secret of that UUID, or that very secret, is there."""
-        return super().__contains__(str(item) if isinstance(item, UUID) else item)
-
     def uuids(self) -> UUIDList:
         """Return the UUIDs of all of them.  (virConnectNumOfSecrets, virConnectListSecrets)"""
-        names = list_names(
-            lambda: check(lib.virConnectNumOfSecrets(self._conn._ptr)),
-            lambda names, room: check(lib.virConnectListSecrets(self._conn._ptr, names, room)),
-        )
+        names = list_names(self._conn, lib.virConnectNumOfSecrets, lib.virConnectListSecrets)
         return [UUID(name) for name in names]
 
     def get(
@@ -184,8 +131,8 @@ class Secrets(Collection[Secret]):
         *,
         usage_type: SecretUsageType | None = None,
         usage_id: str | None = None,
-        default: object = _RAISE,
-    ) -> Secret:
+        default: D = RAISE,
+    ) -> Secret | D:
         """Return one secret by its UUID, or by what it is for: ``usage_type=SecretUsageType.CEPH, usage_id="client"``.
 
         (virSecretLookupByUUID, virSecretLookupByUsage)
@@ -194,16 +141,8 @@ class Secrets(Collection[Secret]):
         :raises SecretNotFoundError: no such secret
         :raises TypeError: neither a UUID nor both others were given, or too much
         """
-        if (uuid is None) == (usage_type is None) or (usage_type is None) != (usage_id is None):
-            raise TypeError("give a uuid, or usage_type and usage_id")
-        try:
-            if uuid is not None:
-                return self._by_uuid(uuid)
-            return self._by_usage(usage_type, usage_id)  # type: ignore[arg-type]
-        except SecretNotFoundError:
-            if default is _RAISE:
-                raise
-            return default  # type: ignore[return-value]
+        what = "a uuid, or usage_type and usage_id"
+        return self._get(default, what, (self._by_uuid, uuid), (self._by_usage, usage_type, usage_id))
 
     def define(self, xml: str, *, flags: SecretDefineFlags = SecretDefineFlags(0)) -> Secret:
         """Store a secret without a value, or change what is known of the one with that UUID.  (virSecretDefineXML)

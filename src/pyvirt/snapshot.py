@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._convert import encode, take_string
-from pyvirt._lib import ffi, lib
+from pyvirt._convert import take_string
+from pyvirt._lib import lib
 from pyvirt._names import list_names
 from pyvirt.domain._moment import Moment, Moments
 from pyvirt.enums.snapshot import (
@@ -19,10 +19,7 @@ from pyvirt.enums.snapshot import (
 from pyvirt.errors import DomainSnapshotNotFoundError, check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import ClassVar, TypeAlias
-
-    from pyvirt._lib import CData
+    from typing import TypeAlias
 
     SnapshotList: TypeAlias = list["Snapshot"]  # in the collection below, list is a method
     NameList: TypeAlias = list[str]
@@ -33,7 +30,7 @@ class Snapshot(Moment):
 
     __slots__ = ()
 
-    _release: ClassVar[Callable[[CData], None]] = lib.pv_release_domain_snapshot
+    _release = lib.pv_release_domain_snapshot
     _get_name = lib.virDomainSnapshotGetName
     _get_domain = lib.virDomainSnapshotGetDomain
 
@@ -61,16 +58,12 @@ class Snapshot(Moment):
 
     def children(self, *, flags: DomainSnapshotListFlags = DomainSnapshotListFlags(0)) -> SnapshotList:
         """Return those made after it, with ``DESCENDANTS`` also theirs.  (virDomainSnapshotListAllChildren)"""
-        return Snapshots(self.domain)._wrap_list(
-            lambda _, out, flags: lib.virDomainSnapshotListAllChildren(self._ptr, out, flags), flags
-        )
+        return Snapshots(self.domain)._wrap_list(lib.virDomainSnapshotListAllChildren, flags, self)
 
     def children_names(self, *, flags: DomainSnapshotListFlags = DomainSnapshotListFlags(0)) -> NameList:
         """Return the names of its children.  (virDomainSnapshotNumChildren, virDomainSnapshotListChildrenNames)"""
-        return list_names(
-            lambda: check(lib.virDomainSnapshotNumChildren(self._ptr, flags)),
-            lambda names, room: check(lib.virDomainSnapshotListChildrenNames(self._ptr, names, room, flags)),
-        )
+        count, fill = lib.virDomainSnapshotNumChildren, lib.virDomainSnapshotListChildrenNames
+        return list_names(self, count, fill, after=(flags,))
 
     def revert(self, *, flags: DomainSnapshotRevertFlags = DomainSnapshotRevertFlags(0)) -> None:
         """Take the domain back to it; what came since is lost.  (virDomainRevertToSnapshot)
@@ -94,7 +87,10 @@ class Snapshots(Moments[Snapshot]):
 
     __slots__ = ()
     _kind = Snapshot
+    _not_found = DomainSnapshotNotFoundError
     _pointer = "virDomainSnapshotPtr"
+    _list_all = lib.virDomainListAllSnapshots
+    _look_up_by_name = lib.virDomainSnapshotLookupByName
     _root = "domainsnapshot"
 
     def list(self, flags: DomainSnapshotListFlags = DomainSnapshotListFlags(0)) -> SnapshotList:
@@ -105,23 +101,9 @@ class Snapshots(Moments[Snapshot]):
         """
         return self._list(flags)
 
-    def _list(self, flags: int) -> SnapshotList:
-        return self._wrap_list(
-            lambda _, out, flags: lib.virDomainListAllSnapshots(self._domain._ptr, out, flags), flags
-        )
-
-    def _count(self) -> int:
-        return check(lib.virDomainListAllSnapshots(self._domain._ptr, ffi.NULL, 0))
-
-    def _by_name(self, name: str) -> Snapshot:
-        return self._wrap(lib.virDomainSnapshotLookupByName(self._domain._ptr, encode(name), 0), name)
-
     def names(self, flags: DomainSnapshotListFlags = DomainSnapshotListFlags(0)) -> NameList:
         """Return the names of those that match *flags*.  (virDomainSnapshotNum, virDomainSnapshotListNames)"""
-        return list_names(
-            lambda: check(lib.virDomainSnapshotNum(self._domain._ptr, flags)),
-            lambda names, room: check(lib.virDomainSnapshotListNames(self._domain._ptr, names, room, flags)),
-        )
+        return list_names(self._owner, lib.virDomainSnapshotNum, lib.virDomainSnapshotListNames, after=(flags,))
 
     def roots(self) -> SnapshotList:
         """Return those without a parent.  (virDomainListAllSnapshots)"""
@@ -134,13 +116,13 @@ class Snapshots(Moments[Snapshot]):
     def current(self) -> Snapshot | None:
         """Return the one that the domain goes on from, ``None`` if there is none.  (virDomainSnapshotCurrent)"""
         try:
-            return self._wrap(lib.virDomainSnapshotCurrent(self._domain._ptr, 0))
+            return self._wrap(lib.virDomainSnapshotCurrent(self._owner._ptr, 0))
         except DomainSnapshotNotFoundError:
             return None
 
     def has_current(self) -> bool:
         """Return whether the domain goes on from one of them.  (virDomainHasCurrentSnapshot)"""
-        return check(lib.virDomainHasCurrentSnapshot(self._domain._ptr, 0)) == 1
+        return check(lib.virDomainHasCurrentSnapshot(self._owner._ptr, 0)) == 1
 
     def create(
         self,
@@ -161,4 +143,4 @@ class Snapshots(Moments[Snapshot]):
         :raises XMLError: *xml* is no XML, or no snapshot
         """
         document = self._document(xml, name=name, description=description)
-        return self._wrap(lib.virDomainSnapshotCreateXML(self._domain._ptr, document, flags))
+        return self._wrap(lib.virDomainSnapshotCreateXML(self._owner._ptr, document, flags))

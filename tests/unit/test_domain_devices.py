@@ -12,6 +12,7 @@ import pytest
 from drivers import still_lacking
 
 import pyvirt
+from pyvirt._metadata import Notes
 from pyvirt.domain import Domain
 from pyvirt.domain._part import Part, known
 from pyvirt.domain._wait import moments
@@ -105,7 +106,7 @@ TABLE = [
     ("virDomainGetXMLDesc", lambda domain: Disks(domain).list()),
     ("virDomainAnnounceInterface", lambda domain: DomainInterfaces(domain).announce()),
 ]
-CLASSES = (Devices, Disks, Disk, BlockJob, DomainInterfaces, DomainInterface, Metadata)
+CLASSES = (Devices, Disks, Disk, BlockJob, DomainInterfaces, DomainInterface, Notes)
 
 
 def method_of(call: Call) -> Callable[..., object]:
@@ -114,7 +115,8 @@ def method_of(call: Call) -> Callable[..., object]:
     name = {"disk": "Disk", "interface": "DomainInterface"}.get(maker, maker)
     if names[0] == "job":
         name = names.pop(0)
-    method: Callable[..., object] = getattr({"job": BlockJob, **{cls.__name__: cls for cls in CLASSES}}[name], names[0])
+    classes = {"job": BlockJob, "Metadata": Notes, **{cls.__name__: cls for cls in CLASSES}}
+    method: Callable[..., object] = getattr(classes[name], names[0])
     return method
 
 

@@ -60,7 +60,7 @@ def test_a_domain_keeps_its_hash_when_it_is_closed(domain: pyvirt.Domain) -> Non
 
 def test_a_repr_says_which_and_never_fails(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     assert repr(conn) == "<pyvirt.Connection 'test:///default'>"
-    assert repr(conn.domains) == "<Domains of <pyvirt.Connection 'test:///default'>>"
+    assert repr(conn.domains) == "<pyvirt.Domains of <pyvirt.Connection 'test:///default'>>"
     assert repr(domain) == f"<pyvirt.Domain 'test' {domain.uuid}>"
     unknown = conn.domains.list()[0]
     conn.close()

@@ -79,7 +79,7 @@ def test_docstrings_name_the_function(
     function: str, cls: type[Interface | Interfaces], call: Callable[..., object]
 ) -> None:
     [name] = {name for name in call.__code__.co_names if hasattr(cls, name)}
-    assert re.search(rf"\(.*\b{function}\b.*\)", getattr(cls, name).__doc__ or "")
+    assert re.search(rf"(?s)\(.*\b{function}\b.*\)", getattr(cls, name).__doc__ or "")
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))

@@ -22,7 +22,8 @@ FLOORS = {
     "core": ["errors", "_convert", "_names", "_typedparams", "_handle"],
     "values": ["enums", "models", "uri", "auth", "pki", "xmldesc", "capabilities"],
     "model": [
-        *("_login", "_collection", "connection", "host", "domain", "snapshot", "checkpoint", "network", "storage"),
+        *("_login", "_object", "_collection", "_edit", "_metadata"),
+        *("connection", "host", "domain", "snapshot", "checkpoint", "network", "storage"),
         *("nodedev", "interface", "secret", "nwfilter", "stream", "qemu", "lxc", "admin"),
     ],
     "engines": ["stats", "inventory", "transfer", "events"],

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import pyvirt
+from pyvirt._object import Autostarting
 from pyvirt.enums import (
     ConnectListAllNetworksFlags,
     ErrorDomain,
@@ -84,7 +85,7 @@ def test_a_collection(libvirt_host: HostFactory) -> None:
         assert networks[names[1]] in networks
         assert "nobody" not in networks
         assert UNKNOWN not in networks
-        assert repr(networks) == f"<Networks of {conn!r}>"
+        assert repr(networks) == f"<pyvirt.Networks of {conn!r}>"
 
 
 @pytest.mark.parametrize("form", [lambda u: u, str, lambda u: u.hex, lambda u: u.bytes])
@@ -168,7 +169,7 @@ METHODS: dict[str, Callable[[Network], object]] = {
 
 
 def test_all_methods_are_in_the_table() -> None:
-    assert set(METHODS) == {name for name in vars(Network) if not name.startswith("_")} - {"name", "uuid", "connection"}
+    assert set(METHODS) == {name for cls in (Network, Autostarting) for name in vars(cls) if not name.startswith("_")}
 
 
 @pytest.mark.parametrize("call", METHODS.values(), ids=list(METHODS))
@@ -385,7 +386,7 @@ def test_unsupported(default: Network) -> None:
         assert caught.value.function == function
     with pytest.raises(InvalidArgumentError, match="is no UUID"):
         port["nobody"]
-    assert repr(port) == f"<NetworkPorts of {default!r}>"
+    assert repr(port) == f"<pyvirt.NetworkPorts of {default!r}>"
 
 
 # ---- bad input ----

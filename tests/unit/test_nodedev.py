@@ -110,7 +110,7 @@ def test_docstrings_name_the_function(
     function: str, cls: type[NodeDevice | NodeDevices], call: Callable[..., object]
 ) -> None:
     [name] = {name for name in call.__code__.co_names if hasattr(cls, name)}
-    assert re.search(rf"\(.*\b{function}\b.*\)", getattr(cls, name).__doc__ or "")
+    assert re.search(rf"(?s)\(.*\b{function}\b.*\)", getattr(cls, name).__doc__ or "")
 
 
 @pytest.mark.parametrize("call", (SUPPORTED | UNSUPPORTED).values(), ids=list(SUPPORTED | UNSUPPORTED))
@@ -295,12 +295,12 @@ def test_an_error_that_somebody_keeps_does_not_keep_the_connection(
 def test_names_that_came_after_counting(conn: pyvirt.Connection) -> None:
     rooms: list[int] = []
 
-    def fill(array: object, room: int) -> int:
+    def fill(pointer: object, array: object, room: int) -> int:
         rooms.append(room)
-        found: int = lib.virNodeListDevices(conn._ptr, ffi.NULL, array, room, 0)
+        found: int = lib.virNodeListDevices(pointer, ffi.NULL, array, room, 0)
         return found
 
-    assert set(list_names(lambda: 0, fill)) == NAMES
+    assert set(list_names(conn, lambda _: 0, fill)) == NAMES
     assert rooms == [1, 2, 4, 8]
 
 

@@ -75,5 +75,5 @@ def test_bad_arguments(both: Both) -> None:
 
 
 def test_repr(both: Both) -> None:
-    assert repr(both.filters) == f"<NWFilters of {both.filters._conn!r}>"
-    assert repr(both.bindings) == f"<NWFilterBindings of {both.filters._conn!r}>"
+    assert repr(both.filters) == f"<pyvirt.NWFilters of {both.filters._conn!r}>"
+    assert repr(both.bindings) == f"<pyvirt.NWFilterBindings of {both.filters._conn!r}>"

@@ -273,7 +273,7 @@ def test_reprs_never_fail(domain: Domain) -> None:
     assert repr(one) == f"<pyvirt.Snapshot 'one' of {domain!r}>"
     assert repr(snapshots) == f"<pyvirt.Snapshots of {domain!r}>"
     domain.connection.close()
-    assert (repr(one), repr(other)) == ("<pyvirt.Snapshot 'one' closed>", "<pyvirt.Snapshot closed>")
+    assert (repr(one), repr(other)) == ("<pyvirt.Snapshot closed>", "<pyvirt.Snapshot closed>")
     assert repr(snapshots).startswith("<pyvirt.Snapshots of")
 
 

@@ -75,7 +75,7 @@ def test_pools_are_a_collection(pools: StoragePools, pool: StoragePool) -> None:
     assert "pool-1" in pools
     assert pool in pools
     assert "pool-2" not in pools
-    assert repr(pools) == f"<StoragePools of {pools._conn!r}>"
+    assert repr(pools) == f"<pyvirt.StoragePools of {pools._conn!r}>"
 
 
 def test_a_pool_by_each_of_its_names(pools: StoragePools, pool: StoragePool) -> None:
@@ -287,7 +287,7 @@ def test_volumes_are_a_collection(pool: StoragePool, volume: StorageVolume) -> N
     assert volumes.get("volume-5.raw", default=None) is None
     with pytest.raises(StorageVolumeNotFoundError, match=re.escape("volume-5.raw")):
         volumes.get("volume-5.raw")
-    assert repr(volumes) == f"<StorageVolumes of {pool!r}>"
+    assert repr(volumes) == f"<pyvirt.StorageVolumes of {pool!r}>"
 
 
 def test_a_volume_says_what_it_is(pool: StoragePool, volume: StorageVolume, conn: Connection) -> None:

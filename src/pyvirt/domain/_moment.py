@@ -6,10 +6,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 from xml.sax.saxutils import escape
 
-from pyvirt._collection import Collection
-from pyvirt._convert import decode, encode
-from pyvirt._handle import Handle
+from pyvirt._collection import RAISE, Collection
+from pyvirt._convert import encode
 from pyvirt._lib import lib
+from pyvirt._object import Named
 from pyvirt.domain.domain import Domain
 from pyvirt.errors import NotFoundError, check, last_error
 
@@ -19,38 +19,16 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from pyvirt._collection import D
     from pyvirt._lib import CData
-    from pyvirt.connection import Connection
-
-_RAISE = object()
 
 
-class Moment(Handle):
+class Moment(Named[tuple[bytes, str]]):
     """A state of a domain that libvirt remembers by a name."""
 
-    __slots__ = ("_key",)
+    __slots__ = ()
 
-    _conn: Connection
-    _get_name: ClassVar[Callable[[CData], CData]]
     _get_domain: ClassVar[Callable[[CData], CData]]
-    _key: tuple[bytes, str]
-
-    def __repr__(self) -> str:
-        kind = f"pyvirt.{type(self).__name__}"
-        try:
-            return f"<{kind} {self.name!r} of {self.domain!r}>"
-        except Exception:  # closed: a repr never fails
-            return f"<{kind} {self._key[1]!r} closed>" if hasattr(self, "_key") else f"<{kind} closed>"
-
-    @property
-    def connection(self) -> Connection:
-        """The connection it belongs to.  (virDomainSnapshotGetConnect, virDomainCheckpointGetConnect)"""
-        return self._conn
-
-    @property
-    def name(self) -> str:
-        """The name.  (virDomainSnapshotGetName, virDomainCheckpointGetName)"""
-        return self._identity()[1]
 
     @property
     def domain(self) -> Domain:
@@ -59,12 +37,11 @@ class Moment(Handle):
         check(lib.virDomainRef(pointer))  # it has lent us its own reference
         return Domain(self._conn, pointer)
 
-    def _identity(self) -> tuple[bytes, str]:
-        try:
-            return self._key
-        except AttributeError:
-            self._key = self.domain._identity(), decode(type(self)._get_name(self._ptr))
-            return self._key
+    def _ask_identity(self) -> tuple[bytes, str]:
+        return self.domain._identity(), self.name
+
+    def _label(self) -> str:
+        return f"{self.name!r} of {self.domain!r}"
 
     def _parent_at(self, pointer: CData) -> Self | None:
         """Make an object of the parent, if that was not NULL."""
@@ -87,34 +64,27 @@ M = TypeVar("M", bound=Moment)
 class Moments(Collection[M]):
     """All of a kind that a domain has."""
 
-    __slots__ = ("_domain",)
+    __slots__ = ()
 
+    _owner: Domain
     _root: ClassVar[str]  # of their documents
-
-    def __init__(self, domain: Domain) -> None:
-        super().__init__(domain._conn)
-        self._domain = domain
-
-    def __repr__(self) -> str:
-        return f"<pyvirt.{type(self).__name__} of {self._domain!r}>"
 
     @property
     def domain(self) -> Domain:
         """The domain they are of."""
-        return self._domain
+        return self._owner
 
-    def get(self, name: str, *, default: object = _RAISE) -> M:
+    def _by_name(self, name: str) -> M:
+        call = type(self)._look_up_by_name
+        return self._wrap(call(self._owner._ptr, encode(name), 0), name, call)
+
+    def get(self, name: str, *, default: D = RAISE) -> M | D:
         """Return one by its name.  (virDomainSnapshotLookupByName, virDomainCheckpointLookupByName)
 
         :param default: returned instead of raising when the domain has none of that name
         :raises NotFoundError: no such one
         """
-        try:
-            return self._by_name(name)
-        except NotFoundError:
-            if default is _RAISE:
-                raise
-            return default  # type: ignore[return-value]
+        return self._get(default, "a name", (self._by_name, name))
 
     def _document(self, xml: str | None, **texts: str | None) -> bytes:
         """Return *xml*, or the document that says no more than *texts*."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pyvirt._collection import Collection, as_uuid
+from pyvirt._collection import RAISE, Collection
 from pyvirt._convert import encode, encode_or_null, take_string
 from pyvirt._lib import ffi, lib
 from pyvirt.domain._native_config import NativeConfig
@@ -22,18 +22,15 @@ from pyvirt.errors import DomainNotFoundError, Error, check
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import TypeAlias, TypeVar, overload
+    from typing import TypeAlias
     from uuid import UUID
 
+    from pyvirt._collection import D
     from pyvirt._typedparams import Params, TypedValue
     from pyvirt.stats import StatsFrame
 
-    D = TypeVar("D")
-
     DomainList: TypeAlias = list[Domain]  # in the class below, list is a method
     IntList: TypeAlias = list[int]
-
-_RAISE = object()
 
 # Of each group every domain is in exactly one.
 _Flags = ConnectListAllDomainsFlags
@@ -54,7 +51,11 @@ class Domains(NativeConfig, Collection[Domain]):
 
     __slots__ = ()
     _kind = Domain
+    _not_found = DomainNotFoundError
     _pointer = "virDomainPtr"
+    _list_all = lib.virConnectListAllDomains
+    _look_up_by_name = lib.virDomainLookupByName
+    _look_up_by_uuid = lib.virDomainLookupByUUID
 
     def list(self, flags: ConnectListAllDomainsFlags = ConnectListAllDomainsFlags(0)) -> DomainList:
         """Return the domains that match *flags*, all without any.  (virConnectListAllDomains)
@@ -83,30 +84,16 @@ class Domains(NativeConfig, Collection[Domain]):
         # What is too long to be listed is also too long to be counted.
         return count if count >= 0 else len(self._list(0))
 
-    def _by_name(self, name: str) -> Domain:
-        return self._wrap(lib.virDomainLookupByName(self._conn._ptr, encode(name)), name)
-
     def __contains__(self, item: object) -> bool:
         if not isinstance(item, Domain):
             return super().__contains__(item)
-        return item._conn is self._conn and self.get(uuid=item._identity(), default=None) is not None
-
-    if TYPE_CHECKING:
-
-        @overload
-        def get(
-            self, name: str | None = None, *, uuid: UUID | str | bytes | None = None, id: int | None = None
-        ) -> Domain: ...
-
-        @overload
-        def get(
-            self,
-            name: str | None = None,
-            *,
-            uuid: UUID | str | bytes | None = None,
-            id: int | None = None,
-            default: D,
-        ) -> Domain | D: ...
+        if item._conn is not self._conn:
+            return False
+        try:
+            self._by_uuid(item._identity())
+        except DomainNotFoundError:
+            return False
+        return True
 
     def get(
         self,
@@ -114,8 +101,8 @@ class Domains(NativeConfig, Collection[Domain]):
         *,
         uuid: UUID | str | bytes | None = None,
         id: int | None = None,
-        default: object = _RAISE,
-    ) -> object:
+        default: D = RAISE,
+    ) -> Domain | D:
         """Return one domain by its name, UUID or id.
 
         (virDomainLookupByName, virDomainLookupByUUID, virDomainLookupByID)
@@ -125,22 +112,11 @@ class Domains(NativeConfig, Collection[Domain]):
         :raises DomainNotFoundError: no such domain
         :raises TypeError: not exactly one of the three was given
         """
-        if (name is not None) + (uuid is not None) + (id is not None) != 1:
-            raise TypeError("give exactly one of name, uuid and id")
-        try:
-            if name is not None:
-                return self._by_name(name)
-            if uuid is not None:
-                return self._by_uuid(uuid)
-            return self._wrap(lib.virDomainLookupByID(self._conn._ptr, id), id)
-        except DomainNotFoundError:
-            if default is _RAISE:
-                raise
-            return default
+        what = "exactly one of name, uuid and id"
+        return self._get(default, what, (self._by_name, name), (self._by_uuid, uuid), (self._by_id, id))
 
-    def _by_uuid(self, uuid: UUID | str | bytes) -> Domain:
-        wanted = as_uuid(uuid)
-        return self._wrap(lib.virDomainLookupByUUID(self._conn._ptr, wanted.bytes), wanted)
+    def _by_id(self, id: int) -> Domain:
+        return self._wrap(lib.virDomainLookupByID(self._conn._ptr, id), id)
 
     def define(self, xml: str, *, flags: DomainDefineFlags = DomainDefineFlags(0)) -> Domain:
         """Store a configuration; a running domain of that UUID gets it at its next start.

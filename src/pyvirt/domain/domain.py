@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from pyvirt._convert import decode, encode, encode_or_null, take_string
-from pyvirt._handle import Handle
+from pyvirt._convert import encode, encode_or_null, take_string
 from pyvirt._lib import ffi, lib
+from pyvirt._object import Autostarting, NamedByUUID, says_yes
 from pyvirt.domain._input import Input
 from pyvirt.domain._sides import Sides
 from pyvirt.enums.domain import (
@@ -21,20 +21,16 @@ from pyvirt.enums.domain import (
     DomainUndefineFlags,
     DomainXMLFlags,
 )
-from pyvirt.errors import DomainNotFoundError, OperationInvalidError, OperationTimeoutError, check, last_error
+from pyvirt.errors import DomainNotFoundError, OperationTimeoutError, check, last_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from contextlib import AbstractContextManager
-    from typing import ClassVar
-    from uuid import UUID
 
     from lxml.etree import _Element
 
-    from pyvirt._lib import CData
     from pyvirt._typedparams import Params, TypedValue
-    from pyvirt.connection import Connection
     from pyvirt.enums.domain_guest import DomainLifecycleAction, LifecycleType
     from pyvirt.enums.domain_job import DomainCoreDumpFlags, DomainCoreDumpFormat
     from pyvirt.enums.host import NodeSuspendTarget
@@ -44,7 +40,6 @@ if TYPE_CHECKING:
 else:  # importing that enumeration would make importing pyvirt slower
     _NO_DUMP_FLAGS = 0
 
-_UUID_BUFFER = ffi.typeof("unsigned char[16]")
 _NO_ID = 0xFFFFFFFF
 
 
@@ -86,44 +81,16 @@ def _new_info() -> DomainInfo:
     return DomainInfo()
 
 
-class Domain(Sides, Input, Handle):
+class Domain(Sides, Input, NamedByUUID, Autostarting[bytes]):
     """A guest domain, running or not."""
 
-    __slots__ = ("_name", "_uuid")
+    __slots__ = ()
 
-    _conn: Connection
-    _release: ClassVar[Callable[[CData], None]] = lib.pv_release_domain
-    _name: str
-    _uuid: bytes
-
-    def __repr__(self) -> str:
-        try:
-            return f"<pyvirt.Domain {self.name!r} {self.uuid}>"
-        except Exception:  # closed before anybody asked for the name: a repr never fails
-            return "<pyvirt.Domain closed>"
-
-    # ---- identity: what the handle knows ----
-
-    @property
-    def connection(self) -> Connection:
-        """The connection it belongs to."""
-        return self._conn
-
-    @property
-    def name(self) -> str:
-        """The name when this handle was looked up, or what its own :meth:`rename` made of it.  (virDomainGetName)"""
-        try:
-            return self._name
-        except AttributeError:
-            self._name = decode(lib.virDomainGetName(self._ptr))
-            return self._name
-
-    @property
-    def uuid(self) -> UUID:
-        """The UUID.  (virDomainGetUUID)"""
-        from uuid import UUID
-
-        return UUID(bytes=self._identity())
+    _release = lib.pv_release_domain
+    _get_name = lib.virDomainGetName
+    _get_uuid = lib.virDomainGetUUID
+    _get_autostart = lib.virDomainGetAutostart
+    _set_autostart = lib.virDomainSetAutostart
 
     @property
     def id(self) -> int | None:
@@ -135,15 +102,6 @@ class Domain(Sides, Input, Handle):
         """
         number: int = lib.virDomainGetID(self._ptr)
         return None if number == _NO_ID else number
-
-    def _identity(self) -> bytes:
-        try:
-            return self._uuid
-        except AttributeError:
-            buffer = ffi.new(_UUID_BUFFER)
-            check(lib.virDomainGetUUID(self._ptr, buffer))
-            self._uuid = bytes(buffer)
-            return self._uuid
 
     # ---- state ----
 
@@ -342,24 +300,9 @@ class Domain(Sides, Input, Handle):
         # Some drivers tell libvirt's own handle, some do not, so this one has to be told.
         self._name = name
 
-    def autostart(self) -> bool:
-        """Return whether it starts with the host.  (virDomainGetAutostart)"""
-        out = ffi.new("int *")
-        check(lib.virDomainGetAutostart(self._ptr, out))
-        return bool(out[0])
-
-    def set_autostart(self, autostart: bool) -> None:
-        """Say whether it starts with the host.  (virDomainSetAutostart)
-
-        :raises OperationInvalidError: it is transient
-        """
-        check(lib.virDomainSetAutostart(self._ptr, bool(autostart)))
-
     def autostart_once(self) -> bool:
         """Return whether it starts when the host next does, and that time only.  (virDomainGetAutostartOnce)"""
-        out = ffi.new("int *")
-        check(lib.virDomainGetAutostartOnce(self._ptr, out))
-        return bool(out[0])
+        return says_yes(self, lib.virDomainGetAutostartOnce)
 
     def set_autostart_once(self, autostart: bool) -> None:
         """Say whether it starts when the host next does, and that time only.  (virDomainSetAutostartOnce)"""
@@ -416,17 +359,9 @@ class Domain(Sides, Input, Handle):
         :raises OperationInvalidError: a transient domain has no stored configuration
         :raises XMLError: the block has made something of it that is no domain
         """
-        from contextlib import contextmanager
+        from pyvirt._edit import edit, stored
 
-        return contextmanager(self._edit)(flags)
-
-    def _edit(self, flags: DomainDefineFlags) -> Iterator[_Element]:
-        from pyvirt.xmldesc import parse, serialize
-
-        if not self.is_persistent():
-            raise OperationInvalidError(
-                f"domain {self.name!r} is transient: it has no stored configuration to edit", code=55
-            )
-        root = parse(self.xml_desc(flags=DomainXMLFlags.INACTIVE | DomainXMLFlags.SECURE))
-        yield root
-        self._conn.domains.define(serialize(root), flags=flags)
+        return edit(
+            lambda: stored(self, DomainXMLFlags.INACTIVE | DomainXMLFlags.SECURE),
+            lambda xml: self._conn.domains.define(xml, flags=flags),
+        )

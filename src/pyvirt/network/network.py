@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar
-from uuid import UUID
+from typing import TYPE_CHECKING
 
 from pyvirt._convert import decode, decode_or_none, encode, encode_or_null, take_string
-from pyvirt._handle import Handle
+from pyvirt._edit import edit, stored
 from pyvirt._lib import ffi, lib
+from pyvirt._object import Autostarting, NamedByUUID
 from pyvirt.enums.network import (
     IPAddrType,
     NetworkDefineFlags,
@@ -19,18 +17,16 @@ from pyvirt.enums.network import (
     NetworkUpdateSection,
     NetworkXMLFlags,
 )
-from pyvirt.errors import OperationInvalidError, check
+from pyvirt.errors import check
 from pyvirt.models import NetworkDHCPLease
 from pyvirt.network.metadata import NetworkMetadata
-from pyvirt.xmldesc import parse, serialize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from lxml.etree import _Element
 
     from pyvirt._lib import CData
-    from pyvirt.connection import Connection
     from pyvirt.network.ports import NetworkPorts
 
 
@@ -56,51 +52,16 @@ def _take_leases(leases: CData, count: int) -> list[NetworkDHCPLease]:
         lib.free(leases)
 
 
-class Network(Handle):
+class Network(NamedByUUID, Autostarting[bytes]):
     """A virtual network, active or not."""
 
-    __slots__ = ("_name", "_uuid")
+    __slots__ = ()
 
-    _conn: Connection
-    _release: ClassVar[Callable[[CData], None]] = lib.pv_release_network
-    _name: str
-    _uuid: bytes
-
-    def __repr__(self) -> str:
-        try:
-            return f"<pyvirt.Network {self.name!r} {self.uuid}>"
-        except Exception:  # closed before anybody asked for the name: a repr never fails
-            return "<pyvirt.Network closed>"
-
-    # ---- identity: what the handle knows ----
-
-    @property
-    def connection(self) -> Connection:
-        """The connection it belongs to."""
-        return self._conn
-
-    @property
-    def name(self) -> str:
-        """The name.  (virNetworkGetName)"""
-        try:
-            return self._name
-        except AttributeError:
-            self._name = decode(lib.virNetworkGetName(self._ptr))
-            return self._name
-
-    @property
-    def uuid(self) -> UUID:
-        """The UUID.  (virNetworkGetUUID)"""
-        return UUID(bytes=self._identity())
-
-    def _identity(self) -> bytes:
-        try:
-            return self._uuid
-        except AttributeError:
-            buffer = ffi.new("unsigned char[16]")
-            check(lib.virNetworkGetUUID(self._ptr, buffer))
-            self._uuid = bytes(buffer)
-            return self._uuid
+    _release = lib.pv_release_network
+    _get_name = lib.virNetworkGetName
+    _get_uuid = lib.virNetworkGetUUID
+    _get_autostart = lib.virNetworkGetAutostart
+    _set_autostart = lib.virNetworkSetAutostart
 
     # ---- state ----
 
@@ -161,27 +122,13 @@ class Network(Handle):
         """Drop the stored configuration; if it is up it becomes transient.  (virNetworkUndefine)"""
         check(lib.virNetworkUndefine(self._ptr))
 
-    def autostart(self) -> bool:
-        """Return whether it comes up with the host.  (virNetworkGetAutostart)"""
-        out = ffi.new("int *")
-        check(lib.virNetworkGetAutostart(self._ptr, out))
-        return bool(out[0])
-
-    def set_autostart(self, autostart: bool) -> None:
-        """Say whether it comes up with the host.  (virNetworkSetAutostart)
-
-        :raises OperationInvalidError: it is transient
-        """
-        check(lib.virNetworkSetAutostart(self._ptr, bool(autostart)))
-
     # ---- configuration ----
 
     def xml_desc(self, *, flags: NetworkXMLFlags = NetworkXMLFlags(0)) -> str:
         """Return its configuration: the running one, or with ``INACTIVE`` the stored.  (virNetworkGetXMLDesc)"""
         return take_string(lib.virNetworkGetXMLDesc(self._ptr, flags))
 
-    @contextmanager
-    def edit(self, *, flags: NetworkDefineFlags = NetworkDefineFlags(0)) -> Iterator[_Element]:
+    def edit(self, *, flags: NetworkDefineFlags = NetworkDefineFlags(0)) -> AbstractContextManager[_Element]:
         """Change the stored configuration as a tree: ``with net.edit() as root: …``
 
         Defined again when the block ends, left as it was when the block raises; what is up follows at its next
@@ -189,15 +136,11 @@ class Network(Handle):
 
         :raises OperationInvalidError: a transient network has no stored configuration
         """
-        if not self.is_persistent():
-            raise OperationInvalidError(
-                f"network {self.name!r} is transient: it has no stored configuration to edit", code=55
-            )
         from pyvirt.network.collection import Networks
 
-        root = parse(self.xml_desc(flags=NetworkXMLFlags.INACTIVE))
-        yield root
-        Networks(self._conn).define(serialize(root), flags=flags)
+        return edit(
+            lambda: stored(self, NetworkXMLFlags.INACTIVE), lambda xml: Networks(self._conn).define(xml, flags=flags)
+        )
 
     def update(
         self,

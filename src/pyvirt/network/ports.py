@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from pyvirt._collection import Collection, as_uuid
+from pyvirt._collection import RAISE, UUIDCollection
 from pyvirt._convert import encode, take_string
-from pyvirt._handle import Handle
-from pyvirt._lib import ffi, lib
+from pyvirt._lib import lib
+from pyvirt._object import Object, uuid_bytes
 from pyvirt._typedparams import UINT, Params, take_dict
 from pyvirt.enums import params
 from pyvirt.enums.network import NetworkPortCreateFlags
@@ -18,16 +18,12 @@ from pyvirt.errors import InvalidArgumentError, NetworkPortNotFoundError, check
 from pyvirt.network.network import Network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import TypeAlias
 
-    from pyvirt._lib import CData
+    from pyvirt._collection import D
     from pyvirt._typedparams import TypedValue
-    from pyvirt.connection import Connection
 
     PortList: TypeAlias = list["NetworkPort"]  # in the class below, list is a method
-
-_RAISE = object()
 
 _PORT_PARAMETERS = dict.fromkeys(
     (
@@ -43,20 +39,12 @@ _PORT_PARAMETERS = dict.fromkeys(
 )
 
 
-class NetworkPort(Handle):
+class NetworkPort(Object[tuple[bytes, bytes]]):
     """A guest's interface, or something else's, that is plugged into a network."""
 
-    __slots__ = ("_key",)
+    __slots__ = ()
 
-    _conn: Connection
-    _release: ClassVar[Callable[[CData], None]] = lib.pv_release_network_port
-    _key: tuple[bytes, bytes]
-
-    def __repr__(self) -> str:
-        try:
-            return f"<pyvirt.NetworkPort {self.uuid}>"
-        except Exception:  # closed before anybody asked for the UUID: a repr never fails
-            return "<pyvirt.NetworkPort closed>"
+    _release = lib.pv_release_network_port
 
     @property
     def network(self) -> Network:
@@ -70,14 +58,11 @@ class NetworkPort(Handle):
         """The UUID.  (virNetworkPortGetUUID)"""
         return UUID(bytes=self._identity()[1])
 
-    def _identity(self) -> tuple[bytes, bytes]:
-        try:
-            return self._key
-        except AttributeError:
-            buffer = ffi.new("unsigned char[16]")
-            check(lib.virNetworkPortGetUUID(self._ptr, buffer))
-            self._key = self.network._identity(), bytes(buffer)
-            return self._key
+    def _ask_identity(self) -> tuple[bytes, bytes]:
+        return self.network._identity(), uuid_bytes(self, lib.virNetworkPortGetUUID)
+
+    def _label(self) -> str:
+        return str(self.uuid)
 
     def xml_desc(self) -> str:
         """Return its configuration.  (virNetworkPortGetXMLDesc)"""
@@ -111,58 +96,27 @@ class NetworkPort(Handle):
         check(lib.virNetworkPortDelete(self._ptr, 0))
 
 
-class NetworkPorts(Collection[NetworkPort]):
+class NetworkPorts(UUIDCollection[NetworkPort]):
     """The ports of a network, by their UUIDs: ``net.ports[uuid]``, ``uuid in net.ports``."""
 
-    __slots__ = ("_network",)
+    __slots__ = ()
     _kind = NetworkPort
+    _not_found = NetworkPortNotFoundError
     _pointer = "virNetworkPortPtr"
-
-    def __init__(self, network: Network) -> None:
-        super().__init__(network._conn)
-        self._network = network
-
-    def __repr__(self) -> str:
-        return f"<NetworkPorts of {self._network!r}>"
+    _list_all = lib.virNetworkListAllPorts
+    _look_up_by_uuid = lib.virNetworkPortLookupByUUID
 
     def list(self) -> PortList:
         """Return all of them.  (virNetworkListAllPorts)"""
         return self._list(0)
 
-    def _list(self, flags: int) -> PortList:
-        network = self._network._ptr
-        return self._wrap_list(lambda _, out, flags: lib.virNetworkListAllPorts(network, out, flags), flags)
-
-    def _count(self) -> int:
-        return check(lib.virNetworkListAllPorts(self._network._ptr, ffi.NULL, 0))
-
-    def _by_name(self, name: str) -> NetworkPort:
-        return self._by_uuid(name)
-
-    def _by_uuid(self, uuid: UUID | str | bytes) -> NetworkPort:
-        wanted = as_uuid(uuid)
-        return self._wrap(lib.virNetworkPortLookupByUUID(self._network._ptr, wanted.bytes), wanted)
-
-    def __getitem__(self, uuid: UUID | str | bytes) -> NetworkPort:
-        """Return the port of that *uuid*, or raise a :class:`NetworkPortNotFoundError`."""
-        return self._by_uuid(uuid)
-
-    def __contains__(self, item: object) -> bool:
-        """Whether a port of that UUID, or that very port, is there."""
-        return super().__contains__(str(item) if isinstance(item, UUID) else item)
-
-    def get(self, uuid: UUID | str | bytes, *, default: object = _RAISE) -> NetworkPort:
+    def get(self, uuid: UUID | str | bytes, *, default: D = RAISE) -> NetworkPort | D:
         """Return one port by its UUID.  (virNetworkPortLookupByUUID)
 
         :param default: returned instead of raising when there is no such port
         :raises NetworkPortNotFoundError: no such port
         """
-        try:
-            return self._by_uuid(uuid)
-        except NetworkPortNotFoundError:
-            if default is _RAISE:
-                raise
-            return default  # type: ignore[return-value]
+        return self._get(default, "a uuid", (self._by_uuid, uuid))
 
     def create(self, xml: str, *, flags: NetworkPortCreateFlags = NetworkPortCreateFlags(0)) -> NetworkPort:
         """Plug something in.  (virNetworkPortCreateXML)
@@ -172,4 +126,4 @@ class NetworkPorts(Collection[NetworkPort]):
         :raises AlreadyExistsError: a port of that UUID is there
         :raises XMLError: *xml* is no XML, or no port
         """
-        return self._wrap(lib.virNetworkPortCreateXML(self._network._ptr, encode(xml), flags))
+        return self._wrap(lib.virNetworkPortCreateXML(self._owner._ptr, encode(xml), flags))

@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
-from uuid import UUID
 
-from pyvirt._collection import Collection, as_uuid
-from pyvirt._convert import decode, encode, encode_or_null, take_string
-from pyvirt._handle import Handle
+from pyvirt._collection import RAISE, Collection
+from pyvirt._convert import encode, encode_or_null, take_string
+from pyvirt._edit import edit, stored
 from pyvirt._lib import ffi, lib
 from pyvirt._names import list_names
+from pyvirt._object import Autostarting, NamedByUUID
 from pyvirt.capabilities.storage import StoragePoolCapabilities
 from pyvirt.enums.storage import (
     ConnectListAllStoragePoolsFlags,
@@ -23,74 +21,29 @@ from pyvirt.enums.storage import (
     StoragePoolState,
     StorageXMLFlags,
 )
-from pyvirt.errors import (
-    OperationInvalidError,
-    StoragePoolNotFoundError,
-    StorageVolumeNotFoundError,
-    check,
-    check_pointer,
-)
+from pyvirt.errors import StoragePoolNotFoundError, StorageVolumeNotFoundError, check
 from pyvirt.models import StoragePoolInfo
 from pyvirt.storage.volumes import NameList, StorageVolume, StorageVolumes
-from pyvirt.xmldesc import parse, serialize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import ClassVar
+    from contextlib import AbstractContextManager
+    from uuid import UUID
 
     from lxml.etree import _Element
 
-    from pyvirt._lib import CData
-    from pyvirt.connection import Connection
-
-_RAISE = object()
+    from pyvirt._collection import D
 
 
-class StoragePool(Handle):
+class StoragePool(NamedByUUID, Autostarting[bytes]):
     """A directory, file system, volume group, disk, … that holds volumes."""
 
-    __slots__ = ("_name", "_uuid")
+    __slots__ = ()
 
-    _conn: Connection
-    _release: ClassVar[Callable[[CData], None]] = lib.pv_release_storage_pool
-    _name: str
-    _uuid: bytes
-
-    def __repr__(self) -> str:
-        try:
-            return f"<pyvirt.StoragePool {self.name!r} {self.uuid}>"
-        except Exception:  # closed before anybody asked for the name: a repr never fails
-            return "<pyvirt.StoragePool closed>"
-
-    # ---- identity: what the handle knows ----
-
-    @property
-    def connection(self) -> Connection:
-        """The connection it belongs to."""
-        return self._conn
-
-    @property
-    def name(self) -> str:
-        """The name.  (virStoragePoolGetName)"""
-        try:
-            return self._name
-        except AttributeError:
-            self._name = decode(lib.virStoragePoolGetName(self._ptr))
-            return self._name
-
-    @property
-    def uuid(self) -> UUID:
-        """The UUID.  (virStoragePoolGetUUID)"""
-        return UUID(bytes=self._identity())
-
-    def _identity(self) -> bytes:
-        try:
-            return self._uuid
-        except AttributeError:
-            buffer = ffi.new("unsigned char[16]")
-            check(lib.virStoragePoolGetUUID(self._ptr, buffer))
-            self._uuid = bytes(buffer)
-            return self._uuid
+    _release = lib.pv_release_storage_pool
+    _get_name = lib.virStoragePoolGetName
+    _get_uuid = lib.virStoragePoolGetUUID
+    _get_autostart = lib.virStoragePoolGetAutostart
+    _set_autostart = lib.virStoragePoolSetAutostart
 
     @property
     def volumes(self) -> StorageVolumes:
@@ -117,8 +70,7 @@ class StoragePool(Handle):
         """Return its configuration: the active one, or with ``INACTIVE`` the stored.  (virStoragePoolGetXMLDesc)"""
         return take_string(lib.virStoragePoolGetXMLDesc(self._ptr, flags))
 
-    @contextmanager
-    def edit(self, *, flags: StoragePoolDefineFlags = StoragePoolDefineFlags(0)) -> Iterator[_Element]:
+    def edit(self, *, flags: StoragePoolDefineFlags = StoragePoolDefineFlags(0)) -> AbstractContextManager[_Element]:
         """Change the stored configuration as a tree: ``with pool.edit() as root: …``
 
         Defined again when the block ends, left as it was when the block raises; an active pool follows at its next
@@ -126,26 +78,10 @@ class StoragePool(Handle):
 
         :raises OperationInvalidError: a transient pool has no stored configuration
         """
-        if not self.is_persistent():
-            raise OperationInvalidError(
-                f"storage pool {self.name!r} is transient: it has no stored configuration to edit", code=55
-            )
-        root = parse(self.xml_desc(flags=StorageXMLFlags.INACTIVE))
-        yield root
-        StoragePools(self._conn).define(serialize(root), flags=flags)
-
-    def autostart(self) -> bool:
-        """Return whether it starts with the host.  (virStoragePoolGetAutostart)"""
-        out = ffi.new("int *")
-        check(lib.virStoragePoolGetAutostart(self._ptr, out))
-        return bool(out[0])
-
-    def set_autostart(self, autostart: bool) -> None:
-        """Say whether it starts with the host.  (virStoragePoolSetAutostart)
-
-        :raises InvalidArgumentError: it is transient
-        """
-        check(lib.virStoragePoolSetAutostart(self._ptr, bool(autostart)))
+        return edit(
+            lambda: stored(self, StorageXMLFlags.INACTIVE),
+            lambda xml: StoragePools(self._conn).define(xml, flags=flags),
+        )
 
     # ---- life ----
 
@@ -195,6 +131,20 @@ class StoragePool(Handle):
         check(lib.virStoragePoolUndefine(self._ptr))
 
 
+class _AllVolumes(Collection[StorageVolume]):
+    """The volumes of all active pools."""
+
+    __slots__ = ()
+    _kind = StorageVolume
+    _not_found = StorageVolumeNotFoundError
+
+    def _by_key(self, key: str) -> StorageVolume:
+        return self._wrap(lib.virStorageVolLookupByKey(self._conn._ptr, encode(key)), key)
+
+    def _by_path(self, path: str) -> StorageVolume:
+        return self._wrap(lib.virStorageVolLookupByPath(self._conn._ptr, encode(path)), path)
+
+
 StoragePoolList: TypeAlias = list[StoragePool]  # in the class below, list is a method
 
 
@@ -203,7 +153,11 @@ class StoragePools(Collection[StoragePool]):
 
     __slots__ = ()
     _kind = StoragePool
+    _not_found = StoragePoolNotFoundError
     _pointer = "virStoragePoolPtr"
+    _list_all = lib.virConnectListAllStoragePools
+    _look_up_by_name = lib.virStoragePoolLookupByName
+    _look_up_by_uuid = lib.virStoragePoolLookupByUUID
 
     def list(self, flags: ConnectListAllStoragePoolsFlags = ConnectListAllStoragePoolsFlags(0)) -> StoragePoolList:
         """Return the pools that match *flags*, all without any.  (virConnectListAllStoragePools)
@@ -212,33 +166,16 @@ class StoragePools(Collection[StoragePool]):
         """
         return self._list(flags)
 
-    def _list(self, flags: int) -> StoragePoolList:
-        return self._wrap_list(lib.virConnectListAllStoragePools, flags)
-
-    def _count(self) -> int:
-        return check(lib.virConnectListAllStoragePools(self._conn._ptr, ffi.NULL, 0))
-
-    def _by_name(self, name: str) -> StoragePool:
-        return self._wrap(lib.virStoragePoolLookupByName(self._conn._ptr, encode(name)), name)
-
     def names(self) -> NameList:
         """Return the names of those that are active.  (virConnectNumOfStoragePools, virConnectListStoragePools)"""
-        conn = self._conn._ptr
-        return list_names(
-            lambda: check(lib.virConnectNumOfStoragePools(conn)),
-            lambda names, room: check(lib.virConnectListStoragePools(conn, names, room)),
-        )
+        return list_names(self._conn, lib.virConnectNumOfStoragePools, lib.virConnectListStoragePools)
 
     def defined_names(self) -> NameList:
         """Return the names of those that are not active.
 
         (virConnectNumOfDefinedStoragePools, virConnectListDefinedStoragePools)
         """
-        conn = self._conn._ptr
-        return list_names(
-            lambda: check(lib.virConnectNumOfDefinedStoragePools(conn)),
-            lambda names, room: check(lib.virConnectListDefinedStoragePools(conn, names, room)),
-        )
+        return list_names(self._conn, lib.virConnectNumOfDefinedStoragePools, lib.virConnectListDefinedStoragePools)
 
     def get(
         self,
@@ -246,8 +183,8 @@ class StoragePools(Collection[StoragePool]):
         *,
         uuid: UUID | str | bytes | None = None,
         target_path: str | None = None,
-        default: object = _RAISE,
-    ) -> StoragePool:
+        default: D = RAISE,
+    ) -> StoragePool | D:
         """Return one pool by its name, UUID or target path.
 
         (virStoragePoolLookupByName, virStoragePoolLookupByUUID, virStoragePoolLookupByTargetPath)
@@ -257,26 +194,18 @@ class StoragePools(Collection[StoragePool]):
         :raises StoragePoolNotFoundError: no such pool
         :raises TypeError: not exactly one of the three was given
         """
-        if (name is not None) + (uuid is not None) + (target_path is not None) != 1:
-            raise TypeError("give exactly one of name, uuid and target_path")
-        try:
-            if name is not None:
-                return self._by_name(name)
-            if uuid is not None:
-                return self._by_uuid(uuid)
-            assert target_path is not None
-            pointer = lib.virStoragePoolLookupByTargetPath(self._conn._ptr, encode(target_path))
-            return self._wrap(pointer, target_path)
-        except StoragePoolNotFoundError:
-            if default is _RAISE:
-                raise
-            return default  # type: ignore[return-value]
+        return self._get(
+            default,
+            "exactly one of name, uuid and target_path",
+            (self._by_name, name),
+            (self._by_uuid, uuid),
+            (self._by_target_path, target_path),
+        )
 
-    def _by_uuid(self, uuid: UUID | str | bytes) -> StoragePool:
-        wanted = as_uuid(uuid)
-        return self._wrap(lib.virStoragePoolLookupByUUID(self._conn._ptr, wanted.bytes), wanted)
+    def _by_target_path(self, path: str) -> StoragePool:
+        return self._wrap(lib.virStoragePoolLookupByTargetPath(self._conn._ptr, encode(path)), path)
 
-    def volume(self, *, key: str | None = None, path: str | None = None, default: object = _RAISE) -> StorageVolume:
+    def volume(self, *, key: str | None = None, path: str | None = None, default: D = RAISE) -> StorageVolume | D:
         """Return a volume of any active pool.  (virStorageVolLookupByKey, virStorageVolLookupByPath)
 
         :param key: what identifies it on this host, :attr:`StorageVolume.key`
@@ -285,21 +214,8 @@ class StoragePools(Collection[StoragePool]):
         :raises StorageVolumeNotFoundError: no such volume, as far as the last refresh of its pool saw
         :raises TypeError: not exactly one of the two was given
         """
-        if (key is None) == (path is None):
-            raise TypeError("give exactly one of key and path")
-        conn = self._conn
-        try:
-            if key is not None:
-                pointer = lib.virStorageVolLookupByKey(conn._ptr, encode(key))
-            else:
-                assert path is not None
-                pointer = lib.virStorageVolLookupByPath(conn._ptr, encode(path))
-            check_pointer(pointer)
-        except StorageVolumeNotFoundError:
-            if default is _RAISE:
-                raise
-            return default  # type: ignore[return-value]
-        return StorageVolume(conn, pointer)
+        volumes = _AllVolumes(self._conn)
+        return volumes._get(default, "exactly one of key and path", (volumes._by_key, key), (volumes._by_path, path))
 
     def define(self, xml: str, *, flags: StoragePoolDefineFlags = StoragePoolDefineFlags(0)) -> StoragePool:
         """Store a configuration; an active pool of that UUID gets it at its next start.  (virStoragePoolDefineXML)

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from pyvirt._collection import Collection
+from pyvirt._collection import RAISE, Collection
 from pyvirt._convert import decode, encode, take_string
-from pyvirt._handle import Handle
 from pyvirt._lib import ffi, lib
 from pyvirt._names import list_names
+from pyvirt._object import Named
 from pyvirt.enums.storage import (
     StorageVolCreateFlags,
     StorageVolDeleteFlags,
@@ -23,59 +23,28 @@ from pyvirt.models import StorageVolumeInfo
 from pyvirt.xmldesc import parse, serialize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import ClassVar
-
-    from pyvirt._lib import CData
-    from pyvirt.connection import Connection
+    from pyvirt._collection import D
     from pyvirt.storage.pools import StoragePool
 
-_RAISE = object()
 
+class StorageVolume(Named[str]):
+    """One volume of a storage pool; its name is unique there."""
 
-class StorageVolume(Handle):
-    """One volume of a storage pool."""
+    __slots__ = ()
 
-    __slots__ = ("_key", "_name")
-
-    _conn: Connection
-    _release: ClassVar[Callable[[CData], None]] = lib.pv_release_storage_volume
-    _key: str
-    _name: str
-
-    def __repr__(self) -> str:
-        try:
-            return f"<pyvirt.StorageVolume {self.name!r} {self.key!r}>"
-        except Exception:  # closed before anybody asked for the name: a repr never fails
-            return "<pyvirt.StorageVolume closed>"
-
-    # ---- identity: what the handle knows ----
-
-    @property
-    def connection(self) -> Connection:
-        """The connection it belongs to."""
-        return self._conn
-
-    @property
-    def name(self) -> str:
-        """The name, unique in its pool.  (virStorageVolGetName)"""
-        try:
-            return self._name
-        except AttributeError:
-            self._name = decode(lib.virStorageVolGetName(self._ptr))
-            return self._name
+    _release = lib.pv_release_storage_volume
+    _get_name = lib.virStorageVolGetName
 
     @property
     def key(self) -> str:
         """What identifies it on its host: often the path, else something that stays.  (virStorageVolGetKey)"""
         return self._identity()
 
-    def _identity(self) -> str:
-        try:
-            return self._key
-        except AttributeError:
-            self._key = decode(lib.virStorageVolGetKey(self._ptr))
-            return self._key
+    def _ask_identity(self) -> str:
+        return decode(lib.virStorageVolGetKey(self._ptr))
+
+    def _label(self) -> str:
+        return f"{self.name!r} {self.key!r}"
 
     # ---- state ----
 
@@ -153,16 +122,12 @@ NameList: TypeAlias = list[str]
 class StorageVolumes(Collection[StorageVolume]):
     """The volumes of a storage pool, as of its last refresh."""
 
-    __slots__ = ("_pool",)
+    __slots__ = ()
     _kind = StorageVolume
+    _not_found = StorageVolumeNotFoundError
     _pointer = "virStorageVolPtr"
-
-    def __init__(self, pool: StoragePool) -> None:
-        super().__init__(pool._conn)
-        self._pool = pool
-
-    def __repr__(self) -> str:
-        return f"<StorageVolumes of {self._pool!r}>"
+    _list_all = lib.virStoragePoolListAllVolumes
+    _look_up_by_name = lib.virStorageVolLookupByName
 
     def list(self) -> StorageVolumeList:
         """Return all volumes.  (virStoragePoolListAllVolumes)
@@ -171,33 +136,20 @@ class StorageVolumes(Collection[StorageVolume]):
         """
         return self._list(0)
 
-    def _list(self, flags: int) -> StorageVolumeList:
-        pool = self._pool._ptr
-        return self._wrap_list(lambda _, out, flags: lib.virStoragePoolListAllVolumes(pool, out, flags), flags)
-
     def _count(self) -> int:
-        return check(lib.virStoragePoolNumOfVolumes(self._pool._ptr))
+        return check(lib.virStoragePoolNumOfVolumes(self._owner._ptr))
 
     def names(self) -> NameList:
         """Return the names of all volumes.  (virStoragePoolNumOfVolumes, virStoragePoolListVolumes)"""
-        pool = self._pool._ptr
-        return list_names(self._count, lambda names, room: check(lib.virStoragePoolListVolumes(pool, names, room)))
+        return list_names(self._owner, lib.virStoragePoolNumOfVolumes, lib.virStoragePoolListVolumes)
 
-    def _by_name(self, name: str) -> StorageVolume:
-        return self._wrap(lib.virStorageVolLookupByName(self._pool._ptr, encode(name)), name)
-
-    def get(self, name: str, *, default: object = _RAISE) -> StorageVolume:
+    def get(self, name: str, *, default: D = RAISE) -> StorageVolume | D:
         """Return one volume; by key or path ``conn.storage_pools.volume()`` does.  (virStorageVolLookupByName)
 
         :param default: returned instead of raising when there is no such volume
         :raises StorageVolumeNotFoundError: no such volume
         """
-        try:
-            return self._by_name(name)
-        except StorageVolumeNotFoundError:
-            if default is _RAISE:
-                raise
-            return default  # type: ignore[return-value]
+        return self._get(default, "a name", (self._by_name, name))
 
     def create(self, xml: str, *, flags: StorageVolCreateFlags = StorageVolCreateFlags(0)) -> StorageVolume:
         """Make a new volume.  (virStorageVolCreateXML)
@@ -206,7 +158,7 @@ class StorageVolumes(Collection[StorageVolume]):
         :raises AlreadyExistsError: there is one of that name
         :raises XMLError: *xml* is no XML, or no volume
         """
-        return self._wrap(lib.virStorageVolCreateXML(self._pool._ptr, encode(xml), flags))
+        return self._wrap(lib.virStorageVolCreateXML(self._owner._ptr, encode(xml), flags))
 
     def create_from(
         self, xml: str, source: StorageVolume, *, flags: StorageVolCreateFlags = StorageVolCreateFlags(0)
@@ -221,4 +173,4 @@ class StorageVolumes(Collection[StorageVolume]):
         :param flags: ``REFLINK`` shares the blocks, where the file system can
         :raises AlreadyExistsError: there is one of that name
         """
-        return self._wrap(lib.virStorageVolCreateXMLFrom(self._pool._ptr, encode(xml), source._ptr, flags))
+        return self._wrap(lib.virStorageVolCreateXMLFrom(self._owner._ptr, encode(xml), source._ptr, flags))

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Changing a stored configuration as a tree: ``with domain.edit() as root: …``"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pyvirt.errors import OperationInvalidError
+from pyvirt.xmldesc import parse, serialize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol, TypeVar
+
+    from lxml.etree import _Element
+
+    F = TypeVar("F", contravariant=True)
+
+    class Storable(Protocol[F]):
+        """Something that may have a stored configuration."""
+
+        @property
+        def name(self) -> str: ...
+        def is_persistent(self) -> bool: ...
+        def xml_desc(self, *, flags: F) -> str: ...
+
+
+@contextmanager
+def edit(read: Callable[[], str], define: Callable[[str], object]) -> Iterator[_Element]:
+    """Hand over what *read* returns, and *define* what a block makes of it; nothing if the block raises."""
+    root = parse(read())
+    yield root
+    define(serialize(root))
+
+
+def stored(one: Storable[F], flags: F) -> str:
+    """Return the stored configuration.
+
+    :raises OperationInvalidError: it is transient
+    """
+    if not one.is_persistent():
+        kind = type(one).__name__
+        raise OperationInvalidError(
+            f"{kind} {one.name!r} is transient: it has no stored configuration to edit", code=55
+        )
+    return one.xml_desc(flags=flags)
