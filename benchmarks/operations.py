@@ -26,6 +26,7 @@ class Operation:
     pyvirt: str
     libvirt: str | None
     beside: str | None = None  # what it is compared with, if not the operation of its name
+    before: str = "pass"  # what is done first and not measured, in Python; calls is 1 then
 
     @property
     def group(self) -> str:
@@ -49,6 +50,16 @@ CALLS = (
     Operation("xml_desc", 100, "domain.xml_desc()", "domain.XMLDesc()"),
 )
 LISTING = (Operation("list", 1, "conn.domains.list()", "conn.listAllDomains()"),)
+CLOSING = (
+    # libvirt-python's close() leaves the socket open while there are handles.
+    Operation(
+        "close",
+        1,
+        "other.close()",
+        "kept.clear(); other.close()",
+        before="other = reopen(); kept = [list_of(other) for _ in range(10)]",
+    ),
+)
 STATS = (
     Operation("stats", 3, "touch(conn.domains.stats())", "conn.getAllDomainStats()"),
     Operation(
@@ -59,7 +70,7 @@ STATS = (
     ),
     Operation("to_dicts", 3, "conn.domains.stats().to_dicts()", None, beside="stats"),
 )
-OPERATIONS = {operation.name: operation for operation in (*CALLS, *LISTING, *STATS)}
+OPERATIONS = {operation.name: operation for operation in (*CALLS, *LISTING, *CLOSING, *STATS)}
 
 
 def touch(frame: StatsFrame) -> int:
@@ -88,10 +99,16 @@ def connect(binding: str, uri: str, name: str) -> tuple[dict[str, object], Calla
         import pyvirt
 
         conn = pyvirt.connect(uri)
-        names = {"touch": touch, "touch_all": touch_all}
+        names = {
+            "touch": touch,
+            "touch_all": touch_all,
+            "reopen": lambda: pyvirt.connect(uri),
+            "list_of": lambda conn: conn.domains.list(),
+        }
         return {"conn": conn, "name": name, "domain": conn.domains[name], **names}, conn.close
 
     import libvirt
 
     old = libvirt.open(uri)
-    return {"conn": old, "name": name, "domain": old.lookupByName(name)}, old.close
+    names = {"reopen": lambda: libvirt.open(uri), "list_of": lambda conn: conn.listAllDomains()}
+    return {"conn": old, "name": name, "domain": old.lookupByName(name), **names}, old.close

@@ -18,7 +18,9 @@ def main(binding: str, uri: str, name: str) -> None:
     namespace, close = connect(binding, uri, name)
     timers = {
         # timeit turns the garbage collector off, and people have it on.
-        operation.name: Timer(statement, "import gc; gc.enable()", timer=perf_counter_ns, globals=namespace)
+        operation.name: Timer(
+            statement, f"import gc; gc.enable(); {operation.before}", timer=perf_counter_ns, globals=namespace
+        )
         for operation in OPERATIONS.values()
         if (statement := operation.statement(binding)) is not None
     }
