@@ -9,12 +9,12 @@
  */
 
 typedef struct pv_error {
-    int code;       /* virErrorNumber */
-    int domain;     /* virErrorDomain */
-    int level;      /* virErrorLevel */
+    int code;   /* virErrorNumber */
+    int domain; /* virErrorDomain */
+    int level;  /* virErrorLevel */
     int int1;
     int int2;
-    char *message;  /* NULL where libvirt gave none, as are the next three */
+    char *message; /* NULL where libvirt gave none, as are the next three */
     char *str1;
     char *str2;
     char *str3;
@@ -36,6 +36,9 @@ void pv_error_unsupported(const char *function, const char *needed, const char *
 
 /* virConnectOpenAuth, which prints to stderr, by way of libxml2, when it finds no file for the test driver. */
 virConnectPtr pv_connect_open(const char *name, virConnectAuthPtr auth, unsigned int flags);
+
+/* Leave no trace in this thread's error until it is called with -1: by finalisers, as those below. */
+void pv_errors_mute(int by);
 
 /*
  * Release one reference without leaving a trace in this thread's error: finalisers run anywhere, also between a

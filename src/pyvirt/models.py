@@ -337,3 +337,12 @@ class SecurityLabel:
     #: empty where nothing does
     label: str
     enforcing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Screenshot:
+    """What a display shows."""
+
+    #: ``"image/png"``, ``"image/x-portable-pixmap"``
+    mime_type: str
+    data: bytes

@@ -22,7 +22,7 @@ FLOORS = {
     "core": ["errors", "_convert", "_names", "_typedparams", "_handle"],
     "values": ["enums", "models", "uri", "auth", "pki", "xmldesc", "capabilities"],
     "model": [
-        *("_login", "_object", "_collection", "_edit", "_metadata"),
+        *("_login", "_object", "_collection", "_edit", "_metadata", "_watch"),
         *("connection", "host", "domain", "snapshot", "checkpoint", "network", "storage"),
         *("nodedev", "interface", "secret", "nwfilter", "stream", "qemu", "lxc", "admin"),
     ],
@@ -32,7 +32,7 @@ FLOORS = {
 }
 
 # Where the model hands over to an engine above it, inside a function: conn.domains.stats() is where people look.
-DOORS = {("pyvirt.domain.collection", "pyvirt.stats")}
+DOORS = {("pyvirt.domain.collection", "pyvirt.stats"), ("pyvirt.storage.volumes", "pyvirt.transfer")}
 
 
 class Import(NamedTuple):

@@ -15,7 +15,7 @@
 /* A key, as its destructor frees what a thread leaves behind; the counter owns nothing and is plain TLS. */
 static pthread_key_t current;
 static pthread_once_t current_once = PTHREAD_ONCE_INIT;
-static _Thread_local unsigned muted;
+static _Thread_local int muted;
 
 static char *copy_string(const char *text)
 {
@@ -145,6 +145,11 @@ virConnectPtr pv_connect_open(const char *name, virConnectAuthPtr auth, unsigned
     if (print != NULL)
         *print = before;
     return conn;
+}
+
+void pv_errors_mute(int by)
+{
+    muted += by;
 }
 
 #define DEFINE_RELEASE(name, type, release)                                                                            \

@@ -6,30 +6,44 @@ Methods of :class:`~pyvirt.Domain`, kept apart for its length.
 
 from __future__ import annotations
 
-from pyvirt._convert import decode, encode, take_strings
+from pyvirt._convert import decode, encode, encode_or_null, take_string, take_strings
 from pyvirt._lib import ffi, lib
 from pyvirt.errors import check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pyvirt._lib import CData
+    from pyvirt.connection import Connection
     from pyvirt.enums.domain_device import (
+        DomainChannelFlags,
+        DomainConsoleFlags,
         DomainFDAssociateFlags,
         DomainGraphicsReloadType,
         DomainOpenGraphicsFlags,
     )
     from pyvirt.enums.domain_guest import DomainMessageType, DomainProcessSignal, KeycodeSet
-    from pyvirt.models import SecurityLabel
+    from pyvirt.models import Screenshot, SecurityLabel
+    from pyvirt.stream import Stream
 
     _LINUX = KeycodeSet.LINUX
     _ALL_TYPES = DomainMessageType(0)
     _ANY = DomainGraphicsReloadType.ANY
     _NO_GRAPHICS_FLAGS = DomainOpenGraphicsFlags(0)
     _NO_ASSOCIATE_FLAGS = DomainFDAssociateFlags(0)
+    _NO_CONSOLE_FLAGS = DomainConsoleFlags(0)
+    _NO_CHANNEL_FLAGS = DomainChannelFlags(0)
 else:  # importing these enumerations would make importing pyvirt a tenth slower
-    _LINUX = _ALL_TYPES = _ANY = _NO_GRAPHICS_FLAGS = _NO_ASSOCIATE_FLAGS = 0
+    _LINUX = _ALL_TYPES = _ANY = 0
+    _NO_GRAPHICS_FLAGS = _NO_ASSOCIATE_FLAGS = _NO_CONSOLE_FLAGS = _NO_CHANNEL_FLAGS = 0
+
+
+def _open_stream(conn: Connection, begin: Callable[[CData], int]) -> Stream:
+    from pyvirt.enums.stream import StreamFlags
+    from pyvirt.stream import Stream
+
+    return Stream(conn, flags=StreamFlags.NONBLOCK)._begin(begin)
 
 
 class Input:
@@ -37,6 +51,7 @@ class Input:
 
     __slots__ = ()
 
+    _conn: Connection
     _ptr: CData
 
     def send_key(self, keycodes: Iterable[int], *, codeset: KeycodeSet = _LINUX, holdtime: int = 0) -> None:
@@ -86,6 +101,49 @@ class Input:
         :param flags: with ``SKIPAUTH`` it asks for no password
         """
         check(lib.virDomainOpenGraphics(self._ptr, index, fd, flags))
+
+    def console(self, name: str | None = None, *, flags: DomainConsoleFlags = _NO_CONSOLE_FLAGS) -> Stream:
+        """Connect to a console, serial or parallel port of the running guest.  (virDomainOpenConsole)
+
+        The stream does not block: ``stream.wait(READABLE)`` waits.
+
+        :param name: the alias of the device in its configuration; ``None`` takes the first console or serial port
+        :param flags: with ``FORCE`` whoever is connected is thrown out
+        :raises OperationFailedError: somebody is connected
+        """
+        return _open_stream(
+            self._conn, lambda pointer: lib.virDomainOpenConsole(self._ptr, encode_or_null(name), pointer, flags)
+        )
+
+    def channel(self, name: str | None = None, *, flags: DomainChannelFlags = _NO_CHANNEL_FLAGS) -> Stream:
+        """Connect to a channel to the running guest.  (virDomainOpenChannel)
+
+        The stream does not block: ``stream.wait(READABLE)`` waits.
+
+        :param name: its alias or its target's name, ``"org.qemu.guest_agent.0"``; ``None`` takes the first
+        :param flags: with ``FORCE`` whoever is connected is thrown out
+        """
+        return _open_stream(
+            self._conn, lambda pointer: lib.virDomainOpenChannel(self._ptr, encode_or_null(name), pointer, flags)
+        )
+
+    def screenshot(self, screen: int = 0) -> Screenshot:
+        """Return what a display of the running guest shows.  (virDomainScreenshot)
+
+        :param screen: which, counted from 0
+        :raises OperationUnsupportedError: it has no display
+        """
+        from pyvirt.models import Screenshot
+        from pyvirt.stream import Stream
+
+        kinds: list[str] = []
+
+        def begin(pointer: CData) -> int:
+            kinds.append(take_string(lib.virDomainScreenshot(self._ptr, pointer, screen, 0)))
+            return 0
+
+        with Stream(self._conn, "r")._begin(begin) as stream:
+            return Screenshot(kinds[0], stream.readall())
 
     def graphics_reload(self, type: DomainGraphicsReloadType = _ANY) -> None:
         """Have displays read their TLS certificates again.  (virDomainGraphicsReload)

@@ -86,6 +86,7 @@ class Domain(Sides, Input, NamedByUUID, Autostarting[bytes]):
 
     __slots__ = ()
 
+    _conn: Connection
     _release = lib.pv_release_domain
     _get_name = lib.virDomainGetName
     _get_uuid = lib.virDomainGetUUID

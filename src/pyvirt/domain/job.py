@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from pyvirt._lib import ffi, lib
 from pyvirt._typedparams import take_dict
+from pyvirt._watch import watch
 from pyvirt.domain._part import Part
 from pyvirt.domain._wait import moments
 from pyvirt.enums.domain_job import DomainAbortJobFlags, DomainGetJobStatsFlags, DomainJobType
@@ -106,30 +106,7 @@ class Job(Part):
 
         :param progress: called every *interval* seconds with how many bytes are done and how many there are
         """
-        result: list[T] = []
-        failure: list[BaseException] = []
-        done = Event()
-
-        def work() -> None:
-            try:
-                result.append(call())
-            except BaseException as error:
-                failure.append(error)
-            finally:
-                done.set()
-
-        Thread(target=work, name="pyvirt-job", daemon=True).start()
-        try:
-            while not done.wait(interval):
-                self._report(progress)
-        except BaseException:
-            while not done.is_set():
-                self._try_to_abort()  # it has perhaps not begun yet
-                done.wait(interval)
-            raise
-        if failure:
-            raise failure.pop()
-        return result[0]
+        return watch(call, lambda: self._report(progress), self._try_to_abort, interval)
 
     def _report(self, progress: Progress) -> None:
         try:

@@ -13,18 +13,26 @@ from pyvirt._object import Named
 from pyvirt.enums.storage import (
     StorageVolCreateFlags,
     StorageVolDeleteFlags,
+    StorageVolDownloadFlags,
     StorageVolInfoFlags,
     StorageVolResizeFlags,
     StorageVolType,
+    StorageVolUploadFlags,
     StorageVolWipeAlgorithm,
 )
+from pyvirt.enums.stream import StreamFlags
 from pyvirt.errors import InvalidArgumentError, StorageVolumeNotFoundError, check, check_pointer
 from pyvirt.models import StorageVolumeInfo
 from pyvirt.xmldesc import parse, serialize
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+    from typing import IO
+
     from pyvirt._collection import D
     from pyvirt.storage.pools import StoragePool
+    from pyvirt.stream import Stream
 
 
 class StorageVolume(Named[str]):
@@ -108,6 +116,76 @@ class StorageVolume(Named[str]):
         :param algorithm: those other than ``ZERO`` and ``TRIM`` need the program scrub on the host
         """
         check(lib.virStorageVolWipePattern(self._ptr, algorithm, 0))
+
+    # ---- content ----
+
+    def open(self, mode: str = "r", *, offset: int = 0, length: int = 0, flags: StreamFlags = StreamFlags(0)) -> Stream:
+        """Open its content as a raw binary file.  (virStorageVolDownload, virStorageVolUpload)
+
+        :param mode: ``"r"`` to read, ``"w"`` to write over what is there; nothing is truncated
+        :param offset: bytes to leave out at its beginning
+        :param length: bytes, 0 for all to its end
+        :param flags: with ``NONBLOCK`` nothing waits
+        """
+        from pyvirt.stream import Stream
+
+        if mode not in ("r", "w"):
+            raise ValueError(f"the mode of a volume is 'r' or 'w', not {mode!r}")
+        stream = Stream(self._conn, mode, flags=flags)
+        begin = lib.virStorageVolDownload if mode == "r" else lib.virStorageVolUpload
+        return stream._begin(lambda pointer: begin(self._ptr, pointer, offset, length, 0))
+
+    def download(
+        self,
+        dest: str | os.PathLike[str] | IO[bytes],
+        *,
+        offset: int = 0,
+        length: int = 0,
+        progress: Callable[[int], object] | None = None,
+        flags: StorageVolDownloadFlags = StorageVolDownloadFlags(0),
+    ) -> int:
+        """Write its content into a file, and return how many bytes that were.
+
+        (virStorageVolDownload, virStreamRecvAll or with holes virStreamSparseRecvAll)
+
+        No Python runs per chunk, unless the file is one that Python made up.
+
+        :param dest: a path, which is written anew, or a file open for writing, which is written from where it stands
+        :param offset: bytes to leave out at its beginning
+        :param length: bytes, 0 for all to its end
+        :param progress: called now and then with how many bytes have come; when it raises, the transfer is aborted
+        :param flags: with ``SPARSE_STREAM`` holes stay holes
+        :raises OSError: the file failed
+        """
+        from pyvirt.transfer import download
+
+        return download(self, dest, offset, length, progress, flags)
+
+    def upload(
+        self,
+        source: str | os.PathLike[str] | IO[bytes],
+        *,
+        offset: int = 0,
+        length: int = 0,
+        progress: Callable[[int], object] | None = None,
+        flags: StorageVolUploadFlags = StorageVolUploadFlags(0),
+    ) -> int:
+        """Write a file over its content, and return how many bytes that were.
+
+        (virStorageVolUpload, virStreamSendAll or with holes virStreamSparseSendAll)
+
+        No Python runs per chunk, unless the file is one that Python made up.
+
+        :param source: a path, or a file open for reading, which is read from where it stands
+        :param offset: where to begin in the volume, in bytes
+        :param length: bytes of the volume that may be written, 0 for all to its end; more than that is an error
+        :param progress: called now and then with how many bytes have gone; when it raises, the transfer is aborted
+        :param flags: with ``SPARSE_STREAM`` holes are passed over: meant for a volume that is still empty
+        :raises OSError: the file failed
+        """
+        from pyvirt.transfer import upload
+
+        return upload(self, source, offset, length, progress, flags)
 
     def delete(self, *, flags: StorageVolDeleteFlags = StorageVolDeleteFlags(0)) -> None:
         """Remove it with its content.  (virStorageVolDelete)"""

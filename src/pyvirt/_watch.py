@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A call that takes long, watched meanwhile."""
+
+from __future__ import annotations
+
+from threading import Event, Thread
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+
+def watch(call: Callable[[], T], report: Callable[[], object], abort: Callable[[], object], interval: float) -> T:
+    """Return what *call* does in a thread of its own, and call *report* here every *interval* seconds meanwhile.
+
+    When that raises, or on Ctrl-C, *abort* is called again and again until the call has ended.
+    """
+    result: list[T] = []
+    failure: list[BaseException] = []
+    done = Event()
+
+    def work() -> None:
+        try:
+            result.append(call())
+        except BaseException as error:
+            failure.append(error)
+        finally:
+            done.set()
+
+    Thread(target=work, name="pyvirt-call", daemon=True).start()
+    try:
+        while not done.wait(interval):
+            report()
+    except BaseException:
+        while not done.is_set():
+            abort()  # it has perhaps not begun yet
+            done.wait(interval)
+        raise
+    if failure:
+        raise failure.pop()
+    return result[0]

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Streams: bytes to and from the daemon, as raw binary files.
+
+``volume.open()`` and ``domain.console()`` make one.  Files of Python, and descriptors, are filled without a Python call
+per chunk by ``volume.download()`` and ``volume.upload()``.
+"""
+
+from __future__ import annotations
+
+import io
+import select
+import warnings
+from typing import TYPE_CHECKING
+
+from pyvirt._handle import Handle
+from pyvirt._lib import ffi, lib
+from pyvirt.enums.stream import StreamEventType, StreamFlags, StreamRecvFlags
+from pyvirt.errors import check, check_pointer, forget, last_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import ClassVar
+
+    from typing_extensions import Buffer
+
+    from pyvirt._lib import CData
+    from pyvirt.connection import Connection
+
+_MOST = 1 << 22  # bytes of one call; a message carries 4 MiB less a little, libvirt takes what fits
+_WOULD_BLOCK, _AT_HOLE = -2, -3
+
+
+class StreamHandle(Handle):
+    """The C object, which its connection empties when it closes."""
+
+    __slots__ = ("_watch",)
+
+    _conn: Connection
+    _release: ClassVar[Callable[[CData], None]] = lib.pv_release_stream
+    _watch: CData | None
+
+    def __init__(self, conn: Connection, ptr: CData) -> None:
+        self._watch = None
+        super().__init__(conn, ptr)
+
+    def _identity(self) -> int:
+        return id(self)
+
+    def watch(self) -> CData:
+        """Return what tells that it is ready."""
+        if self._watch is None:
+            watch = lib.pv_stream_watch_new(self._ptr)
+            if not watch:
+                raise last_error("virStreamEventAddCallback")
+            self._watch = ffi.gc(watch, lib.pv_stream_watch_free)
+        return self._watch
+
+    def _drop(self) -> None:
+        self._watch = None  # which holds the stream as well; one who waits holds it for as long
+        super()._drop()
+
+    def _disown(self) -> None:
+        if self._watch is not None:
+            ffi.gc(self._watch, None)
+        super()._disown()
+
+
+class Stream(io.RawIOBase):
+    """A stream, for a method of a volume or a domain to open.
+
+    Reading yields ``b""`` at the end.  A non-blocking stream returns ``None`` where a blocking one would wait, and
+    :meth:`wait` does that.  While a blocking one waits for the daemon every other call of its connection waits with it:
+    give a console a connection of its own, or no blocking stream.
+
+    Leaving its ``with`` block closes the stream, and an exception there aborts it.
+    """
+
+    def __init__(self, conn: Connection, mode: str = "r+", *, flags: StreamFlags = StreamFlags(0)) -> None:
+        """Make one that nothing has opened yet.  (virStreamNew)
+
+        :param mode: whether it brings bytes, ``"r"``, takes them, ``"w"``, or both, ``"r+"``
+        :param flags: with ``NONBLOCK`` nothing waits but :meth:`wait`
+        """
+        super().__init__()
+        self._over = True  # should the next lines fail
+        if mode not in ("r", "w", "r+"):
+            raise ValueError(f"the mode of a stream is 'r', 'w' or 'r+', not {mode!r}")
+        self._mode = mode
+        self._end = False
+        pointer = lib.virStreamNew(conn._ptr, flags)
+        check_pointer(pointer)
+        self._handle = StreamHandle(conn, pointer)
+        self._over = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "at its end" if self._end else "open"
+        return f"<pyvirt.Stream of {self._handle._conn!r}, {state}>"
+
+    @property
+    def _ptr(self) -> CData:
+        if self.closed:
+            raise ValueError("I/O operation on closed stream")
+        return self._handle._ptr
+
+    @property
+    def connection(self) -> Connection:
+        """The connection it belongs to."""
+        return self._handle._conn
+
+    def _begin(self, call: Callable[[CData], int]) -> Stream:
+        """Have *call* open it; if that fails there is nothing to end."""
+        try:
+            check(call(self._ptr))
+        except BaseException:
+            self._over = True
+            self.close()
+            raise
+        return self
+
+    def readable(self) -> bool:
+        """Return whether it brings bytes."""
+        return self._mode != "w"
+
+    def writable(self) -> bool:
+        """Return whether it takes bytes."""
+        return self._mode != "r"
+
+    # ---- bytes ----
+
+    def readinto(self, buffer: Buffer, /) -> int | None:
+        """Read what has come, up to the length of *buffer*; 0 is the end.  (virStreamRecv)"""
+        view = memoryview(buffer).cast("B")
+        room = min(len(view), _MOST)
+        return self._received(lib.virStreamRecv(self._ptr, ffi.from_buffer(view), room), room)
+
+    def readinto_or_hole(self, buffer: Buffer, /) -> int | None:
+        """Read as :meth:`readinto` does, but stop at the holes of a sparse stream: -1 says that one comes next.
+
+        (virStreamRecvFlags)
+        """
+        view = memoryview(buffer).cast("B")
+        room = min(len(view), _MOST)
+        flags = StreamRecvFlags.STOP_AT_HOLE
+        count: int = lib.virStreamRecvFlags(self._ptr, ffi.from_buffer(view), room, flags)
+        return -1 if count == _AT_HOLE else self._received(count, room)
+
+    def _received(self, count: int, room: int) -> int | None:
+        if count == _WOULD_BLOCK:
+            return None
+        if count < 0:
+            self._over = True  # libvirt has aborted it
+            raise last_error()
+        self._end = count == 0 and room > 0
+        return count
+
+    def write(self, data: Buffer, /) -> int | None:
+        """Send some of *data*, and return how many bytes that was.  (virStreamSend)"""
+        view = memoryview(data).cast("B")
+        count: int = lib.virStreamSend(self._ptr, ffi.from_buffer(view), min(len(view), _MOST))
+        if count == _WOULD_BLOCK:
+            return None
+        if count < 0:
+            self._over = True
+            raise last_error()
+        return count
+
+    # ---- holes ----
+
+    def recv_hole(self) -> int:
+        """Return how many bytes the hole has that comes next, and pass it.  (virStreamRecvHole)"""
+        out = ffi.new("long long *")
+        check(lib.virStreamRecvHole(self._ptr, out, 0))
+        length: int = out[0]
+        return length
+
+    def send_hole(self, length: int) -> None:
+        """Send a hole of *length* bytes.  (virStreamSendHole)"""
+        check(lib.virStreamSendHole(self._ptr, length, 0))
+
+    # ---- readiness ----
+
+    def wait(self, events: StreamEventType, *, timeout: float | None = None) -> StreamEventType:
+        """Wait until a non-blocking stream is ready, and return for what; for nothing when the time is over.
+
+        (virStreamEventAddCallback, virStreamEventUpdateCallback, virStreamEventRemoveCallback)
+
+        :param events: what to wait for, ``READABLE`` or ``WRITABLE``; an error and the end are told anyhow
+        :param timeout: seconds; ``None`` waits without end
+        """
+        self._ptr  # noqa: B018  # or say that it is closed
+        watch = self._handle.watch()
+        check(lib.pv_stream_watch_for(watch, events))
+        waiting = select.poll()
+        waiting.register(lib.pv_stream_watch_fd(watch), select.POLLIN)
+        waiting.poll(None if timeout is None else max(0.0, timeout) * 1000)
+        return StreamEventType(lib.pv_stream_watch_ready(watch))
+
+    # ---- the end ----
+
+    def finish(self) -> None:
+        """Say that all is sent, or read, and close it: only now it is certain that it has arrived.  (virStreamFinish)
+
+        :raises Error: it has not
+        """
+        self._end_with(self._finish)
+
+    def abort(self) -> None:
+        """Break it off, and close it.  Harmless when repeated.  (virStreamAbort)"""
+        self._end_with(self._abort)
+
+    def close(self) -> None:
+        """End it: :meth:`abort` if there may be more to read, else :meth:`finish`.  Harmless when repeated."""
+        self._end_with(self._finish if self._end or self._mode == "w" else self._abort)
+
+    def _end_with(self, end: Callable[[], None]) -> None:
+        if self.closed:
+            return
+        over, self._over = self._over, True
+        try:
+            if not over and not self._handle.closed:
+                end()
+        finally:
+            super().close()
+            if not over:
+                self._handle.close()
+
+    def _finish(self) -> None:
+        check(lib.virStreamFinish(self._handle._ptr))
+
+    def _abort(self) -> None:
+        if lib.virStreamAbort(self._handle._ptr) < 0:
+            forget()  # it was over already
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def __del__(self) -> None:
+        if not self._over and not self.closed:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+            self.abort()

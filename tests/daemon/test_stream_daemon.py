@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Volumes into files and back, over the socket of a real daemon."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pyvirt
+from pyvirt.enums import ErrorNumber, StorageVolDownloadFlags, StorageVolUploadFlags, StreamEventType, StreamFlags
+from pyvirt.errors import ClosedError, Error, StorageVolumeNotFoundError
+from pyvirt.storage import StorageVolume
+from pyvirt.stream import Stream
+from pyvirt.testing.daemon import PrivateDaemon
+
+MIB = 1 << 20
+SPARSE_DOWN, SPARSE_UP = StorageVolDownloadFlags.SPARSE_STREAM, StorageVolUploadFlags.SPARSE_STREAM
+
+
+@pytest.fixture
+def conn(private_daemon: PrivateDaemon) -> Iterator[pyvirt.Connection]:
+    with pyvirt.connect(private_daemon.uri("storage")) as conn:
+        yield conn
+
+
+@pytest.fixture
+def volume(conn: pyvirt.Connection, tmp_path: Path) -> Iterator[StorageVolume]:
+    """A file of 4 MiB that takes no space yet."""
+    directory = tmp_path / "pool"
+    directory.mkdir()
+    pool = conn.storage_pools.create(f"<pool type='dir'><name>s</name><target><path>{directory}</path></target></pool>")
+    yield pool.volumes.create(
+        "<volume><name>disk</name><capacity unit='MiB'>4</capacity><allocation>0</allocation></volume>"
+    )
+    pool.destroy()
+
+
+@pytest.fixture
+def data() -> bytes:
+    return os.urandom(4 * MIB)
+
+
+@pytest.fixture
+def full(volume: StorageVolume, data: bytes) -> StorageVolume:
+    """The volume, with something in it."""
+    volume.upload(io.BytesIO(data))
+    return volume
+
+
+def content(volume: StorageVolume) -> bytes:
+    return Path(volume.path()).read_bytes()
+
+
+# ---- whole volumes ----
+
+
+def test_a_path_up_and_down(volume: StorageVolume, data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(data)
+    assert volume.upload(tmp_path / "source") == 4 * MIB
+    assert content(volume) == data
+    assert volume.download(str(tmp_path / "dest")) == 4 * MIB
+    assert (tmp_path / "dest").read_bytes() == data
+
+
+def test_files_that_python_made_up(volume: StorageVolume, data: bytes) -> None:
+    assert volume.upload(io.BytesIO(data)) == 4 * MIB
+    assert content(volume) == data
+    dest = io.BytesIO()
+    assert volume.download(dest) == 4 * MIB
+    assert dest.getvalue() == data
+
+
+def test_an_open_file_counts_from_where_it_stands(volume: StorageVolume, data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(data[: 2 * MIB])
+    with path.open("rb") as file:
+        assert file.read(5) == data[:5]  # and its buffer has read on
+        assert volume.upload(file, offset=MIB) == 2 * MIB - 5
+        assert file.tell() == 2 * MIB
+    assert content(volume)[MIB : 3 * MIB - 5] == data[5 : 2 * MIB]
+    with path.open("wb") as file:
+        file.write(b"head")
+        assert volume.download(file, offset=MIB, length=1000) == 1000
+        assert file.tell() == 1004
+        file.write(b"tail")
+    assert path.read_bytes() == b"head" + data[5:1005] + b"tail"
+
+
+def test_into_a_pipe(full: StorageVolume, data: bytes) -> None:
+    with subprocess.Popen(["sha256sum"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert full.download(process.stdin) == 4 * MIB
+        digest = process.communicate()[0].split()[0].decode()
+    summed = subprocess.run(["sha256sum"], input=data, capture_output=True, check=True).stdout.split()[0].decode()
+    assert digest == summed
+
+
+def test_holes_stay_holes(volume: StorageVolume, tmp_path: Path) -> None:
+    source, dest = tmp_path / "source", tmp_path / "dest"
+    with source.open("wb") as file:
+        file.seek(2 * MIB)
+        file.write(b"in the middle")
+        file.truncate(4 * MIB)
+    assert volume.upload(source, flags=SPARSE_UP) == 4 * MIB
+    assert content(volume) == source.read_bytes()
+    assert os.stat(volume.path()).st_blocks * 512 < MIB
+    assert volume.download(dest, flags=SPARSE_DOWN) == 4 * MIB
+    assert dest.read_bytes() == source.read_bytes()
+    assert dest.stat().st_blocks * 512 < MIB
+    with pytest.raises(TypeError, match="BytesIO"):
+        volume.download(io.BytesIO(), flags=SPARSE_DOWN)
+
+
+@pytest.mark.parametrize("made_up", [False, True])
+def test_progress_and_a_change_of_mind(full: StorageVolume, data: bytes, tmp_path: Path, made_up: bool) -> None:
+    seen: list[int] = []
+    with open(tmp_path / "dest", "wb") as file:
+        assert full.download(io.BytesIO() if made_up else file, progress=seen.append) == 4 * MIB
+    assert seen == sorted(seen)
+    assert seen[-1] == 4 * MIB
+
+    def enough(moved: int) -> None:
+        raise LookupError("enough")
+
+    with pytest.raises(LookupError, match="enough"):
+        full.download(io.BytesIO() if made_up else tmp_path / "other", progress=enough)
+    assert full.download(io.BytesIO()) == 4 * MIB  # the connection goes on
+
+
+# ---- what can go wrong ----
+
+
+def test_more_than_there_is_room_for(volume: StorageVolume, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(bytes(3 * MIB))
+    with pytest.raises(Error, match=r"No space left.*after [0-9,]+ bytes") as caught:
+        volume.upload(source, length=MIB)
+    assert caught.value.code == ErrorNumber.SYSTEM_ERROR
+    with pytest.raises(Error, match="No space left"):
+        volume.upload(io.BytesIO(bytes(3 * MIB)), length=MIB)
+    assert volume.connection.alive()
+
+
+def test_the_local_file_fails(full: StorageVolume, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        full.upload(tmp_path / "nothing")
+    with pytest.raises(FileNotFoundError):
+        full.download(tmp_path / "nothing" / "there")
+    with open("/dev/full", "wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        full.download(file)
+    with pytest.raises(IsADirectoryError):
+        full.download(tmp_path)
+    assert full.download(io.BytesIO()) == 4 * MIB
+
+
+def test_what_is_refused_costs_nobody_a_file(full: StorageVolume, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text("precious")
+    os.unlink(full.path())
+    full.pool().refresh()
+    with pytest.raises(StorageVolumeNotFoundError):
+        full.download(kept)
+    assert kept.read_text() == "precious"
+    with pytest.raises(StorageVolumeNotFoundError) as caught:
+        full.open()
+    assert caught.value.function is None or "Vol" in caught.value.function
+
+
+@pytest.mark.parametrize(("name", "value"), [("offset", -1), ("length", -1), ("offset", 1 << 64)])
+def test_numbers_that_are_none(full: StorageVolume, name: str, value: int) -> None:
+    with pytest.raises(OverflowError):
+        full.download(io.BytesIO(), **{name: value})  # type: ignore[arg-type]
+    with pytest.raises(OverflowError):
+        full.open(**{name: value})  # type: ignore[arg-type]
+
+
+def test_modes(full: StorageVolume) -> None:
+    with pytest.raises(ValueError, match="'x'"):
+        full.open("x")
+    with pytest.raises(ValueError, match="'rb'"):
+        Stream(full.connection, "rb")
+
+
+# ---- as a file ----
+
+
+def test_reading_and_writing(full: StorageVolume, data: bytes) -> None:
+    with full.open("w", offset=10) as stream:
+        assert stream.writable()
+        assert not stream.readable()
+        assert stream.write(b"hello") == 5
+    with full.open(offset=8, length=9) as stream:
+        assert stream.readable()
+        assert not stream.writable()
+        assert stream.readall() == data[8:10] + b"hello" + data[15:17]
+        assert stream.read(1) == b""
+    assert stream.closed
+    with io.BufferedReader(full.open()) as reader:
+        assert reader.read(10) == data[:10]  # and there is more, which is broken off
+
+
+def test_a_sparse_stream_by_hand(volume: StorageVolume) -> None:
+    from pyvirt._lib import lib
+
+    with volume.open("w") as stream:
+        stream.write(b"x" * 4096)
+    stream = Stream(volume.connection, "r")
+    with stream._begin(lambda pointer: lib.virStorageVolDownload(volume._ptr, pointer, 0, 0, SPARSE_DOWN)):
+        buffer, got = bytearray(1 << 16), 0
+        while (count := stream.readinto_or_hole(buffer)) and count > 0:
+            got += count
+        assert (got, count) == (4096, -1)
+        assert stream.recv_hole() == 4 * MIB - 4096
+        assert stream.readinto_or_hole(buffer) == 0
+    stream = Stream(volume.connection, "w")
+    with stream._begin(lambda pointer: lib.virStorageVolUpload(volume._ptr, pointer, 0, 0, SPARSE_UP)):
+        stream.send_hole(MIB)
+        assert stream.write(b"after") == 5
+    assert content(volume)[MIB : MIB + 5] == b"after"
+
+
+def test_an_exception_aborts(full: StorageVolume) -> None:
+    def half() -> None:
+        with stream:
+            stream.write(b"half")
+            raise LookupError
+
+    stream = full.open("w")
+    with pytest.raises(LookupError):
+        half()
+    assert stream.closed
+    stream.abort()
+    stream.close()
+    with pytest.raises(ValueError, match="closed"):
+        stream.read(1)
+    with pytest.raises(ValueError, match="closed"):
+        stream.write(b"x")
+    with pytest.raises(ValueError, match="closed"):
+        stream.wait(StreamEventType.READABLE)
+    assert "closed" in repr(stream)
+
+
+def test_finishing_hears_whether_it_arrived(volume: StorageVolume) -> None:
+    stream = volume.open("w", length=10)
+    stream.write(bytes(MIB))
+    with pytest.raises(Error, match="No space left"):
+        stream.finish()
+    assert stream.closed
+
+
+def test_the_connection_closes_under_it(private_daemon: PrivateDaemon, full: StorageVolume) -> None:
+    with pyvirt.connect(private_daemon.uri("storage")) as other:
+        stream = other.storage_pools.volume(path=full.path()).open()
+        assert stream.read(1)
+    with pytest.raises(ClosedError):
+        stream.read(1)
+    stream.close()
+    assert stream.closed
+
+
+def test_one_that_nobody_closed(full: StorageVolume) -> None:
+    with pytest.warns(ResourceWarning, match="unclosed <pyvirt.Stream"):
+        full.open().__del__()
+
+
+def test_a_driver_without_streams() -> None:
+    with pyvirt.connect("test:///default") as conn:
+        pool = conn.storage_pools["default-pool"]
+        volume = pool.volumes.create("<volume><name>v</name><capacity>1</capacity></volume>")
+        with pytest.raises(pyvirt.OperationUnsupportedError):
+            volume.download(io.BytesIO())
+        with pytest.raises(pyvirt.OperationUnsupportedError) as caught:
+            Stream(conn).read(1)
+        assert caught.value.function == "virStreamRecv"
+        Stream(conn, flags=StreamFlags.NONBLOCK).abort()
