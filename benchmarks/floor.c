@@ -110,9 +110,8 @@ static const struct {
     int (*call)(void);
     int (*before)(void); /* not measured */
 } operations[] = {
-    {"state", state, NULL},       {"info", info, NULL},
-    {"lookup", lookup, NULL},     {"xml_desc", xml_desc, NULL},
-    {"list", list_domains, NULL}, {"close", close_with_handles, before_closing},
+    {"state", state, NULL},       {"info", info, NULL},           {"lookup", lookup, NULL},
+    {"xml_desc", xml_desc, NULL}, {"list", list_domains, NULL},   {"close", close_with_handles, before_closing},
     {"stats", stats, NULL},       {"stats_who", stats_who, NULL},
 };
 

@@ -7,7 +7,7 @@ half as much again as the call itself.  States are named tuples, made once each;
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pyvirt.enums.domain import DomainState
@@ -345,4 +345,4 @@ class Screenshot:
 
     #: ``"image/png"``, ``"image/x-portable-pixmap"``
     mime_type: str
-    data: bytes
+    data: bytes = field(repr=False)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
     from pyvirt._typedparams import Params, TypedValue
+    from pyvirt.connection import Connection
     from pyvirt.enums.domain_guest import DomainLifecycleAction, LifecycleType
     from pyvirt.enums.domain_job import DomainCoreDumpFlags, DomainCoreDumpFormat
     from pyvirt.enums.host import NodeSuspendTarget
