@@ -24,6 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pyvirt._handle import Handle
     from pyvirt._lib import CData
     from pyvirt._typedparams import TypedValue
     from pyvirt.auth import Auth
@@ -60,7 +61,7 @@ class Connection(Root):
     A context manager.  May be shared between threads; closing it closes all its objects.
     """
 
-    __slots__ = ("_host", "_stats_engine", "_uri", "domains")
+    __slots__ = ("_host", "_stats_engine", "_supported", "_uri", "domains")
 
     _release = lib.pv_release_connect
     _is_alive = lib.virConnectIsAlive
@@ -70,8 +71,9 @@ class Connection(Root):
         self._uri: str | None = None
         self._host: Host | None = None
         self._stats_engine: Engine | None = None
+        self._supported: dict[str, bool] = {}
         #: The domains of this hypervisor.
-        self.domains = Domains(self)
+        self.domains: Domains = Domains(self)
 
     def __repr__(self) -> str:
         # The URI was asked for at opening: a repr must work when the link is dead.
@@ -159,6 +161,21 @@ class Connection(Root):
         if not name:
             raise last_error()
         return decode(name)
+
+    def supports(self, function: str, obj: Handle | None = None) -> bool | None:
+        """Return whether the driver implements a function of libvirt: ``conn.supports("virDomainGetState")``.
+
+        The driver itself is asked, without a side effect; an answer is remembered.  ``False`` too if the function is
+        newer than the libvirt here or at the other end.  ``None`` if only calling it in earnest could tell, if it needs
+        an object of a kind of which there is none, or if it changes something and this connection is read-only.
+
+        :param function: its name in C, of libvirt, libvirt-qemu or libvirt-lxc
+        :param obj: ask about this domain, network, volume, …, rather than about the first that there is
+        :raises InvalidArgumentError: no such function, or it takes no such object
+        """
+        from pyvirt._supports import supports
+
+        return supports(self, function, obj)
 
     def set_identity(self, identity: Mapping[str, TypedValue]) -> None:
         """Act for somebody else from here on, if the daemon trusts us to.  (virConnectSetIdentity)
