@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pyvirt._collection import RAISE, Collection
+from pyvirt._collection import RAISE
 from pyvirt._convert import decode, encode, take_string
 from pyvirt._lib import lib
 from pyvirt._names import list_names
 from pyvirt._object import KnownByName
+from pyvirt._where import WhereActive
 from pyvirt.enums.interface import ConnectListAllInterfacesFlags, InterfaceDefineFlags, InterfaceXMLFlags
 from pyvirt.errors import InterfaceNotFoundError, check
 
@@ -68,7 +69,7 @@ class Interface(KnownByName):
         check(lib.virInterfaceUndefine(self._ptr))
 
 
-class Interfaces(Collection[Interface]):
+class Interfaces(WhereActive[Interface]):
     """The network interfaces of the host.
 
     ``for interface in conn.interfaces``, ``len(conn.interfaces)``, ``"eth0" in conn.interfaces``,
@@ -79,6 +80,7 @@ class Interfaces(Collection[Interface]):
     _kind = Interface
     _not_found = InterfaceNotFoundError
     _pointer = "virInterfacePtr"
+    _flags = ConnectListAllInterfacesFlags
     _list_all = lib.virConnectListAllInterfaces
     _look_up_by_name = lib.virInterfaceLookupByName
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._collection import RAISE, Collection
+from pyvirt._collection import RAISE
 from pyvirt._convert import decode, encode, encode_or_null, take_string
 from pyvirt._lib import lib
 from pyvirt._names import list_names
 from pyvirt._object import Autostarting, KnownByName
+from pyvirt._where import WhereCapable
 from pyvirt.enums.nodedev import (
     ConnectListAllNodeDeviceFlags,
     NodeDeviceCreateXMLFlags,
@@ -153,7 +154,7 @@ class NodeDevice(KnownByName, Autostarting[str]):
         check(lib.virNodeDeviceUpdate(self._ptr, encode(xml), flags))
 
 
-class NodeDevices(Collection[NodeDevice]):
+class NodeDevices(WhereCapable[NodeDevice]):
     """The devices of the host.
 
     ``for device in conn.node_devices``, ``len(conn.node_devices)``, ``conn.node_devices["pci_0000_00_02_0"]``.
@@ -163,6 +164,7 @@ class NodeDevices(Collection[NodeDevice]):
     _kind = NodeDevice
     _not_found = NodeDeviceNotFoundError
     _pointer = "virNodeDevicePtr"
+    _flags = ConnectListAllNodeDeviceFlags
     _list_all = lib.virConnectListAllNodeDevices
     _look_up_by_name = lib.virNodeDeviceLookupByName
 

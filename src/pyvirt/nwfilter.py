@@ -10,6 +10,7 @@ from pyvirt._convert import decode, encode, take_string
 from pyvirt._edit import edit
 from pyvirt._lib import lib
 from pyvirt._object import NamedByUUID, Object
+from pyvirt._where import WhereNamed
 from pyvirt.enums.nwfilter import NWFilterBindingCreateFlags, NWFilterDefineFlags
 from pyvirt.errors import NWFilterBindingNotFoundError, NWFilterNotFoundError, check
 
@@ -55,7 +56,7 @@ class NWFilter(NamedByUUID):
         return edit(self.xml_desc, lambda xml: NWFilters(self._conn).define(xml, flags=flags))
 
 
-class NWFilters(Collection[NWFilter]):
+class NWFilters(WhereNamed[NWFilter]):
     """The network filters of a connection.
 
     ``for nwfilter in conn.nwfilters``, ``len(conn.nwfilters)`` (virConnectNumOfNWFilters),

@@ -14,6 +14,7 @@ from pyvirt._convert import decode, encode, take_string
 from pyvirt._lib import ffi, lib
 from pyvirt._names import list_names
 from pyvirt._object import KnownByUUID
+from pyvirt._where import WhereUsed
 from pyvirt.enums.error import ErrorNumber
 from pyvirt.enums.secret import ConnectListAllSecretsFlags, SecretDefineFlags, SecretUsageType
 from pyvirt.errors import AccessDeniedError, SecretNotFoundError, check, last_error
@@ -97,7 +98,7 @@ class Secret(KnownByUUID):
         check(lib.virSecretUndefine(self._ptr))
 
 
-class Secrets(UUIDCollection[Secret]):
+class Secrets(WhereUsed[Secret], UUIDCollection[Secret]):
     """The secrets of a connection, by their UUIDs.
 
     ``for secret in conn.secrets``, ``len(conn.secrets)``, ``uuid in conn.secrets``, ``conn.secrets[uuid]``.
@@ -107,6 +108,7 @@ class Secrets(UUIDCollection[Secret]):
     _kind = Secret
     _not_found = SecretNotFoundError
     _pointer = "virSecretPtr"
+    _flags = ConnectListAllSecretsFlags
     _list_all = lib.virConnectListAllSecrets
     _look_up_by_uuid = lib.virSecretLookupByUUID
 

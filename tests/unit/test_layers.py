@@ -25,7 +25,7 @@ FLOORS = {
         *("_login", "_object", "_collection", "_edit", "_metadata", "_watch"),
         *("connection", "host", "domain", "snapshot", "checkpoint", "network", "storage"),
         *("nodedev", "interface", "secret", "nwfilter", "stream", "qemu", "lxc", "admin"),
-        "_supports",
+        *("_where", "_supports"),
     ],
     "engines": ["stats", "inventory", "transfer", "events"],
     "services": ["", "collector", "reconnect", "aio", "testing"],  # "" is pyvirt itself: what a program imports

@@ -6,10 +6,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 from xml.sax.saxutils import escape
 
-from pyvirt._collection import RAISE, Collection
+from pyvirt._collection import RAISE
 from pyvirt._convert import encode
 from pyvirt._lib import lib
 from pyvirt._object import Named
+from pyvirt._where import WhereNamed
 from pyvirt.domain.domain import Domain
 from pyvirt.errors import NotFoundError, check, last_error
 
@@ -61,7 +62,7 @@ class Moment(Named[tuple[bytes, str]]):
 M = TypeVar("M", bound=Moment)
 
 
-class Moments(Collection[M]):
+class Moments(WhereNamed[M]):
     """All of a kind that a domain has."""
 
     __slots__ = ()

@@ -15,18 +15,22 @@ from pyvirt.enums.domain import (
     DomainDefineFlags,
     DomainSaveImageXMLFlags,
     DomainSaveRestoreFlags,
+    DomainState,
     StatsGroup,
 )
 from pyvirt.errors import DomainNotFoundError, Error, check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import TypeAlias
     from uuid import UUID
 
+    from lxml.etree import _Element
+
     from pyvirt._collection import D
     from pyvirt._typedparams import Params, TypedValue
+    from pyvirt._where import Pattern
     from pyvirt.stats import StatsFrame
 
     DomainList: TypeAlias = list[Domain]  # in the class below, list is a method
@@ -63,6 +67,43 @@ class Domains(NativeConfig, Collection[Domain]):
         Flags of one group (active or inactive; persistent or transient; …) widen, groups narrow.
         """
         return self._list(flags)
+
+    def where(
+        self,
+        *,
+        name: Pattern | None = None,
+        state: DomainState | Iterable[DomainState] | None = None,
+        active: bool | None = None,
+        persistent: bool | None = None,
+        autostart: bool | None = None,
+        managed_save: bool | None = None,
+        snapshots: bool | None = None,
+        title: Pattern | None = None,
+        description: Pattern | None = None,
+        metadata: str | Mapping[str, Callable[[_Element], object]] | None = None,
+    ) -> DomainList:
+        """Return the domains that answer to everything that is given; what vanishes meanwhile is left out.
+
+        :param name: a glob, ``"web-*"``; a compiled expression, searched for; or a callable
+        :param state: one state, or any of several
+        :param managed_save: whether it has a saved state that its next start goes on from
+        :param snapshots: whether it has some
+        :param title: a pattern like *name*; a domain without a title fits none.  Costs a call for each domain
+        :param description: the same of its description
+        :param metadata: a namespace of which it must have an element; or several, each with what tells by the element
+            whether it fits: ``{"http://example.com/backup": lambda element: element.get("day") == "1"}``.  Costs a
+            call for each domain
+        """
+        from pyvirt._where import domains_where
+
+        switches = {
+            "active": active,
+            "persistent": persistent,
+            "autostart": autostart,
+            "managed_save": managed_save,
+            "snapshots": snapshots,
+        }
+        return domains_where(self, _Flags, switches, state, name, title, description, metadata)
 
     def _list(self, flags: int) -> DomainList:
         return self._list_in_parts(flags, _PARTS)

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._collection import RAISE, Collection
+from pyvirt._collection import RAISE
 from pyvirt._lib import lib
+from pyvirt._where import WhereLiving
 from pyvirt.enums.network import ConnectListAllNetworksFlags, NetworkCreateFlags, NetworkDefineFlags
 from pyvirt.errors import NetworkNotFoundError
 from pyvirt.network.network import Network
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     NetworkList: TypeAlias = list[Network]  # in the class below, list is a method
 
 
-class Networks(Collection[Network]):
+class Networks(WhereLiving[Network]):
     """The virtual networks of a connection, active or not.
 
     ``for network in conn.networks``, ``len(conn.networks)``, ``conn.networks["default"]``.
@@ -30,6 +31,7 @@ class Networks(Collection[Network]):
     _kind = Network
     _not_found = NetworkNotFoundError
     _pointer = "virNetworkPtr"
+    _flags = ConnectListAllNetworksFlags
     _list_all = lib.virConnectListAllNetworks
     _look_up_by_name = lib.virNetworkLookupByName
     _look_up_by_uuid = lib.virNetworkLookupByUUID

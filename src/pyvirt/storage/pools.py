@@ -11,6 +11,7 @@ from pyvirt._edit import edit, stored
 from pyvirt._lib import ffi, lib
 from pyvirt._names import list_names
 from pyvirt._object import Autostarting, NamedByUUID
+from pyvirt._where import WhereLiving
 from pyvirt.capabilities.storage import StoragePoolCapabilities
 from pyvirt.enums.storage import (
     ConnectListAllStoragePoolsFlags,
@@ -148,13 +149,14 @@ class _AllVolumes(Collection[StorageVolume]):
 StoragePoolList: TypeAlias = list[StoragePool]  # in the class below, list is a method
 
 
-class StoragePools(Collection[StoragePool]):
+class StoragePools(WhereLiving[StoragePool]):
     """The storage pools of a connection, active or not."""
 
     __slots__ = ()
     _kind = StoragePool
     _not_found = StoragePoolNotFoundError
     _pointer = "virStoragePoolPtr"
+    _flags = ConnectListAllStoragePoolsFlags
     _list_all = lib.virConnectListAllStoragePools
     _look_up_by_name = lib.virStoragePoolLookupByName
     _look_up_by_uuid = lib.virStoragePoolLookupByUUID

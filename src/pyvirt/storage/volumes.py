@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from pyvirt._collection import RAISE, Collection
+from pyvirt._collection import RAISE
 from pyvirt._convert import decode, encode, take_string
 from pyvirt._lib import ffi, lib
 from pyvirt._names import list_names
 from pyvirt._object import Named
+from pyvirt._where import WhereNamed
 from pyvirt.enums.storage import (
     StorageVolCreateFlags,
     StorageVolDeleteFlags,
@@ -197,7 +198,7 @@ StorageVolumeList: TypeAlias = list[StorageVolume]
 NameList: TypeAlias = list[str]
 
 
-class StorageVolumes(Collection[StorageVolume]):
+class StorageVolumes(WhereNamed[StorageVolume]):
     """The volumes of a storage pool, as of its last refresh."""
 
     __slots__ = ()
