@@ -117,6 +117,8 @@ def __getattr__(name: str) -> object:
 
     from pyvirt import enums
 
+    if name == "bulk":
+        return import_module("pyvirt.bulk")
     # Not whatever pyvirt.enums has: its submodules are not those of pyvirt.
     home = _LATER.get(name) or ("pyvirt.enums" if name in enums.__all__ else None)
     if home is None:

@@ -28,7 +28,7 @@ FLOORS = {
         *("_where", "_supports"),
     ],
     "engines": ["stats", "inventory", "transfer", "events"],
-    "services": ["", "collector", "reconnect", "aio", "testing"],  # "" is pyvirt itself: what a program imports
+    "services": ["", "collector", "reconnect", "aio", "bulk", "testing"],  # "" is pyvirt itself: what a program imports
     "faces": ["__main__", "cli", "exporter", "compat"],
 }
 
