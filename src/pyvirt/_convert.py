@@ -7,6 +7,8 @@ are no UTF-8 become lone surrogates (``surrogateescape``) and go back as the sam
 
 from __future__ import annotations
 
+from operator import index
+
 from pyvirt._lib import ffi, lib
 from pyvirt.errors import InvalidArgumentError, check_pointer
 
@@ -82,9 +84,10 @@ def cpu_map(cpus: Iterable[int]) -> bytes:
     """Return numbers of CPUs as a bitmap of libvirt's: CPU 0 is the lowest bit of the first byte.
 
     :raises InvalidArgumentError: no CPU has that number
+    :raises TypeError: it is no number
     """
     bits = 0
-    for cpu in cpus:
+    for cpu in map(index, cpus):
         if not 0 <= cpu < _MOST_CPUS:
             raise InvalidArgumentError(f"no CPU has the number {cpu}")
         bits |= 1 << cpu

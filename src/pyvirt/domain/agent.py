@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import TYPE_CHECKING
 
 from pyvirt._convert import decode, encode, encode_or_null, string_array, take_string, take_strings
@@ -72,7 +73,7 @@ class Agent(Part):
 
         :param time: nanoseconds since 1970
         """
-        check(lib.virDomainSetTime(self._ptr, *divmod(time, _SECOND), 0))
+        check(lib.virDomainSetTime(self._ptr, *divmod(index(time), _SECOND), 0))
 
     def sync_time(self) -> None:
         """Set the guest's clock by its hardware clock, as after a long pause.  (virDomainSetTime)"""

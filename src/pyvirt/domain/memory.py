@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import TYPE_CHECKING
 
 from pyvirt._lib import ffi, lib
@@ -46,7 +47,8 @@ _LIMITS = dict.fromkeys(
 
 def _kib(size: int) -> int:
     """Return bytes as libvirt takes them, rounded up as libvirt does it in a domain's configuration."""
-    return -(-size // 1024) if size > 0 else size
+    number = index(size)
+    return -(-number // 1024) if number > 0 else number
 
 
 class Memory(Part):

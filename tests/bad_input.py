@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What programs hand over by mistake, and what they are to be told: one table for all kinds of objects.
+
+tests/unit goes through it for what libvirt's test driver has, tests/daemon for the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import pytest
+
+import pyvirt
+from pyvirt.errors import (
+    ClosedError,
+    Error,
+    InvalidArgumentError,
+    NotFoundError,
+    XMLError,
+)
+
+NUL = "test\0"
+SURROGATE = "\ud800"
+LONG = "n" * 10_000
+UUID = "11111111-2222-3333-4444-555555555555"
+UNKNOWN = 1 << 28
+
+
+class Kind(NamedTuple):
+    """A collection, and what its objects are made of."""
+
+    collection: Callable[[pyvirt.Connection], Any]
+    root: str  # of their documents
+    makers: tuple[str, ...]  # the methods that take such a document
+    others: tuple[str, ...] = ()  # of get(): what else text looks up
+    by_uuid: bool = False  # it has no names
+    flags: bool = True  # list() takes some
+
+
+class Case(NamedTuple):
+    """One mistake.  *call* gets a collection; Any, as a type checker would not let most of it pass."""
+
+    cls: type[Exception]
+    message: str
+    call: Callable[[Any], object]
+
+
+#: What is no name, but a text, anywhere.
+NOT_A_TEXT: dict[str, tuple[type[Exception], str, Any]] = {
+    "bytes": (TypeError, "expected str, got bytes", b"test"),
+    "a number": (TypeError, "expected str, got int", 5),
+    "NUL": (InvalidArgumentError, "NUL at byte 4", NUL),
+    "a lone surrogate": (InvalidArgumentError, "surrogate at position 0", SURROGATE),
+}
+NOT_A_UUID: dict[str, tuple[type[Exception], str, Any]] = {
+    "no UUID": (InvalidArgumentError, "'nobody' is no UUID", "nobody"),
+    "nothing": (InvalidArgumentError, "'' is no UUID", ""),
+    "10,000 characters": (InvalidArgumentError, "^'n{64}' is no UUID$", LONG),
+    "NUL": (InvalidArgumentError, r"'test\\x00' is no UUID", NUL),
+    "a lone surrogate": (InvalidArgumentError, r"'\\ud800' is no UUID", SURROGATE),
+    "three bytes": (InvalidArgumentError, "16 bytes, not 3", b"abc"),
+    "a number": (TypeError, "not int", 5),
+}
+
+
+def wrong_documents(root: str) -> dict[str, tuple[type[Exception], str, Any]]:
+    """Return what is no document that begins with *root*."""
+    return {
+        "just text": (XMLError, "(?s)Start tag expected.*just text", "just text"),
+        "10,000 characters": (XMLError, "Start tag expected", LONG),
+        "nothing": (XMLError, "empty", ""),
+        "cut off": (XMLError, "end of data|end of Start Tag", f"<{root}><name>test</name>"),
+        "of something else": (XMLError, f"'{root}', not 'other'", "<other/>"),
+        **NOT_A_TEXT,
+    }
+
+
+def key_of(key: Any) -> Callable[[Any], object]:
+    """Look up by *key*."""
+    return lambda them: them[key]
+
+
+def get_by(*keys: Any, **given: Any) -> Callable[[Any], object]:
+    """Look up by get()."""
+    return lambda them: them.get(*keys, **given)
+
+
+def made_of(maker: str, xml: Any) -> Callable[[Any], object]:
+    """Make one by the method *maker*."""
+    return lambda them: getattr(them, maker)(xml)
+
+
+def cases(kind: Kind) -> Iterator[tuple[str, Case]]:
+    """Yield the mistakes that can be made with a kind of objects, each by a name."""
+    if kind.by_uuid:
+        yield "unknown UUID", Case(NotFoundError, UUID, key_of(UUID))
+        yield "get: unknown UUID", Case(NotFoundError, UUID, get_by(UUID))
+    else:
+        yield "unknown name", Case(NotFoundError, "'nobody'", key_of("nobody"))
+        yield "empty name", Case(NotFoundError, "''", key_of(""))
+        yield "name of 10,000 characters", Case(NotFoundError, "n{80}", key_of(LONG))
+        yield "get: unknown name", Case(NotFoundError, "'nobody'", get_by("nobody"))
+    for what, (cls, message, key) in (NOT_A_UUID if kind.by_uuid else NOT_A_TEXT).items():
+        yield f"key: {what}", Case(cls, message, key_of(key))
+        yield f"get: {what}", Case(cls, message, get_by(key, default=None))
+    for other in kind.others:
+        for what, (cls, message, key) in (NOT_A_UUID if other == "uuid" else NOT_A_TEXT).items():
+            given = {other: key, **dict.fromkeys(PARTNERS.get(other, ()), "x")}
+            yield f"get {other}: {what}", Case(cls, message, get_by(**given))
+    yield "get: nothing", Case(TypeError, "give ", get_by(None))
+    for maker in kind.makers:
+        for what, (cls, message, xml) in wrong_documents(kind.root).items():
+            yield f"{maker}: {what}", Case(cls, message, made_of(maker, xml))
+    if kind.flags:
+        yield "unknown flag", Case(InvalidArgumentError, "0x10000000", lambda them: them.list(UNKNOWN))
+        yield "flag as text", Case(TypeError, "integer", lambda them: them.list("active"))
+
+
+#: What goes together in get().
+PARTNERS = {"wwnn": ("wwpn",), "wwpn": ("wwnn",)}
+
+
+def check_case(case: Case, them: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    """Make a mistake, twice: it is told, in a sentence, nothing is left behind, and nothing printed."""
+    before = set(them)
+    for _ in range(2):
+        with pytest.raises(case.cls, match=case.message) as caught:
+            case.call(them)
+        assert type(caught.value) is (them._not_found if case.cls is NotFoundError else case.cls)
+        str(caught.value).encode()
+        assert 5 < len(str(caught.value)) < 21_000  # LONG, which libvirt may repeat, and a sentence
+        if isinstance(caught.value, Error):
+            assert caught.value.function is None or caught.value.function.startswith("vir")
+    assert set(them) == before
+    assert capfd.readouterr() == ("", "")
+
+
+def check_closed(kind: Kind, them: Any) -> None:
+    """Use a collection of a closed connection: whatever is given, that is what it says."""
+    uses: list[Callable[[], object]] = [
+        lambda: list(them),
+        lambda: len(them),
+        lambda: them[UUID],
+        lambda: them.get(UUID, default=None),
+        lambda: UUID in them,
+        lambda: them.list(),
+        *(partial(made_of(maker, f"<{kind.root}/>"), them) for maker in kind.makers),
+    ]
+    for use in uses:
+        with pytest.raises(ClosedError, match=r"^the connection is closed$"):
+            use()
+    assert repr(them)
