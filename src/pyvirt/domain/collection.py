@@ -118,7 +118,9 @@ class Domains(NativeConfig, Collection[Domain]):
         group, *rest = parts
         chosen = [flag for flag in group if flags & flag] or group
         others = flags & ~sum(group)
-        return [domain for flag in chosen for domain in self._list_in_parts(others | flag, tuple(rest))]
+        found = (domain for flag in chosen for domain in self._list_in_parts(others | flag, tuple(rest)))
+        # One that stopped in between is in two parts.
+        return [*dict.fromkeys(found)]
 
     def _count(self) -> int:
         count: int = lib.virConnectListAllDomains(self._conn._ptr, ffi.NULL, 0)
