@@ -10,10 +10,11 @@ import itertools
 import struct
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from guest_tools import qemu_img
 
 import pyvirt
 from pyvirt._lib import ffi, lib
@@ -65,18 +66,6 @@ names = (f"devices-{number}" for number in itertools.count())
 
 
 @pytest.fixture
-def qemu(qemu_daemon: PrivateDaemon) -> Iterator[pyvirt.Connection]:
-    with pyvirt.connect(qemu_daemon.uri("qemu")) as conn:
-        yield conn
-        for domain in conn.domains:
-            persistent = domain.is_persistent()
-            if domain.is_active():
-                domain.destroy()
-            if persistent:
-                domain.undefine()
-
-
-@pytest.fixture
 def guest(qemu: pyvirt.Connection) -> Domain:
     """A guest that is held, with a stored configuration, a controller and a network interface."""
     domain = qemu.domains.define(paused_guest(next(names), acpi=True, nics=[Nic(mac=MAC)], devices=SCSI))
@@ -107,11 +96,6 @@ def images(tmp_path: Path) -> Path:
             capture_output=True,
         )
     return tmp_path
-
-
-def qemu_img(*argv: object, cwd: Path) -> str:
-    command = ["qemu-img", *map(str, argv)]
-    return subprocess.run(command, check=True, cwd=cwd, capture_output=True, text=True).stdout
 
 
 def disk_xml(path: Path, target: str = "sda", bus: str = "scsi", format: str = "raw") -> str:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from guest_tools import emptied
 
 import pyvirt
 from pyvirt import Domain, DomainState
 from pyvirt.enums import (
-    ConnectListAllDomainsFlags,
     DomainControlState,
     DomainCreateFlags,
     DomainDestroyFlags,
@@ -24,7 +24,6 @@ from pyvirt.enums import (
     DomainSaveImageXMLFlags,
     DomainSaveRestoreFlags,
     DomainShutoffReason,
-    DomainUndefineFlags,
     DomainXMLFlags,
     NodeSuspendTarget,
 )
@@ -48,12 +47,8 @@ START_PAUSED = DomainCreateFlags.PAUSED
 
 @pytest.fixture
 def conn(qemu_daemon: PrivateDaemon) -> Iterator[pyvirt.Connection]:
-    with pyvirt.connect(qemu_daemon.uri("qemu")) as conn:
+    with emptied(qemu_daemon) as conn:
         yield conn
-        for domain in conn.domains.list(ConnectListAllDomainsFlags.ACTIVE):
-            domain.destroy()
-        for domain in conn.domains.list(ConnectListAllDomainsFlags.PERSISTENT):
-            domain.undefine(flags=DomainUndefineFlags.MANAGED_SAVE)
 
 
 def xml(name: str = "guest", elements: str = "", devices: str = "") -> str:

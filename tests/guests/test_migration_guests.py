@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from guest_tools import emptied
 
 import pyvirt
 from pyvirt.domain import Domain
@@ -70,23 +71,14 @@ def daemons(qemu_daemon: PrivateDaemon) -> Iterator[tuple[PrivateDaemon, Private
 
 @pytest.fixture
 def here(daemons: tuple[PrivateDaemon, PrivateDaemon]) -> Iterator[pyvirt.Connection]:
-    yield from host(daemons[0])
+    with emptied(daemons[0]) as conn:
+        yield conn
 
 
 @pytest.fixture
 def there(daemons: tuple[PrivateDaemon, PrivateDaemon]) -> Iterator[pyvirt.Connection]:
-    yield from host(daemons[1])
-
-
-def host(daemon: PrivateDaemon) -> Iterator[pyvirt.Connection]:
-    with pyvirt.connect(daemon.uri("qemu")) as conn:
+    with emptied(daemons[1]) as conn:
         yield conn
-        for domain in conn.domains:
-            persistent = domain.is_persistent()
-            if domain.is_active():
-                domain.destroy()
-            if persistent:
-                domain.undefine()
 
 
 @pytest.fixture(scope="module")

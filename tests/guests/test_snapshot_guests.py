@@ -6,10 +6,10 @@ from __future__ import annotations
 import itertools
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from guest_tools import qemu_img
 
 import pyvirt
 from pyvirt.checkpoint import Checkpoints
@@ -30,7 +30,6 @@ from pyvirt.enums import (
     DomainSnapshotListFlags,
     DomainSnapshotRevertFlags,
     DomainState,
-    DomainUndefineFlags,
     params,
 )
 from pyvirt.errors import (
@@ -45,7 +44,6 @@ from pyvirt.errors import (
 )
 from pyvirt.qemu import QemuDomain
 from pyvirt.snapshot import Snapshots
-from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.guests import Disk, paused_guest, write_boot_disk
 from pyvirt.xmldesc import parse
 
@@ -55,20 +53,6 @@ WHILE = 60  # seconds that no job takes
 COMPLETED, KEEP = DomainGetJobStatsFlags.COMPLETED, DomainGetJobStatsFlags.KEEP_COMPLETED
 
 names = (f"snapshots-{number}" for number in itertools.count())
-
-
-@pytest.fixture
-def qemu(qemu_daemon: PrivateDaemon) -> Iterator[pyvirt.Connection]:
-    with pyvirt.connect(qemu_daemon.uri("qemu")) as conn:
-        yield conn
-        for domain in conn.domains:
-            if domain.is_active():
-                domain.destroy()
-            domain.undefine(
-                flags=DomainUndefineFlags.SNAPSHOTS_METADATA
-                | DomainUndefineFlags.CHECKPOINTS_METADATA
-                | DomainUndefineFlags.MANAGED_SAVE
-            )
 
 
 @pytest.fixture
@@ -84,10 +68,6 @@ def guest(qemu: pyvirt.Connection, disk: Path) -> Domain:
     domain = qemu.domains.define(paused_guest(next(names), disks=[image], serial=disk.with_name("serial")))
     domain.start()
     return domain
-
-
-def qemu_img(*argv: object) -> str:
-    return subprocess.run(["qemu-img", *map(str, argv)], check=True, capture_output=True, text=True).stdout
 
 
 def write(domain: Domain, pattern: int, cluster: int) -> None:

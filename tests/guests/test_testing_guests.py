@@ -5,7 +5,6 @@ import os
 import select
 import tty
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -19,14 +18,6 @@ from pyvirt.testing.guests import READY, Disk, Nic, container, paused_guest, tin
 from pyvirt.testing.pytest_plugin import DaemonFactory
 
 ANSWER_TIME = 30  # seconds; what a loaded machine may take for what usually takes 0.1
-
-
-@pytest.fixture
-def qemu(qemu_daemon: PrivateDaemon) -> Iterator[pyvirt.Connection]:
-    with pyvirt.connect(qemu_daemon.uri("qemu")) as conn:
-        yield conn
-        for domain in conn.domains:
-            domain.destroy()
 
 
 class Console:

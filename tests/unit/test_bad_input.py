@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,12 +79,6 @@ CASES = {
     ),
     "no states to wait for": Case(TypeError, "at least one", lambda conn: conn.domains["test"].wait_for()),
 }
-
-
-@pytest.fixture
-def conn() -> Iterator[pyvirt.Connection]:
-    with pyvirt.connect(DEFAULT) as conn:
-        yield conn
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -32,12 +32,6 @@ KINDS = {
     "interfaces": Kind(lambda conn: conn.interfaces, "interface", ("define",), ("mac_string",)),
 }
 CASES = {f"{name}: {what}": (kind, case) for name, kind in KINDS.items() for what, case in cases(kind)}
-
-
-@pytest.fixture
-def conn() -> Iterator[pyvirt.Connection]:
-    with pyvirt.connect("test:///default") as conn:
-        yield conn
 
 
 @pytest.mark.parametrize("name", CASES)

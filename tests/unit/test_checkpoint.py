@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -35,12 +35,6 @@ List, Create, Delete, XML = (
 )
 
 Call = Callable[[Checkpoints], object]
-
-
-@pytest.fixture
-def domain() -> Iterator[Domain]:
-    with pyvirt.connect("test:///default") as conn:
-        yield conn.domains["test"]
 
 
 @pytest.fixture

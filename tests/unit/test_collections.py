@@ -69,12 +69,6 @@ NAMES = list(KINDS)
 LACKING = [name for name, kind in KINDS.items() if kind.lacking]
 
 
-@pytest.fixture
-def conn() -> Iterator[pyvirt.Connection]:
-    with pyvirt.connect("test:///default") as conn:
-        yield conn
-
-
 def leaves(cls: type[Any]) -> Iterator[type[Any]]:
     for sub in cls.__subclasses__():
         yield from leaves(sub)

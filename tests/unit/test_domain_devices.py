@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import gc
-import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from drivers import still_lacking
+from method_tables import check_closed, check_lacking, functions_named
 
 import pyvirt
 from pyvirt._metadata import Notes
@@ -31,12 +31,10 @@ from pyvirt.enums import (
     params,
 )
 from pyvirt.errors import (
-    ClosedError,
     InvalidArgumentError,
     MetadataNotFoundError,
     NotSupportedError,
     OperationInvalidError,
-    OperationUnsupportedError,
     XMLError,
 )
 from pyvirt.models import BlockInfo, BlockJobInfo, BlockStats, InterfaceAddresses, InterfaceStats, IPAddress
@@ -120,12 +118,6 @@ def method_of(call: Call) -> Callable[..., object]:
     return method
 
 
-@pytest.fixture
-def domain() -> Iterator[Domain]:
-    with pyvirt.connect("test:///default") as conn:
-        yield conn.domains["test"]
-
-
 def test_all_methods_are_in_the_table() -> None:
     tested = {method_of(call).__qualname__ for _, call in TABLE} | {"Disk.job"}
     there = {f"{cls.__name__}.{name}" for cls in CLASSES for name in vars(cls) if not name.startswith("_")}
@@ -134,16 +126,12 @@ def test_all_methods_are_in_the_table() -> None:
 
 @pytest.mark.parametrize(("function", "call"), TABLE)
 def test_docstrings_name_the_function(function: str, call: Call) -> None:
-    named = re.findall(r"\(([\w, ]*vir\w+[\w, ]*)\)", method_of(call).__doc__ or "")
-    assert function in ", ".join(named).split(", ")
+    assert function in functions_named(method_of(call))
 
 
 @pytest.mark.parametrize(("function", "call"), TABLE)
 def test_a_closed_connection(function: str, call: Call) -> None:
-    with pyvirt.connect("test:///default") as conn:
-        domain = conn.domains["test"]
-    with pytest.raises(ClosedError):
-        call(domain)
+    check_closed(call)
 
 
 @pytest.mark.parametrize(("function", "call"), [(name, call) for name, calls in SUPPORTED.items() for call in calls])
@@ -161,9 +149,7 @@ LEARNT = (
     [(name, call) for name, calls in still_lacking(UNSUPPORTED, *LEARNT).items() for call in calls],
 )
 def test_what_the_driver_lacks(domain: Domain, function: str, call: Call) -> None:
-    with pytest.raises(OperationUnsupportedError, match=function) as caught:
-        call(domain)
-    assert caught.value.function == function
+    check_lacking(domain, function, call)
 
 
 @pytest.mark.parametrize("call", [lambda domain: DomainInterfaces(domain).announce("testnet0", initial=50, rounds=3)])

@@ -5,7 +5,7 @@ import copy
 import inspect
 import pickle
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from processes import output_of
@@ -121,12 +121,6 @@ BUILTINS = {
 def _nothing_left_by_other_tests() -> None:
     for _ in range(8):
         errors.forget()
-
-
-@pytest.fixture
-def conn() -> Iterator[pyvirt.Connection]:
-    with pyvirt.connect("test:///default") as conn:
-        yield conn
 
 
 # ---- the table ----

@@ -7,7 +7,7 @@ import pickle
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,17 +17,6 @@ from pyvirt._lib import ffi, lib
 from pyvirt.errors import ClosedError
 
 URI = "test:///default"
-
-
-@pytest.fixture
-def conn() -> Iterator[pyvirt.Connection]:
-    with pyvirt.connect(URI) as conn:
-        yield conn
-
-
-@pytest.fixture
-def domain(conn: pyvirt.Connection) -> pyvirt.Domain:
-    return conn.domains["test"]
 
 
 # ---- what they are ----

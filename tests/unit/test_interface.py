@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
+from method_tables import functions_named
 
 import pyvirt
 from pyvirt.enums import ConnectListAllInterfacesFlags, ErrorNumber, InterfaceDefineFlags, InterfaceXMLFlags
@@ -48,12 +48,6 @@ def ethernet(name: str, mac: str | None = None) -> str:
 
 
 @pytest.fixture
-def conn() -> Iterator[pyvirt.Connection]:
-    with pyvirt.connect("test:///default") as conn:
-        yield conn
-
-
-@pytest.fixture
 def interfaces(conn: pyvirt.Connection) -> Interfaces:
     return Interfaces(conn)
 
@@ -79,7 +73,7 @@ def test_docstrings_name_the_function(
     function: str, cls: type[Interface | Interfaces], call: Callable[..., object]
 ) -> None:
     [name] = {name for name in call.__code__.co_names if hasattr(cls, name)}
-    assert re.search(rf"(?s)\(.*\b{function}\b.*\)", getattr(cls, name).__doc__ or "")
+    assert function in functions_named(getattr(cls, name))
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))

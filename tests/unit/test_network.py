@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gc
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -45,12 +45,6 @@ URI = "http://example.com/pyvirt"
 UNKNOWN = uuid.UUID(int=77)
 
 Flags = ConnectListAllNetworksFlags
-
-
-@pytest.fixture
-def conn() -> Iterator[pyvirt.Connection]:
-    with pyvirt.connect("test:///default") as conn:
-        yield conn
 
 
 @pytest.fixture

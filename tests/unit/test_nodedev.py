@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 import gc
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from drivers import NEWER, still_lacking
+from method_tables import functions_named
 
 import pyvirt
 from pyvirt._lib import ffi, lib
@@ -65,12 +65,6 @@ UNSUPPORTED_OF_DEVICE: dict[str, Callable[[NodeDevice], object]] = {
 
 
 @pytest.fixture
-def conn() -> Iterator[pyvirt.Connection]:
-    with pyvirt.connect("test:///default") as conn:
-        yield conn
-
-
-@pytest.fixture
 def devices(conn: pyvirt.Connection) -> NodeDevices:
     return NodeDevices(conn)
 
@@ -110,7 +104,7 @@ def test_docstrings_name_the_function(
     function: str, cls: type[NodeDevice | NodeDevices], call: Callable[..., object]
 ) -> None:
     [name] = {name for name in call.__code__.co_names if hasattr(cls, name)}
-    assert re.search(rf"(?s)\(.*\b{function}\b.*\)", getattr(cls, name).__doc__ or "")
+    assert function in functions_named(getattr(cls, name))
 
 
 @pytest.mark.parametrize("call", (SUPPORTED | UNSUPPORTED).values(), ids=list(SUPPORTED | UNSUPPORTED))

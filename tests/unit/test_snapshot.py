@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -40,12 +40,6 @@ List, Create, Delete, Revert = (
 )
 
 Call = Callable[[Snapshots], object]
-
-
-@pytest.fixture
-def domain() -> Iterator[Domain]:
-    with pyvirt.connect("test:///default") as conn:
-        yield conn.domains["test"]
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -41,12 +40,6 @@ OF_TYPE = {
 }
 GUESSED = st.one_of(TEXT, st.booleans(), st.floats(allow_nan=False), OF_TYPE[ULLONG], OF_TYPE[LLONG])
 TYPED = st.sampled_from(list(OF_TYPE)).flatmap(lambda kind: OF_TYPE[kind].map(lambda value: (kind, value)))
-
-
-@pytest.fixture
-def conn() -> Iterator[pyvirt.Connection]:
-    with pyvirt.connect("test:///default") as conn:
-        yield conn
 
 
 def there_and_back(values: dict[str, Any], types: dict[str, int] | None = None) -> dict[str, Any]:

@@ -23,12 +23,6 @@ VHBA = """<device><parent>scsi_host1</parent><capability type='scsi_host'><capab
 <wwnn>2000000012341234</wwnn><wwpn>1000000012341234</wwpn></capability></capability></device>"""
 
 
-@pytest.fixture
-def conn() -> Iterator[pyvirt.Connection]:
-    with pyvirt.connect("test:///default") as conn:
-        yield conn
-
-
 def come_and_go(conn: pyvirt.Connection, number: int) -> None:
     """Make one of each kind, and remove it."""
     name = f"passing-{number % 7}"
