@@ -122,8 +122,11 @@ def cases(kind: Kind) -> Iterator[tuple[str, Case]]:
 PARTNERS = {"wwnn": ("wwpn",), "wwpn": ("wwnn",)}
 
 
-def check_case(case: Case, them: Any, capfd: pytest.CaptureFixture[str]) -> None:
-    """Make a mistake, twice: it is told, in a sentence, nothing is left behind, and nothing printed."""
+def check_case(case: Case, them: Any, capfd: pytest.CaptureFixture[str]) -> BaseException:
+    """Make a mistake, twice: it is told, in a sentence, nothing is left behind, and nothing printed.
+
+    :returns: the exception, with its traceback
+    """
     before = set(them)
     for _ in range(2):
         with pytest.raises(case.cls, match=case.message) as caught:
@@ -135,6 +138,7 @@ def check_case(case: Case, them: Any, capfd: pytest.CaptureFixture[str]) -> None
             assert caught.value.function is None or caught.value.function.startswith("vir")
     assert set(them) == before
     assert capfd.readouterr() == ("", "")
+    return caught.value
 
 
 def check_closed(kind: Kind, them: Any) -> None:

@@ -54,7 +54,10 @@ def to_dict(params: Any, count: int) -> dict[str, TypedValue]:
 
 
 def take_dict(call: Callable[[Any, Any], int]) -> dict[str, TypedValue]:
-    """Return what *call* allocates: it is given ``virTypedParameterPtr *`` and ``int *``."""
+    """Return what *call* allocates: it is given ``virTypedParameterPtr *`` and ``int *``.
+
+    It holds no pointer of a handle: in a traceback that would keep the connection open.
+    """
     params = ffi.new("virTypedParameterPtr *")
     count = ffi.new("int *")
     check(call(params, count))

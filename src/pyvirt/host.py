@@ -119,8 +119,7 @@ class Host:
 
         :raises OperationUnsupportedError: it has no such CPU, or its QEMU no support
         """
-        conn, call = self._conn._ptr, lib.virNodeGetSEVInfo
-        return take_dict(lambda values, count: call(conn, values, count, 0))
+        return take_dict(lambda values, count: lib.virNodeGetSEVInfo(self._conn._ptr, values, count, 0))
 
     # ---- CPUs ----
 
@@ -144,8 +143,8 @@ class Host:
         :param cpu: the number of one CPU; ``None`` for the sum of all
         :raises InvalidArgumentError: no such CPU
         """
-        conn, call, number = self._conn._ptr, lib.virNodeGetCPUStats, _ALL if cpu is None else cpu
-        return _named_values("virNodeCPUStats", lambda values, count: call(conn, number, values, count, 0))
+        conn, call, number = self._conn, lib.virNodeGetCPUStats, _ALL if cpu is None else cpu
+        return _named_values("virNodeCPUStats", lambda values, count: call(conn._ptr, number, values, count, 0))
 
     def cpu_models(self, arch: str) -> list[str]:
         """Return the CPU models that libvirt knows; none means that it takes any.  (virConnectGetCPUModelNames)
@@ -255,8 +254,8 @@ class Host:
             count buffers and caches in, and a cell may lack these two
         :raises InvalidArgumentError: no such cell
         """
-        conn, call, number = self._conn._ptr, lib.virNodeGetMemoryStats, _ALL if cell is None else cell
-        stats = _named_values("virNodeMemoryStats", lambda values, count: call(conn, number, values, count, 0))
+        conn, call, number = self._conn, lib.virNodeGetMemoryStats, _ALL if cell is None else cell
+        stats = _named_values("virNodeMemoryStats", lambda values, count: call(conn._ptr, number, values, count, 0))
         return {name: kib << 10 for name, kib in stats.items()}
 
     def memory_parameters(self) -> dict[str, TypedValue]:
@@ -265,8 +264,7 @@ class Host:
         Names are :mod:`pyvirt.enums.params`' ``NODE_MEMORY_SHARED_…``; counts are pages, ``shm_sleep_millisecs`` is
         milliseconds.
         """
-        conn, call = self._conn._ptr, lib.virNodeGetMemoryParameters
-        return fill_dict(lambda values, count: call(conn, values, count, 0))
+        return fill_dict(lambda values, count: lib.virNodeGetMemoryParameters(self._conn._ptr, values, count, 0))
 
     def set_memory_parameters(self, values: Mapping[str, TypedValue] | None = None, /, **more: TypedValue) -> None:
         """Change how the kernel merges equal pages: ``shm_pages_to_scan=200``.  (virNodeSetMemoryParameters)

@@ -18,3 +18,14 @@ def still_lacking(calls: Mapping[str, T], *learnt: str) -> dict[str, T]:
     """Leave out of *calls*, by C function, what the test driver of a newer libvirt has *learnt*."""
     assert set(learnt) <= calls.keys()
     return {function: call for function, call in calls.items() if not (NEWER and function in learnt)}
+
+
+def check_closes(conn: pyvirt.Connection) -> None:
+    """Close *conn* to ``test:///default``, and see that nothing keeps it open: an exception that somebody holds, say.
+
+    All connections to that host of a process share it, and it begins anew when the last one is gone.
+    """
+    conn.domains.define("<domain type='test'><name>mark</name><memory>1</memory><os><type>hvm</type></os></domain>")
+    conn.close()
+    with pyvirt.connect("test:///default") as again:
+        assert "mark" not in again.domains

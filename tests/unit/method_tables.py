@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from drivers import check_closes
 
 import pyvirt
 from pyvirt.domain import Domain
@@ -27,7 +28,8 @@ def check_closed(call: Callable[[Domain], object]) -> None:
 
 
 def check_lacking(domain: Domain, function: str, call: Callable[[Domain], object]) -> None:
-    """Call what the driver of *domain* does not have."""
+    """Call what the driver of *domain*, that of ``test:///default``, does not have."""
     with pytest.raises(OperationUnsupportedError, match=function) as caught:
         call(domain)
     assert caught.value.function == function
+    check_closes(domain.connection)

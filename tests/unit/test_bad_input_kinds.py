@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from bad_input import LONG, NUL, SURROGATE, UNKNOWN, Case, Kind, cases, check_case, check_closed
+from drivers import check_closes
 
 import pyvirt
 from pyvirt.errors import (
@@ -37,7 +38,9 @@ CASES = {f"{name}: {what}": (kind, case) for name, kind in KINDS.items() for wha
 @pytest.mark.parametrize("name", CASES)
 def test_bad_input(name: str, conn: pyvirt.Connection, capfd: pytest.CaptureFixture[str]) -> None:
     kind, case = CASES[name]
-    check_case(case, kind.collection(conn), capfd)
+    held = check_case(case, kind.collection(conn), capfd)
+    check_closes(conn)
+    del held
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -201,6 +204,7 @@ def test_sides_of_a_domain(name: str, conn: pyvirt.Connection, capfd: pytest.Cap
         assert type(caught.value) is case.cls
         str(caught.value).encode()
     assert (domain.xml_desc(), domain.state(), domain.snapshots.names()) == before
+    check_closes(conn)
     assert capfd.readouterr() == ("", "")
 
 
@@ -235,4 +239,5 @@ def test_sides_of_others(name: str, conn: pyvirt.Connection, capfd: pytest.Captu
     with pytest.raises(case.cls, match=case.message) as caught:
         case.call(conn)
     assert type(caught.value) is case.cls
+    check_closes(conn)
     assert capfd.readouterr() == ("", "")

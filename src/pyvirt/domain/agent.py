@@ -49,8 +49,8 @@ class Agent(Part):
         :param types: what to ask for, without any all that the agent supports
         :raises NotSupportedError: the agent lacks one that was asked for
         """
-        domain, call = self._ptr, lib.virDomainGetGuestInfo
-        return nest(take_dict(lambda values, count: call(domain, types, values, count, 0)))
+        call = lib.virDomainGetGuestInfo
+        return nest(take_dict(lambda values, count: call(self._ptr, types, values, count, 0)))
 
     def hostname(self, *, flags: DomainGetHostnameFlags = DomainGetHostnameFlags.AGENT) -> str:
         """Return the guest's host name.  (virDomainGetHostname)

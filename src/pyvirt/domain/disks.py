@@ -62,8 +62,8 @@ class Disk(NamedPart):
 
         :raises OperationInvalidError: the domain does not run
         """
-        domain, call, name = self._ptr, lib.virDomainBlockStatsFlags, encode(self._name)
-        return fill_dict(lambda values, count: call(domain, name, values, count, 0))
+        call, name = lib.virDomainBlockStatsFlags, encode(self._name)
+        return fill_dict(lambda values, count: call(self._ptr, name, values, count, 0))
 
     def basic_stats(self) -> BlockStats:
         """Return how much was read and written, also in drivers that know no more than that.  (virDomainBlockStats)"""
@@ -110,8 +110,8 @@ class Disk(NamedPart):
         Names are :mod:`pyvirt.enums.params`' ``DOMAIN_BLOCK_IOTUNE_…``: bytes and operations per second, lengths in
         seconds.
         """
-        domain, call, name = self._ptr, lib.virDomainGetBlockIoTune, encode(self._name)
-        return fill_dict(lambda values, count: call(domain, name, values, count, flags))
+        call, name = lib.virDomainGetBlockIoTune, encode(self._name)
+        return fill_dict(lambda values, count: call(self._ptr, name, values, count, flags))
 
     def set_io_tune(
         self,

@@ -75,8 +75,8 @@ class DomainInterface(NamedPart):
 
         Names are :mod:`pyvirt.enums.params`' ``DOMAIN_BANDWIDTH_…``: KiB per second, bursts in KiB.
         """
-        domain, call, name = self._ptr, lib.virDomainGetInterfaceParameters, encode(self._name)
-        return fill_dict(lambda values, count: call(domain, name, values, count, flags))
+        call, name = lib.virDomainGetInterfaceParameters, encode(self._name)
+        return fill_dict(lambda values, count: call(self._ptr, name, values, count, flags))
 
     def set_parameters(
         self,

@@ -31,8 +31,7 @@ class LaunchSecurity(Part):
 
         :raises OperationInvalidError: it does not run
         """
-        domain, call = self._ptr, lib.virDomainGetLaunchSecurityInfo
-        return take_dict(lambda values, count: call(domain, values, count, 0))
+        return take_dict(lambda values, count: lib.virDomainGetLaunchSecurityInfo(self._ptr, values, count, 0))
 
     def set_state(self, values: Mapping[str, TypedValue]) -> None:
         """Put a secret into the memory of a paused guest.  (virDomainSetLaunchSecurityState)

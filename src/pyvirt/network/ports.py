@@ -74,8 +74,7 @@ class NetworkPort(Object[tuple[bytes, bytes]]):
         Names are :mod:`pyvirt.enums.params`' ``NETWORK_PORT_BANDWIDTH_…``; averages, peaks and floor are KiB per
         second, bursts are KiB.
         """
-        port, call = self._ptr, lib.virNetworkPortGetParameters
-        return take_dict(lambda values, count: call(port, values, count, 0))
+        return take_dict(lambda values, count: lib.virNetworkPortGetParameters(self._ptr, values, count, 0))
 
     def set_parameters(self, values: Mapping[str, TypedValue]) -> None:
         """Set its limits of bandwidth: ``{"inbound.average": 500}``.  (virNetworkPortSetParameters)

@@ -112,6 +112,7 @@ class Engine:
             raise TypeError("statistics are of Domain objects") from None
         array = ffi.NULL if pointers is None else ffi.new("virDomainPtr[]", [*pointers, ffi.NULL])
         found = lib.pv_frame_collect(frame, self._conn._ptr, array, groups, flags)
+        del pointers  # in a traceback they would keep the connection open
         if found >= 0:
             return True
         if found == -2:
