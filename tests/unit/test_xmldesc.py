@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from pyvirt.errors import XMLError
-from pyvirt.xmldesc import parse, serialize
+from pyvirt.xmldesc import MAX_SIZE, parse, serialize
 
 
 def test_there_and_back() -> None:
@@ -140,11 +140,39 @@ def test_no_entity_is_expanded() -> None:
     assert serialize(parse(text)) == "<a>&c;</a>"
 
 
-def test_no_entity_grows() -> None:
+@pytest.mark.parametrize("place", ["<a>{}</a>", "<a b='{}'/>"])
+def test_no_entity_grows(place: str) -> None:
     laughs = "".join(f"<!ENTITY l{n + 1} '{f'&l{n};' * 10}'>" for n in range(12))
-    text = f"<!DOCTYPE a [<!ENTITY l0 'laugh'>{laughs}]><a>&l12;</a>"
+    text = f"<!DOCTYPE a [<!ENTITY l0 'laugh'>{laughs}]>{place.format('&l12;')}"
     try:
         root = parse(text)
     except XMLError:
         return  # some releases of libxml2 smell it when they read it
     assert serialize(root) == "<a>&l12;</a>"
+
+
+# ---- documents that are too large ----
+
+
+@pytest.mark.parametrize("text", ["<a>ü</a>", "<a>ü</a>".encode(), b"<a></a>   "])
+def test_the_size_is_in_bytes_and_may_be_chosen(text: str | bytes) -> None:
+    size = len(text.encode() if isinstance(text, str) else text)
+    assert parse(text, max_size=size).tag == "a"
+    with pytest.raises(XMLError, match=rf"this document is too large: {size} bytes, and max_size is {size - 1}"):
+        parse(text, max_size=size - 1)
+
+
+def test_the_size_by_default() -> None:
+    fits = "<a>" + " " * (MAX_SIZE - 7) + "</a>"
+    assert len(parse(fits).text or "") == MAX_SIZE - 7
+    with pytest.raises(XMLError, match="too large: 4,194,305 bytes, and max_size is 4,194,304"):
+        parse(f" {fits}")
+    assert parse(f"{fits} ", max_size=MAX_SIZE + 1).tag == "a"
+
+
+def test_limits_of_libxml2_are_put_in_words() -> None:
+    assert parse("<a>" * 256 + "</a>" * 256).tag == "a"
+    with pytest.raises(XMLError, match="this is no XML: its elements are more than 256 deep"):
+        parse("<a>" * 257 + "</a>" * 257)
+    with pytest.raises(XMLError, match="a text in it is longer than 10,000,000 bytes"):
+        parse("<a>" + "x" * 10_100_000 + "</a>", max_size=1 << 30)
