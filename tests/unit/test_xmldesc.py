@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
+from processes import output_of
 
 from pyvirt.errors import XMLError
 from pyvirt.xmldesc import MAX_SIZE, parse, serialize
@@ -149,6 +150,40 @@ def test_no_entity_grows(place: str) -> None:
     except XMLError:
         return  # some releases of libxml2 smell it when they read it
     assert serialize(root) == "<a>&l12;</a>"
+
+
+def test_harm_takes_no_memory() -> None:
+    program = """
+import resource
+from pyvirt.errors import XMLError
+from pyvirt.xmldesc import MAX_SIZE, parse, serialize, validate
+
+laughs = "".join(f"<!ENTITY l{n + 1} '{f'&l{n};' * 10}'>" for n in range(9))
+large = "x" * 50_000
+harmful = [
+    f"<!DOCTYPE domain [<!ENTITY l0 'laugh'>{laughs}]><domain><name>&l9;</name></domain>",
+    f"<!DOCTYPE domain [<!ENTITY l0 'laugh'>{laughs}]><domain type='&l9;'/>",
+    f"<!DOCTYPE domain [<!ENTITY x '{large}'>]><domain><name>{'&x;' * 50_000}</name></domain>",
+    f"<!DOCTYPE domain [<!ENTITY x '{large}'>]><domain type='{'&x;' * 50_000}'/>",
+    f"<!DOCTYPE domain [<!ATTLIST a b CDATA '{large}'>]><domain>{'<a/>' * 50_000}</domain>",
+    "<!DOCTYPE domain [<!ENTITY a '&b;'><!ENTITY b '&a;'>]><domain type='&a;'/>",
+    "<a>" * 1_000_000,
+    "<a>" * 100_000 + "</a>" * 100_000,
+    "<domain>" + "<a/>" * (MAX_SIZE // 4 - 100) + "</domain>",
+    "<domain>" + "x" * 100_000_000 + "</domain>",
+    "<domain " + " ".join(f"a{n}=''" for n in range(300_000)) + "/>",
+]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for text in harmful:
+    try:
+        validate(text)
+    except XMLError:
+        pass
+    else:
+        raise AssertionError(text[:100])
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10 < 700)
+"""
+    assert output_of(program) == "True\n"
 
 
 # ---- documents that are too large ----
