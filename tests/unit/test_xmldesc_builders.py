@@ -195,7 +195,7 @@ ARGUMENTS: dict[Callable[..., etree._Element], st.SearchStrategy[dict[str, objec
         uuid=UUID,
     ),
     x.volume: some(
-        {"name": NAME.filter(lambda name: name not in (".", "..")), "capacity": BYTES},
+        {"name": NAME.filter(lambda name: name.strip() not in (".", "..")), "capacity": BYTES},
         **dict.fromkeys(("allocation", "cluster_size", "owner", "group"), SMALL),
         mode=st.integers(0, 0o777),
         format=st.sampled_from(["raw", "qcow2", "vmdk"]),

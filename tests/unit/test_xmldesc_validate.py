@@ -166,6 +166,22 @@ def test_comments_do_not_matter() -> None:
     assert problems_of(DOMAIN.replace(">1<", "><!-- none --><"))[0].path == "/domain/vcpu"
 
 
+def test_a_device_of_a_domain() -> None:
+    disk = "<disk type='file' device='disk'>\n <source file='/a'/>\n <target dev='vda' bus='virtio'/>\n</disk>"
+    validate(disk, device=True)
+    validate(xmldesc.interface(network="default"), device=True)  # which is another thing than an interface of the host
+    with pytest.raises(XMLError, match="no schema for a document <disk>"):
+        validate(disk)
+    for wrong, expected in (
+        (disk.replace("virtio", "virtoi"), "line 3, /devices/disk/target: attribute bus cannot be 'virtoi'"),
+        ("<dsik/>", "line 1, /devices/dsik: <dsik> is not allowed here (did you mean disk?)"),
+        (DOMAIN, "line 1, /devices/domain: <domain> is not allowed here"),
+    ):
+        with pytest.raises(InvalidXMLError) as caught:
+            validate(wrong, device=True)
+        assert str(caught.value.problems[0]).startswith(expected)
+
+
 def test_what_is_not_libvirts() -> None:
     with pytest.raises(XMLError, match=r"no schema for a document <disks>, only for capabilities, cpu, device, "):
         validate("<disks/>")

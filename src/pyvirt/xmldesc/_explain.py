@@ -45,14 +45,15 @@ def problem_at(element: etree._Element, message: str) -> Problem:
     return Problem(line, element.getroottree().getpath(element), message)
 
 
-def explain(element: etree._Element, schema: Path) -> tuple[Problem, ...]:
+def explain(element: etree._Element, schema: Path, start: str = "") -> tuple[Problem, ...]:
     """Say what is wrong with an element; nothing, if it cannot be found out.
 
     :param schema: the path of an ``.rng`` file that libxml2 says it does not match
+    :param start: the definition in there that it does not match, by default all
     """
     problems: list[Problem] = []
     try:
-        patterns = Patterns(schema)
+        patterns = Patterns(schema, start)
         _Walk(patterns, problems).element(patterns.start, element, None)
     except (_Enough, RecursionError, NotImplementedError):
         pass

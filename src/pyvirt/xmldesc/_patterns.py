@@ -126,14 +126,15 @@ class Patterns:
     Each composed pattern is made once only, so that results are remembered by identity, and choices do not grow.
 
     :param schema: the path of an ``.rng`` file
+    :param start: the definition to start with, by default the one that the schema starts with
     """
 
-    def __init__(self, schema: Path) -> None:
+    def __init__(self, schema: Path, start: str = "") -> None:
         self._made: dict[tuple[object, ...], Pattern] = {}
         self._derived: dict[tuple[object, ...], Pattern] = {}
         self._contents: dict[Pattern, Pattern] = {}
         self._types: dict[etree._Element, etree.RelaxNG] = {}
-        self.start = _Grammar(self, etree.parse(str(schema)).getroot()).reference("")
+        self.start = _Grammar(self, etree.parse(str(schema)).getroot()).reference(start)
 
     # -- making patterns --
 

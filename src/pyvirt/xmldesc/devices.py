@@ -24,7 +24,7 @@ _PROTOCOLS_WITHOUT_NAME = ("nbd",)
 _WAYS = ("total", "read", "write")
 _RATES = [f"{way}_{unit}_sec{peak}" for unit in ("bytes", "iops") for peak in ("", "_max") for way in _WAYS]
 IO_TUNE = (*_RATES, *(f"{one}_length" for one in _RATES if one.endswith("_max")), "size_iops_sec")
-"""What ``io_tune`` of a disk may have, as :meth:`DomainDisk.set_io_tune` also does."""
+"""What ``io_tune`` of a disk may have."""
 
 _SERIAL_NUMBER = re.compile(r"[A-Za-z0-9_.+ -]+")
 _MODEL = re.compile(r"[a-zA-Z0-9_-]+")

@@ -99,7 +99,7 @@ def domain(
         root.append(_bytes("currentMemory", current_memory))
         if current_memory > memory:
             raise InvalidArgumentError(f"current_memory is {current_memory}, more than memory, which is {memory}")
-    valid.whole("vcpus", vcpus, least=1, most=(1 << 31) - 1)
+    valid.whole("vcpus", vcpus, least=1, most=65535)
     if current_vcpus is not None:
         valid.whole("current_vcpus", current_vcpus, least=1, most=vcpus)
     root.append(node("vcpu", vcpus, current=current_vcpus))

@@ -11,8 +11,11 @@ from pathlib import Path
 from lxml import etree
 
 from pyvirt.errors import NotSupportedError, XMLError
+from pyvirt.xmldesc._build import adopt, node
 from pyvirt.xmldesc._explain import Problem, explain, problem_at
 from pyvirt.xmldesc._read import MAX_SIZE, parse
+
+_RNG = "{http://relaxng.org/ns/structure/1.0}"
 
 VARIABLE = "PYVIRT_SCHEMAS"
 """The environment variable that may name the directory of the schemas."""
@@ -54,10 +57,11 @@ class SchemasMissingError(NotSupportedError):
 
 
 class _Schema:
-    """A compiled schema, which one thread uses at a time."""
+    """A compiled schema, or one definition of it, which one thread uses at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, start: str) -> None:
         self.path = path
+        self.start = start
         self._lock = threading.Lock()
         self._compiled: etree.RelaxNG | None = None
 
@@ -65,19 +69,26 @@ class _Schema:
         """Return what libxml2 says of an element that does not match, ``None`` of one that does."""
         with self._lock:
             if self._compiled is None:
-                try:
-                    self._compiled = etree.RelaxNG(etree.parse(str(self.path)))
-                except (OSError, etree.LxmlError) as error:
-                    raise SchemasMissingError(f"{self.path} cannot be used: {error}") from None
+                self._compiled = self._compile()
             return None if self._compiled.validate(element) else list(self._compiled.error_log)
 
+    def _compile(self) -> etree.RelaxNG:
+        try:
+            schema = etree.parse(str(self.path))
+            for node in schema.iterfind(f"{_RNG}start/{_RNG}ref") if self.start else ():
+                node.set("name", self.start)
+            return etree.RelaxNG(schema)
+        except (OSError, etree.LxmlError) as error:
+            raise SchemasMissingError(f"{self.path} cannot be used: {error}") from None
 
-_schemas: dict[Path, _Schema] = {}
+
+_schemas: dict[tuple[Path, str], _Schema] = {}
 
 
 def validate(
     xml: str | bytes | etree._Element,
     *,
+    device: bool = False,
     schemas: str | os.PathLike[str] | None = None,
     max_size: int = MAX_SIZE,
 ) -> None:
@@ -87,6 +98,7 @@ def validate(
     refused by a driver, and drivers accept some things that the schema does not know.
 
     :param xml: text, or an element with all that is in it
+    :param device: whether it is a device of a domain, such as ``domain.devices.attach()`` takes, and no document
     :param schemas: the directory with ``domain.rng`` and the others, by default that of :func:`schema_directory`
     :param max_size: as for :func:`~pyvirt.xmldesc.parse`
     :raises InvalidXMLError: it does not match; ``problems`` lists what is wrong and where
@@ -96,17 +108,20 @@ def validate(
     element = parse(xml, max_size=max_size) if isinstance(xml, (str, bytes)) else xml
     if element.getroottree().docinfo.internalDTD is not None:
         raise XMLError("this document has a document type declaration, and none of libvirt's does")
-    name = SCHEMAS.get(str(element.tag))
+    name = "domain" if device else SCHEMAS.get(str(element.tag))
     if name is None:
         raise XMLError(f"libvirt has no schema for a document <{element.tag}>, only for {', '.join(sorted(SCHEMAS))}")
+    start = "devices" if device else ""
     path = (schema_directory() if schemas is None else Path(schemas)).absolute() / f"{name}.rng"
-    schema = _schemas.get(path) or _schemas.setdefault(path, _Schema(path))
+    key = (path, start)
+    schema = _schemas.get(key) or _schemas.setdefault(key, _Schema(path, start))
     if not path.exists():
         raise SchemasMissingError(f"there is no {path}; {_PACKAGES}")
-    complaints = schema.complaints(element)
+    whole = node("devices", adopt(element)) if device else element
+    complaints = schema.complaints(whole)
     if complaints is None:
         return
-    problems = explain(element, path) or (_said_by_libxml2(element, complaints),)
+    problems = explain(whole, path, start) or (_said_by_libxml2(whole, complaints),)
     said = "\n".join(map(str, problems))
     raise InvalidXMLError(f"<{element.tag}> does not match libvirt's schema: {said}", problems=problems)
 

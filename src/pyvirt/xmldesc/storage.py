@@ -225,6 +225,6 @@ def volume(
 
 
 def _volume_name(value: str) -> str:
-    if value in (".", ".."):
+    if value.strip() in (".", ".."):  # with blanks around them, too: the schema does not count blanks
         raise InvalidArgumentError(f"a volume cannot be called {value!r}")
     return valid.name("the volume's name", value)
