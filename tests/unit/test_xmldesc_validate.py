@@ -305,7 +305,7 @@ VALUES = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_what_libxml2_refuses_is_explained_and_nothing_else(data: st.DataObject) -> None:
     root = parse(xmldesc.serialize(DOCUMENTS[data.draw(st.sampled_from(sorted(DOCUMENTS)))]))
