@@ -198,6 +198,18 @@ static void check_tables(const pv_frame *frame)
     CHECK(pv_frame_table(frame, pv_frame_n_tables(frame), &(pv_table_view){0}) == -1);
 }
 
+/* Where there is no value stands 0, whatever the memory has served for before. */
+static void check_hole(const pv_column_view *column, int64_t row)
+{
+    static const char zeros[8];
+    size_t width = 8;
+    if (column->type == VIR_TYPED_PARAM_INT || column->type == VIR_TYPED_PARAM_UINT)
+        width = 4;
+    else if (column->type == VIR_TYPED_PARAM_BOOLEAN)
+        width = 1;
+    CHECK(memcmp((const char *)column->values + (size_t)row * width, zeros, width) == 0);
+}
+
 static void check_columns(const pv_frame *frame)
 {
     for (int id = 0; id < pv_frame_n_columns(frame); id++) {
@@ -205,8 +217,12 @@ static void check_columns(const pv_frame *frame)
         if (find_column(frame, id, &column) < 0)
             continue;
         int64_t present = 0;
-        for (int64_t row = 0; row < column.rows; row++)
-            present += column.valid == NULL || bit(column.valid, row);
+        for (int64_t row = 0; row < column.rows; row++) {
+            bool here = column.valid == NULL || bit(column.valid, row);
+            present += here;
+            if (!here && column.type != VIR_TYPED_PARAM_STRING)
+                check_hole(&column, row);
+        }
         CHECK(present == column.present && present > 0);
         if (column.type != VIR_TYPED_PARAM_STRING)
             continue;

@@ -19,20 +19,13 @@ static size_t width_of(int type)
     }
 }
 
-/* One cell more than rows: strings have a last offset. */
-static int resize_cells(struct column *column, int type, int64_t from, int64_t to)
+/* One cell more than rows: strings have a last offset.  Nothing is cleared: sealing does where a value is missing. */
+static int resize_cells(struct column *column, int type, int64_t room)
 {
-    size_t width = width_of(type);
-    if (column->cells == NULL) {
-        column->cells = calloc((size_t)to + 1, width);
-        return column->cells != NULL ? 0 : NO_MEMORY;
-    }
-    char *grown = realloc(column->cells, ((size_t)to + 1) * width);
+    void *grown = realloc(column->cells, ((size_t)room + 1) * width_of(type));
     if (grown == NULL)
         return NO_MEMORY;
     column->cells = grown;
-    if (to > from) /* rows that stay without a value read as 0 */
-        memset(grown + ((size_t)from + 1) * width, 0, (size_t)(to - from) * width);
     return 0;
 }
 
@@ -54,7 +47,7 @@ static int resize_table(pv_frame *frame, int id, int64_t room)
     for (int i = 0; i < frame->n_columns && i < schema->n_columns; i++) {
         struct column *column = &frame->columns[i];
         if (column->cells != NULL && schema->columns[i].table == id &&
-            resize_cells(column, schema->columns[i].type, table->room, room) < 0)
+            resize_cells(column, schema->columns[i].type, room) < 0)
             return NO_MEMORY;
     }
     table->room = room;
@@ -95,16 +88,6 @@ static void free_column(struct column *column)
     *column = (struct column){0};
 }
 
-/* Rows that stay without a value read as 0, also where the memory has served another frame. */
-static int use_column(struct column *column, int type, int64_t room)
-{
-    column->used = true;
-    if (column->cells == NULL)
-        return resize_cells(column, type, 0, room);
-    memset(column->cells, 0, ((size_t)room + 1) * width_of(type));
-    return 0;
-}
-
 /* ---- records ---- */
 
 /* The first record of a layout: its columns have to be there. */
@@ -119,22 +102,24 @@ static int meet_layout(pv_frame *frame, const struct layout *layout)
     for (int i = 0; i < layout->n_columns; i++) {
         int id = layout->columns[i].column;
         struct column *column = &frame->columns[id];
-        if (!column->used &&
-            use_column(column, schema->columns[id].type, frame->tables[schema->columns[id].table].room) < 0)
+        column->used = true;
+        if (column->cells == NULL &&
+            resize_cells(column, schema->columns[id].type, frame->tables[schema->columns[id].table].room) < 0)
             return NO_MEMORY;
     }
     return 0;
 }
 
-/* Rows for all items of the layout; frame->base says where they begin. */
-static int add_rows(pv_frame *frame, const struct layout *layout)
+/* Rows for all items of `n` records of the layout; frame->base says where those of the first one begin. */
+static int add_rows(pv_frame *frame, const struct layout *layout, int n)
 {
     uint32_t domain = (uint32_t)frame->domains;
-    struct table *domains = &frame->tables[DOMAIN_TABLE];
-    if (make_room(frame, DOMAIN_TABLE, frame->domains + 1) < 0)
+    if (make_room(frame, DOMAIN_TABLE, frame->domains + n) < 0)
         return NO_MEMORY;
-    domains->domain[domain] = domain;
-    domains->rows = frame->domains + 1;
+    struct table *domains = &frame->tables[DOMAIN_TABLE];
+    for (uint32_t i = 0; i < (uint32_t)n; i++)
+        domains->domain[domain + i] = domain + i;
+    domains->rows = frame->domains + n;
 
     for (int i = 0; i < layout->n_tables; i++) {
         const struct layout_table *from = &layout->tables[i];
@@ -143,62 +128,94 @@ static int add_rows(pv_frame *frame, const struct layout *layout)
             continue;
         }
         struct table *to = &frame->tables[from->table];
-        size_t width = (size_t)frame->schema->tables[from->table].n_index;
-        int64_t first = to->rows, rows = first + from->rows;
-        if (make_room(frame, from->table, rows) < 0)
+        size_t width = (size_t)frame->schema->tables[from->table].n_index, numbers = from->rows * width;
+        int64_t row = frame->base[i] = to->rows;
+        if (make_room(frame, from->table, row + (int64_t)from->rows * n) < 0)
             return NO_MEMORY;
-        for (int64_t row = first; row < rows; row++)
-            to->domain[row] = domain;
-        memcpy(to->index + (size_t)first * width, from->index, from->rows * width * sizeof(*to->index));
-        frame->base[i] = first;
-        to->rows = rows;
+        uint32_t *index = to->index + (size_t)row * width;
+        for (uint32_t record = 0; record < (uint32_t)n; record++, index += numbers) {
+            for (uint32_t item = 0; item < from->rows; item++)
+                to->domain[row++] = domain + record;
+            memcpy(index, from->index, numbers * sizeof(*index));
+        }
+        to->rows = row;
     }
     return 0;
 }
 
-static int add_record(pv_frame *frame, const virDomainStatsRecord *record)
+/*
+ * A column is filled for all records of a run before the next one is: they lie side by side there, a cache line full of
+ * them.  Domain by domain, dozens of columns would compete for the few lines that a cache has for each address.
+ */
+#define MOVE(c_type, member)                                                                                           \
+    for (const struct move *move = moves->items, *end = move + moves->n; move < end; move++) {                         \
+        size_t step = layout->tables[move->table].rows;                                                                \
+        c_type *cell = (c_type *)frame->columns[move->column].cells + frame->base[move->table] + move->item;           \
+        for (int record = 0; record < n; record++, cell += step)                                                       \
+            *cell = (c_type)records[record]->params[move->field].value.member;                                         \
+    }
+
+static void move_numbers(const pv_frame *frame, const struct layout *layout, virDomainStatsRecordPtr *records, int n)
 {
-    const virTypedParameter *params = record->params;
-    const struct layout *layout = pv_schema_layout(frame->schema, record->params, record->nparams);
-    if (layout == NULL ||
-        pv_reserve((void **)&frame->layouts, &frame->layouts_room, frame->domains + 1, sizeof(*frame->layouts)) < 0)
+    const struct moves *moves = &layout->moves[MOVE_8];
+    MOVE(uint64_t, ul)
+    moves = &layout->moves[MOVE_4];
+    MOVE(uint32_t, ui)
+    moves = &layout->moves[MOVE_FLAG];
+    MOVE(bool, b)
+}
+
+static int move_texts(pv_frame *frame, const struct layout *layout, virDomainStatsRecordPtr *records, int n)
+{
+    const struct moves *moves = &layout->moves[MOVE_TEXT];
+    for (int record = 0; record < n; record++)
+        for (int i = 0; i < moves->n; i++) {
+            const struct move *move = &moves->items[i];
+            int64_t row = frame->base[move->table] + (int64_t)layout->tables[move->table].rows * record + move->item;
+            const char *text = records[record]->params[move->field].value.s;
+            if (put_text(&frame->columns[move->column], row, text != NULL ? text : "") < 0)
+                return NO_MEMORY;
+        }
+    return 0;
+}
+
+/* Records come from all over the heap, and waiting for memory is most of what taking them apart costs. */
+static void prefetch_params(const virDomainStatsRecord *record)
+{
+    enum { LINE = 64, MOST = 64 * 1024 };
+    size_t size = (size_t)record->nparams * sizeof(*record->params);
+    for (size_t at = 0; at < size && at < MOST; at += LINE)
+        __builtin_prefetch((const char *)record->params + at);
+}
+
+/* Take over the values of the first records, as many as have one layout, and return how many those were. */
+static int add_run(pv_frame *frame, virDomainStatsRecordPtr *records, int left)
+{
+    enum { LONGEST = 16 };
+    const struct layout *layout =
+        pv_schema_layout(frame->schema, frame->layout, records[0]->params, records[0]->nparams);
+    if (layout == NULL)
+        return NO_MEMORY;
+    frame->layout = layout;
+    int n = 1;
+    for (; n < left && n < LONGEST; n++) {
+        if (n + 1 < left)
+            prefetch_params(records[n + 1]);
+        if (!pv_layout_fits(layout, records[n]->params, records[n]->nparams))
+            break;
+    }
+    if (pv_reserve((void **)&frame->layouts, &frame->layouts_room, frame->domains + n, sizeof(*frame->layouts)) < 0)
         return NO_MEMORY;
     if ((layout->id >= frame->uses_room || frame->uses[layout->id] == 0) && meet_layout(frame, layout) < 0)
         return NO_MEMORY;
-    if (add_rows(frame, layout) < 0)
+    if (add_rows(frame, layout, n) < 0)
         return NO_MEMORY;
-    frame->uses[layout->id]++;
-    frame->layouts[frame->domains++] = layout->id;
-    frame->fields += layout->n_fields;
-
-    const int64_t *base = frame->base;
-    const struct column *columns = frame->columns;
-    const struct moves *moves = &layout->moves[MOVE_8];
-    for (int i = 0; i < moves->n; i++) {
-        const struct move *move = &moves->items[i];
-        uint64_t *cells = columns[move->column].cells;
-        memcpy(&cells[base[move->table] + move->item], &params[move->field].value, sizeof(*cells));
-    }
-    moves = &layout->moves[MOVE_4];
-    for (int i = 0; i < moves->n; i++) {
-        const struct move *move = &moves->items[i];
-        uint32_t *cells = columns[move->column].cells;
-        memcpy(&cells[base[move->table] + move->item], &params[move->field].value, sizeof(*cells));
-    }
-    moves = &layout->moves[MOVE_FLAG];
-    for (int i = 0; i < moves->n; i++) {
-        const struct move *move = &moves->items[i];
-        uint8_t *cells = columns[move->column].cells;
-        cells[base[move->table] + move->item] = params[move->field].value.b != 0;
-    }
-    moves = &layout->moves[MOVE_TEXT];
-    for (int i = 0; i < moves->n; i++) {
-        const struct move *move = &moves->items[i];
-        const char *text = params[move->field].value.s;
-        if (put_text(&frame->columns[move->column], base[move->table] + move->item, text != NULL ? text : "") < 0)
-            return NO_MEMORY;
-    }
-    return 0;
+    frame->uses[layout->id] += n;
+    frame->fields += (int64_t)layout->n_fields * n;
+    for (int i = 0; i < n; i++)
+        frame->layouts[frame->domains++] = layout->id;
+    move_numbers(frame, layout, records, n);
+    return move_texts(frame, layout, records, n) < 0 ? NO_MEMORY : n;
 }
 
 /* ---- who the domains are ---- */
@@ -222,7 +239,7 @@ static int identify(pv_frame *frame)
     int64_t rows = frame->domains;
     uint8_t *uuids = malloc((size_t)rows * VIR_UUID_BUFLEN + 1);
     int32_t *ids = malloc(((size_t)rows + 1) * sizeof(*ids));
-    if (uuids == NULL || ids == NULL || resize_cells(&frame->names, VIR_TYPED_PARAM_STRING, 0, rows) < 0)
+    if (uuids == NULL || ids == NULL || resize_cells(&frame->names, VIR_TYPED_PARAM_STRING, rows) < 0)
         goto fail;
     for (int64_t i = 0; i < frame->n_answers; i++) {
         const struct answer *answer = &frame->answers[i];
@@ -261,15 +278,6 @@ void pv_frame_disown(pv_frame *frame)
     frame->inherited = true;
 }
 
-/* Records come from all over the heap, and waiting for memory is most of what taking them apart costs. */
-static void prefetch_params(const virDomainStatsRecord *record)
-{
-    enum { LINE = 64, MOST = 64 * 1024 };
-    size_t size = (size_t)record->nparams * sizeof(*record->params);
-    for (size_t at = 0; at < size && at < MOST; at += LINE)
-        __builtin_prefetch((const char *)record->params + at);
-}
-
 /* The frame takes the records over, whatever becomes of them. */
 static int add_answer(pv_frame *frame, virDomainStatsRecordPtr *records, int n)
 {
@@ -281,17 +289,15 @@ static int add_answer(pv_frame *frame, virDomainStatsRecordPtr *records, int n)
         return NO_MEMORY;
     }
     frame->answers[frame->n_answers++] = (struct answer){.records = records, .first = frame->domains, .n = n};
-    for (int i = 0; i < n; i++) {
-        virDomainStatsRecordPtr record = records[i];
-        if (i + 2 < n)
-            __builtin_prefetch(records[i + 2]);
-        if (i + 1 < n)
-            prefetch_params(records[i + 1]);
-        if (add_record(frame, record) < 0)
+    for (int i = 0, run; i < n; i += run) {
+        run = add_run(frame, records + i, n - i);
+        if (run < 0)
             return NO_MEMORY;
-        virTypedParamsFree(record->params, record->nparams);
-        record->params = NULL;
-        record->nparams = 0;
+        for (int k = i; k < i + run; k++) {
+            virTypedParamsFree(records[k]->params, records[k]->nparams);
+            records[k]->params = NULL;
+            records[k]->nparams = 0;
+        }
     }
     return n;
 }
@@ -369,6 +375,15 @@ static int mark_valid(pv_frame *frame)
     return 0;
 }
 
+/* A row without a value reads as 0. */
+static void clear_holes(struct column *column, size_t width, int64_t rows)
+{
+    char *cells = column->cells;
+    for (int64_t row = 0; row < rows; row++)
+        if (!pv_is_valid(column, row))
+            memset(cells + (size_t)row * width, 0, width);
+}
+
 static int seal_columns(pv_frame *frame)
 {
     const pv_schema *schema = frame->schema;
@@ -392,7 +407,15 @@ static int seal_columns(pv_frame *frame)
         }
         frame->bytes += (rows + 1) * (int64_t)width_of(schema->columns[i].type) + column->text_room;
     }
-    return holes ? mark_valid(frame) : 0;
+    if (!holes)
+        return 0;
+    if (mark_valid(frame) < 0)
+        return NO_MEMORY;
+    for (int i = 0; i < frame->n_columns && i < schema->n_columns; i++)
+        if (frame->columns[i].valid != NULL && schema->columns[i].type != VIR_TYPED_PARAM_STRING)
+            clear_holes(&frame->columns[i], width_of(schema->columns[i].type),
+                        frame->tables[schema->columns[i].table].rows);
+    return 0;
 }
 
 static int seal(pv_frame *frame)
@@ -447,6 +470,7 @@ static pv_frame *take_spare(pv_schema *schema)
     if (frame->uses != NULL)
         memset(frame->uses, 0, (size_t)frame->uses_room * sizeof(*frame->uses));
     frame->domains = frame->fields = frame->bytes = frame->taken = 0;
+    frame->layout = NULL;
     frame->sound = false;
     return frame;
 }

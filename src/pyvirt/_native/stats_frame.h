@@ -36,7 +36,8 @@ struct pv_frame {
     struct column *columns;
     int64_t n_columns;
     int64_t domains, fields, bytes, taken;
-    uint32_t *layouts; /* of each domain */
+    const struct layout *layout; /* of the last record */
+    uint32_t *layouts;           /* of each domain */
     int64_t layouts_room;
     int64_t *uses; /* how many domains have a layout */
     int64_t uses_room;

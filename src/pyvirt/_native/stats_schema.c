@@ -225,7 +225,7 @@ static uint64_t signature_of(const virTypedParameter *params, int n)
     return hash != 0 ? hash : 1;
 }
 
-static bool same_fields(const struct layout *layout, const virTypedParameter *params, int n)
+bool pv_layout_fits(const struct layout *layout, const virTypedParameter *params, int n)
 {
     if (layout->n_fields != n)
         return false;
@@ -486,14 +486,17 @@ static int add_layout(pv_schema *schema, struct layout *layout)
     return 0;
 }
 
-const struct layout *pv_schema_layout(pv_schema *schema, virTypedParameterPtr params, int n)
+const struct layout *pv_schema_layout(pv_schema *schema, const struct layout *guess, const virTypedParameter *params,
+                                      int n)
 {
+    if (guess != NULL && pv_layout_fits(guess, params, n))
+        return guess;
     uint64_t signature = signature_of(params, n);
     uint32_t mask = schema->n_buckets - 1;
     uint32_t at = (uint32_t)(signature ^ (signature >> 32)) & mask;
     for (; schema->n_buckets > 0 && schema->buckets[at] != 0; at = (at + 1) & mask) {
         const struct layout *known = schema->layouts[schema->buckets[at] - 1];
-        if (known->signature == signature && same_fields(known, params, n))
+        if (known->signature == signature && pv_layout_fits(known, params, n))
             return known;
     }
     struct layout *made = build_layout(schema, params, n);

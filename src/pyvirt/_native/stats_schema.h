@@ -127,7 +127,14 @@ void pv_frame_destroy(pv_frame *frame);
 /* Grow `*array` to hold at least `need` items of `size` bytes; new ones are zero. */
 int pv_reserve(void **array, int64_t *room, int64_t need, size_t size);
 
-/* The layout of these parameters, made at first sight.  NULL: out of memory.  The lock is held. */
-const struct layout *pv_schema_layout(pv_schema *schema, virTypedParameterPtr params, int n);
+/* Whether these parameters have that layout. */
+bool pv_layout_fits(const struct layout *layout, const virTypedParameter *params, int n);
+
+/*
+ * The layout of these parameters, made at first sight; `guess`, or NULL, is tried before others.  NULL: out of memory.
+ * The lock is held.
+ */
+const struct layout *pv_schema_layout(pv_schema *schema, const struct layout *guess, const virTypedParameter *params,
+                                      int n);
 
 #endif
