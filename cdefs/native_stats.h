@@ -74,6 +74,12 @@ int pv_frame_seal(pv_frame *frame);
  */
 int pv_frame_identify(pv_frame *frame);
 
+/*
+ * A frame of some of the domains, by their rows, in that order.  The frame given is identified.  NULL: out of
+ * memory.
+ */
+pv_frame *pv_frame_select(pv_frame *frame, const uint32_t *domains, int64_t n);
+
 /* For the child after a fork: leave what libvirt gave to the parent alone, which may be in the middle of freeing it. */
 void pv_frame_disown(pv_frame *frame);
 

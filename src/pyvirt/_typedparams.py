@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     TypedValue: TypeAlias = "int | float | bool | str"
+    #: the same where only who asks for a field by its name can know what it is
+    FieldValue: TypeAlias = Any
 
 # virTypedParameterType
 INT, UINT, LLONG, ULLONG, DOUBLE, BOOLEAN, STRING = range(1, 8)

@@ -10,92 +10,12 @@
 
 #include "harness.h"
 #include "native_errors.h"
-#include "stats_frame.h"
+#include "records.h"
 
-enum {
-    DOMAINS = 6,
-    MAX_FIELDS = 24,
-    FRAMES = 40,
-    THREADS = 4,
-    NAME = VIR_TYPED_PARAM_FIELD_LENGTH,
-    MOST_COLUMNS = 8192
-};
+enum { DOMAINS = 6, MAX_FIELDS = 24, FRAMES = 40, THREADS = 4 };
 
 static virConnectPtr conn;
 static virDomainPtr domains[DOMAINS];
-
-/* ---- records ---- */
-
-static virDomainStatsRecordPtr new_record(virDomainPtr domain)
-{
-    virDomainStatsRecordPtr record = calloc(1, sizeof(*record));
-    CHECK(record != NULL);
-    record->dom = domain;
-    return record;
-}
-
-/* Add a field of no value; room is exact, so that the address sanitizer sees a step too far. */
-static virTypedParameterPtr add_field(virDomainStatsRecordPtr record, const char *name, int type)
-{
-    CHECK(strlen(name) < NAME);
-    size_t room = (size_t)(record->nparams + 1) * sizeof(*record->params);
-    record->params = realloc(record->params, room);
-    CHECK(record->params != NULL);
-    virTypedParameterPtr field = &record->params[record->nparams++];
-    memset(field, 0xa5, sizeof(*field)); /* what follows the name does not count */
-    strcpy(field->field, name);
-    field->type = type;
-    memset(&field->value, 0, sizeof(field->value));
-    return field;
-}
-
-static void add_number(virDomainStatsRecordPtr record, const char *name, unsigned long long value)
-{
-    add_field(record, name, VIR_TYPED_PARAM_ULLONG)->value.ul = value;
-}
-
-static void add_text(virDomainStatsRecordPtr record, const char *name, const char *value)
-{
-    char *copy = value != NULL ? strdup(value) : NULL;
-    add_field(record, name, VIR_TYPED_PARAM_STRING)->value.s = copy;
-}
-
-static void free_record(virDomainStatsRecordPtr record)
-{
-    for (int i = 0; i < record->nparams; i++)
-        if (record->params[i].type == VIR_TYPED_PARAM_STRING)
-            free(record->params[i].value.s);
-    free(record->params);
-    free(record);
-}
-
-/* An answer as libvirt gives it, for a frame to take over. */
-static virDomainStatsRecordPtr *copy_of(virDomainStatsRecordPtr *records, int n)
-{
-    virDomainStatsRecordPtr *copy = calloc((size_t)n + 1, sizeof(*copy));
-    CHECK(copy != NULL);
-    for (int i = 0; i < n; i++) {
-        CHECK(virDomainRef(records[i]->dom) == 0);
-        copy[i] = new_record(records[i]->dom);
-        for (int k = 0; k < records[i]->nparams; k++) {
-            virTypedParameterPtr from = &records[i]->params[k], to = add_field(copy[i], "", from->type);
-            memcpy(to->field, from->field, sizeof(to->field));
-            to->value = from->value;
-            if (from->type == VIR_TYPED_PARAM_STRING && from->value.s != NULL)
-                to->value.s = strdup(from->value.s);
-        }
-    }
-    return copy;
-}
-
-static pv_frame *new_frame(pv_schema *schema, virDomainStatsRecordPtr *records, int n)
-{
-    pv_frame *frame = pv_frame_new(schema);
-    CHECK(frame != NULL);
-    CHECK(pv_frame_add(frame, copy_of(records, n), n) == n);
-    CHECK(pv_frame_seal(frame) == 0);
-    return frame;
-}
 
 /* ---- what must hold of every frame ---- */
 
@@ -303,6 +223,24 @@ static void check_rates(pv_frame *now, pv_frame *before)
     }
 }
 
+/* Some domains of a frame are a frame as if only their records had come. */
+static void check_selection(pv_frame *frame, virDomainStatsRecordPtr *records, int n)
+{
+    virDomainStatsRecordPtr chosen[DOMAINS + 1];
+    uint32_t rows[DOMAINS + 1];
+    int kept = 0;
+    for (int i = 0; i < n; i += 2, kept++) {
+        rows[kept] = (uint32_t)i;
+        chosen[kept] = records[i];
+    }
+    CHECK(n <= DOMAINS + 1 && pv_frame_identify(frame) == 0);
+    pv_frame *selection = pv_frame_select(frame, rows, kept);
+    CHECK(selection != NULL);
+    check_frame(selection, chosen, kept);
+    check_rates(selection, frame);
+    pv_frame_free(selection);
+}
+
 /* ---- chosen records ---- */
 
 /* clang-format off */
@@ -431,6 +369,7 @@ static void test_libvirts_own_records(void)
     CHECK(pv_frame_collect(asked, conn, list, 0, 0) == 2); /* in pieces: one frame */
     CHECK(pv_frame_seal(asked) == 0);
     check_rates(asked, added);
+    check_selection(added, records, n);
     virDomainStatsRecordListFree(records);
     pv_frame_free(added);
     pv_frame_free(asked);
@@ -511,6 +450,7 @@ static void collect_arbitrary_frames(pv_schema *schema, uint64_t seed)
         take_sample(&now, schema, &state);
         check_frame(now.frame, now.records, now.n);
         check_rates(now.frame, now.frame);
+        check_selection(now.frame, now.records, now.n);
         if (i > 0) {
             check_rates(now.frame, before.frame);
             check_frame(before.frame, before.records, before.n); /* later ones have not touched it */
@@ -576,7 +516,10 @@ static bool collect_with_memory_for(long n, pv_schema *schema, virDomainStatsRec
         virDomainStatsRecordListFree(copy);
     else if (pv_frame_add(frame, copy, 2) == 2 && pv_frame_seal(frame) == 0 && pv_frame_identify(frame) == 0)
         done = pv_frame_cells(frame, cells) == 0 && pv_frame_match(frame, 0, -1, frame, 0, -1, match) == 0;
+    pv_frame *selection = done ? pv_frame_select(frame, (uint32_t[]){1, 0}, 2) : NULL;
     allocations_left = -1;
+    done = selection != NULL;
+    pv_frame_free(selection);
     pv_frame_free(frame);
     return done;
 }
@@ -609,15 +552,7 @@ int main(void)
     pv_errors_install(); /* nothing on stderr */
     conn = virConnectOpen("test:///default");
     CHECK(conn != NULL);
-    for (int i = 0; i < DOMAINS; i++) {
-        char xml[256];
-        snprintf(xml, sizeof(xml),
-                 "<domain "
-                 "type='test'><name>domain-%d</name><memory>1024</memory><os><type>hvm</type></os></domain>",
-                 i);
-        domains[i] = virDomainDefineXML(conn, xml);
-        CHECK(domains[i] != NULL);
-    }
+    define_domains(conn, domains, DOMAINS);
 
     test_odd_names();
     test_a_name_without_an_end();

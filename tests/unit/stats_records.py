@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 from collections.abc import Sequence
 from typing import Any
+
+from hypothesis import strategies as st
 
 from pyvirt import Domain
 from pyvirt._lib import ffi, lib
 from pyvirt.stats import StatsFrame
-from pyvirt.stats.frame import Shared
+from pyvirt.stats.layouts import Shared
 
 INT, UINT, LLONG, ULLONG, DOUBLE, BOOLEAN, STRING = range(1, 8)
 MEMBERS = {INT: "i", UINT: "ui", LLONG: "l", ULLONG: "ul", DOUBLE: "d", BOOLEAN: "b", STRING: "s"}
@@ -65,3 +69,34 @@ def _record(domain: Domain, fields: Sequence[Field]) -> Any:
     assert lib.virDomainRef(domain._ptr) == 0
     record.dom, record.params, record.nparams = domain._ptr, params, len(fields)
     return record
+
+
+def used_memory() -> int:
+    """Bytes in use, as the C library counts them."""
+
+    class Mallinfo2(ctypes.Structure):
+        _fields_ = [(name, ctypes.c_size_t) for name in "arena o s hb hd us fs u f k".split()]
+
+    gc.collect()
+    libc = ctypes.CDLL(None)
+    libc.mallinfo2.restype = Mallinfo2
+    found = libc.mallinfo2()
+    return int(found.u + found.hd)  # in the heap, and mapped
+
+
+# ---- arbitrary records ----
+
+values = st.one_of(
+    st.tuples(st.just(INT), st.integers(-(2**31), 2**31 - 1)),
+    st.tuples(st.just(UINT), st.integers(0, 2**32 - 1)),
+    st.tuples(st.just(LLONG), st.integers(-(2**63), 2**63 - 1)),
+    st.tuples(st.just(ULLONG), st.integers(0, 2**64 - 1)),
+    st.tuples(st.just(DOUBLE), st.floats(allow_nan=False)),
+    st.tuples(st.just(BOOLEAN), st.booleans()),
+    st.tuples(st.just(STRING), st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)),
+)
+names = st.one_of(
+    st.from_regex(r"[a-z]{0,3}(\.([0-9]{1,2}|[a-z*]{0,2})){0,5}", fullmatch=True),
+    st.text(st.characters(min_codepoint=1, max_codepoint=255), max_size=30),
+)
+record_fields = st.lists(st.tuples(names, values), max_size=12)

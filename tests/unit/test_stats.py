@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stats_records import BOOLEAN, DOUBLE, INT, LLONG, STRING, UINT, ULLONG, Feed, Field
+from stats_records import BOOLEAN, DOUBLE, INT, LLONG, STRING, UINT, ULLONG, Feed, Field, record_fields, used_memory
 
 import pyvirt
 from pyvirt import Domain, StatsGroup
@@ -240,22 +240,6 @@ def test_text_beyond_ascii(domains: list[Domain]) -> None:
     assert [row["t"] for row in frame.to_dicts()] == texts
 
 
-values = st.one_of(
-    st.tuples(st.just(INT), st.integers(-(2**31), 2**31 - 1)),
-    st.tuples(st.just(UINT), st.integers(0, 2**32 - 1)),
-    st.tuples(st.just(LLONG), st.integers(-(2**63), 2**63 - 1)),
-    st.tuples(st.just(ULLONG), st.integers(0, 2**64 - 1)),
-    st.tuples(st.just(DOUBLE), st.floats(allow_nan=False)),
-    st.tuples(st.just(BOOLEAN), st.booleans()),
-    st.tuples(st.just(STRING), st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)),
-)
-names = st.one_of(
-    st.from_regex(r"[a-z]{0,3}(\.([0-9]{1,2}|[a-z*]{0,2})){0,5}", fullmatch=True),
-    st.text(st.characters(min_codepoint=1, max_codepoint=255), max_size=30),
-)
-record_fields = st.lists(st.tuples(names, values), max_size=12)
-
-
 @settings(max_examples=400, deadline=None)
 @given(ticks=st.lists(st.lists(record_fields, max_size=6), min_size=1, max_size=4))
 def test_any_records_come_back(domains: list[Domain], ticks: list[list[list[tuple[str, tuple[int, object]]]]]) -> None:
@@ -354,10 +338,6 @@ def test_frames_give_their_memory_back(domains: list[Domain]) -> None:
     shape: list[Field] = [(f"vcpu.{i}.time", ULLONG, i) for i in range(50)] + [("block.0.path", STRING, "/x" * 50)]
     records = [(domain, shape) for domain in domains]
 
-    def used() -> int:
-        gc.collect()
-        return int(ffi.cast("size_t", _mallinfo()))
-
     def make() -> None:
         frame = feed.frame(records)
         frame.to_dicts()
@@ -367,18 +347,7 @@ def test_frames_give_their_memory_back(domains: list[Domain]) -> None:
 
     for _ in range(20):
         make()
-    before = used()
+    before = used_memory()
     for _ in range(200):
         make()
-    assert used() - before < 64 * 1024
-
-
-def _mallinfo() -> int:
-    import ctypes
-
-    class Mallinfo2(ctypes.Structure):
-        _fields_ = [(name, ctypes.c_size_t) for name in "arena o s hb hd us fs u f k".split()]
-
-    libc = ctypes.CDLL(None)
-    libc.mallinfo2.restype = Mallinfo2
-    return int(libc.mallinfo2().u)
+    assert used_memory() - before < 64 * 1024

@@ -6,7 +6,7 @@
 
 /* ---- columns and tables ---- */
 
-static size_t width_of(int type)
+size_t pv_width_of(int type)
 {
     switch (type) {
     case VIR_TYPED_PARAM_INT:
@@ -22,7 +22,7 @@ static size_t width_of(int type)
 /* One cell more than rows: strings have a last offset.  Nothing is cleared: sealing does where a value is missing. */
 static int resize_cells(struct column *column, int type, int64_t room)
 {
-    void *grown = realloc(column->cells, ((size_t)room + 1) * width_of(type));
+    void *grown = realloc(column->cells, ((size_t)room + 1) * pv_width_of(type));
     if (grown == NULL)
         return NO_MEMORY;
     column->cells = grown;
@@ -66,10 +66,9 @@ static int make_room(pv_frame *frame, int id, int64_t rows)
     return resize_table(frame, id, wanted < rows ? rows : wanted);
 }
 
-static int put_text(struct column *column, int64_t row, const char *text)
+int pv_put_text(struct column *column, int64_t row, const char *text, int64_t length)
 {
     int64_t *offsets = column->cells;
-    int64_t length = (int64_t)strlen(text);
     if (pv_reserve((void **)&column->text, &column->text_room, column->text_size + length, 1) < 0)
         return NO_MEMORY;
     while (column->written <= row)
@@ -91,7 +90,7 @@ static void free_column(struct column *column)
 /* ---- records ---- */
 
 /* The first record of a layout: its columns have to be there. */
-static int meet_layout(pv_frame *frame, const struct layout *layout)
+int pv_meet_layout(pv_frame *frame, const struct layout *layout)
 {
     const pv_schema *schema = frame->schema;
     if (pv_reserve((void **)&frame->tables, &frame->n_tables, schema->n_tables, sizeof(*frame->tables)) < 0 ||
@@ -111,7 +110,7 @@ static int meet_layout(pv_frame *frame, const struct layout *layout)
 }
 
 /* Rows for all items of `n` records of the layout; frame->base says where those of the first one begin. */
-static int add_rows(pv_frame *frame, const struct layout *layout, int n)
+int pv_add_rows(pv_frame *frame, const struct layout *layout, int n)
 {
     uint32_t domain = (uint32_t)frame->domains;
     if (make_room(frame, DOMAIN_TABLE, frame->domains + n) < 0)
@@ -173,7 +172,8 @@ static int move_texts(pv_frame *frame, const struct layout *layout, virDomainSta
             const struct move *move = &moves->items[i];
             int64_t row = frame->base[move->table] + (int64_t)layout->tables[move->table].rows * record + move->item;
             const char *text = records[record]->params[move->field].value.s;
-            if (put_text(&frame->columns[move->column], row, text != NULL ? text : "") < 0)
+            int64_t length = text != NULL ? (int64_t)strlen(text) : 0;
+            if (pv_put_text(&frame->columns[move->column], row, text, length) < 0)
                 return NO_MEMORY;
         }
     return 0;
@@ -206,9 +206,9 @@ static int add_run(pv_frame *frame, virDomainStatsRecordPtr *records, int left)
     }
     if (pv_reserve((void **)&frame->layouts, &frame->layouts_room, frame->domains + n, sizeof(*frame->layouts)) < 0)
         return NO_MEMORY;
-    if ((layout->id >= frame->uses_room || frame->uses[layout->id] == 0) && meet_layout(frame, layout) < 0)
+    if ((layout->id >= frame->uses_room || frame->uses[layout->id] == 0) && pv_meet_layout(frame, layout) < 0)
         return NO_MEMORY;
-    if (add_rows(frame, layout, n) < 0)
+    if (pv_add_rows(frame, layout, n) < 0)
         return NO_MEMORY;
     frame->uses[layout->id] += n;
     frame->fields += (int64_t)layout->n_fields * n;
@@ -247,7 +247,8 @@ static int identify(pv_frame *frame)
             virDomainPtr domain = answer->records[k]->dom;
             int64_t row = answer->first + k;
             const char *name = virDomainGetName(domain);
-            if (put_text(&frame->names, row, name != NULL ? name : "") < 0)
+            int64_t length = name != NULL ? (int64_t)strlen(name) : 0;
+            if (pv_put_text(&frame->names, row, name, length) < 0)
                 goto fail;
             virDomainGetUUID(domain, uuids + row * VIR_UUID_BUFLEN);
             ids[row] = (int32_t)virDomainGetID(domain);
@@ -405,7 +406,7 @@ static int seal_columns(pv_frame *frame)
             frame->bytes += (rows + 7) / 8;
             holes = true;
         }
-        frame->bytes += (rows + 1) * (int64_t)width_of(schema->columns[i].type) + column->text_room;
+        frame->bytes += (rows + 1) * (int64_t)pv_width_of(schema->columns[i].type) + column->text_room;
     }
     if (!holes)
         return 0;
@@ -413,14 +414,14 @@ static int seal_columns(pv_frame *frame)
         return NO_MEMORY;
     for (int i = 0; i < frame->n_columns && i < schema->n_columns; i++)
         if (frame->columns[i].valid != NULL && schema->columns[i].type != VIR_TYPED_PARAM_STRING)
-            clear_holes(&frame->columns[i], width_of(schema->columns[i].type),
+            clear_holes(&frame->columns[i], pv_width_of(schema->columns[i].type),
                         frame->tables[schema->columns[i].table].rows);
     return 0;
 }
 
-static int seal(pv_frame *frame)
+int pv_seal(pv_frame *frame)
 {
-    pv_schema *schema = frame->schema;
+    const pv_schema *schema = frame->schema;
     for (int i = 0; i < frame->n_tables && i < schema->n_tables; i++) {
         struct table *table = &frame->tables[i];
         size_t width = (size_t)schema->tables[i].n_index;
@@ -429,7 +430,6 @@ static int seal(pv_frame *frame)
             return NO_MEMORY;
         if (transpose_index(table, width) < 0)
             return NO_MEMORY;
-        schema->expected[i] = table->rows;
         frame->bytes += table->room * (int64_t)((1 + width) * sizeof(uint32_t));
     }
     count_present(frame);
@@ -439,10 +439,13 @@ static int seal(pv_frame *frame)
 
 int pv_frame_seal(pv_frame *frame)
 {
-    pthread_mutex_lock(&frame->schema->lock);
-    int result = seal(frame);
+    pv_schema *schema = frame->schema;
+    pthread_mutex_lock(&schema->lock);
+    int result = pv_seal(frame);
     frame->sound = result == 0;
-    pthread_mutex_unlock(&frame->schema->lock);
+    for (int i = 0; i < frame->n_tables && i < schema->n_tables; i++)
+        schema->expected[i] = frame->tables[i].rows;
+    pthread_mutex_unlock(&schema->lock);
     return result;
 }
 
@@ -512,15 +515,22 @@ pv_frame *pv_frame_new(pv_schema *schema)
     pv_frame *frame = take_spare(schema);
     if (frame != NULL) {
         frame->schema = schema;
+        frame->references = 1;
         schema->references++;
     }
     pthread_mutex_unlock(&schema->lock);
     return frame;
 }
 
+pv_frame *pv_frame_hold(pv_frame *frame)
+{
+    frame->references++;
+    return frame;
+}
+
 void pv_frame_free(pv_frame *frame)
 {
-    if (frame == NULL)
+    if (frame == NULL || --frame->references > 0)
         return;
     pv_schema *schema = frame->schema;
     pv_frame *surplus = frame;

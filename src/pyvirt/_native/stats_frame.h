@@ -2,6 +2,8 @@
 #ifndef PV_STATS_FRAME_H
 #define PV_STATS_FRAME_H
 
+#include <stdatomic.h>
+
 #include "stats_schema.h"
 
 /* Values of one field.  All columns of a table have room for as many rows as the table. */
@@ -30,6 +32,7 @@ struct answer {
 
 struct pv_frame {
     pv_schema *schema;
+    atomic_int references;
     bool sound; /* sealed, and no memory ran out on the way: columns have the room that their table says */
     struct table *tables;
     int64_t n_tables;
@@ -52,8 +55,18 @@ struct pv_frame {
     struct column names;
 };
 
+/* One more owner, who calls pv_frame_free() as well. */
+pv_frame *pv_frame_hold(pv_frame *frame);
+
 /* A column by its id; false where the frame has no value of it.  The lock is held. */
 bool pv_view_column(const pv_frame *frame, int id, pv_column_view *view);
+
+/* What filling a frame is made of, for those who do not have records.  The lock is held.  0, or NO_MEMORY. */
+int pv_meet_layout(pv_frame *frame, const struct layout *layout);
+int pv_add_rows(pv_frame *frame, const struct layout *layout, int n);
+int pv_put_text(struct column *column, int64_t row, const char *text, int64_t length);
+int pv_seal(pv_frame *frame);
+size_t pv_width_of(int type);
 
 static inline bool pv_is_valid(const struct column *column, int64_t row)
 {

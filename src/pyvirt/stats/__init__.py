@@ -9,12 +9,17 @@ make up the table ``domain``, a row per domain.
 from pyvirt.stats.engine import Engine, engine_of
 from pyvirt.stats.frame import Column, DomainColumns, StatsFrame, Table
 from pyvirt.stats.rates import Rates, RateTable
-from pyvirt.stats.units import Unit, unit_of
+from pyvirt.stats.rows import DomainRow, ItemRow, Items
+from pyvirt.stats.units import UNITS, Unit, unit_of
 
 __all__ = [
+    "UNITS",
     "Column",
     "DomainColumns",
+    "DomainRow",
     "Engine",
+    "ItemRow",
+    "Items",
     "RateTable",
     "Rates",
     "StatsFrame",

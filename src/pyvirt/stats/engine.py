@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from pyvirt._lib import ffi, lib
 from pyvirt.enums.domain import ConnectGetAllDomainStatsFlags, StatsGroup
 from pyvirt.errors import last_error
-from pyvirt.stats.frame import Shared, StatsFrame
+from pyvirt.stats.frame import StatsFrame
+from pyvirt.stats.layouts import Shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -4,26 +4,31 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
 from functools import cached_property, partial
-from itertools import groupby, pairwise, repeat
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from pyvirt._lib import ffi, lib
 from pyvirt.enums.common import TypedParameterType
+from pyvirt.errors import ClosedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import ItemsView, Iterable, Iterator, KeysView, Sequence, ValuesView
+
+    import pandas
+    import pyarrow
+    from typing_extensions import Self
 
     from pyvirt._lib import CData
     from pyvirt._typedparams import TypedValue
+    from pyvirt.stats.export import Array
+    from pyvirt.stats.layouts import Shared
     from pyvirt.stats.rates import Rates
+    from pyvirt.stats.rows import DomainRow
+    from pyvirt.stats.select import DomainChoice
 
 STRING = TypedParameterType.STRING
-
-_CELLS = ffi.typeof("int64_t[]")
-_uncleared = ffi.new_allocator(should_clear_after_alloc=False)
 
 # Of a column's cells: the format for a memoryview.
 _FORMATS = {
@@ -35,20 +40,6 @@ _FORMATS = {
     TypedParameterType.BOOLEAN: "?",
     STRING: "q",
 }
-
-# Of the 8-byte cells that pv_frame_cells writes: the struct format that reads the type back.
-_CELL_FORMATS = {
-    TypedParameterType.INT: "i4x",
-    TypedParameterType.UINT: "I4x",
-    TypedParameterType.LLONG: "q",
-    TypedParameterType.ULLONG: "Q",
-    TypedParameterType.DOUBLE: "d",
-    TypedParameterType.BOOLEAN: "?7x",
-    STRING: "q",
-}
-if struct.pack("=H", 1) != struct.pack("<H", 1):  # the value stands at the far end
-    _CELL_FORMATS.update({TypedParameterType.INT: "4xi", TypedParameterType.UINT: "4xI"})
-    _CELL_FORMATS[TypedParameterType.BOOLEAN] = "7x?"
 
 
 def _drop(owner: object, pointer: object) -> None:
@@ -100,8 +91,8 @@ class ColumnKind(NamedTuple):
 class Column:
     """One field of all rows of a table."""
 
-    def __init__(self, owner: object, views: CData, at: int, kind: ColumnKind) -> None:
-        self._owner = owner
+    def __init__(self, keeper: FrameKeeper, views: CData, at: int, kind: ColumnKind) -> None:
+        self.keeper = keeper
         self._views = views  # of all columns, as one of them does not keep itself
         self._at = at
         self.kind = kind
@@ -143,19 +134,40 @@ class Column:
         :attr:`text`, one more than rows.
         """
         view, kind = self._views[self._at], self.kind
-        return view_of(self._owner, view.values, view.rows + (kind.type is STRING), kind.format)
+        return view_of(self.keeper, view.values, view.rows + (kind.type is STRING), kind.format)
 
     @cached_property
     def valid(self) -> memoryview | None:
         """A bit per row, the lowest of a byte first, set where there is a value; ``None`` if all have one."""
         view = self._views[self._at]
-        return view_of(self._owner, view.valid, (view.rows + 7) // 8, "B") if view.valid else None
+        return view_of(self.keeper, view.valid, (view.rows + 7) // 8, "B") if view.valid else None
 
     @cached_property
     def text(self) -> memoryview:
         """The UTF-8 of a string column, end to end."""
         view = self._views[self._at]
-        return view_of(self._owner, view.text, view.text_size, "B")
+        return view_of(self.keeper, view.text, view.text_size, "B")
+
+    def __getitem__(self, row: int) -> TypedValue | None:
+        if not 0 <= row < len(self):
+            raise IndexError(f"no row {row} in a column of {len(self)}")
+        if self.valid is not None and not self.valid[row >> 3] >> (row & 7) & 1:
+            return None
+        value: TypedValue = self.values[row]
+        if self.type is STRING:
+            return bytes(self.text[self.values[row] : self.values[row + 1]]).decode("utf-8", "surrogateescape")
+        return value
+
+    def __arrow_c_schema__(self) -> object:
+        from pyvirt.stats import export
+
+        return export.column_schema(self)
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
+        """Hand the column to whoever reads Arrow; a request for other types is left to the reader."""
+        from pyvirt.stats import export
+
+        return export.column_schema(self), export.column_array(self)
 
     def to_list(self) -> list[TypedValue | None]:
         """Return Python objects, ``None`` where there is no value."""
@@ -168,15 +180,18 @@ class Column:
         return items
 
 
-class Table(Mapping[str, Column]):
+class Table:
     """Columns over the same rows, by name.
+
+    It has what a ``Mapping`` has and is none: polars takes a mapping apart by itself, and would leave out whose rows
+    these are.
 
     ``domain`` maps each row to its domain (a row of ``frame.domains``); ``index`` holds the numbers of its items, one
     run of numbers per level: ``index[0]`` for ``vcpu``, two for groups within groups.
     """
 
-    def __init__(self, owner: object, view: CData, columns: dict[str, Column]) -> None:
-        self._owner = owner
+    def __init__(self, keeper: FrameKeeper, view: CData, columns: dict[str, Column]) -> None:
+        self.keeper = keeper
         self._view = view
         self.id: int = view.id
         self.name: str = ffi.string(view.name).decode("utf-8", "surrogateescape")
@@ -197,24 +212,65 @@ class Table(Mapping[str, Column]):
     def __len__(self) -> int:
         return len(self._columns)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._columns
+
+    def get(self, name: str) -> Column | None:
+        """Return a column, ``None`` if there is none of that name."""
+        return self._columns.get(name)
+
+    def keys(self) -> KeysView[str]:
+        """Return the names of the columns."""
+        return self._columns.keys()
+
+    def values(self) -> ValuesView[Column]:
+        """Return the columns."""
+        return self._columns.values()
+
+    def items(self) -> ItemsView[str, Column]:
+        """Return names and columns."""
+        return self._columns.items()
+
     def field_name(self, column: str, row: int) -> str:
         """Return libvirt's name of a field: ``"vcpu.3.time"``."""
-        numbers = (str(index[row]) for index in self.index)
-        parts = [
-            next(numbers) if self._view.where >> at & 1 else part for at, part in enumerate(self.pattern.split("."))
-        ]
+        parts = self.pattern.split(".")
+        for at, index in zip(self._numbers_at, self.index, strict=True):
+            parts[at] = str(index[row])
         return ".".join(parts) + self._columns[column].kind.field
+
+    @property
+    def _numbers_at(self) -> list[int]:
+        """Which parts of :attr:`pattern` stand for numbers, rather than for a part that is a ``*``."""
+        where: int = self._view.where
+        return [at for at in range(where.bit_length()) if where >> at & 1]
+
+    def __arrow_c_schema__(self) -> object:
+        from pyvirt.stats import export
+
+        return export.table_schema(self)
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
+        """Hand the table to whoever reads Arrow; a request for other types is left to the reader."""
+        from pyvirt.stats import export
+
+        return export.table_schema(self), export.table_array(self)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The same as a stream of one batch."""
+        from pyvirt.stats import export
+
+        return export.table_stream(self)
 
     @cached_property
     def domain(self) -> memoryview:
         """The domain of each row, uint32."""
-        return view_of(self._owner, self._view.domain, self.rows, "I")
+        return view_of(self.keeper, self._view.domain, self.rows, "I")
 
     @cached_property
     def index(self) -> tuple[memoryview, ...]:
         """The index numbers of each row, uint32, a memoryview per level."""
         return tuple(
-            view_of(self._owner, self._view.index + level * self.rows, self.rows, "I")
+            view_of(self.keeper, self._view.index + level * self.rows, self.rows, "I")
             for level in range(self._view.n_index)
         )
 
@@ -225,19 +281,19 @@ class FrameKeeper:
     All that reaches into the frame's memory holds on to this, as only then the connection still knows of it.
     """
 
-    __slots__ = ("__weakref__", "_frame")
+    __slots__ = ("__weakref__", "frame")
 
     def __init__(self, frame: CData) -> None:
-        self._frame = frame
+        self.frame = frame
 
     def close(self) -> None:
         """Let go of the domains, and keep in mind who they were."""
-        if lib.pv_frame_identify(self._frame) < 0:
+        if lib.pv_frame_identify(self.frame) < 0:
             raise MemoryError
 
     def _disown(self) -> None:
         """Leave the domains alone: their connection belongs to the process before a fork."""
-        lib.pv_frame_disown(self._frame)
+        lib.pv_frame_disown(self.frame)
 
 
 class DomainColumns:
@@ -255,7 +311,7 @@ class DomainColumns:
         # Not before somebody asks: libvirt takes longer over the UUIDs than C over all the columns.
         self._owner.close()
         view = ffi.new("pv_frame_view *")
-        lib.pv_frame_describe(self._owner._frame, view)
+        lib.pv_frame_describe(self._owner.frame, view)
         return view
 
     @cached_property
@@ -278,35 +334,102 @@ class DomainColumns:
         return [UUID(bytes=data[at : at + 16]) for at in range(0, len(data), 16)]
 
     @cached_property
+    def rows(self) -> dict[str | UUID, int]:
+        """The row of each, by name and by UUID."""
+        found: dict[str | UUID, int] = {}
+        for keys in (self.uuids, self.names):
+            found.update(zip(keys, range(len(self)), strict=True))
+        return found
+
+    def row_of(self, domain: str | UUID) -> int:
+        """Return the row of one of them, by name or UUID.
+
+        :raises KeyError: it is not in this frame
+        """
+        try:
+            return self.rows[domain]
+        except KeyError:
+            raise KeyError(f"no domain {str(domain)!r} among the {len(self)} of this frame") from None
+
+    @cached_property
     def ids(self) -> memoryview:
         """Their ids, int32; -1 for those that do not run."""
         return view_of(self._owner, self._view.ids, len(self), "i")
 
 
 class StatsFrame:
-    """The statistics of many domains at one moment."""
+    """The statistics of many domains at one moment.
 
-    def __init__(self, frame: CData, shared: Shared) -> None:
-        """Take over a sealed ``pv_frame``; *shared* belongs to all frames of one engine."""
-        self._frame = frame
+    ``frame["vm-1"]`` is the row of a domain, by name or UUID, and iterating gives the rows of all of them.
+    """
+
+    def __init__(
+        self,
+        frame: CData,
+        shared: Shared,
+        *,
+        keeper: FrameKeeper | None = None,
+        only: frozenset[str] | None = None,
+    ) -> None:
+        """Take over a sealed ``pv_frame``; *shared* belongs to all frames of one engine.
+
+        :param keeper: that of another frame over the same memory
+        :param only: the names of the tables that it shows
+        """
         self._shared = shared
         self._view = ffi.new("pv_frame_view *")
         lib.pv_frame_describe(frame, self._view)
-        #: how many values there are
-        self.fields: int = self._view.fields
+        self._only = only
         #: when they came, in seconds of ``time.monotonic()``
         self.time: float = self._view.taken / 1e9
         #: bytes of memory behind all columns
         self.nbytes: int = self._view.bytes
         #: for the connection, which keeps no frame alive but has to know of it
-        self.keeper = FrameKeeper(frame)
+        self.keeper = keeper or FrameKeeper(frame)
         self.domains = DomainColumns(self.keeper, self._view.domains)
+
+    @property
+    def _frame(self) -> CData:
+        return self.keeper.frame
 
     def __repr__(self) -> str:
         return f"<StatsFrame of {len(self)} domains, {self.fields} fields>"
 
     def __len__(self) -> int:
         return len(self.domains)
+
+    def close(self) -> None:
+        """Let go of the memory, rather than when the last reference to this frame goes.  Harmless when repeated.
+
+        What was taken from it before, a column or a view of one, stays good, and keeps the memory until it is gone.
+        """
+        self.__class__ = ClosedFrame
+        self.__dict__.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @cached_property
+    def fields(self) -> int:
+        """How many values there are."""
+        if self._only is None:
+            count: int = self._view.fields
+            return count
+        return sum(column.present for column in self.columns.values())
+
+    @cached_property
+    def _table_views(self) -> dict[int, CData]:
+        views = {}
+        for id in range(lib.pv_frame_n_tables(self._frame)):
+            view = ffi.new("pv_table_view *")
+            if lib.pv_frame_table(self._frame, id, view) < 0:
+                continue
+            if self._only is None or ffi.string(view.name).decode("utf-8", "surrogateescape") in self._only:
+                views[id] = view
+        return views
 
     @cached_property
     def columns(self) -> dict[int, Column]:
@@ -318,7 +441,8 @@ class StatsFrame:
             id = views[at].id
             if id not in kinds:
                 kinds[id] = ColumnKind.read(views[at])
-            found[id] = Column(keeper, views, at, kinds[id])
+            if self._only is None or kinds[id].table in self._table_views:
+                found[id] = Column(keeper, views, at, kinds[id])
         return found
 
     @cached_property
@@ -327,18 +451,91 @@ class StatsFrame:
         by_table: dict[int, dict[str, Column]] = {}
         for column in self.columns.values():
             by_table.setdefault(column.kind.table, {})[column.kind.name] = column
-        tables = {}
-        for id in range(lib.pv_frame_n_tables(self._frame)):
-            view = ffi.new("pv_table_view *")
-            if lib.pv_frame_table(self._frame, id, view) == 0:
-                table = Table(self.keeper, view, by_table.get(id, {}))
-                tables[table.name] = table
-        return tables
+        tables = (Table(self.keeper, view, by_table.get(id, {})) for id, view in self._table_views.items())
+        return {table.name: table for table in tables}
+
+    def __iter__(self) -> Iterator[DomainRow]:
+        from pyvirt.stats.rows import DomainRow
+
+        return (DomainRow(self, row) for row in range(len(self)))
+
+    def __getitem__(self, domain: str | UUID) -> DomainRow:
+        """Return the row of one domain.
+
+        :param domain: its name or UUID
+        :raises KeyError: it is not in this frame
+        """
+        from pyvirt.stats.rows import DomainRow
+
+        return DomainRow(self, self.domains.row_of(domain))
+
+    def __contains__(self, domain: object) -> bool:
+        return domain in self.domains.rows
+
+    def select(
+        self,
+        domains: DomainChoice | Iterable[DomainChoice] | None = None,
+        *,
+        tables: str | Iterable[str] | None = None,
+    ) -> StatsFrame:
+        """Return a frame of some domains, some tables, or both.
+
+        What is chosen and not there is left out.  Tables are chosen without a copy; of some domains the values are
+        copied, as a column lies in one piece.
+
+        :param domains: names, globs of names, UUIDs, ``Domain`` objects, and functions that take a row and say yes
+        :param tables: names and globs of names
+        """
+        from pyvirt.stats.select import domain_rows, table_names
+
+        only = self._only if tables is None else table_names(self.tables, tables)
+        rows = range(len(self)) if domains is None else domain_rows(self, domains)
+        if len(rows) == len(self):
+            return StatsFrame(self._frame, self._shared, keeper=self.keeper, only=only)
+        self.keeper.close()  # what is copied knows its domains by name, not by a handle
+        chosen = lib.pv_frame_select(self._frame, ffi.new("uint32_t[]", list(rows)), len(rows))
+        if not chosen:
+            raise MemoryError
+        view = ffi.new("pv_frame_view *")
+        lib.pv_frame_describe(chosen, view)
+        return StatsFrame(ffi.gc(chosen, lib.pv_frame_free, view.bytes), self._shared, only=only)
+
+    def to_numpy(self) -> dict[str, dict[str, Array]]:
+        """Return the columns of each table as arrays, over the memory of this frame where they are numbers.
+
+        Where values are missing it is a masked array.  With each table come ``domain.name``, ``domain.uuid`` (16
+        bytes), ``domain.id`` and the numbers of its items: ``index``, or ``index.0`` and ``index.1``.
+
+        :raises ImportError: numpy is not installed
+        """
+        from pyvirt.stats import export
+
+        return export.to_numpy(self)
+
+    def to_arrow(self) -> dict[str, pyarrow.Table]:
+        """Return the tables as pyarrow's, over the memory of this frame; with the same columns as :meth:`to_numpy`.
+
+        :raises ImportError: pyarrow is not installed
+        """
+        from pyvirt.stats import export
+
+        return export.to_arrow(self)
+
+    def to_pandas(self) -> dict[str, pandas.DataFrame]:
+        """Return the tables as data frames, with the same columns as :meth:`to_numpy`; UUIDs are text.
+
+        :raises ImportError: pandas is not installed
+        """
+        from pyvirt.stats import export
+
+        return export.to_pandas(self)
 
     def to_dicts(self) -> list[dict[str, TypedValue]]:
         """Return a dictionary per domain, in the order of :attr:`domains`: just what libvirt sent."""
         columns = self.columns
-        cells = self._shared.borrow_cells(self.fields)
+        wanted = None if self._only is None else columns
+        whole: int = self._view.fields
+        cells = self._shared.borrow_cells(whole)
         if lib.pv_frame_cells(self._frame, cells) < 0:
             raise MemoryError
         texts: dict[int, list[str]] = {}
@@ -353,7 +550,7 @@ class StatsFrame:
         for layout_id, run in groupby(ffi.unpack(self._view.layouts, len(self)) if len(self) else ()):
             layout = self._shared.layout(self._frame, layout_id)
             count = sum(1 for _ in run)
-            rows += layout.rows(cells + at, count, texts_of)
+            rows += layout.rows(cells + at, count, texts_of, wanted)
             at += count * layout.fields
         self._shared.return_cells(cells)
         return rows
@@ -371,106 +568,16 @@ class StatsFrame:
         return Rates(self, previous)
 
 
-class Layout:
-    """How to read back the records of one shape."""
+class ClosedFrame(StatsFrame):
+    """What a frame turns into when it is closed: the same, but to ask for anything raises."""
 
-    def __init__(self, frame: CData, id: int, kinds: Mapping[int, ColumnKind]) -> None:
-        count = lib.pv_frame_layout(frame, id, ffi.NULL, ffi.NULL, 0)
-        names = ffi.new("const char *[]", count + 1)
-        columns = ffi.new("int[]", count + 1)
-        lib.pv_frame_layout(frame, id, names, columns, count)
-        self._names = [ffi.string(names[i]).decode("utf-8", "surrogateescape") for i in range(count)]
-        self._formats = [_CELL_FORMATS[kinds[column].type] for column in columns[0:count]]
-        last = {name: at for at, name in enumerate(self._names)}  # of a name given twice the last counts
-        texts = {at: columns[at] for at in last.values() if kinds[columns[at]].type is STRING}
-        self._texts = [(at, self._names[at], column) for at, column in texts.items()]
-        self._numbers = int.from_bytes((at in last.values() and at not in texts for at in range(count)), "little")
-        self._readers: dict[int, tuple[list[str], struct.Struct]] = {}
-        self._read_all = struct.Struct("=" + "".join(self._formats))
-        #: how many fields a record has
-        self.fields = count
+    def __getattribute__(self, name: str) -> object:
+        if name.startswith("__") or name == "close":
+            return super().__getattribute__(name)
+        raise ClosedError("this StatsFrame is closed")
 
-    def rows(self, cells: CData, count: int, texts_of: Callable[[int], list[str]]) -> list[dict[str, TypedValue]]:
-        """Return the *count* records at *cells*; *texts_of* gives the texts of a column.
+    def __repr__(self) -> str:
+        return "<StatsFrame, closed>"
 
-        Copying a dictionary and filling it in is a third faster than letting one grow; and many fields of most domains
-        (errors, drops, limits, kinds of states) are the same in all of them, so the copy has those.
-        """
-        if not self.fields:
-            return [{} for _ in range(count)]
-        varying = ffi.new("uint8_t[]", self.fields)
-        lib.pv_cells_varying(cells, count, self.fields, varying)
-        numbers, reader = self._reader(int.from_bytes(ffi.buffer(varying), "little") & self._numbers)
-        data = ffi.buffer(cells, count * self._read_all.size)
-        template: dict[str, TypedValue] = dict(zip(self._names, self._read_all.unpack_from(data), strict=True))
-        names, columns = list(numbers), []
-        for at, name, id in self._texts:
-            # The cell says the row; from one record of this shape to the next it moves on by the same step.
-            first = cells[at]
-            step = cells[self.fields + at] - first if count > 1 else 1
-            texts = texts_of(id)[first : first + count * step : step]
-            template[name] = texts[0]
-            if texts.count(texts[0]) < count:
-                names.append(name)
-                columns.append(texts)
-        if not names:
-            return [template.copy() for _ in range(count)]
-        rows = []
-        for values, words in zip(
-            reader.iter_unpack(data), zip(*columns, strict=True) if columns else repeat(()), strict=False
-        ):
-            row = template.copy()
-            # Both are as long as this layout says; a strict zip() would count all the same.
-            row.update(zip(names, values + words))  # noqa: B905
-            rows.append(row)
-        return rows
-
-    def _reader(self, wanted: int) -> tuple[list[str], struct.Struct]:
-        """Return the names of the fields in *wanted*, a byte of 1 for each, and what reads them."""
-        known = self._readers.get(wanted)
-        if known is None:
-            if len(self._readers) > 100:
-                self._readers.clear()
-            mask = wanted.to_bytes(self.fields, "little")
-            names = [name for name, wants in zip(self._names, mask, strict=True) if wants]
-            formats = [form if wants else "8x" for form, wants in zip(self._formats, mask, strict=True)]
-            known = self._readers[wanted] = names, struct.Struct("=" + "".join(formats))
-        return known
-
-
-class Shared:
-    """What the frames of one engine have in common: layouts, and the texts of the tick before."""
-
-    def __init__(self) -> None:
-        self._layouts: dict[int, Layout] = {}
-        self._texts: dict[int, tuple[bytes, bytes, list[str]]] = {}
-        self._cells: list[CData] = []  # at most one; list.pop and list.append are atomic
-        #: of each column id what never changes
-        self.kinds: dict[int, ColumnKind] = {}
-
-    def borrow_cells(self, count: int) -> CData:
-        """Return room for *count* values, mostly that of the tick before: fresh pages cost more than filling them."""
-        try:
-            cells = self._cells.pop()
-        except IndexError:
-            cells = ()
-        return cells if count < len(cells) < 2 * count + 1000 else _uncleared(_CELLS, count + 1)
-
-    def return_cells(self, cells: CData) -> None:
-        """Keep them for the next tick."""
-        if not self._cells:
-            self._cells.append(cells)
-
-    def layout(self, frame: CData, id: int) -> Layout:
-        """Return a layout, made when it is first met."""
-        if id not in self._layouts:
-            self._layouts[id] = Layout(frame, id, self.kinds)
-        return self._layouts[id]
-
-    def texts(self, column: Column) -> list[str]:
-        """Return the texts of a column: names and paths, mostly, so the very objects of the tick before."""
-        offsets, text = bytes(column.values), bytes(column.text)
-        before = self._texts.get(column.id)
-        if before is None or before[0] != offsets or before[1] != text:
-            before = self._texts[column.id] = offsets, text, decode_texts(column.values.tolist(), text)
-        return before[2]
+    def close(self) -> None:
+        """Do nothing: it is closed."""

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the numbers are: which are counters, and in what unit.  One table for rates, tables and exporters."""
+"""What the numbers are: which are counters, and in what unit.
+
+One table, for rates, exporters and the documentation (``docs/statistics.md`` repeats it, and a test compares the two).
+It knows the fields of all groups up to libvirt 12.8.0.
+"""
 
 from __future__ import annotations
 
@@ -11,78 +15,94 @@ class Unit(NamedTuple):
 
     #: whether it only grows while the domain runs, so that its rate says more than its value
     counter: bool
-    #: ``"ns"``, ``"B"``, ``"KiB"`` or ``""`` for a plain number
+    #: ``"ns"``, ``"s"``, ``"B"``, ``"KiB"``, ``"MiB/s"``, ``"J"``, ``"F"``, or ``""`` for plain numbers and texts
     unit: str
 
 
-_NUMBER = Unit(counter=False, unit="")
+def _gauges(names: str, unit: str = "") -> dict[str, Unit]:
+    return dict.fromkeys(names.split(), Unit(False, unit))
 
-# Table -> suffixes of columns -> unit.  Longest suffix first where one ends in another.
-_COUNTERS: dict[str, dict[str, str]] = {
+
+def _counters(names: str, unit: str = "") -> dict[str, Unit]:
+    return dict.fromkeys(names.split(), Unit(True, unit))
+
+
+_HISTOGRAM = {**_gauges("start", "ns"), **_counters("value")}
+_HISTOGRAMS = [f"latency_histogram.{operation}" for operation in ("read", "write", "zone_append", "flush")]
+
+#: Table -> column -> unit.
+UNITS: dict[str, dict[str, Unit]] = {
     "domain": {
-        "cpu.time": "ns",
-        "cpu.user": "ns",
-        "cpu.system": "ns",
-        "cpu.haltpoll.success.time": "ns",
-        "cpu.haltpoll.fail.time": "ns",
-        "balloon.swap_in": "KiB",
-        "balloon.swap_out": "KiB",
-        "balloon.major_fault": "",
-        "balloon.minor_fault": "",
-        "balloon.hugetlb_pgalloc": "",
-        "balloon.hugetlb_pgfail": "",
-        **dict.fromkeys(
-            (
-                "perf.mbmt perf.mbml perf.cpu_cycles perf.instructions perf.cache_references perf.cache_misses "
-                "perf.branch_instructions perf.branch_misses perf.bus_cycles perf.stalled_cycles_frontend "
-                "perf.stalled_cycles_backend perf.ref_cpu_cycles perf.page_faults perf.context_switches "
-                "perf.cpu_migrations perf.page_faults_min perf.page_faults_maj perf.alignment_faults "
-                "perf.emulation_faults"
-            ).split(),
-            "",
-        ),
-        "perf.cpu_clock": "ns",
-        "perf.task_clock": "ns",
+        **_gauges("state.state state.reason"),
+        **_counters("cpu.time cpu.user cpu.system cpu.haltpoll.success.time cpu.haltpoll.fail.time", "ns"),
+        **_gauges("cpu.cache.monitor.count cpu.energy.monitor.count memory.bandwidth.monitor.count"),
+        **_gauges("balloon.current balloon.maximum balloon.unused balloon.available balloon.usable", "KiB"),
+        **_gauges("balloon.rss balloon.disk_caches", "KiB"),
+        **_counters("balloon.swap_in balloon.swap_out", "KiB"),
+        **_counters("balloon.major_fault balloon.minor_fault balloon.hugetlb_pgalloc balloon.hugetlb_pgfail"),
+        **_gauges("balloon.last-update", "s"),
+        **_gauges("vcpu.current vcpu.maximum net.count block.count iothread.count"),
+        **_gauges("perf.cmt", "B"),
+        **_counters("perf.mbmt perf.mbml", "B"),
+        **_counters("perf.cpu_cycles perf.ref_cpu_cycles perf.bus_cycles perf.instructions"),
+        **_counters("perf.stalled_cycles_frontend perf.stalled_cycles_backend"),
+        **_counters("perf.cache_references perf.cache_misses perf.branch_instructions perf.branch_misses"),
+        **_counters("perf.page_faults perf.page_faults_min perf.page_faults_maj"),
+        **_counters("perf.context_switches perf.cpu_migrations perf.alignment_faults perf.emulation_faults"),
+        **_counters("perf.cpu_clock perf.task_clock", "ns"),
+        **_gauges("dirtyrate.calc_status dirtyrate.calc_mode"),
+        **_gauges("dirtyrate.calc_start_time dirtyrate.calc_period", "s"),
+        **_gauges("dirtyrate.megabytes_per_second", "MiB/s"),
     },
-    "vcpu": {"time": "ns", "wait": "ns", "delay": "ns", "exits": "", "halt_exits": ""},
+    "vcpu": {**_gauges("state halted"), **_counters("time wait delay", "ns"), **_counters("exits halt_exits")},
     "net": {
-        "rx.bytes": "B",
-        "tx.bytes": "B",
-        **dict.fromkeys("rx.pkts rx.errs rx.drop tx.pkts tx.errs tx.drop".split(), ""),
+        **_gauges("name"),
+        **_counters("rx.bytes tx.bytes", "B"),
+        **_counters("rx.pkts rx.errs rx.drop tx.pkts tx.errs tx.drop"),
     },
     "block": {
-        "rd.bytes": "B",
-        "wr.bytes": "B",
-        "rd.times": "ns",
-        "wr.times": "ns",
-        "fl.times": "ns",
-        **dict.fromkeys("rd.reqs wr.reqs fl.reqs errors".split(), ""),
+        **_gauges("name path backingIndex"),
+        **_counters("rd.reqs wr.reqs fl.reqs errors"),
+        **_counters("rd.bytes wr.bytes", "B"),
+        **_counters("rd.times wr.times fl.times", "ns"),
+        **_gauges("allocation capacity physical threshold", "B"),
+        **_gauges("limits.request_alignment limits.discard_max limits.discard_alignment", "B"),
+        **_gauges("limits.write_zeroes_max limits.write_zeroes_alignment limits.transfer_optimal", "B"),
+        **_gauges("limits.transfer_max limits.transfer_hw_max", "B"),
+        **_gauges("limits.memory_alignment_minimal limits.memory_alignment_optimal", "B"),
+        **_gauges("limits.iov_max limits.iov_hw_max timed_group.count"),
+        **_gauges(" ".join(f"{name}.bin.count" for name in _HISTOGRAMS)),
     },
-    "memory.bandwidth.monitor.node": {"bytes.local": "B", "bytes.total": "B"},
+    "block.timed_group": {
+        **_gauges("interval", "s"),
+        **_gauges("rd_latency_min rd_latency_max rd_latency_avg wr_latency_min wr_latency_max wr_latency_avg", "ns"),
+        **_gauges("zone_append_latency_min zone_append_latency_max zone_append_latency_avg", "ns"),
+        **_gauges("flush_latency_min flush_latency_max flush_latency_avg", "ns"),
+        **_gauges("rd_queue_depth_avg wr_queue_depth_avg zone_append_queue_depth_avg"),
+    },
+    **{f"block.{name}.bin": _HISTOGRAM for name in _HISTOGRAMS},
+    "iothread": {**_gauges("poll-max-ns", "ns"), **_gauges("poll-grow poll-shrink poll-weight")},
+    "dirtyrate.vcpu": _gauges("megabytes_per_second", "MiB/s"),
+    "cpu.cache.monitor": _gauges("name vcpus bank.count"),
+    "cpu.cache.monitor.bank": {**_gauges("id"), **_gauges("bytes", "B")},
+    "cpu.energy.monitor": _gauges("name vcpus pkg.count"),
+    # Whatever the processor counts: no name but "id" is laid down.
+    "cpu.energy.monitor.pkg": {**_gauges("id"), **_counters("core_energy", "J"), **_counters("activity", "F")},
+    "memory.bandwidth.monitor": _gauges("name vcpus node.count"),
+    "memory.bandwidth.monitor.node": {**_gauges("id"), **_counters("bytes.local bytes.total", "B")},
 }
 
-_GAUGES: dict[str, dict[str, str]] = {
-    "domain": {
-        **dict.fromkeys(
-            (
-                "balloon.current balloon.maximum balloon.unused balloon.available balloon.usable balloon.rss "
-                "balloon.disk_caches balloon.limit"
-            ).split(),
-            "KiB",
-        ),
-    },
-    "block": {"allocation": "B", "capacity": "B", "physical": "B", "threshold": "B"},
-    "cpu.cache.monitor.bank": {"bytes": "B"},
-    "iothread": {"poll-max-ns": "ns"},
-}
+_NUMBER = Unit(False, "")
+# QEMU's own statistics, vm.* and vcpu.N.*, say by how their names end what they are.
+_CUSTOM = {".sum": True, ".cur": False, ".max": False}
 
 
 def unit_of(table: str, column: str) -> Unit:
     """Return what the numbers of *column* in *table* are; of fields not known here, plain numbers."""
-    unit = _COUNTERS.get(table, {}).get(column)
-    if unit is None and column.endswith(".sum"):  # vm.* and vcpu.N.* of QEMU's own statistics
-        return Unit(counter=True, unit="ns" if column.endswith("_ns.sum") else "")
+    unit = UNITS.get(table, {}).get(column)
     if unit is not None:
-        return Unit(counter=True, unit=unit)
-    unit = _GAUGES.get(table, {}).get(column)
-    return _NUMBER if unit is None else Unit(counter=False, unit=unit)
+        return unit
+    stem, dot, kind = column.rpartition(".")
+    if dot + kind in _CUSTOM:
+        return Unit(_CUSTOM[dot + kind], "ns" if stem.endswith("_ns") else "")
+    return _NUMBER
