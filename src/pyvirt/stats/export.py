@@ -160,6 +160,6 @@ def to_pandas(frame: StatsFrame) -> dict[str, pandas.DataFrame]:
                 make = getattr(pandas.arrays, kind or "IntegerArray")
                 series[name] = make(numpy.asarray(column.values), _mask(numpy, column))
             elif column.type is STRING:
-                series[name] = pandas.array(column.to_list(), dtype="str")
+                series[name] = pandas.array(column.to_list(), dtype="string")
         frames[table_name] = pandas.DataFrame(series, copy=False)
     return frames

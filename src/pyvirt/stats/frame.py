@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import struct
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import groupby, pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from uuid import UUID
 
 from pyvirt._lib import ffi, lib
@@ -14,7 +14,7 @@ from pyvirt.enums.common import TypedParameterType
 from pyvirt.errors import ClosedError
 
 if TYPE_CHECKING:
-    from collections.abc import ItemsView, Iterable, Iterator, KeysView, Sequence, ValuesView
+    from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Sequence, ValuesView
 
     import pandas
     import pyarrow
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pyvirt.stats.rates import Rates
     from pyvirt.stats.rows import DomainRow
     from pyvirt.stats.select import DomainChoice
+
+    Hold: TypeAlias = Callable[[object], object]
 
 STRING = TypedParameterType.STRING
 
@@ -42,22 +44,27 @@ _FORMATS = {
 }
 
 
-def _drop(owner: object, pointer: object) -> None:
-    """Do nothing, and by that let go of *owner*."""
+_BYTES = ffi.typeof("char *")
+_SIZES = {format: struct.calcsize(format) for format in "BiIqQd?"}
+_gc, _cast, _buffer = ffi.gc, ffi.cast, ffi.buffer
+
+# pv_column_view: id, table, name, field, type, rows, present, values, valid, text, text_size
+_COLUMN_VIEW = struct.Struct("@iiPPiqqPPPq")
+assert _COLUMN_VIEW.size == ffi.sizeof("pv_column_view")
 
 
-def _cast(view: memoryview, format: str) -> memoryview:
+def holding(owner: object) -> Hold:
+    """Return a function that keeps *owner* alive and, called with a pointer, does nothing: for :func:`view_of`."""
+    # A method of a list is C: a frame has dozens of views, and each of them calls it when it dies.
+    return [owner].count
+
+
+def view_of(hold: Hold, pointer: CData | int, count: int, format: str) -> memoryview:
+    """Return *count* items of C memory as a read-only memoryview that keeps alive what *hold* does."""
+    size = count * _SIZES[format]
+    view = memoryview(_buffer(_gc(_cast(_BYTES, pointer), hold), size) if size else b"").toreadonly()
     # A type checker only takes a literal for a format.
-    return view.cast(format)  # type: ignore[call-overload,no-any-return]
-
-
-def view_of(owner: object, pointer: CData, count: int, format: str) -> memoryview:
-    """Return *count* items of C memory as a read-only memoryview that keeps *owner* alive."""
-    size = count * struct.calcsize(format)
-    if size == 0:
-        return _cast(memoryview(b""), format)
-    held = ffi.gc(ffi.cast("char *", pointer), partial(_drop, owner))
-    return _cast(memoryview(ffi.buffer(held, size)).toreadonly(), format)
+    return view if format == "B" else view.cast(format)  # type: ignore[call-overload]
 
 
 def decode_texts(offsets: Sequence[int], data: bytes) -> list[str]:
@@ -91,11 +98,20 @@ class ColumnKind(NamedTuple):
 class Column:
     """One field of all rows of a table."""
 
-    def __init__(self, keeper: FrameKeeper, views: CData, at: int, kind: ColumnKind) -> None:
+    __slots__ = ("_hold", "_rows", "_text", "_text_at", "_valid", "_values", "_values_at", "keeper", "kind", "present")
+
+    def __init__(self, keeper: FrameKeeper, hold: Hold, kind: ColumnKind, fields: tuple[int, ...]) -> None:
+        """Take it from the *fields* of a ``pv_column_view``: to ask the struct for them by name takes longer."""
         self.keeper = keeper
-        self._views = views  # of all columns, as one of them does not keep itself
-        self._at = at
         self.kind = kind
+        self._hold = hold
+        #: how many rows have a value
+        self.present: int
+        *_, self._rows, self.present, self._values_at, valid_at, text_at, text_size = fields
+        self._values: memoryview | None = None
+        self._valid: memoryview | int = valid_at
+        self._text: memoryview | None = None
+        self._text_at = text_at, text_size
 
     @property
     def id(self) -> int:
@@ -112,41 +128,43 @@ class Column:
         """libvirt's type."""
         return self.kind.type
 
-    @property
-    def present(self) -> int:
-        """How many rows have a value."""
-        count: int = self._views[self._at].present
-        return count
-
     def __repr__(self) -> str:
         missing = len(self) - self.present
         return f"<Column {self.name!r} {self.type.name} of {len(self)} rows{f', {missing} missing' * bool(missing)}>"
 
     def __len__(self) -> int:
-        rows: int = self._views[self._at].rows
-        return rows
+        return self._rows
 
-    @cached_property
+    @property
     def values(self) -> memoryview:
         """The numbers, without a copy: ``numpy.asarray(column.values)``.
 
         Rows without a value hold 0; :attr:`valid` tells them apart.  For strings these are the offsets into
         :attr:`text`, one more than rows.
         """
-        view, kind = self._views[self._at], self.kind
-        return view_of(self.keeper, view.values, view.rows + (kind.type is STRING), kind.format)
+        view = self._values
+        if view is None:
+            kind = self.kind
+            count = self._rows + (kind.type is STRING)
+            view = self._values = view_of(self._hold, self._values_at, count, kind.format)
+        return view
 
-    @cached_property
+    @property
     def valid(self) -> memoryview | None:
         """A bit per row, the lowest of a byte first, set where there is a value; ``None`` if all have one."""
-        view = self._views[self._at]
-        return view_of(self.keeper, view.valid, (view.rows + 7) // 8, "B") if view.valid else None
+        view = self._valid
+        if view.__class__ is int:  # an address
+            if not view:
+                return None
+            view = self._valid = view_of(self._hold, view, (self._rows + 7) // 8, "B")
+        return view  # type: ignore[return-value]
 
-    @cached_property
+    @property
     def text(self) -> memoryview:
         """The UTF-8 of a string column, end to end."""
-        view = self._views[self._at]
-        return view_of(self.keeper, view.text, view.text_size, "B")
+        if self._text is None:
+            self._text = view_of(self._hold, *self._text_at, "B")
+        return self._text
 
     def __getitem__(self, row: int) -> TypedValue | None:
         if not 0 <= row < len(self):
@@ -190,8 +208,9 @@ class Table:
     run of numbers per level: ``index[0]`` for ``vcpu``, two for groups within groups.
     """
 
-    def __init__(self, keeper: FrameKeeper, view: CData, columns: dict[str, Column]) -> None:
+    def __init__(self, keeper: FrameKeeper, hold: Hold, view: CData, columns: dict[str, Column]) -> None:
         self.keeper = keeper
+        self._hold = hold
         self._view = view
         self.id: int = view.id
         self.name: str = ffi.string(view.name).decode("utf-8", "surrogateescape")
@@ -264,13 +283,13 @@ class Table:
     @cached_property
     def domain(self) -> memoryview:
         """The domain of each row, uint32."""
-        return view_of(self.keeper, self._view.domain, self.rows, "I")
+        return view_of(self._hold, self._view.domain, self.rows, "I")
 
     @cached_property
     def index(self) -> tuple[memoryview, ...]:
         """The index numbers of each row, uint32, a memoryview per level."""
         return tuple(
-            view_of(self.keeper, self._view.index + level * self.rows, self.rows, "I")
+            view_of(self._hold, self._view.index + level * self.rows, self.rows, "I")
             for level in range(self._view.n_index)
         )
 
@@ -325,7 +344,7 @@ class DomainColumns:
     @cached_property
     def uuid_bytes(self) -> memoryview:
         """Their UUIDs, 16 bytes each, end to end."""
-        return view_of(self._owner, self._view.uuids, 16 * len(self), "B")
+        return view_of(holding(self._owner), self._view.uuids, 16 * len(self), "B")
 
     @cached_property
     def uuids(self) -> list[UUID]:
@@ -354,7 +373,7 @@ class DomainColumns:
     @cached_property
     def ids(self) -> memoryview:
         """Their ids, int32; -1 for those that do not run."""
-        return view_of(self._owner, self._view.ids, len(self), "i")
+        return view_of(holding(self._owner), self._view.ids, len(self), "i")
 
 
 class StatsFrame:
@@ -386,6 +405,7 @@ class StatsFrame:
         self.nbytes: int = self._view.bytes
         #: for the connection, which keeps no frame alive but has to know of it
         self.keeper = keeper or FrameKeeper(frame)
+        self._hold = holding(self.keeper)
         self.domains = DomainColumns(self.keeper, self._view.domains)
 
     @property
@@ -435,14 +455,15 @@ class StatsFrame:
     def columns(self) -> dict[int, Column]:
         """All columns by their id."""
         views = ffi.new("pv_column_view[]", lib.pv_frame_n_columns(self._frame) + 1)
-        keeper, kinds = self.keeper, self._shared.kinds
+        count = lib.pv_frame_columns(self._frame, views)
+        keeper, hold, kinds = self.keeper, self._hold, self._shared.kinds
         found = {}
-        for at in range(lib.pv_frame_columns(self._frame, views)):
-            id = views[at].id
+        for at, fields in enumerate(_COLUMN_VIEW.iter_unpack(_buffer(views, count * _COLUMN_VIEW.size))):
+            id = fields[0]
             if id not in kinds:
                 kinds[id] = ColumnKind.read(views[at])
             if self._only is None or kinds[id].table in self._table_views:
-                found[id] = Column(keeper, views, at, kinds[id])
+                found[id] = Column(keeper, hold, kinds[id], fields)
         return found
 
     @cached_property
@@ -451,7 +472,7 @@ class StatsFrame:
         by_table: dict[int, dict[str, Column]] = {}
         for column in self.columns.values():
             by_table.setdefault(column.kind.table, {})[column.kind.name] = column
-        tables = (Table(self.keeper, view, by_table.get(id, {})) for id, view in self._table_views.items())
+        tables = (Table(self.keeper, self._hold, view, by_table.get(id, {})) for id, view in self._table_views.items())
         return {table.name: table for table in tables}
 
     def __iter__(self) -> Iterator[DomainRow]:

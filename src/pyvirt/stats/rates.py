@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pyvirt._lib import ffi, lib
-from pyvirt.stats.frame import STRING, view_of
+from pyvirt.stats.frame import STRING
 from pyvirt.stats.units import unit_of
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ class RateColumn:
     def __init__(self, name: str, rates: CData, valid: CData, rows: int, present: int) -> None:
         self.name = name
         self.present = present
-        self.values: memoryview = view_of(rates, rates, rows, "d")
+        self.values: memoryview[float] = memoryview(ffi.buffer(rates)).toreadonly().cast("d")
         #: a bit per row, as in :attr:`Column.valid`
-        self.valid: memoryview = view_of(valid, valid, (rows + 7) // 8, "B")
+        self.valid: memoryview = memoryview(ffi.buffer(valid)).toreadonly().cast("B")
 
     def __len__(self) -> int:
         return len(self.values)
