@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from operations import FLOOR, LIBVIRT_PYTHON, PYVIRT, Operation
 
@@ -137,6 +137,26 @@ def measure(
     return times
 
 
+def measure_sizes(operation: Operation, sizes: Sequence[int], rounds: int) -> dict[tuple[int, str], Times]:
+    """Measure *operation* on synthetic hosts of all *sizes*, in turn, by size and binding."""
+    from pyvirt.testing.hosts import temporary_host
+
+    times: dict[tuple[int, str], Times] = {}
+    with contextlib.ExitStack() as stack:
+        turns = []
+        for domains in sizes:
+            uri = stack.enter_context(temporary_host(domains=domains))
+            for binding in operation.bindings:
+                turns.append((domains, binding, stack.enter_context(start(binding, uri, synthetic(domains)))))
+        for number in range(-1, rounds):  # the first round warms up
+            for domains, binding, worker in rotated(turns, number):
+                worker.measure(operation.name, 1)
+                taken = worker.measure(operation.name, max(1, 3000 // domains))
+                if number >= 0:
+                    times.setdefault((domains, binding), []).append(taken)
+    return times
+
+
 def start(binding: str, uri: str, environment: Mapping[str, str]) -> Worker:
     """Start a process that measures C or a binding."""
     from pyvirt.testing.hosts import domain_name
@@ -161,6 +181,30 @@ def take_turns(
             taken = worker.measure(operation.name, operation.calls)
             if number >= 0:
                 times.setdefault((operation.name, binding), []).append(taken)
+
+
+class Memory(NamedTuple):
+    """Bytes that a tick takes."""
+
+    held: int
+    peak: int
+
+
+def memory_of(binding: str, uri: str, domains: int) -> Memory:
+    """Make one tick of synthetic statistics in a process of its own, twice: allocations are counted in one of them."""
+
+    def tick(**environment: str) -> list[int]:
+        command = [sys.executable, str(HERE / "memory.py"), binding, uri]
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            env={**os.environ, **synthetic(domains), **environment},
+        )
+        return [int(word) for word in done.stdout.split()]
+
+    return Memory(tick(PYTHONMALLOC="malloc")[0], tick()[1])
 
 
 def import_times(rounds: int) -> dict[tuple[str, str], Times]:

@@ -7,14 +7,17 @@ operations by the same names.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pyvirt import Connection
     from pyvirt.stats import StatsFrame
 
 PYVIRT, LIBVIRT_PYTHON, FLOOR = "pyvirt", "libvirt-python", "C"
+FIELDS = 102  # of a synthetic domain
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,14 @@ STATS = (
     ),
     Operation("to_dicts", 3, "conn.domains.stats().to_dicts()", None, beside="stats"),
 )
-OPERATIONS = {operation.name: operation for operation in (*CALLS, *LISTING, *CLOSING, *STATS)}
+RATES = (Operation("rates", 5, "rate(*two_ticks(conn))", None),)
+OPERATIONS = {operation.name: operation for operation in (*CALLS, *LISTING, *CLOSING, *STATS, *RATES)}
 
 
 def touch(frame: StatsFrame) -> int:
     """Ask for every buffer of every table, and read from each, so that none is left for later."""
+    from pyvirt.stats.frame import STRING
+
     total = 0
     for table in frame.tables.values():
         total += table.domain.nbytes + sum(level.nbytes for level in table.index)
@@ -83,7 +89,7 @@ def touch(frame: StatsFrame) -> int:
             total += values.nbytes + (values[-1] is None)
             if column.valid is not None:
                 total += column.valid.nbytes
-            if column.type.name == "STRING":
+            if column.type is STRING:
                 total += column.text.nbytes
     return total
 
@@ -91,6 +97,22 @@ def touch(frame: StatsFrame) -> int:
 def touch_all(frame: StatsFrame) -> int:
     """Ask also for who the domains are, which a frame finds out only then: libvirt takes its time over a UUID."""
     return touch(frame) + len(frame.domains.names) + frame.domains.uuid_bytes.nbytes
+
+
+@functools.cache
+def two_ticks(conn: Connection) -> tuple[StatsFrame, StatsFrame]:
+    """Return two frames of which it is known who their domains are, the same ones every time."""
+    before, now = (conn.domains.stats(), conn.domains.stats())
+    touch_all(before)
+    touch_all(now)
+    return now, before
+
+
+def rate(now: StatsFrame, before: StatsFrame) -> int:
+    """Make all rates, and arrays of them."""
+    import numpy
+
+    return sum(numpy.asarray(column.values).size for table in now.rates(before).values() for column in table.values())
 
 
 def connect(binding: str, uri: str, name: str) -> tuple[dict[str, object], Callable[[], object]]:
@@ -104,6 +126,8 @@ def connect(binding: str, uri: str, name: str) -> tuple[dict[str, object], Calla
             "touch_all": touch_all,
             "reopen": lambda: pyvirt.connect(uri),
             "list_of": lambda conn: conn.domains.list(),
+            "two_ticks": two_ticks,
+            "rate": rate,
         }
         return {"conn": conn, "name": name, "domain": conn.domains[name], **names}, conn.close
 

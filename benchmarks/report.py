@@ -8,7 +8,7 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from harness import Times
@@ -93,10 +93,19 @@ def duration(nanoseconds: float) -> str:
     return f"{nanoseconds:.0f} ns"
 
 
-def row(measured: Measured, operation: str, what: str, formula: str, target: float | None = None) -> Row:
+def row(
+    measured: Measured,
+    operation: str,
+    what: str,
+    formula: str,
+    target: float | None = None,
+    *,
+    shown_as: str | None = None,
+) -> Row:
     """Make a row.
 
     :param formula: of the letters that the legend explains, for *operation*
+    :param shown_as: what the table says instead of it
     """
     sources = {
         "C": (operation, FLOOR),
@@ -111,12 +120,18 @@ def row(measured: Measured, operation: str, what: str, formula: str, target: flo
     shown = (sources["C"], sources["L"], sources["D" if "D" in formula else "P"])
     return Row(
         what,
-        formula,
-        {name: Spread.of(measured[operation, name]) for operation, name in shown},
+        shown_as or formula,
+        {one[1]: Spread.of(measured[one]) for one in shown if one in measured},
         statistics.median(ratios),
         quartiles(ratios),
         target,
     )
+
+
+def figure(what: str, formula: str, ratios: Sequence[float], target: float) -> Row:
+    """Make a row of ratios that are no times of one operation."""
+    around = quartiles(ratios) if len(ratios) > 1 else (ratios[0], ratios[0])
+    return Row(what, formula, {}, statistics.median(ratios), around, target)
 
 
 def machine() -> dict[str, str]:
