@@ -305,7 +305,18 @@ def _open_roots() -> list[Root]:
     return [root for root in roots if root is not None and root._why_closed is None]
 
 
+def _before_fork() -> None:
+    # Not in the middle of a callback, which may hold locks of libvirt's; and a process of one thread can be forked
+    # without a warning.
+    lib.pv_loop_pause(_FAREWELL)
+
+
+def _after_fork_in_parent() -> None:
+    lib.pv_loop_resume()
+
+
 def _after_fork() -> None:
+    lib.pv_loop_resume()
     for root in _open_roots():
         root._purging = Lock()  # the thread that held the old one does not exist here
         root._disown("the connection was opened before fork() and belongs to the parent process")
@@ -323,6 +334,7 @@ def _at_exit() -> None:
                 _gc(root._ptr, None)
             except ClosedError:
                 pass
+        lib.pv_loop_pause(_FAREWELL)
         return
     for root in roots:
         root._close_children()
@@ -330,9 +342,10 @@ def _at_exit() -> None:
     pointers = [pointer for pointer in pointers if pointer is not None]
     if pointers:
         lib.pv_close_within(ffi.new("virConnectPtr[]", pointers), len(pointers), _FAREWELL)
+    lib.pv_loop_pause(_FAREWELL)
 
 
 _FAREWELL = 1000  # milliseconds
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork)
 atexit.register(_at_exit)

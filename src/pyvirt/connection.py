@@ -15,6 +15,7 @@ from pyvirt.errors import (
     ConnectionLostError,
     Error,
     InvalidArgumentError,
+    NotSupportedError,
     OperationTimeoutError,
     check,
     last_error,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pyvirt._lib import CData
     from pyvirt._typedparams import TypedValue
     from pyvirt.auth import Auth
+    from pyvirt.events.hub import Events
     from pyvirt.host import Host
     from pyvirt.interface import Interfaces
     from pyvirt.network import Networks
@@ -61,7 +63,7 @@ class Connection(Root):
     A context manager.  May be shared between threads; closing it closes all its objects.
     """
 
-    __slots__ = ("_host", "_stats_engine", "_supported", "_uri", "domains")
+    __slots__ = ("_events", "_host", "_stats_engine", "_supported", "_uri", "domains")
 
     _release = lib.pv_release_connect
     _is_alive = lib.virConnectIsAlive
@@ -72,6 +74,7 @@ class Connection(Root):
         self._host: Host | None = None
         self._stats_engine: Engine | None = None
         self._supported: dict[str, bool] = {}
+        self._events: list[Events] = []  # at most one that anybody has seen: to append is atomic
         #: The domains of this hypervisor.
         self.domains: Domains = Domains(self)
 
@@ -136,6 +139,30 @@ class Connection(Root):
         from pyvirt.nwfilter import NWFilterBindings
 
         return NWFilterBindings(self)
+
+    @property
+    def events(self) -> Events:
+        """What happens to all of these: see :mod:`pyvirt.events`."""
+        if not self._events:
+            from pyvirt.events.hub import Events
+
+            self._events.append(Events(self))
+        return self._events[0]
+
+    def close(self) -> None:
+        """Close the connection and its socket, even if objects of it are still referenced.
+
+        A call under way in another thread ends undisturbed, and the socket with it.  Whoever listens to its events
+        gets no more.  Harmless when repeated.  (virConnectClose)
+        """
+        for events in self._events[:1]:  # libvirt keeps a connection open that has callbacks
+            events._close()
+        super().close()
+
+    def _disown(self, why: str) -> CData | None:
+        for events in self._events[:1]:
+            events._disown()
+        return super()._disown(why)
 
     def uri(self) -> str:
         """Return the canonical URI of this connection.  (virConnectGetURI)"""
@@ -226,8 +253,20 @@ def _with_auth_file(uri: str | None, path: str) -> str:
     return str(URI.parse(uri).replace(authfile=path))
 
 
-def _open(uri: str | URI | None, auth: Auth | None, flags: ConnectFlags) -> Connection:
+def _keep_alive(conn: Connection, interval: int, count: int) -> None:
+    """Let both sides notice that the other is gone, where there is another.  (virConnectSetKeepAlive)"""
+    if lib.virConnectSetKeepAlive(conn._ptr, interval, count) < 0:
+        error = last_error()
+        if not isinstance(error, NotSupportedError):
+            raise error
+
+
+def _open(
+    uri: str | URI | None, auth: Auth | None, keepalive: tuple[int, int] | None, flags: ConnectFlags
+) -> Connection:
     use_library("libvirt")
+    if lib.pv_loop_start() < 0:
+        raise OSError(ffi.errno, "no event loop for libvirt")
     text = _uri_text(uri)
     if auth is not None:
         from pyvirt._login import open_with
@@ -244,7 +283,13 @@ def _open(uri: str | URI | None, auth: Auth | None, flags: ConnectFlags) -> Conn
         # A lost link, where there was none to lose; or nothing specific.
         raise error.recast(ConnectionFailedError) if type(error) in (ConnectionLostError, Error) else error
     conn = Connection(pointer)
-    conn._uri = take_string(lib.virConnectGetURI(pointer))
+    try:
+        conn._uri = take_string(lib.virConnectGetURI(pointer))
+        if keepalive is not None:
+            _keep_alive(conn, *keepalive)
+    except BaseException:
+        conn.close()
+        raise
     return conn
 
 
@@ -254,6 +299,7 @@ def connect(
     readonly: bool = False,
     auth: Auth | None = None,
     timeout: float | None = None,
+    keepalive: tuple[int, int] | None = (5, 5),
     flags: ConnectFlags = ConnectFlags(0),
 ) -> Connection:
     """Open a connection.  (virConnectOpenAuth; it does what virConnectOpen and virConnectOpenReadOnly do)
@@ -265,6 +311,8 @@ def connect(
         see :mod:`pyvirt.auth`.  Without one nobody is asked and nothing prompts
     :param timeout: seconds to wait; libvirt itself waits for ever for a daemon that accepts and says nothing.  An
         attempt given up goes on in a thread of its own and is closed should it succeed
+    :param keepalive: after how many seconds of silence the daemon is asked whether it is there, and how often it may
+        not answer before the link counts as lost; ``None`` never asks.  Drivers without a daemon need none
     :raises ConnectionFailedError: nobody there, or no such driver
     :raises AuthenticationError: somebody there, but not for us
     :raises OperationTimeoutError: nothing happened within *timeout*
@@ -274,11 +322,11 @@ def connect(
     if readonly:
         flags |= ConnectFlags.RO
     if timeout is None:
-        return _open(uri, auth, flags)
-    return _open_within(timeout, uri, auth, flags)
+        return _open(uri, auth, keepalive, flags)
+    return _open_within(timeout, lambda: _open(uri, auth, keepalive, flags), uri)
 
 
-def _open_within(timeout: float, uri: str | URI | None, auth: Auth | None, flags: ConnectFlags) -> Connection:
+def _open_within(timeout: float, open_it: Callable[[], Connection], uri: str | URI | None) -> Connection:
     from threading import TIMEOUT_MAX, Event, Lock, Thread
 
     result: list[Connection | BaseException] = []
@@ -289,7 +337,7 @@ def _open_within(timeout: float, uri: str | URI | None, auth: Auth | None, flags
     def attempt() -> None:
         outcome: Connection | BaseException
         try:
-            outcome = _open(uri, auth, flags)
+            outcome = open_it()
         except BaseException as error:
             outcome = error
         with handover:

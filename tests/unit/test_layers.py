@@ -33,7 +33,11 @@ FLOORS = {
 }
 
 # Where the model hands over to an engine above it, inside a function: conn.domains.stats() is where people look.
-DOORS = {("pyvirt.domain.collection", "pyvirt.stats"), ("pyvirt.storage.volumes", "pyvirt.transfer")}
+DOORS = {
+    ("pyvirt.domain.collection", "pyvirt.stats"),
+    ("pyvirt.storage.volumes", "pyvirt.transfer"),
+    ("pyvirt.connection", "pyvirt.events.hub"),
+}
 
 
 class Import(NamedTuple):

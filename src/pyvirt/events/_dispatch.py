@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Subscriptions, and the one thread that calls their callbacks."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import select
+from threading import Lock, Thread, current_thread
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from weakref import ref
+
+from pyvirt._lib import ffi, lib
+from pyvirt.errors import ClosedError
+from pyvirt.events.kinds import KINDS, Event, EventsLost
+from pyvirt.events.listener import new_queue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from pyvirt.events.hub import Events, Key, Source
+
+E = TypeVar("E", bound=Event)
+
+_log = logging.getLogger("pyvirt.events")
+
+#: how many events wait for callbacks that take long
+_QUEUE = 1 << 20
+_CHUNK = 256
+_LOST = -1  # the tag of EventsLost
+
+
+def wants(kind: type[Event], key: Key) -> bool:
+    """Whether a subscription to *kind* is for what comes from *key*, or only has to hear when the link is lost."""
+    return issubclass(KINDS[key[:2]], kind)
+
+
+class Subscription(Generic[E]):
+    """A callback that gets events until :meth:`cancel`.  A context manager."""
+
+    def __init__(self, dispatch: Dispatch, kind: type[E], callback: Callable[[E], object]) -> None:
+        self._dispatch = dispatch
+        self._kind = kind
+        self._callback = callback
+        self._sources: list[Source] = []
+        self._active = True
+
+    def __repr__(self) -> str:
+        return f"<pyvirt.Subscription to {self._kind.__name__}{'' if self._active else ' cancelled'}>"
+
+    @property
+    def kind(self) -> type[E]:
+        """What it is subscribed to."""
+        return self._kind
+
+    @property
+    def callback(self) -> Callable[[E], object]:
+        """What is called."""
+        return self._callback
+
+    @property
+    def active(self) -> bool:
+        """Whether it still gets events: neither cancelled, nor the connection closed."""
+        return self._active
+
+    def cancel(self) -> None:
+        """Get no more events: no call begins after this returns, one under way ends.  Harmless when repeated."""
+        self._dispatch.remove(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.cancel()
+
+
+class Dispatch:
+    """The subscriptions of one connection, and the queue they share: so the order among them is that of the events."""
+
+    def __init__(self, hub: Events) -> None:
+        self.hub = hub
+        self.queue = new_queue(_QUEUE)
+        self._lock = hub._lock
+        self._room = ffi.new("uintptr_t[]", _CHUNK)
+        self._tags = ffi.new("int64_t[]", _CHUNK)
+        self._tag_of: dict[Key, int] = {}
+        self._routes: dict[int, tuple[Subscription[Event], ...]] = {}
+        self._ended = False
+
+    def tag_of(self, key: Key) -> int:
+        """Return the number under which events of *key* come."""
+        with self._lock:
+            return self._tag_of.setdefault(key, len(self._tag_of))
+
+    def add(self, subscription: Subscription[E], sources: list[Source]) -> None:
+        """Let *subscription* have what comes from *sources*, of which the first may be that of the link."""
+        made = cast("Subscription[Event]", subscription)
+        made._sources = sources
+        tags = [self.tag_of(source.key) for source in sources if wants(subscription.kind, source.key)]
+        if issubclass(EventsLost, subscription.kind):
+            tags.append(_LOST)
+        with self._lock:
+            for tag in tags:
+                self._routes[tag] = (*self._routes.get(tag, ()), made)
+            ended = self._ended
+        if ended:
+            made._active = False
+            self.hub._refuse_if_ended()
+        _dispatcher().serve(self)
+
+    def remove(self, subscription: Subscription[E]) -> None:
+        """Let it have nothing more."""
+        made = cast("Subscription[Event]", subscription)
+        with self._lock:
+            if not made._active:
+                return
+            made._active = False
+            for tag, route in self._routes.items():
+                if made in route:
+                    self._routes[tag] = tuple(one for one in route if one is not made)
+        for source in made._sources:
+            self.hub._release(source, self.queue, self.tag_of(source.key))
+
+    def end(self) -> None:
+        """Call nobody any more."""
+        with self._lock:
+            self._ended = True
+            for route in self._routes.values():
+                for subscription in route:
+                    subscription._active = False
+            self._routes.clear()
+        lib.pv_queue_end(self.queue)
+
+    def disown(self) -> None:
+        """Forget it in the child of a fork."""
+        self._ended = True
+        self._lock = self.hub._lock
+        for route in self._routes.values():
+            for subscription in route:
+                subscription._active = False
+        self._routes = {}
+        lib.pv_queue_abandon(ffi.gc(self.queue, None))
+
+    def run(self) -> None:
+        """Take some events and call whom they are for; in the thread of the dispatcher."""
+        room, tags = self._room, self._tags
+        count = lib.pv_queue_take(self.queue, room, tags, _CHUNK)
+        if count <= 0:
+            return
+        try:
+            events = list(map(self.hub._decoder.__getitem__, ffi.unpack(room, count)))
+        except ClosedError:  # while they were read
+            return
+        finally:
+            lib.pv_events_release(room, count)
+        routes = self._routes
+        for event, tag in zip(events, ffi.unpack(tags, count), strict=True):
+            if tag == _LOST:
+                _log.warning("%r: %d events were lost, as callbacks take too long", self.hub, event.count)  # type: ignore[attr-defined]
+            for subscription in routes.get(tag, ()):
+                if subscription._active:
+                    try:
+                        subscription._callback(event)
+                    except BaseException as error:
+                        self._report(subscription, event, error)
+
+    def _report(self, subscription: Subscription[Event], event: Event, error: BaseException) -> None:
+        _log.error("%r: the callback %r failed on %r", self.hub, subscription.callback, event, exc_info=error)
+        if self.hub.on_error is not None:
+            try:
+                self.hub.on_error(subscription, event, error)
+            except BaseException:
+                _log.exception("%r: on_error failed", self.hub)
+
+
+class _Dispatcher:
+    """The thread, and what it waits for."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._wake, self._waker = os.pipe()
+        self._epoll.register(self._wake, select.EPOLLIN)
+        self._served: dict[int, ref[Dispatch]] = {}
+        self._stopping = False
+        self._thread = Thread(target=self._run, name="pyvirt-dispatcher", daemon=True)
+        self._thread.start()
+
+    def serve(self, dispatch: Dispatch) -> None:
+        """Wait for *dispatch* too; harmless when repeated."""
+        number = lib.pv_queue_fd(dispatch.queue)
+        known = self._served.get(number)
+        if known is not None and known() is dispatch:
+            return
+        self._served[number] = ref(dispatch)
+        try:
+            self._epoll.register(number, select.EPOLLIN)
+        except FileExistsError:  # another thread was faster
+            pass
+
+    def _run(self) -> None:
+        while not self._stopping:
+            for number, _ in self._epoll.poll():
+                served = self._served.get(number)
+                dispatch = None if served is None else served()
+                if dispatch is None:
+                    continue
+                if dispatch._ended:
+                    self._forget(number)
+                else:
+                    dispatch.run()
+                del dispatch  # not while waiting
+
+    def _forget(self, number: int) -> None:
+        self._served.pop(number, None)
+        try:
+            self._epoll.unregister(number)
+        except OSError:  # closed, and with that gone by itself
+            pass
+
+    def stop(self) -> None:
+        """End it, or leave it alone if a callback takes too long for that."""
+        self._stopping = True
+        os.write(self._waker, b"\0")
+        if current_thread() is not self._thread:
+            self._thread.join(1)
+
+
+_one: list[_Dispatcher] = []
+_making = Lock()
+
+
+def _dispatcher() -> _Dispatcher:
+    with _making:
+        if not _one:
+            _one.append(_Dispatcher())
+        return _one[0]
+
+
+def _after_fork() -> None:
+    global _making
+    _making = Lock()
+    _one.clear()
+
+
+def _at_exit() -> None:
+    for dispatcher in _one:
+        dispatcher.stop()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_at_exit)

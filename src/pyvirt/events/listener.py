@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Listening: events one after the other, or as many as there are."""
+
+from __future__ import annotations
+
+import select
+from collections import deque
+from math import ceil
+from threading import Lock
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+from pyvirt._lib import ffi, lib
+from pyvirt.errors import ClosedError, ConnectionLostError
+from pyvirt.events.kinds import ConnectionClosed, Event, EventsLost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from pyvirt._lib import CData
+    from pyvirt.events.hub import Events, Source
+
+E = TypeVar("E", bound=Event)
+
+_CHUNK = 256
+_LONGEST = 24 * 3600 * 1000
+
+
+def new_queue(limit: int) -> CData:
+    """Return a queue for so many events, which ends with the object that holds it.
+
+    :raises OSError: no memory or file descriptor is left
+    """
+    queue = lib.pv_queue_new(limit)
+    if not queue:
+        number = ffi.errno
+        raise OSError(number, "no queue for events")
+    return ffi.gc(queue, lib.pv_queue_free)
+
+
+class Listener(Generic[E]):
+    """Takes in events from when it was made, and hands them out in the order in which they happened.
+
+    An iterator and a context manager.  Iteration ends when nothing came for the ``timeout`` it was made with, and when
+    the listener or the connection is closed.  When the link is lost, whatever came before is handed out first; then a
+    listener for :class:`ConnectionClosed` hands that out and ends, any other raises :class:`ConnectionLostError`.
+
+    What does not fit into the buffer is lost, and an :class:`EventsLost` says how many, at the place where they are
+    missing.
+    """
+
+    def __init__(self, hub: Events, queue: CData, sources: list[Source], timeout: float | None, tells: bool) -> None:
+        """Hand out what comes into *queue*; *tells*: also that the connection is gone."""
+        self._hub = hub
+        self._queue = queue
+        self._sources = sources
+        self._timeout = timeout
+        self._tells = tells
+        self._lock = Lock()
+        self._room = ffi.new("uintptr_t[]", _CHUNK)
+        self._taken: deque[Event] = deque()
+        self._lost: ConnectionClosed | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<pyvirt.Listener of {self._hub.connection!r}{' closed' if self._closed else ''}>"
+
+    @property
+    def closed(self) -> bool:
+        """Whether it, or the connection, was closed."""
+        return self._closed
+
+    def fileno(self) -> int:
+        """Return a file descriptor that is readable while :meth:`take` has something to return, or to raise."""
+        number: int = lib.pv_queue_fd(self._open_queue())
+        return number
+
+    def _open_queue(self) -> CData:
+        if self._closed:
+            raise ClosedError("this listener is closed") from None
+        return self._queue
+
+    def take(self, most: int = 1024) -> list[E | EventsLost]:
+        """Return what has come, up to *most* events, oldest first, without waiting: none if there is none.
+
+        :raises ConnectionLostError: the link is gone, and everything else has been handed out
+        :raises ClosedError: the listener, or the connection, was closed
+        """
+        events: list[Event] = []
+        while self._taken and len(events) < most:
+            events.append(self._taken.popleft())
+        while len(events) < most:
+            chunk = self._take_chunk(min(most - len(events), _CHUNK), bool(events))
+            events += chunk
+            if len(chunk) < _CHUNK:
+                break
+        return cast("list[E | EventsLost]", events)
+
+    def _take_chunk(self, most: int, quiet: bool) -> list[Event]:
+        """Take up to *most*; *quiet*: rather nothing than an exception, as what was taken before must not be lost."""
+        with self._lock:
+            if self._closed or self._lost is not None:
+                if quiet:
+                    return []
+                self._open_queue()
+                raise self._lost_error()
+            room = self._room
+            decoder = self._hub._decoder
+            count = lib.pv_queue_take(self._queue, room, ffi.NULL, most)
+            if count <= 0:
+                return []
+            try:
+                events = list(map(decoder.__getitem__, ffi.unpack(room, count)))
+            finally:
+                lib.pv_events_release(room, count)
+            if type(events[-1]) is ConnectionClosed:
+                self._lost = events[-1]
+                lib.pv_queue_end(self._queue)  # readable from here on
+                if not self._tells:
+                    events.pop()
+                    if not events and not quiet:
+                        raise self._lost_error()
+            return events
+
+    def _lost_error(self) -> ConnectionLostError:
+        assert self._lost is not None
+        return ConnectionLostError(f"the connection is lost: {self._lost.reason.name}")
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until :meth:`take` has something to return or to raise; return whether it has.
+
+        :param timeout: seconds; ``None`` waits without end
+        """
+        if self._taken or self._closed:
+            return True
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        if timeout is None:
+            while not poll.poll(_LONGEST):
+                pass
+            return True
+        return bool(poll.poll(min(max(ceil(timeout * 1000), 0), _LONGEST)))
+
+    def _more(self) -> list[E | EventsLost] | None:
+        """Wait for the next events; ``None`` at the end."""
+        while not self._closed:
+            try:
+                if events := self.take(_CHUNK):
+                    return events
+                if not self.wait(self._timeout):
+                    return None
+            except ConnectionLostError:
+                if not self._tells:
+                    raise
+                return None
+            except ClosedError:
+                break
+        return None
+
+    def __iter__(self) -> Iterator[E | EventsLost]:
+        taken = cast("deque[E | EventsLost]", self._taken)
+        while True:
+            while taken:
+                try:
+                    yield taken.popleft()
+                except IndexError:  # another thread was faster
+                    break
+            events = self._more()
+            if events is None:
+                return
+            taken.extend(events)
+
+    def __next__(self) -> E | EventsLost:
+        return next(iter(self))
+
+    def chunks(self, most: int = 1024) -> Iterator[list[E | EventsLost]]:
+        """Yield lists of up to *most* events, as they come: several at once cost far less than one by one.
+
+        Ends as iterating over the events does.
+        """
+        while True:
+            events = self._more()
+            if events is None:
+                return
+            while len(events) < most:
+                try:
+                    if not (further := self.take(most - len(events))):
+                        break
+                except (ConnectionLostError, ClosedError):  # comes again
+                    break
+                events += further
+            yield events
+
+    def close(self) -> None:
+        """Stop listening.  Harmless when repeated."""
+        if not self._end():
+            return
+        for source in self._sources:
+            self._hub._release(source, self._queue, 0)
+
+    def _end(self) -> bool:
+        """End it, here and for whoever waits; return whether it was open."""
+        if self._closed:
+            return False
+        self._closed = True
+        lib.pv_queue_end(self._queue)
+        self._taken.clear()
+        return True
+
+    def _disown(self) -> None:
+        """Forget it in the child of a fork."""
+        self._closed = True
+        lib.pv_queue_abandon(ffi.gc(self._queue, None))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # To deregister takes a lock and perhaps the daemon's answer: neither is for a finaliser.
+        if not getattr(self, "_closed", True):
+            lib.pv_queue_end(self._queue)
+            self._hub._abandoned.append((self._sources, self._queue))
