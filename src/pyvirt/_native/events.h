@@ -33,6 +33,10 @@ void pv_queue_unref(pv_queue *queue);
 /* Put it in, or count it as lost; `event` may be NULL, and is then lost.  False if the queue has ended. */
 bool pv_queue_push(pv_queue *queue, pv_event *event, int64_t tag);
 
+/* Around what may put many events into queues in one go, in this thread. */
+void pv_queues_gather(void);
+void pv_queues_tell(void);
+
 /* The source's part of what libvirt calls when it forgets a callback. */
 void pv_source_unref(void *source);
 

@@ -293,7 +293,9 @@ static void dispatch_handle(const struct epoll_event *ready)
         return;
     pthread_mutex_unlock(&loop.lock);
     /* It stays where it is until free_removed, in this thread. */
+    pv_queues_gather();
     found->callback.handle(found->id, found->fd, events, found->opaque);
+    pv_queues_tell();
     pthread_mutex_lock(&loop.lock);
 }
 
@@ -309,7 +311,9 @@ static void dispatch_timers(void)
         timer->round = loop.round;
         timer->due = now + (int64_t)timer->interval * 1000000;
         pthread_mutex_unlock(&loop.lock);
+        pv_queues_gather();
         timer->callback.timeout(timer->id, timer->opaque);
+        pv_queues_tell();
         pthread_mutex_lock(&loop.lock);
         timer = loop.timers.after; /* any of them may be gone now */
     }

@@ -25,8 +25,18 @@ struct pv_queue {
     size_t room, first, count;
     size_t limit;
     size_t bytes;
-    uint64_t lost; /* since the newest that is in it */
+    uint64_t lost;      /* since the newest that is in it */
+    bool told;          /* the descriptor is readable */
+    pv_queue *next_due; /* among those that this thread has yet to tell, with a reference; NULL: not there */
 };
+
+/*
+ * libvirt hands out all that has come in one go, and a reader woken by the first event would go back to sleep before
+ * the second.  So readers are told when libvirt has done, or once there is enough to keep one busy.
+ */
+static const size_t ENOUGH = 256;
+static _Thread_local bool gathering;
+static _Thread_local pv_queue *due; /* the last one points to itself */
 
 pv_queue *pv_queue_new(size_t limit)
 {
@@ -109,16 +119,55 @@ static bool put(pv_queue *queue, pv_event *event, int64_t tag)
     return true;
 }
 
+/* Lock held. */
+static void tell(pv_queue *queue)
+{
+    if (!queue->told)
+        eventfd_write(queue->fd, 1);
+    queue->told = true;
+}
+
+static void tell_in_time(pv_queue *queue)
+{
+    if (queue->told)
+        return;
+    if (!gathering || queue->count >= ENOUGH) {
+        tell(queue);
+    } else if (queue->next_due == NULL) {
+        pv_queue_ref(queue);
+        queue->next_due = due != NULL ? due : queue;
+        due = queue;
+    }
+}
+
+void pv_queues_gather(void)
+{
+    gathering = true;
+}
+
+void pv_queues_tell(void)
+{
+    gathering = false;
+    while (due != NULL) {
+        pv_queue *queue = due;
+        pthread_mutex_lock(&queue->lock);
+        due = queue->next_due != queue ? queue->next_due : NULL;
+        queue->next_due = NULL;
+        if (queue->count > 0 || queue->lost > 0)
+            tell(queue);
+        pthread_mutex_unlock(&queue->lock);
+        pv_queue_unref(queue);
+    }
+}
+
 bool pv_queue_push(pv_queue *queue, pv_event *event, int64_t tag)
 {
     pthread_mutex_lock(&queue->lock);
     bool open = !queue->ended;
     if (open) {
-        bool silent = queue->count == 0 && queue->lost == 0;
         if (!has_room(queue, event) || !put(queue, event, tag))
             queue->lost++;
-        if (silent)
-            eventfd_write(queue->fd, 1);
+        tell_in_time(queue);
     }
     pthread_mutex_unlock(&queue->lock);
     return open;
@@ -155,8 +204,9 @@ int pv_queue_take(pv_queue *queue, uintptr_t *items, int64_t *tags, int n)
     }
     if (queue->count == 0 && queue->lost == 0 && !queue->ended) {
         eventfd_t ignored;
-        if (taken > 0)
+        if (queue->told)
             eventfd_read(queue->fd, &ignored);
+        queue->told = false;
         if (queue->room > 4096) { /* after a burst */
             free(queue->ring);
             queue->ring = NULL;
@@ -181,13 +231,11 @@ void pv_queue_end(pv_queue *queue)
     pthread_mutex_lock(&queue->lock);
     slot *ring = queue->ring;
     size_t room = queue->room, first = queue->first, count = queue->count;
-    bool was_open = !queue->ended;
     queue->ring = NULL;
     queue->room = queue->first = queue->count = queue->bytes = 0;
     queue->lost = 0;
     queue->ended = true;
-    if (was_open)
-        eventfd_write(queue->fd, 1);
+    tell(queue);
     pthread_mutex_unlock(&queue->lock);
     for (size_t i = 0; i < count; i++) /* libvirt is called for their objects */
         pv_events_release(&ring[(first + i) & (room - 1)].item, 1);

@@ -145,7 +145,8 @@ class Dispatch:
             for subscription in route:
                 subscription._active = False
         self._routes = {}
-        lib.pv_queue_abandon(ffi.gc(self.queue, None))
+        ffi.gc(self.queue, None)
+        lib.pv_queue_abandon(self.queue)
 
     def run(self) -> None:
         """Take some events and call whom they are for; in the thread of the dispatcher."""

@@ -212,7 +212,8 @@ class Listener(Generic[E]):
     def _disown(self) -> None:
         """Forget it in the child of a fork."""
         self._closed = True
-        lib.pv_queue_abandon(ffi.gc(self._queue, None))
+        ffi.gc(self._queue, None)
+        lib.pv_queue_abandon(self._queue)
 
     def __enter__(self) -> Self:
         return self
