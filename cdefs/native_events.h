@@ -15,7 +15,7 @@
  */
 int pv_loop_start(void);
 
-/* Register none: somebody else will.  0; -1 if ours is registered already. */
+/* Register none: somebody else will.  0, 1 if somebody has already; -1 if it is ours. */
 int pv_loop_leave(void);
 
 /* Whether the loop is ours: 1; somebody else's: 0; nobody's yet: -1. */
@@ -102,15 +102,16 @@ void pv_source_detach(pv_source *source, pv_queue *queue, int64_t tag);
  */
 int pv_source_register(pv_source *source, virConnectPtr conn, void *object);
 
-/* The same for virConnectDomainQemuMonitorEventRegister, which another library has. */
-int pv_source_register_qemu(pv_source *source, virConnectPtr conn, virDomainPtr domain, const char *event,
-    unsigned int flags, void *function);
-
 /*
- * Undo that, at most once.  Events under way may still arrive, but nowhere.  `function`, for the monitor, is
- * virConnectDomainQemuMonitorEventDeregister, and otherwise NULL.
+ * The same by functions that other libraries have: virConnectDomainQemuMonitorEvent(Deregister), with which event and
+ * how; virAdmConnect(Unregister|Register)CloseCallback.
  */
-void pv_source_deregister(pv_source *source, virConnectPtr conn, void *function);
+int pv_source_register_monitor(pv_source *source, virConnectPtr conn, virDomainPtr domain, const char *event,
+    unsigned int flags, void *function, void *undo);
+int pv_source_register_close(pv_source *source, void *conn, void *function, void *undo);
+
+/* Undo that, at most once.  Events under way may still arrive, but nowhere. */
+void pv_source_deregister(pv_source *source, void *conn);
 
 /* Give up the caller's reference. */
 void pv_source_free(pv_source *source);

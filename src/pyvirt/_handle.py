@@ -264,6 +264,10 @@ class Root(Owner):
         self._close_children()
         self._drop()
 
+    def _take_sources(self) -> list[CData]:
+        """Return the sources of events that are registered with it, for somebody else to deregister."""
+        return []
+
     def _disown(self, why: str) -> CData | None:
         """Close it without releasing anything: that is up to somebody else.  Return the pointer."""
         self._why_closed = why
@@ -336,12 +340,21 @@ def _at_exit() -> None:
                 pass
         lib.pv_loop_pause(_FAREWELL)
         return
+    pointers: list[CData] = []
+    sources: list[CData] = []
+    owners: list[int] = []
     for root in roots:
         root._close_children()
-    pointers = [root._disown("the connection is closed, as the interpreter exits") for root in roots]
-    pointers = [pointer for pointer in pointers if pointer is not None]
+        registered = root._take_sources()
+        pointer = root._disown("the connection is closed, as the interpreter exits")
+        if pointer is not None:
+            sources += registered
+            owners += [len(pointers)] * len(registered)
+            pointers.append(pointer)
     if pointers:
-        lib.pv_close_within(ffi.new("virConnectPtr[]", pointers), len(pointers), _FAREWELL)
+        connections = ffi.new("virConnectPtr[]", pointers)
+        array = ffi.new("pv_source *[]", sources)
+        lib.pv_close_within(connections, len(pointers), array, owners, len(sources), _FAREWELL)
     lib.pv_loop_pause(_FAREWELL)
 
 

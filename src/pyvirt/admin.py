@@ -16,17 +16,21 @@ from typing import TYPE_CHECKING, ClassVar
 from pyvirt._convert import decode, encode, encode_or_null, take_string
 from pyvirt._handle import Handle, Root, use_library
 from pyvirt._lib import ffi, lib, load_extension
+from pyvirt._poll import wait_for
 from pyvirt._typedparams import UINT, Params, take_dict
 from pyvirt.connection import version_tuple
 from pyvirt.enums.admin import AdmConnectDaemonShutdownFlags, ClientTransport
+from pyvirt.enums.common import ConnectCloseReason
 from pyvirt.errors import (
     ConnectionFailedError,
     ConnectionLostError,
     InvalidArgumentError,
     NotFoundError,
     NotSupportedError,
+    OperationInvalidError,
     check,
     check_pointer,
+    forget,
     last_error,
 )
 
@@ -40,6 +44,8 @@ try:
     _adm, _adm_ffi = load_extension("admin")
 except ImportError:
     raise NotSupportedError("this build of pyvirt was made without libvirt-admin") from None
+
+_CLOSE = 6  # PV_CLOSE
 
 _THREADPOOL_TYPES = dict.fromkeys(("minWorkers", "maxWorkers", "prioWorkers"), UINT)
 _LIMIT_TYPES = dict.fromkeys(("nclients_max", "nclients_unauth_max"), UINT)
@@ -60,6 +66,8 @@ def connect(uri: str | None = None) -> AdminConnection:
     :raises NotSupportedError: this process has opened other connections; libvirt cannot do both in one
     """
     use_library("libvirt-admin")
+    if lib.pv_loop_start() < 0:
+        raise OSError(ffi.errno, "no event loop for libvirt")
     check(_adm.virAdmInitialize())
     pointer = _adm.virAdmConnectOpen(encode_or_null(uri), 0)
     if not pointer:
@@ -102,6 +110,44 @@ class AdminConnection(Root):
     def alive(self) -> bool:
         """Return whether the link still stands, without asking the daemon.  (virAdmConnectIsAlive)"""
         return check(_adm.virAdmConnectIsAlive(self._ptr)) == 1
+
+    def wait_closed(self, *, timeout: float | None = None) -> ConnectCloseReason | None:
+        """Wait until the daemon is gone, and return how the link ended; ``None`` if it stands after *timeout* seconds.
+
+        (virAdmConnectRegisterCloseCallback, virAdmConnectUnregisterCloseCallback)
+
+        :raises OperationInvalidError: another thread waits already
+        :raises ConnectionLostError: it is gone already
+        """
+        source = ffi.gc(lib.pv_source_new(_CLOSE, 0), lib.pv_source_free)
+        queue = ffi.gc(lib.pv_queue_new(1), lib.pv_queue_free)
+        if not source or not queue or lib.pv_source_attach(source, queue, 0) < 0:
+            raise MemoryError
+        pointer = self._ptr
+        functions = (
+            _adm_ffi.addressof(_adm, "virAdmConnectRegisterCloseCallback"),
+            _adm_ffi.addressof(_adm, "virAdmConnectUnregisterCloseCallback"),
+        )
+        if lib.pv_source_register_close(source, pointer, *functions) < 0:
+            error = last_error("virAdmConnectRegisterCloseCallback")
+            raise error.recast(OperationInvalidError)
+        try:
+            return self._wait_for(queue, timeout)
+        finally:
+            lib.pv_source_deregister(source, pointer)
+            forget()
+
+    def _wait_for(self, queue: CData, timeout: float | None) -> ConnectCloseReason | None:
+        if not self._link_stands():
+            raise ConnectionLostError("the connection is lost")
+        wait_for(lib.pv_queue_fd(queue), timeout)
+        room = ffi.new("uintptr_t[1]")
+        if lib.pv_queue_take(queue, room, ffi.NULL, 1) < 1:
+            return None
+        try:
+            return ConnectCloseReason(ffi.cast("pv_event *", room[0]).numbers[0])
+        finally:
+            lib.pv_events_release(room, 1)
 
     def lib_version(self) -> tuple[int, int, int]:
         """Return the version of the daemon.  (virAdmConnectGetLibVersion)"""

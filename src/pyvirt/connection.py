@@ -159,6 +159,9 @@ class Connection(Root):
             events._close()
         super().close()
 
+    def _take_sources(self) -> list[CData]:
+        return [source for events in self._events[:1] for source in events._take_sources()]
+
     def _disown(self, why: str) -> CData | None:
         for events in self._events[:1]:
             events._disown()

@@ -7,6 +7,7 @@
 #include <libvirt/libvirt.h>
 
 #include "harness.h"
+#include "native_events.h"
 #include "native_exit.h"
 
 enum { CONNECTIONS = 3, MILLISECONDS = 60000 };
@@ -18,12 +19,12 @@ int main(void)
         connections[i] = virConnectOpen("test:///default");
         CHECK(connections[i] != NULL);
     }
-    pv_close_within(connections, 0, MILLISECONDS);
+    pv_close_within(connections, 0, NULL, NULL, 0, MILLISECONDS);
     allocations_left = 0;
-    pv_close_within(connections, CONNECTIONS, MILLISECONDS);
+    pv_close_within(connections, CONNECTIONS, NULL, NULL, 0, MILLISECONDS);
     allocations_left = -1;
     for (int i = 0; i < CONNECTIONS; i++)
         CHECK(virConnectIsAlive(connections[i]) == 1); /* nothing was possible, nothing happened */
-    pv_close_within(connections, CONNECTIONS, MILLISECONDS);
+    pv_close_within(connections, CONNECTIONS, NULL, NULL, 0, MILLISECONDS);
     return 0;
 }

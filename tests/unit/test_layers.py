@@ -19,7 +19,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 FLOORS = {
     "gateway": ["_version", "_lib"],
-    "core": ["errors", "_convert", "_names", "_typedparams", "_handle"],
+    "core": ["errors", "_convert", "_names", "_poll", "_typedparams", "_handle"],
     "values": ["enums", "models", "uri", "auth", "pki", "xmldesc", "capabilities"],
     "model": [
         *("_login", "_object", "_collection", "_edit", "_metadata", "_watch"),

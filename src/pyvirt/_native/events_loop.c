@@ -478,11 +478,11 @@ int pv_loop_start(void)
 int pv_loop_leave(void)
 {
     pthread_mutex_lock(&registering);
-    bool ours = owner() == 1;
+    bool ours = owner() == 1, theirs = !ours && somebody_has();
     if (!ours)
         set_owner(0);
     pthread_mutex_unlock(&registering);
-    return ours ? -1 : 0;
+    return ours ? -1 : theirs;
 }
 
 int pv_loop_owner(void)

@@ -33,6 +33,7 @@ struct pv_source {
     unsigned refs;
     int category, id;
     int callback_id; /* -1: not registered */
+    void *undo;      /* what deregisters it, if that is in another library */
     target *targets;
     size_t ntargets, room;
     known **known; /* NULL until there is one */
@@ -318,17 +319,39 @@ int pv_source_register(pv_source *source, virConnectPtr conn, void *object)
     return registered(source, register_with(source, conn, object));
 }
 
-int pv_source_register_qemu(pv_source *source, virConnectPtr conn, virDomainPtr domain, const char *event,
-                            unsigned int flags, void *function)
+int pv_source_register_monitor(pv_source *source, virConnectPtr conn, virDomainPtr domain, const char *event,
+                               unsigned int flags, void *function, void *undo)
 {
     int (*call)(virConnectPtr, virDomainPtr, const char *, void *, void *, virFreeCallback, unsigned int);
     *(void **)&call = function;
+    source->undo = undo;
     __atomic_fetch_add(&source->refs, 1, __ATOMIC_RELAXED);
     void *callback = pv_event_callback(source->category, source->id);
     return registered(source, call(conn, domain, event, callback, source, pv_source_unref, flags));
 }
 
-static void deregister(const pv_source *source, virConnectPtr conn, int callback_id, void *function)
+int pv_source_register_close(pv_source *source, void *conn, void *function, void *undo)
+{
+    int (*call)(void *, void *, void *, virFreeCallback);
+    *(void **)&call = function;
+    source->undo = undo;
+    __atomic_fetch_add(&source->refs, 1, __ATOMIC_RELAXED);
+    return registered(source, call(conn, pv_event_callback(PV_CLOSE, 0), source, pv_source_unref));
+}
+
+static void deregister_close(const pv_source *source, void *conn)
+{
+    void *callback = pv_event_callback(PV_CLOSE, 0);
+    int (*call)(void *, void *);
+    if (source->undo == NULL) {
+        virConnectUnregisterCloseCallback(conn, (virConnectCloseFunc)callback);
+        return;
+    }
+    *(void **)&call = source->undo;
+    call(conn, callback);
+}
+
+static void deregister(const pv_source *source, void *conn, int callback_id)
 {
     int (*call)(virConnectPtr, int);
     switch (source->category) {
@@ -348,15 +371,15 @@ static void deregister(const pv_source *source, virConnectPtr conn, int callback
         virConnectSecretEventDeregisterAny(conn, callback_id);
         break;
     case PV_QEMU_MONITOR:
-        *(void **)&call = function;
+        *(void **)&call = source->undo;
         call(conn, callback_id);
         break;
     default:
-        virConnectUnregisterCloseCallback(conn, (virConnectCloseFunc)pv_event_callback(PV_CLOSE, 0));
+        deregister_close(source, conn);
     }
 }
 
-void pv_source_deregister(pv_source *source, virConnectPtr conn, void *function)
+void pv_source_deregister(pv_source *source, void *conn)
 {
     pthread_mutex_lock(&source->lock);
     while (source->ntargets > 0)
@@ -366,5 +389,5 @@ void pv_source_deregister(pv_source *source, virConnectPtr conn, void *function)
     free_known(gone);
     int callback_id = __atomic_exchange_n(&source->callback_id, -1, __ATOMIC_ACQ_REL);
     if (callback_id >= 0)
-        deregister(source, conn, callback_id, function);
+        deregister(source, conn, callback_id);
 }

@@ -280,8 +280,9 @@ class Events:
     def _register_with(self, conn: CData, source: Source, domain: Domain | None) -> None:
         about = ffi.NULL if domain is None else domain._ptr
         if source.key[0] == QEMU_MONITOR:
-            function, _ = _monitor_functions()
-            check(lib.pv_source_register_qemu(source.pointer, conn, about, ffi.NULL, 0, function))
+            check(
+                lib.pv_source_register_monitor(source.pointer, conn, about, ffi.NULL, 0, *_monitor_functions()),
+            )
             return
         if lib.pv_source_register(source.pointer, conn, about) < 0:
             error = last_error("vir…EventRegisterAny")
@@ -296,8 +297,7 @@ class Events:
         virConnectSecretEventDeregisterAny, virConnectDomainQemuMonitorEventDeregister,
         virConnectUnregisterCloseCallback)
         """
-        function = _monitor_functions()[1] if source.key[0] == QEMU_MONITOR else ffi.NULL
-        lib.pv_source_deregister(source.pointer, conn, function)
+        lib.pv_source_deregister(source.pointer, conn)
         forget()
 
     def _release(self, source: Source, queue: CData, tag: int) -> None:
@@ -347,8 +347,17 @@ class Events:
         for source in sources:
             self._deregister(source, conn)
 
+    def _take_sources(self) -> list[CData]:
+        """End all listening; return what is registered, which the caller deregisters and frees."""
+        pointers = [source.pointer for source in self._stop()]
+        for pointer in pointers:
+            ffi.gc(pointer, None)
+        return pointers
+
     def _disown(self) -> None:
         """Forget everything, in the child of a fork: no lock of the parent's may be waited for."""
+        if self._ended:
+            return
         self._ended = True
         self._lock = RLock()
         for source in self._sources.values():

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import select
 from collections import deque
-from math import ceil
 from threading import Lock
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from pyvirt._lib import ffi, lib
+from pyvirt._poll import wait_for
 from pyvirt.errors import ClosedError, ConnectionLostError
 from pyvirt.events.kinds import ConnectionClosed, Event, EventsLost
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Event)
 
 _CHUNK = 256
-_LONGEST = 24 * 3600 * 1000
 
 
 def new_queue(limit: int) -> CData:
@@ -135,13 +133,7 @@ class Listener(Generic[E]):
         """
         if self._taken or self._closed:
             return True
-        poll = select.poll()
-        poll.register(self.fileno(), select.POLLIN)
-        if timeout is None:
-            while not poll.poll(_LONGEST):
-                pass
-            return True
-        return bool(poll.poll(min(max(ceil(timeout * 1000), 0), _LONGEST)))
+        return wait_for(self.fileno(), timeout)
 
     def _more(self) -> list[E | EventsLost] | None:
         """Wait for the next events; ``None`` at the end."""

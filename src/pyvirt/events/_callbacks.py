@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Where C calls Python for an event loop: the program's own, or something that the program lets a loop wait for.
+
+What goes wrong in there cannot be raised, and goes to the log.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from pyvirt._lib import ffi
+from pyvirt.enums.event import EventHandleType
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from pyvirt._lib import CData
+    from pyvirt.events.loop import Loop, Timer, Watch
+
+_log = logging.getLogger("pyvirt.events")
+
+#: what C holds a pointer to
+kept: dict[CData, Watch | Timer] = {}
+
+
+class Adapter:
+    """Between C and a loop written in Python."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._free: dict[tuple[str, int], tuple[CData, CData]] = {}
+
+    def add_handle(self, fd: int, events: int, callback: CData, opaque: CData, free: CData) -> int:
+        watch = self._loop.add_handle(
+            fd, EventHandleType(events), lambda watch, fd, events: callback(watch, fd, events, opaque)
+        )
+        self._free["handle", watch] = free, opaque
+        return watch
+
+    def add_timeout(self, interval: int, callback: CData, opaque: CData, free: CData) -> int:
+        timer = self._loop.add_timeout(interval, lambda timer: callback(timer, opaque))
+        self._free["timeout", timer] = free, opaque
+        return timer
+
+    def update_handle(self, watch: int, events: int) -> None:
+        self._loop.update_handle(watch, EventHandleType(events))
+
+    def update_timeout(self, timer: int, interval: int) -> None:
+        self._loop.update_timeout(timer, interval)
+
+    def remove_handle(self, watch: int) -> int:
+        self._loop.remove_handle(watch)
+        return self._forget(("handle", watch))
+
+    def remove_timeout(self, timer: int) -> int:
+        self._loop.remove_timeout(timer)
+        return self._forget(("timeout", timer))
+
+    def _forget(self, key: tuple[str, int]) -> int:
+        """Free what libvirt gave along: not now, as it holds the locks that this would take, but soon."""
+        free, opaque = self._free.pop(key, (ffi.NULL, ffi.NULL))
+        if free:
+
+            def soon(timer: int) -> None:
+                self._loop.remove_timeout(timer)
+                free(opaque)
+
+            self._loop.add_timeout(0, soon)
+        return 0
+
+
+adapters: list[Adapter] = []
+
+
+def _failed(kind: type[BaseException], error: BaseException, where: TracebackType) -> None:
+    _log.error("the event loop failed", exc_info=error)
+
+
+@ffi.def_extern(error=-1, onerror=_failed)  # type: ignore[untyped-decorator]
+def pv_py_add_handle(fd: int, events: int, callback: CData, opaque: CData, free: CData) -> int:
+    return adapters[0].add_handle(fd, events, callback, opaque, free)
+
+
+@ffi.def_extern(onerror=_failed)  # type: ignore[untyped-decorator]
+def pv_py_update_handle(watch: int, events: int) -> None:
+    adapters[0].update_handle(watch, events)
+
+
+@ffi.def_extern(error=-1, onerror=_failed)  # type: ignore[untyped-decorator]
+def pv_py_remove_handle(watch: int) -> int:
+    return adapters[0].remove_handle(watch)
+
+
+@ffi.def_extern(error=-1, onerror=_failed)  # type: ignore[untyped-decorator]
+def pv_py_add_timeout(interval: int, callback: CData, opaque: CData, free: CData) -> int:
+    return adapters[0].add_timeout(interval, callback, opaque, free)
+
+
+@ffi.def_extern(onerror=_failed)  # type: ignore[untyped-decorator]
+def pv_py_update_timeout(timer: int, interval: int) -> None:
+    adapters[0].update_timeout(timer, interval)
+
+
+@ffi.def_extern(error=-1, onerror=_failed)  # type: ignore[untyped-decorator]
+def pv_py_remove_timeout(timer: int) -> int:
+    return adapters[0].remove_timeout(timer)
+
+
+@ffi.def_extern(onerror=_failed)  # type: ignore[untyped-decorator]
+def pv_py_handle(watch: int, fd: int, events: int, opaque: CData) -> None:
+    found: Watch = ffi.from_handle(opaque)
+    found._callback(found, EventHandleType(events))
+
+
+@ffi.def_extern(onerror=_failed)  # type: ignore[untyped-decorator]
+def pv_py_timeout(timer: int, opaque: CData) -> None:
+    found: Timer = ffi.from_handle(opaque)
+    found._callback(found)
+
+
+@ffi.def_extern(onerror=_failed)  # type: ignore[untyped-decorator]
+def pv_py_forget(opaque: CData) -> None:
+    kept.pop(opaque, None)
