@@ -37,6 +37,10 @@ DOORS = {
     ("pyvirt.domain.collection", "pyvirt.stats"),
     ("pyvirt.storage.volumes", "pyvirt.transfer"),
     ("pyvirt.connection", "pyvirt.events.hub"),
+    ("pyvirt.domain._wait", "pyvirt.events"),
+    ("pyvirt.domain._wait", "pyvirt.events.loop"),
+    ("pyvirt.domain.devices", "pyvirt.events"),
+    ("pyvirt.domain.collection", "pyvirt.events.watch"),
 }
 
 

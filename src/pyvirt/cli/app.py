@@ -10,6 +10,7 @@ from io import TextIOWrapper
 import click
 
 import pyvirt
+from pyvirt.cli.events import events
 from pyvirt.cli.stats import stats
 
 
@@ -37,6 +38,7 @@ def cli() -> None:
     """
 
 
+cli.add_command(events)
 cli.add_command(stats)
 
 

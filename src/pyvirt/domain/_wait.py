@@ -1,15 +1,24 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Asking again and again."""
+"""Waiting for something to become so: told by events, or by asking again and again where there are none."""
 
 from __future__ import annotations
 
 from time import monotonic, sleep
 
+from pyvirt.errors import ClosedError, ConnectionLostError, Error
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from typing_extensions import Self
+
+    from pyvirt.domain.domain import Domain
+    from pyvirt.events import Event, Listener
+
 _FIRST_PAUSE = 0.005
+#: seconds between two looks that no event calls for, in case a driver has forgotten one
+RARELY = 5.0
 
 
 def moments(timeout: float | None, interval: float) -> Iterator[None]:
@@ -26,3 +35,77 @@ def moments(timeout: float | None, interval: float) -> Iterator[None]:
             return
         sleep(min(pause, left, interval))
         pause *= 1.5
+
+
+class Moments:
+    """When to look, a ``with`` block around a ``for`` loop: at once, again when listening, then when an event comes.
+
+    Where events cannot be had, as :func:`moments` says; which also says what *timeout* means.
+    """
+
+    def __init__(
+        self,
+        domain: Domain,
+        kinds: tuple[str, ...],
+        timeout: float | None,
+        interval: float,
+        *,
+        rarely: float = RARELY,
+    ) -> None:
+        """Look when an event of *kinds*, by their names, comes about *domain*, and anyway every *rarely* seconds."""
+        self._domain = domain
+        self._kinds = kinds
+        self._end = None if timeout is None else monotonic() + timeout
+        self._interval = interval
+        self._rarely = max(rarely, interval)
+        self._listener: Listener[Event] | None = None
+        #: the events that came since the moment before
+        self.news: list[Event] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._listener is not None:
+            self._listener.close()
+
+    def listen(self) -> None:
+        """Listen from here on, for what may happen before the first moment."""
+        if self._listener is None:
+            self._listener = self._made()
+
+    def _made(self) -> Listener[Event] | None:
+        from pyvirt import events
+        from pyvirt.events.loop import is_own
+
+        if not is_own():  # whether it runs, who knows
+            return None
+        kinds = [getattr(events, name) for name in self._kinds]
+        try:
+            return self._domain._conn.events.listen(*kinds, domain=self._domain)
+        except Error:
+            return None  # the next look will tell
+
+    def __iter__(self) -> Iterator[None]:
+        yield
+        if self._left() <= 0:
+            return
+        self.listen()
+        if self._listener is None:
+            yield from moments(None if self._end is None else self._left(), self._interval)
+            return
+        yield  # for what happened before it listened
+        while self._left() > 0:
+            self._wait_for_event(self._listener)
+            yield
+
+    def _left(self) -> float:
+        return self._rarely if self._end is None else max(0.0, self._end - monotonic())
+
+    def _wait_for_event(self, listener: Listener[Event]) -> None:
+        self.news = []
+        try:
+            if listener.wait(min(self._left(), self._rarely)):
+                self.news += listener.take()
+        except (ClosedError, ConnectionLostError):
+            pass  # the next look will tell

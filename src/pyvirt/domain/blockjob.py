@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyvirt._convert import encode
 from pyvirt._lib import ffi, lib
 from pyvirt.domain._part import NamedPart
-from pyvirt.domain._wait import moments
+from pyvirt.domain._wait import RARELY, Moments
 from pyvirt.enums.domain_job import (
     DomainBlockJobAbortFlags,
     DomainBlockJobInfoFlags,
@@ -97,10 +97,11 @@ class BlockJob(NamedPart):
 
         (virDomainGetBlockJobInfo, virDomainGetXMLDesc)
 
-        It is asked for again and again, at first every few milliseconds, then every *interval* seconds.
+        Events tell when to look.
 
         :param timeout: seconds; ``None`` waits without end
         :param progress: called with how much is done and how much there is, in a unit of the hypervisor's choice
+        :param interval: seconds between calls of *progress*, and between looks where the driver has no events
         :raises OperationFailedError: it ended and left the disk as it was: it failed, or somebody aborted it; of a
             backup this cannot be told
         :raises OperationTimeoutError: it was not done within *timeout*; it goes on
@@ -108,26 +109,28 @@ class BlockJob(NamedPart):
         # A job that is over leaves no trace of its fate but the images.
         before = chain_of(self._domain, self._name) if self._before is None else self._before
         last: BlockJobInfo | None = None
-        for _ in moments(timeout, interval):
-            info = self.info()
-            if info is None:
-                if last is not None and last.type not in _CHANGE_IMAGES:
-                    return  # a backup, whose job alone knows how it ended
-                if (last or self._before is not None) and chain_of(self._domain, self._name) == before:
-                    raise OperationFailedError(
-                        f"the block job of disk {self._name!r} ended and left it as it was: it failed or was aborted",
-                        code=9,
-                        function="virDomainGetBlockJobInfo",
-                    )
-                if progress is not None and last is not None:
-                    progress(last.end, last.end)
-                return
-            if progress is not None:
-                progress(info.cur, info.end)
-            # The hypervisor says so first, and libvirt refuses to pivot until it has heard of it itself.
-            if info.ready and _find(self._domain, self._name)[1]:
-                return
-            last = info
+        rarely = RARELY if progress is None else interval
+        with Moments(self._domain, ("DomainBlockJob", "DomainLifecycle"), timeout, interval, rarely=rarely) as moments:
+            for _ in moments:
+                info = self.info()
+                if info is None:
+                    if last is not None and last.type not in _CHANGE_IMAGES:
+                        return  # a backup, whose job alone knows how it ended
+                    if (last or self._before is not None) and chain_of(self._domain, self._name) == before:
+                        raise OperationFailedError(
+                            f"the job of disk {self._name!r} ended and left it as it was: it failed or was aborted",
+                            code=9,
+                            function="virDomainGetBlockJobInfo",
+                        )
+                    if progress is not None and last is not None:
+                        progress(last.end, last.end)
+                    return
+                if progress is not None:
+                    progress(info.cur, info.end)
+                # The hypervisor says so first, and libvirt refuses to pivot until it has heard of it itself.
+                if info.ready and _find(self._domain, self._name)[1]:
+                    return
+                last = info
         raise OperationTimeoutError(
             f"the block job of disk {self._name!r} was not done after {timeout:g} s",
             function="virDomainGetBlockJobInfo",

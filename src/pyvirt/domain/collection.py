@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pyvirt._collection import D
     from pyvirt._typedparams import Params, TypedValue
     from pyvirt._where import Pattern
+    from pyvirt.events.watch import DomainWatch
     from pyvirt.stats import StatsFrame
 
     DomainList: TypeAlias = list[Domain]  # in the class below, list is a method
@@ -242,3 +243,14 @@ class Domains(NativeConfig, Collection[Domain]):
         from pyvirt.stats import engine_of
 
         return engine_of(self._conn).collect(groups, domains, flags)
+
+    def watch(self, *, buffer: int = 65_536) -> DomainWatch:
+        """Return a mapping of all domains and their states that events keep current: for who would list every second.
+
+        (virConnectListAllDomains, virDomainListGetStats, virConnectDomainEventRegisterAny)
+
+        :param buffer: how many events may come between two looks at it before everything is listed anew
+        """
+        from pyvirt.events.watch import DomainWatch
+
+        return DomainWatch(self._conn, buffer=buffer)

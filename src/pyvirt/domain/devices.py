@@ -6,8 +6,46 @@ from __future__ import annotations
 from pyvirt._convert import encode
 from pyvirt._lib import lib
 from pyvirt.domain._part import Part
+from pyvirt.domain._wait import Moments
 from pyvirt.enums.domain import DeviceModify
-from pyvirt.errors import check
+from pyvirt.errors import InvalidArgumentError, OperationFailedError, OperationTimeoutError, check
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lxml.etree import _Element
+
+    from pyvirt.events import Event
+
+
+# Where a kind of device has what alone tells one from another.
+_KEYS = {"disk": ("target", "dev"), "filesystem": ("target", "dir"), "interface": ("mac", "address")}
+
+
+def _alias(device: _Element) -> str | None:
+    alias = device.find("alias")
+    return None if alias is None else alias.get("name")
+
+
+def _describes(wanted: _Element, device: _Element) -> bool:
+    """Whether *device* has all that *wanted* says, or what alone tells such devices apart."""
+    if wanted.tag != device.tag:
+        return False
+    element, attribute = _KEYS.get(str(wanted.tag), ("", ""))
+    key = wanted.find(element) if element else None
+    if key is not None and (value := key.get(attribute)):
+        found = device.find(element)
+        return found is not None and (found.get(attribute) or "").lower() == value.lower()
+    return _contains(device, wanted)
+
+
+def _contains(whole: _Element, part: _Element) -> bool:
+    if any(whole.get(name) != value for name, value in part.attrib.items()):
+        return False
+    if (part.text or "").strip() and (part.text or "").strip() != (whole.text or "").strip():
+        return False
+    return all(any(_contains(one, child) for one in whole.iterfind(str(child.tag))) for child in part.iterfind("*"))
 
 
 class Devices(Part):
@@ -28,25 +66,88 @@ class Devices(Part):
         """
         check(lib.virDomainAttachDeviceFlags(self._ptr, encode(xml), flags))
 
-    def detach(self, xml: str, *, flags: DeviceModify = DeviceModify.CURRENT) -> None:
+    def detach(self, xml: str, *, flags: DeviceModify = DeviceModify.CURRENT, wait: float | None = None) -> None:
         """Detach a device.  (virDomainDetachDeviceFlags)
 
         A running guest is asked to let go of it, and QEMU's driver waits for some seconds; the device is gone when it
         has left the running configuration.  A guest without an operating system keeps what sits on PCI.
 
         :param xml: the device element, with as much of it as tells it from the others
+        :param wait: seconds to wait until a running guest has let go of it
         :raises DeviceNotFoundError: no such device
+        :raises OperationTimeoutError: the guest has not let go of it within *wait*, but may still do so
+        :raises OperationFailedError: the guest does not let go of it
         """
+        if wait is None:
+            self._detach(xml, flags)
+        else:
+            self._detach_and_wait(self._alias_of(xml), flags, wait, lambda: self._detach(xml, flags))
+
+    def _detach(self, xml: str, flags: DeviceModify) -> None:
         check(lib.virDomainDetachDeviceFlags(self._ptr, encode(xml), flags))
 
-    def detach_alias(self, alias: str, *, flags: DeviceModify = DeviceModify.CURRENT) -> None:
+    def detach_alias(
+        self, alias: str, *, flags: DeviceModify = DeviceModify.CURRENT, wait: float | None = None
+    ) -> None:
         """Detach the device of that alias.  (virDomainDetachDeviceAlias)
 
-        A running guest is only asked, as in :meth:`detach`.
+        A running guest is only asked, without *wait*: see :meth:`detach`.
 
         :param alias: ``"net0"``, as in ``<alias name='net0'/>``
         """
+        if wait is None:
+            self._detach_alias(alias, flags)
+        else:
+            self._detach_and_wait(alias, flags, wait, lambda: self._detach_alias(alias, flags))
+
+    def _detach_alias(self, alias: str, flags: DeviceModify) -> None:
         check(lib.virDomainDetachDeviceAlias(self._ptr, encode(alias), flags))
+
+    def _running(self) -> Iterator[_Element]:
+        """Yield the devices of the running configuration; none if it does not run."""
+        from pyvirt.xmldesc import parse
+
+        if self._domain.is_active():
+            yield from parse(self._domain.xml_desc()).iterfind("devices/*")
+
+    def _alias_of(self, xml: str) -> str | None:
+        """Return the alias of the running device that *xml* describes, ``None`` if none does.
+
+        :raises InvalidArgumentError: it could be several
+        """
+        from pyvirt.xmldesc import parse
+
+        wanted = parse(xml)
+        found = [alias for device in self._running() if _describes(wanted, device) and (alias := _alias(device))]
+        if len(found) > 1:
+            raise InvalidArgumentError(f"that could be {', '.join(found)}: which to wait for, its alias would tell")
+        return found[0] if found else None
+
+    def _detach_and_wait(self, alias: str | None, flags: DeviceModify, wait: float, detach: Callable[[], None]) -> None:
+        if alias is None or (flags & DeviceModify.CONFIG and not flags & DeviceModify.LIVE):
+            detach()
+            return
+        kinds = ("DomainDeviceRemoved", "DomainDeviceRemovalFailed", "DomainLifecycle")
+        with Moments(self._domain, kinds, wait, 0.2) as moments:
+            moments.listen()
+            detach()
+            for _ in moments:
+                if alias not in map(_alias, self._running()):
+                    return
+                self._look_for_refusal(alias, moments.news)
+        raise OperationTimeoutError(
+            f"device {alias!r} was not gone {wait:g} s after the guest was asked for it",
+            function="virDomainDetachDeviceFlags",
+        )
+
+    @staticmethod
+    def _look_for_refusal(alias: str, news: list[Event]) -> None:
+        from pyvirt.events import DomainDeviceRemovalFailed
+
+        if any(isinstance(event, DomainDeviceRemovalFailed) and event.alias == alias for event in news):
+            raise OperationFailedError(
+                f"the guest does not let go of device {alias!r}", code=9, function="virDomainDetachDeviceFlags"
+            )
 
     def update(self, xml: str, *, flags: DeviceModify = DeviceModify.CURRENT) -> None:
         """Change a device: other media in a drive, another link state, …  (virDomainUpdateDeviceFlags)

@@ -158,28 +158,29 @@ class Domain(Sides, Input, NamedByUUID, Autostarting[bytes]):
     def wait_for(self, *states: DomainState, timeout: float | None = None, interval: float = 0.2) -> DomainStateReason:
         """Wait until it is in one of *states*, and return that one with its reason.
 
-        The state is asked for again and again, at first every few milliseconds, then every *interval* seconds.
-        A transient domain that is gone counts as SHUTOFF, its reason as UNKNOWN.
+        Events tell when to look.  A transient domain that is gone counts as SHUTOFF, its reason as UNKNOWN.
 
         :param timeout: seconds; ``None`` waits without end, 0 looks once
+        :param interval: seconds between looks where the driver has no events
         :raises OperationTimeoutError: it was in none of them within *timeout*
         :raises DomainNotFoundError: it is gone, and nobody waits for SHUTOFF
         :raises ClosedError: the connection was closed meanwhile
         """
-        from pyvirt.domain._wait import moments
+        from pyvirt.domain._wait import Moments
 
         wanted = [DomainState(state) for state in states]
         if not wanted:
             raise TypeError("wait_for() takes at least one state")
-        for _ in moments(timeout, interval):
-            try:
-                now = self.state()
-            except DomainNotFoundError:
-                if DomainState.SHUTOFF not in wanted:
-                    raise
-                return _states[DomainState.SHUTOFF << 32]
-            if now.state in wanted:
-                return now
+        with Moments(self, ("DomainLifecycle",), timeout, interval) as moments:
+            for _ in moments:
+                try:
+                    now = self.state()
+                except DomainNotFoundError:
+                    if DomainState.SHUTOFF not in wanted:
+                        raise
+                    return _states[DomainState.SHUTOFF << 32]
+                if now.state in wanted:
+                    return now
         raise OperationTimeoutError(
             f"domain {self.name!r} is {now.state.name}, not {' or '.join(state.name for state in wanted)}, "
             f"after {timeout:g} s",

@@ -9,7 +9,7 @@ from pyvirt._lib import ffi, lib
 from pyvirt._typedparams import take_dict
 from pyvirt._watch import watch
 from pyvirt.domain._part import Part
-from pyvirt.domain._wait import moments
+from pyvirt.domain._wait import Moments
 from pyvirt.enums.domain_job import DomainAbortJobFlags, DomainGetJobStatsFlags, DomainJobType
 from pyvirt.errors import Error, OperationTimeoutError, check
 from pyvirt.models import DomainJobInfo
@@ -64,19 +64,24 @@ class Job(Part):
     def wait(self, *, timeout: float | None = None, progress: Progress | None = None, interval: float = 0.2) -> None:
         """Wait until there is no job; how it ended, :meth:`stats` of the ``COMPLETED`` one say.  (virDomainGetJobInfo)
 
-        It is asked for again and again, at first every few milliseconds, then every *interval* seconds.
+        Events tell when to look, of those jobs whose end drivers tell, and in any case it is looked every second.
 
         :param timeout: seconds; ``None`` waits without end
         :param progress: called with how many bytes are done and how many there are, which may grow
+        :param interval: seconds between calls of *progress*, and between looks where the driver has no events
         :raises OperationInvalidError: the domain does not run any more
         :raises OperationTimeoutError: it was not over within *timeout*; it goes on
         """
-        for _ in moments(timeout, interval):
-            info = self.info()
-            if info is None:
-                return
-            if progress is not None:
-                progress(info.data_processed, info.data_total)
+        rarely = 1.0 if progress is None else interval
+        with Moments(
+            self._domain, ("DomainJobCompleted", "DomainLifecycle"), timeout, interval, rarely=rarely
+        ) as moments:
+            for _ in moments:
+                info = self.info()
+                if info is None:
+                    return
+                if progress is not None:
+                    progress(info.data_processed, info.data_total)
         raise OperationTimeoutError(
             f"the job of domain {self._domain.name!r} was not over after {timeout:g} s", function="virDomainGetJobInfo"
         )

@@ -68,6 +68,7 @@ from pyvirt.events.kinds import (
     StoragePoolRefresh,
 )
 from pyvirt.events.listener import Listener
+from pyvirt.events.watch import DomainWatch, WatchedDomain
 
 __all__ = [
     "ConnectionClosed",
@@ -101,6 +102,7 @@ __all__ = [
     "DomainTrayChange",
     "DomainTunable",
     "DomainVcpuRemoved",
+    "DomainWatch",
     "DomainWatchdog",
     "Event",
     "Events",
@@ -121,4 +123,5 @@ __all__ = [
     "StoragePoolLifecycle",
     "StoragePoolRefresh",
     "Subscription",
+    "WatchedDomain",
 ]

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``conn.domains.watch()``: the domains of a host, kept current by events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import RLock
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from pyvirt.domain import Domain
+from pyvirt.enums.domain import StatsGroup
+from pyvirt.enums.domain_event import DomainEventType, DomainEventUndefinedDetailType
+from pyvirt.errors import DomainNotFoundError, NotSupportedError
+from pyvirt.events.kinds import DomainLifecycle, EventsLost
+from pyvirt.models import DomainStateReason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from pyvirt.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedDomain:
+    """What a watch knows of a domain."""
+
+    domain: Domain
+    name: str
+    uuid: UUID
+    state: DomainStateReason
+
+
+class DomainWatch(Mapping["str | UUID | Domain", WatchedDomain]):
+    """Domains by name, UUID or handle, and their states.  Iterating goes over the names.  A context manager.
+
+    Each use first takes in the events that have come since the last one, and asks for the states of the domains that
+    they are about: on a host where nothing happens nothing is asked.  If events were lost, everything is listed anew.
+    May be shared between threads.
+
+    Using it raises :class:`ConnectionLostError` when the link is lost, :class:`ClosedError` when it, or the connection,
+    was closed.
+    """
+
+    def __init__(self, conn: Connection, *, buffer: int) -> None:
+        self._conn = conn
+        self._lock = RLock()
+        self._known: dict[bytes, WatchedDomain] = {}
+        self._uuids: dict[str, bytes] = {}
+        self._changed: set[UUID] = set()
+        # First this, then the list: what happens in between is known twice rather than not at all.
+        self._listener = conn.events.listen(DomainLifecycle, buffer=buffer)
+        try:
+            self._list()
+        except BaseException:
+            self._listener.close()
+            raise
+        self._changed.clear()
+
+    def __repr__(self) -> str:
+        return f"<pyvirt.DomainWatch of {self._conn!r}{' closed' if self.closed else ''}>"
+
+    @property
+    def closed(self) -> bool:
+        """Whether it, or the connection, was closed."""
+        return self._listener.closed
+
+    # ---- reading ----
+
+    def __getitem__(self, key: str | UUID | Domain) -> WatchedDomain:
+        """Return the domain of that name or UUID, or raise a ``KeyError``."""
+        with self._lock:
+            self.update()
+            if isinstance(key, str):
+                return self._known[self._uuids[key]]
+            if isinstance(key, UUID):
+                return self._known[key.bytes]
+            if isinstance(key, Domain) and key._conn is self._conn:
+                return self._known[key._identity()]
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        with self._lock:
+            self.update()
+            return iter(list(self._uuids))
+
+    def __len__(self) -> int:
+        with self._lock:
+            self.update()
+            return len(self._uuids)
+
+    def snapshot(self) -> dict[str, WatchedDomain]:
+        """Return all of them by their names, as they are now: one state of affairs, where a loop would see many."""
+        with self._lock:
+            self.update()
+            return {name: self._known[uuid] for name, uuid in self._uuids.items()}
+
+    def fileno(self) -> int:
+        """Return a file descriptor that is readable when something has happened that nobody has looked at."""
+        return self._listener.fileno()
+
+    def wait(self, timeout: float | None = None) -> set[UUID]:
+        """Wait until something has changed since the last call of this, and return of which domains.
+
+        Those that are gone are among them.
+
+        :param timeout: seconds, after which nothing is returned; ``None`` waits without end
+        """
+        while True:
+            with self._lock:
+                self.update()
+                changed, self._changed = self._changed, set()
+            if changed or not self._listener.wait(timeout):
+                return changed
+
+    # ---- keeping it current ----
+
+    def update(self) -> None:
+        """Take in what has happened; every other method does so by itself."""
+        with self._lock:
+            while events := self._listener.take():
+                self._apply(events)
+
+    def _apply(self, events: Iterable[DomainLifecycle | EventsLost]) -> None:
+        about: dict[bytes, DomainLifecycle] = {}
+        for event in events:
+            if isinstance(event, EventsLost):
+                self._list()
+                return
+            # A domain that gets another name has an event under the old name, and then one under the new.
+            if not (
+                event.event == DomainEventType.UNDEFINED and event.detail == DomainEventUndefinedDetailType.RENAMED
+            ):
+                about[event.domain._identity()] = event
+        for uuid, event in about.items():
+            self._look_at(uuid, event.domain)
+
+    def _look_at(self, uuid: bytes, domain: Domain) -> None:
+        try:
+            state = domain.state()
+        except DomainNotFoundError:
+            self._remove(uuid)
+        else:
+            self._put(WatchedDomain(domain, domain.name, domain.uuid, state))
+
+    def _put(self, now: WatchedDomain) -> None:
+        key = now.uuid.bytes
+        before = self._known.get(key)
+        if before == now:
+            return
+        if before is not None and before.name != now.name and self._uuids.get(before.name) == key:
+            del self._uuids[before.name]
+        self._known[key] = now
+        self._uuids[now.name] = key
+        self._changed.add(now.uuid)
+
+    def _remove(self, key: bytes) -> None:
+        before = self._known.pop(key, None)
+        if before is None:
+            return
+        if self._uuids.get(before.name) == key:
+            del self._uuids[before.name]
+        self._changed.add(before.uuid)
+
+    def _list(self) -> None:
+        """Look at everything.  (virConnectListAllDomains, virDomainListGetStats)"""
+        while EventsLost in map(type, self._listener.take()):  # what has come so far is in the list
+            pass
+        found = {now.uuid.bytes: now for now in self._all()}
+        for key in [key for key in self._known if key not in found]:
+            self._remove(key)
+        for now in found.values():
+            self._put(now)
+
+    def _all(self) -> Iterator[WatchedDomain]:
+        domains = self._conn.domains.list()
+        states = self._states(domains)
+        for domain in domains:
+            try:
+                state = states.get(domain._identity()) or domain.state()
+            except DomainNotFoundError:
+                continue
+            yield WatchedDomain(domain, domain.name, domain.uuid, state)
+
+    def _states(self, domains: list[Domain]) -> dict[bytes, DomainStateReason]:
+        """Return as many as there are to be had in one call."""
+        try:
+            frame = self._conn.domains.stats(StatsGroup.STATE, domains=domains) if domains else None
+        except (NotSupportedError, DomainNotFoundError):  # or one of them has just gone
+            return {}
+        if frame is None:
+            return {}
+        return {
+            uuid.bytes: DomainStateReason.decode(int(fields["state.state"]), int(fields["state.reason"]))
+            for uuid, fields in zip(frame.domains.uuids, frame.to_dicts(), strict=True)
+            if "state.state" in fields and "state.reason" in fields
+        }
+
+    # ---- the end ----
+
+    def close(self) -> None:
+        """Watch no more.  Harmless when repeated."""
+        self._listener.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
