@@ -150,18 +150,10 @@ class Dispatch:
 
     def run(self) -> None:
         """Take some events and call whom they are for; in the thread of the dispatcher."""
-        room, tags = self._room, self._tags
-        count = lib.pv_queue_take(self.queue, room, tags, _CHUNK)
-        if count <= 0:
-            return
-        try:
-            events = list(map(self.hub._decoder.__getitem__, ffi.unpack(room, count)))
-        except ClosedError:  # while they were read
-            return
-        finally:
-            lib.pv_events_release(room, count)
+        with _in_libvirt:
+            events = self._take()
         routes = self._routes
-        for event, tag in zip(events, ffi.unpack(tags, count), strict=True):
+        for event, tag in events:
             if tag == _LOST:
                 _log.warning("%r: %d events were lost, as callbacks take too long", self.hub, event.count)  # type: ignore[attr-defined]
             for subscription in routes.get(tag, ()):
@@ -170,6 +162,21 @@ class Dispatch:
                         subscription._callback(event)
                     except BaseException as error:
                         self._report(subscription, event, error)
+        with _in_libvirt:
+            events.clear()
+
+    def _take(self) -> list[tuple[Event, int]]:
+        room, tags = self._room, self._tags
+        count = lib.pv_queue_take(self.queue, room, tags, _CHUNK)
+        if count <= 0:
+            return []
+        try:
+            events = map(self.hub._decoder.__getitem__, ffi.unpack(room, count))
+            return list(zip(events, ffi.unpack(tags, count), strict=True))
+        except ClosedError:  # while they were read
+            return []
+        finally:
+            lib.pv_events_release(room, count)
 
     def _report(self, subscription: Subscription[Event], event: Event, error: BaseException) -> None:
         _log.error("%r: the callback %r failed on %r", self.hub, subscription.callback, event, exc_info=error)
@@ -232,6 +239,9 @@ class _Dispatcher:
             self._thread.join(1)
 
 
+#: Held by the dispatcher while it is in C, where a fork would copy locks of GLib's that nobody releases in the child.
+_in_libvirt = Lock()
+_held: list[bool] = []  # by forks under way
 _one: list[_Dispatcher] = []
 _making = Lock()
 
@@ -243,9 +253,19 @@ def _dispatcher() -> _Dispatcher:
         return _one[0]
 
 
+def _before_fork() -> None:
+    _held.append(_in_libvirt.acquire(timeout=1))
+
+
+def _after_fork_in_parent() -> None:
+    if _held.pop():
+        _in_libvirt.release()
+
+
 def _after_fork() -> None:
-    global _making
-    _making = Lock()
+    global _in_libvirt, _making
+    _in_libvirt, _making = Lock(), Lock()
+    _held.clear()
     _one.clear()
 
 
@@ -254,5 +274,5 @@ def _at_exit() -> None:
         dispatcher.stop()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork)
 atexit.register(_at_exit)
