@@ -15,6 +15,7 @@ import pytest
 import pyvirt
 from pyvirt.enums import ClientTransport, params
 from pyvirt.testing.daemon import PrivateDaemon
+from pyvirt.testing.pytest_plugin import DaemonFactory
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -172,3 +173,24 @@ def test_not_beside_another_connection() -> None:
 
     with pyvirt.connect("test:///default"), pytest.raises(pyvirt.NotSupportedError, match="another process"):
         admin.connect()
+
+
+def see_it_go(uri: str, pid: int) -> None:
+    import signal
+    import threading
+
+    from pyvirt import ConnectCloseReason, admin
+
+    with admin.connect(uri) as daemon:
+        assert daemon.wait_closed(timeout=0.05) is None
+        threading.Timer(0.1, os.kill, (pid, signal.SIGKILL)).start()
+        assert daemon.wait_closed(timeout=60) is ConnectCloseReason.EOF
+        with pytest.raises(pyvirt.ConnectionLostError):
+            daemon.wait_closed()
+    with pytest.raises(pyvirt.ClosedError):
+        daemon.wait_closed()
+
+
+def test_a_daemon_that_goes(private_daemon_factory: DaemonFactory) -> None:
+    daemon = private_daemon_factory()
+    apart(see_it_go, daemon.admin_uri, daemon.pid)

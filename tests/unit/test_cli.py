@@ -305,3 +305,87 @@ def test_ticks_come_at_their_time(uri: str) -> None:
     ticks = read_json(output("stats", uri, "-f", "json", "-i", "0.2", "-n", "6"))
     assert time.monotonic() - begun >= 1.0
     assert len(ticks) == 5
+
+
+# ---- events ----
+
+
+def events_of(uri: str, *arguments: str, doing: str) -> tuple[int, str, str]:
+    """Run ``pyvirt events`` in a process where *doing* goes on too: a host of the test driver is its process's own."""
+    program = f"""
+import sys, threading, time
+import pyvirt, pyvirt.cli
+from pyvirt.events import Events
+begin = Events.listen
+def listen(self, *kinds, **options):
+    listener = begin(self, *kinds, **options)
+    threading.Thread(target=do, args=(self.connection,), daemon=True).start()
+    return listener
+def do(conn):
+    domains = sorted(conn.domains, key=lambda domain: domain.name)
+    {doing}
+Events.listen = listen
+connect = pyvirt.connect
+pyvirt.connect = lambda uri, **options: connect(uri, **{{**options, "readonly": False}})
+sys.argv[1:1] = ["events"]
+pyvirt.cli.main()
+"""
+    done = run(*STRICT, "-c", program, *arguments, uri, timeout=60)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_events_for_people(uri: str) -> None:
+    code, out, err = events_of(uri, "-n", "2", doing="domains[0].suspend(); domains[1].destroy()")
+    assert (code, err) == (0, "")
+    first, second = out.splitlines()
+    assert re.fullmatch(
+        rf"\d\d:\d\d:\d\d\.\d{{3}} DomainLifecycle {domain_name(1)} event=SUSPENDED detail=PAUSED", first
+    )
+    assert second.endswith(f" DomainLifecycle {domain_name(2)} event=STOPPED detail=DESTROYED")
+
+
+def test_events_for_programs(uri: str) -> None:
+    code, out, err = events_of(uri, "--json", "--count", "1", "-d", domain_name(2), doing="""
+    for domain in domains[:2]: domain.suspend()""")  # fmt: skip
+    assert (code, err) == (0, "")
+    (event,) = read_json(out)
+    moment = event.pop("time")
+    assert abs(time.time() - moment) < 3600
+    assert event == {
+        "kind": "DomainLifecycle",
+        "domain": {"name": domain_name(2), "uuid": str(object_uuid(domain_name(2))), "id": 2},
+        "event": "SUSPENDED",
+        "detail": "PAUSED",
+    }
+
+
+def test_events_of_some_kinds(uri: str) -> None:
+    code, out, err = events_of(uri, "-t", "0.5", "-k", "network,domain-reboot", doing="domains[0].suspend()")
+    assert (code, out, err) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["-k", "weather"], 2, "no kind 'weather'; there are all, domain, "),
+        (["-k", "QemuMonitorEvent"], 1, "pyvirt: "),
+        (["-d", "nobody"], 1, "pyvirt: Domain not found"),
+        (["-n", "0"], 2, "0 is not in the range"),
+    ],
+)
+def test_events_that_cannot_be(uri: str, arguments: list[str], code: int, message: str) -> None:
+    done = cli("events", uri, *arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_ends_events(uri: str) -> None:
+    code, out, err = events_of(
+        uri,
+        "-n",
+        "5",
+        doing="domains[0].suspend(); time.sleep(0.2); import os, signal; os.kill(os.getpid(), signal.SIGINT)",
+    )
+    assert (code, err.strip()) == (130, "")
+    assert out.count("SUSPENDED") == 1
