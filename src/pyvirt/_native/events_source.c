@@ -34,6 +34,7 @@ struct pv_source {
     int category, id;
     int callback_id; /* -1: not registered */
     void *undo;      /* what deregisters it, if that is in another library */
+    bool held;       /* by libvirt, as the close callback's opaque */
     target *targets;
     size_t ntargets, room;
     known **known; /* NULL until there is one */
@@ -276,6 +277,17 @@ void pv_source_lifecycle(pv_source *source, virDomainPtr domain, int event, int 
 
 /* ---- registering ---- */
 
+/*
+ * libvirt (9.0 at least) frees the opaque of a close callback when it has called it, and forgets to when it is
+ * unregistered.  While it unregisters none is under way.
+ */
+static void release_held(void *opaque)
+{
+    pv_source *source = opaque;
+    if (__atomic_exchange_n(&source->held, false, __ATOMIC_ACQ_REL))
+        pv_source_unref(source);
+}
+
 static int register_with(pv_source *source, virConnectPtr conn, void *object)
 {
     void *callback = pv_event_callback(source->category, source->id);
@@ -296,7 +308,8 @@ static int register_with(pv_source *source, virConnectPtr conn, void *object)
         return virConnectSecretEventRegisterAny(conn, object, source->id, VIR_SECRET_EVENT_CALLBACK(callback), source,
                                                 pv_source_unref);
     default:
-        return virConnectRegisterCloseCallback(conn, (virConnectCloseFunc)callback, source, pv_source_unref);
+        source->held = true;
+        return virConnectRegisterCloseCallback(conn, (virConnectCloseFunc)callback, source, release_held);
     }
 }
 
@@ -336,22 +349,25 @@ int pv_source_register_close(pv_source *source, void *conn, void *function, void
     *(void **)&call = function;
     source->undo = undo;
     __atomic_fetch_add(&source->refs, 1, __ATOMIC_RELAXED);
-    return registered(source, call(conn, pv_event_callback(PV_CLOSE, 0), source, pv_source_unref));
+    source->held = true;
+    return registered(source, call(conn, pv_event_callback(PV_CLOSE, 0), source, release_held));
 }
 
-static void deregister_close(const pv_source *source, void *conn)
+static void deregister_close(pv_source *source, void *conn)
 {
     void *callback = pv_event_callback(PV_CLOSE, 0);
     int (*call)(void *, void *);
-    if (source->undo == NULL) {
-        virConnectUnregisterCloseCallback(conn, (virConnectCloseFunc)callback);
-        return;
-    }
+    int result;
     *(void **)&call = source->undo;
-    call(conn, callback);
+    if (source->undo == NULL)
+        result = virConnectUnregisterCloseCallback(conn, (virConnectCloseFunc)callback);
+    else
+        result = call(conn, callback);
+    if (result == 0)
+        release_held(source);
 }
 
-static void deregister(const pv_source *source, void *conn, int callback_id)
+static void deregister(pv_source *source, void *conn, int callback_id)
 {
     int (*call)(virConnectPtr, int);
     switch (source->category) {
