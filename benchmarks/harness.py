@@ -207,6 +207,29 @@ def memory_of(binding: str, uri: str, domains: int) -> Memory:
     return Memory(tick(PYTHONMALLOC="malloc")[0], tick()[1])
 
 
+def event_times(rounds: int, uri: str) -> dict[tuple[str, str], Times]:
+    """Measure what an event costs: libvirt's loop in C and in libvirt-python, and the forms that pyvirt has."""
+    times: dict[tuple[str, str], Times] = {}
+    script = [sys.executable, HERE / "events.py"]
+    once = Operation("event", 20_000, "", None)
+    with contextlib.ExitStack() as stack:
+
+        def worker(*program: str | Path) -> Worker:
+            return stack.enter_context(Worker([*program, uri], os.environ))
+
+        turns = [
+            (once, FLOOR, worker(build("events.c", "events"))),
+            *((once, form, worker(*script, form)) for form in (LIBVIRT_PYTHON, "subscribe", "listen", "chunks")),
+        ]
+        take_turns(turns, rounds, times)
+    # Each form beside the same two.
+    return {
+        (form, binding): times["event", form if binding == PYVIRT else binding]
+        for form in ("subscribe", "listen", "chunks")
+        for binding in (FLOOR, LIBVIRT_PYTHON, PYVIRT)
+    }
+
+
 def import_times(rounds: int) -> dict[tuple[str, str], Times]:
     """Start Python once for each import, in turn; the floor is a Python that imports nothing."""
     statements = {FLOOR: "pass", LIBVIRT_PYTHON: "import libvirt", PYVIRT: "import pyvirt"}

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 PRINTED = {
+    "events.py": r"test +SUSPENDED +<.*PAUSED: 0>\ntest +RESUMED +<.*UNPAUSED: 0>\ntest +STOPPED +<.*DESTROYED: 1>\n",
     "lifecycle.py": r"defined  example .* SHUTOFF\n"
     r"paused .*PAUSED.*USER.*\n"
     r"larger   4 vCPUs under id \d+\n"

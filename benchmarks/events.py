@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What an event costs from libvirt to the program:  events.py FORM URI
+
+FORM is ``libvirt-python``, or for pyvirt ``subscribe``, ``listen`` or ``chunks``.  Like worker.py it reads lines
+"OPERATION COUNT", and answers each with the nanoseconds of processor time, in all threads together, that so many
+events took: from where they wait in libvirt until the program has counted them.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+#: makes so many events of all domains in turn, which wait
+Produce = Callable[[int], None]
+#: waits until so many have come
+Consume = Callable[[int], None]
+
+STEPS = 1000  # a domain is suspended, and this many events later resumed
+
+
+def producer(suspend: list[Callable[[], object]], resume: list[Callable[[], object]]) -> Produce:
+    """Return a function that lets domains make events; what it leaves undone it does the next time."""
+
+    def turns() -> Iterator[Callable[[], object]]:
+        while True:
+            yield from suspend
+            yield from resume
+
+    calls = turns()
+
+    def produce(count: int) -> None:
+        for _, call in zip(range(count), calls, strict=False):
+            call()
+
+    return produce
+
+
+def with_libvirt_python(uri: str) -> tuple[Produce, Consume]:
+    """Use libvirt's own loop, and a callback that counts."""
+    import libvirt
+
+    libvirt.virEventRegisterDefaultImpl()
+    conn = libvirt.open(uri)
+    domains = conn.listAllDomains()[:STEPS]
+    seen = 0
+
+    def callback(*_: object) -> None:
+        nonlocal seen
+        seen += 1
+
+    conn.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, callback, None)
+
+    def consume(count: int) -> None:
+        nonlocal seen
+        while seen < count:
+            libvirt.virEventRunDefaultImpl()
+        seen = 0
+
+    return producer([domain.suspend for domain in domains], [domain.resume for domain in domains]), consume
+
+
+def with_pyvirt(form: str, uri: str) -> tuple[Produce, Consume]:
+    """Hold pyvirt's loop while events are made, and count what it delivers."""
+    import pyvirt
+    from pyvirt._lib import lib
+    from pyvirt.events import DomainLifecycle
+
+    conn = pyvirt.connect(uri)
+    domains = conn.domains.list()[:STEPS]
+    make = producer([domain.suspend for domain in domains], [domain.resume for domain in domains])
+    seen = 0
+
+    def produce(count: int) -> None:
+        lib.pv_loop_pause(10_000)
+        make(count)
+
+    def callback(event: DomainLifecycle) -> None:
+        nonlocal seen
+        seen += 1
+
+    def wait_for_callbacks(count: int) -> None:
+        nonlocal seen
+        lib.pv_loop_resume()
+        while seen < count:
+            time.sleep(0.001)
+        seen = 0
+
+    def iterate(count: int) -> None:
+        lib.pv_loop_resume()
+        for number, _ in enumerate(listener, 1):
+            if number == count:
+                return
+
+    def take_chunks(count: int) -> None:
+        lib.pv_loop_resume()
+        while count > 0:
+            listener.wait()
+            count -= len(listener.take())
+
+    if form == "subscribe":
+        conn.events.subscribe(DomainLifecycle, callback)
+        return produce, wait_for_callbacks
+    listener = conn.events.listen(DomainLifecycle, buffer=1_000_000)
+    return produce, iterate if form == "listen" else take_chunks
+
+
+def main(form: str, uri: str) -> None:
+    """Serve until standard input ends."""
+    produce, consume = with_libvirt_python(uri) if form == "libvirt-python" else with_pyvirt(form, uri)
+    for line in sys.stdin:
+        count = int(line.split()[1])
+        produce(count)
+        begun = time.process_time_ns()
+        consume(count)
+        print(time.process_time_ns() - begun, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Print what happens to the domains of a host: ``python examples/events.py [URI]``.
+
+Without a URI something is done to the domain of libvirt's test driver, so that there is something to see.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+import pyvirt
+from pyvirt.events import ConnectionClosed, DomainLifecycle, EventsLost
+
+
+def do_something(conn: pyvirt.Connection) -> None:
+    domain = conn.domains["test"]
+    domain.suspend()
+    domain.resume()
+    domain.destroy()
+
+
+def main(uri: str | None = None) -> None:
+    with pyvirt.connect(uri or "test:///default") as conn:
+        listener = conn.events.listen(DomainLifecycle, ConnectionClosed)  # it listens from here on
+        if uri is None:
+            threading.Thread(target=do_something, args=[conn]).start()
+        for event in listener:
+            if isinstance(event, EventsLost):
+                print(f"{event.count} events came too fast")
+            elif isinstance(event, ConnectionClosed):
+                print("the daemon is gone:", event.reason.name)
+            else:
+                print(f"{event.domain.name:24} {event.event.name:10} {event.detail!r}")
+                if uri is None and event.event == pyvirt.DomainEventType.STOPPED:
+                    break
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
