@@ -210,7 +210,7 @@ def memory_of(binding: str, uri: str, domains: int) -> Memory:
 def event_times(rounds: int, uri: str) -> dict[tuple[str, str], Times]:
     """Measure what an event costs: libvirt's loop in C and in libvirt-python, and the forms that pyvirt has."""
     times: dict[tuple[str, str], Times] = {}
-    script = [sys.executable, HERE / "events.py"]
+    script = (sys.executable, HERE / "events.py")
     once = Operation("event", 20_000, "", None)
     with contextlib.ExitStack() as stack:
 

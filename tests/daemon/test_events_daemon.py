@@ -409,7 +409,12 @@ def test_a_program_that_prints_events(mortal: PrivateDaemon) -> None:
     with pyvirt.connect(mortal.uri()) as conn:
         domain = conn.domains["test"]
         lines: SimpleQueue[str] = SimpleQueue()
-        reader = threading.Thread(target=lambda: [lines.put(line) for line in process.stdout or ()])
+
+        def read() -> None:
+            for line in process.stdout or ():
+                lines.put(line)
+
+        reader = threading.Thread(target=read)
         reader.start()
         while lines.empty():  # until it listens
             domain.suspend()

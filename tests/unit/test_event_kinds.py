@@ -271,8 +271,15 @@ def test_screens(feed: Feed) -> None:
 
 
 @pytest.mark.parametrize("kind", OF_PARAMETERS, ids=lambda kind: kind.__name__)
-def test_parameters(feed: Feed, kind: type[kinds.Event]) -> None:
-    values = {"text": "wert \u20ac", "none": 0, "big": (1 << 64) - 1, "small": -5, "half": 0.5, "yes": True}
+def test_parameters(feed: Feed, kind: Any) -> None:
+    values: dict[str, int | float | bool | str] = {
+        "text": "wert \u20ac",
+        "none": 0,
+        "big": (1 << 64) - 1,
+        "small": -5,
+        "half": 0.5,
+        "yes": True,
+    }
     with pyvirt._typedparams.Params(values) as params:
         event = feed(kind, "void *, int", params.pointer, params.count)
     assert event == kind(feed.domain, values)

@@ -145,7 +145,7 @@ def test_taking_no_more_than_asked_for(conn: pyvirt.Connection, domain: pyvirt.D
     listener = conn.events.listen(DomainLifecycle)
     with Paused():
         blink(domain, 500)
-    found = []
+    found: list[Any] = []
     while len(found) < 1000:
         assert listener.wait(LIMIT)
         part = listener.take(300)
@@ -171,7 +171,7 @@ def test_a_foreign_poller(conn: pyvirt.Connection, domain: pyvirt.Domain) -> Non
     poll.register(listener, select.POLLIN)
     assert poll.poll(0) == []
     blink(domain)
-    found = []
+    found: list[Any] = []
     while len(found) < 2:
         assert poll.poll(LIMIT * 1000) == [(listener.fileno(), select.POLLIN)]
         found += listener.take(1)

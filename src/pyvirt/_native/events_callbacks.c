@@ -240,17 +240,16 @@ static const any of_connections[] = {ANY(on_close)};
 
 void *pv_event_callback(int category, int id)
 {
-#define TABLE(table) {table, COUNT(table)}
+#define TABLE(table)                                                                                                   \
+    {                                                                                                                  \
+        table, COUNT(table)                                                                                            \
+    }
     static const struct {
         const any *table;
         int count;
     } tables[] = {
-        [PV_DOMAIN] = TABLE(of_domains),
-        [PV_NETWORK] = TABLE(of_networks),
-        [PV_STORAGE_POOL] = TABLE(of_others),
-        [PV_NODE_DEVICE] = TABLE(of_others),
-        [PV_SECRET] = TABLE(of_others),
-        [PV_QEMU_MONITOR] = TABLE(of_monitors),
+        [PV_DOMAIN] = TABLE(of_domains),     [PV_NETWORK] = TABLE(of_networks), [PV_STORAGE_POOL] = TABLE(of_others),
+        [PV_NODE_DEVICE] = TABLE(of_others), [PV_SECRET] = TABLE(of_others),    [PV_QEMU_MONITOR] = TABLE(of_monitors),
         [PV_CLOSE] = TABLE(of_connections),
     };
     if (category < 0 || category >= COUNT(tables) || id < 0 || id >= tables[category].count)

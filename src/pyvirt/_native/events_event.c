@@ -74,8 +74,14 @@ pv_event *pv_event_new(int category, int id, void *object, const int64_t *number
     virTypedParameterPtr copies = (virTypedParameterPtr)(event + 1);
     const char **texts = (const char **)(copies + nparams);
     char *at = (char *)(texts + nstrings);
-    *event = (pv_event){.category = category, .id = id, .refs = 1, .size = size, .nstrings = nstrings,
-                        .nparams = nparams, .strings = texts, .params = copies};
+    *event = (pv_event){.category = category,
+                        .id = id,
+                        .refs = 1,
+                        .size = size,
+                        .nstrings = nstrings,
+                        .nparams = nparams,
+                        .strings = texts,
+                        .params = copies};
     for (int i = 0; i < nnumbers; i++)
         event->numbers[i] = numbers[i];
     for (int i = 0; i < nstrings; i++)

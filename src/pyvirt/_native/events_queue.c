@@ -101,7 +101,8 @@ static bool append(pv_queue *queue, uintptr_t item, int64_t tag)
 static bool has_room(const pv_queue *queue, const pv_event *event)
 {
     /* That the link is gone is the last there will be to say. */
-    return event != NULL && (event->category == PV_CLOSE || (queue->count < queue->limit && queue->bytes <= MOST_BYTES));
+    return event != NULL &&
+           (event->category == PV_CLOSE || (queue->count < queue->limit && queue->bytes <= MOST_BYTES));
 }
 
 /* Lock held.  First what is known to be missing at this place. */

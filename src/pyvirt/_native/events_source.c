@@ -299,8 +299,8 @@ static int register_with(pv_source *source, virConnectPtr conn, void *object)
         return virConnectNetworkEventRegisterAny(conn, object, source->id, VIR_NETWORK_EVENT_CALLBACK(callback), source,
                                                  pv_source_unref);
     case PV_STORAGE_POOL:
-        return virConnectStoragePoolEventRegisterAny(conn, object, source->id, VIR_STORAGE_POOL_EVENT_CALLBACK(callback),
-                                                     source, pv_source_unref);
+        return virConnectStoragePoolEventRegisterAny(
+            conn, object, source->id, VIR_STORAGE_POOL_EVENT_CALLBACK(callback), source, pv_source_unref);
     case PV_NODE_DEVICE:
         return virConnectNodeDeviceEventRegisterAny(conn, object, source->id, VIR_NODE_DEVICE_EVENT_CALLBACK(callback),
                                                     source, pv_source_unref);

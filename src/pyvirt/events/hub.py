@@ -26,7 +26,7 @@ from pyvirt.events.listener import Listener, new_queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import TypeAlias
+    from typing import TypeAlias, overload
 
     from pyvirt._lib import CData
     from pyvirt.connection import Connection
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     ErrorHook: TypeAlias = Callable[["Subscription[Event]", Event, BaseException], object]
 
 E = TypeVar("E", bound=Event)
+F = TypeVar("F", bound=Event)
+G = TypeVar("G", bound=Event)
 
 #: how many events a listener holds for a program that is busy
 BUFFER = 65_536
@@ -130,13 +132,66 @@ class Events:
         dispatch.add(made, self._acquire(kinds, domain, bool(kind._kind), dispatch.queue, dispatch.tag_of))
         return made
 
+    if TYPE_CHECKING:
+        # One kind, or a union of some; a type checker by itself would only find what all of them derive from.
+
+        @overload
+        def listen(
+            self, *, timeout: float | None = None, domain: Domain | None = None, buffer: int = BUFFER
+        ) -> Listener[Event]: ...
+
+        @overload
+        def listen(
+            self,
+            one: type[E],
+            /,
+            *,
+            timeout: float | None = None,
+            domain: Domain | None = None,
+            buffer: int = BUFFER,
+        ) -> Listener[E]: ...
+
+        @overload
+        def listen(
+            self,
+            one: type[E],
+            two: type[F],
+            /,
+            *,
+            timeout: float | None = None,
+            domain: Domain | None = None,
+            buffer: int = BUFFER,
+        ) -> Listener[E | F]: ...
+
+        @overload
+        def listen(
+            self,
+            one: type[E],
+            two: type[F],
+            three: type[G],
+            /,
+            *,
+            timeout: float | None = None,
+            domain: Domain | None = None,
+            buffer: int = BUFFER,
+        ) -> Listener[E | F | G]: ...
+
+        @overload
+        def listen(
+            self,
+            *kinds: type[E],
+            timeout: float | None = None,
+            domain: Domain | None = None,
+            buffer: int = BUFFER,
+        ) -> Listener[E]: ...
+
     def listen(
         self,
-        *kinds: type[E],
+        *kinds: type[Event],
         timeout: float | None = None,
         domain: Domain | None = None,
         buffer: int = BUFFER,
-    ) -> Listener[E]:
+    ) -> Listener[Event]:
         """Take in events from here on, for a loop to have: ``for event in conn.events.listen(DomainLifecycle): …``
 
         What is registered with libvirt is the same as in :meth:`subscribe`.
@@ -156,9 +211,9 @@ class Events:
         queue = new_queue(buffer)
         tells = any(kind is ConnectionClosed for kind in wanted)
         sources = self._acquire(wanted, domain, exact, queue, lambda _: 0)
-        listener: Listener[E] = Listener(self, queue, sources, timeout, tells)
+        listener: Listener[Event] = Listener(self, queue, sources, timeout, tells)
         with self._lock:
-            self._listeners.add(listener)  # type: ignore[arg-type]
+            self._listeners.add(listener)
             ended = self._ended
         if ended:
             listener._end()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyvirt._lib import CData
     from pyvirt.events.hub import Events, Source
 
-E = TypeVar("E", bound=Event)
+E = TypeVar("E", bound=Event, covariant=True)
 
 _CHUNK = 256
 
