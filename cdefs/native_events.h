@@ -57,6 +57,13 @@ void pv_event_unref(pv_event *event);
 /* A reference to the event's object, for the caller to release: the event's own, if nobody else will want it. */
 void *pv_event_take_object(pv_event *event);
 
+/*
+ * Of items as pv_queue_take returns them, the lifecycle events that come only once: what happened in the upper half of
+ * a code and why in the lower, and a reference to the domain, as from pv_event_take_object.  -1 for all others.  Makes
+ * no difference but that of many calls in one.
+ */
+void pv_events_lifecycle(const uintptr_t *items, int n, int64_t *codes, virDomainPtr *domains);
+
 /* A queue of events for one reader, of bounded size. */
 typedef struct pv_queue pv_queue;
 

@@ -136,6 +136,10 @@ class Handle(Owner):
     def _identity(self) -> Hashable:
         raise NotImplementedError
 
+    def _remember(self) -> None:
+        """Ask C who it is, so that it can still be told when the handle is closed."""
+        self._identity()
+
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
@@ -347,7 +351,7 @@ def _at_exit() -> None:
         root._close_children()
         registered = root._take_sources()
         pointer = root._disown("the connection is closed, as the interpreter exits")
-        if pointer is not None:
+        if pointer is not None and ffi.typeof(pointer) is _CONNECTION:
             sources += registered
             owners += [len(pointers)] * len(registered)
             pointers.append(pointer)
@@ -359,6 +363,7 @@ def _at_exit() -> None:
 
 
 _FAREWELL = 1000  # milliseconds
+_CONNECTION = ffi.typeof("virConnectPtr")  # and not that of libvirt-admin, which only its own library can close
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork)
 atexit.register(_at_exit)

@@ -162,6 +162,10 @@ class NamedByUUID(KnownByUUID, Named[bytes]):
     def _label(self) -> str:
         return f"{self.name!r} {self.uuid}"
 
+    def _remember(self) -> None:
+        self._identity()
+        self.name  # noqa: B018
+
 
 class Autostarting(Object[K]):
     """Something that can come up by itself."""

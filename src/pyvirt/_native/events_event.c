@@ -120,3 +120,23 @@ void *pv_event_take_object(pv_event *event)
         object = NULL;
     return object;
 }
+
+static bool is_plain_lifecycle(const pv_event *event)
+{
+    return event->category == PV_DOMAIN && event->id == VIR_DOMAIN_EVENT_ID_LIFECYCLE && !event->interned &&
+           event->numbers[0] >= 0 && event->numbers[1] >= 0;
+}
+
+void pv_events_lifecycle(const uintptr_t *items, int n, int64_t *codes, virDomainPtr *domains)
+{
+    for (int i = 0; i < n; i++) {
+        pv_event *event = (items[i] & 1) == 0 ? (pv_event *)items[i] : NULL;
+        codes[i] = -1;
+        domains[i] = NULL;
+        if (event == NULL || !is_plain_lifecycle(event))
+            continue;
+        domains[i] = pv_event_take_object(event);
+        if (domains[i] != NULL)
+            codes[i] = event->numbers[0] << 32 | event->numbers[1];
+    }
+}

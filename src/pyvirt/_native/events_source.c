@@ -245,10 +245,10 @@ static bool repeats(int event)
 void pv_source_lifecycle(pv_source *source, virDomainPtr domain, int event, int detail)
 {
     const int64_t numbers[] = {event, detail};
-    const char *name = virDomainGetName(domain);
     known *gone = NULL;
     pv_event *made = NULL;
     pthread_mutex_lock(&source->lock);
+    const char *name = repeats(event) || source->nknown > 0 ? virDomainGetName(domain) : NULL;
     if (name != NULL && repeats(event) && source->known != NULL)
         made = recall(source->known[bucket_of(name)], name, event, detail);
     if (made != NULL) {

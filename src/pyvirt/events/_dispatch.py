@@ -171,8 +171,7 @@ class Dispatch:
         if count <= 0:
             return []
         try:
-            events = map(self.hub._decoder.__getitem__, ffi.unpack(room, count))
-            return list(zip(events, ffi.unpack(tags, count), strict=True))
+            return list(zip(self.hub._decoder.read(room, count), ffi.unpack(tags, count), strict=True))
         except ClosedError:  # while they were read
             return []
         finally:

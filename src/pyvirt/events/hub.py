@@ -8,6 +8,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakSet
 
+from pyvirt._handle import Handle
 from pyvirt._lib import ffi, lib
 from pyvirt.errors import (
     ClosedError,
@@ -395,12 +396,22 @@ class Events:
         if self._ended:
             return
         sources = self._stop()
+        self._remember_names()
         try:
             conn = self._conn._ptr
         except ClosedError:
             return
         for source in sources:
             self._deregister(source, conn)
+
+    def _remember_names(self) -> None:
+        """Let handles find out who they are, while they can: whoever has an event wants to know that later too."""
+        for child in [child() for child in self._conn._children]:
+            if isinstance(child, Handle):
+                try:
+                    child._remember()
+                except Error:
+                    pass  # closed, perhaps, by another thread
 
     def _take_sources(self) -> list[CData]:
         """End all listening; return what is registered, which the caller deregisters and frees."""

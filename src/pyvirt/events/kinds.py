@@ -85,6 +85,14 @@ _DETAILS = {
     DomainEventType.CRASHED: DomainEventCrashedDetailType,
 }
 
+
+def lifecycle(event: int, detail: int) -> tuple[DomainEventType, LifecycleDetail]:
+    """Return what two numbers of a lifecycle event mean."""
+    what = DomainEventType(event)
+    details = _DETAILS.get(what)
+    return what, detail if details is None else details(detail)
+
+
 # The categories of native_events.h.
 DOMAIN, NETWORK, STORAGE_POOL, NODE_DEVICE, SECRET, QEMU_MONITOR, CLOSE = range(7)
 
@@ -170,10 +178,7 @@ class DomainLifecycle(DomainEvent):
 
     @classmethod
     def _read(cls, event: CData, about: Handle | None) -> Self:
-        what = DomainEventType(event.numbers[0])
-        details = _DETAILS.get(what)
-        number = event.numbers[1]
-        return cls(about, what, number if details is None else details(number))  # type: ignore[arg-type]
+        return cls(about, *lifecycle(event.numbers[0], event.numbers[1]))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

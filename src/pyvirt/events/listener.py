@@ -105,12 +105,11 @@ class Listener(Generic[E]):
                 self._open_queue()
                 raise self._lost_error()
             room = self._room
-            decoder = self._hub._decoder
             count = lib.pv_queue_take(self._queue, room, ffi.NULL, most)
             if count <= 0:
                 return []
             try:
-                events = list(map(decoder.__getitem__, ffi.unpack(room, count)))
+                events = self._hub._decoder.read(room, count)
             finally:
                 lib.pv_events_release(room, count)
             if type(events[-1]) is ConnectionClosed:
