@@ -28,6 +28,12 @@ int pv_loop_owner(void);
 int pv_loop_pause(int milliseconds);
 void pv_loop_resume(void);
 
+/*
+ * Let the loop finish what it is at, and what others have left it to free: the socket of a connection that was closed.
+ * After so many milliseconds, or in its own thread, it is left to itself.
+ */
+void pv_loop_settle(int milliseconds);
+
 /* An event, immutable, shared by all queues that it is in. */
 typedef struct pv_event {
     int category;               /* PV_DOMAIN, … */

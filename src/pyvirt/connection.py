@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from pyvirt.uri import URI
 
 
+_PATIENCE = 1000  # milliseconds
+
 # Of a message with too much in it: INTERNAL_ERROR or RPC from RPC, RPC from REMOTE.
 _TOO_LARGE = frozenset({(1, 7), (39, 7), (39, 13)})
 
@@ -155,9 +157,12 @@ class Connection(Root):
         A call under way in another thread ends undisturbed, and the socket with it.  Whoever listens to its events
         gets no more.  Harmless when repeated.  (virConnectClose)
         """
+        was_open = not self.closed
         for events in self._events[:1]:  # libvirt keeps a connection open that has callbacks
             events._close()
         super().close()
+        if was_open:
+            lib.pv_loop_settle(_PATIENCE)  # it is the loop that lets go of the socket
 
     def _take_sources(self) -> list[CData]:
         return [source for events in self._events[:1] for source in events._take_sources()]

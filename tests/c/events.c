@@ -178,11 +178,18 @@ static void test_what_does_not_fit(void)
     pv_events_release(items, 1);
     lifecycle(source, VIR_DOMAIN_EVENT_STOPPED, 10); /* for which there is no room beside the mark of the loss */
     ((virConnectCloseFunc)pv_event_callback(PV_CLOSE, 0))(conn, VIR_CONNECT_CLOSE_REASON_EOF, link); /* always fits */
+    pv_loop_settle(LIMIT);
+    pv_loop_settle(LIMIT);
+    lifecycle(source, VIR_DOMAIN_EVENT_STOPPED, 11); /* after that there is nothing */
     CHECK(pv_queue_take(queue, items, tags, 8) == 5);
     CHECK(((pv_event *)items[0])->numbers[1] == 1 && ((pv_event *)items[1])->numbers[1] == 2);
     CHECK(items[2] == 2 * 7 + 1 && tags[2] == -1 && items[3] == 2 * 1 + 1);
     CHECK(((pv_event *)items[4])->category == PV_CLOSE && tags[4] == 8 && ((pv_event *)items[4])->object == NULL);
     pv_events_release(items, 5);
+    CHECK(!readable(queue, 0));
+    pv_queue_free(queue);
+    queue = pv_queue_new(3);
+    CHECK(pv_source_attach(source, queue, 7) == 0 && pv_source_attach(source, queue, 7) == 0);
     for (int i = 0; i < 5; i++)
         lifecycle(source, VIR_DOMAIN_EVENT_STOPPED, i);
     CHECK(pv_queue_take(queue, items, tags, 8) == 4 && items[3] == 2 * 2 + 1);

@@ -23,6 +23,7 @@ from pyvirt.errors import ClosedError, NotSupportedError
 from pyvirt.events import kinds
 
 NULL = ffi.NULL
+LIMIT = 60
 
 
 class Feed:
@@ -55,6 +56,7 @@ class Feed:
         for one in keep:
             if isinstance(one, ffi.CData) and ffi.typeof(one) == ffi.typeof("char[]"):
                 ffi.memmove(one, b"?" * (len(one) - 1), len(one) - 1)  # it was libvirt's only during the call
+        assert self.listener.wait(LIMIT)
         (event,) = self.listener.take()
         return event
 

@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import Any
@@ -596,3 +597,31 @@ with pyvirt.connect("test:///default") as conn:
 print([name for name in sys.modules if name.startswith("pyvirt.events")])
 """
     assert output_of(program) == "[]\n"
+
+
+def test_waiting_for_a_state_asks_when_told(
+    conn: pyvirt.Connection, domain: pyvirt.Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    state = pyvirt.Domain.state
+
+    def look(domain: pyvirt.Domain) -> pyvirt.DomainStateReason:
+        looks.append(1)
+        return state(domain)
+
+    def sleep(seconds: float) -> None:
+        raise AssertionError(f"slept {seconds} s")
+
+    monkeypatch.setattr(pyvirt.Domain, "state", look)
+    monkeypatch.setattr("pyvirt.domain._wait.sleep", sleep)
+    found: list[object] = []
+    waiting = threading.Thread(target=lambda: found.append(domain.wait_for(pyvirt.DomainState.PAUSED).state))
+    waiting.start()
+    end = time.monotonic() + LIMIT
+    while len(looks) < 2:  # at once, and again when it listens
+        assert time.monotonic() < end
+    domain.suspend()
+    waiting.join(LIMIT)
+    assert found == [pyvirt.DomainState.PAUSED]
+    assert len(looks) <= 5  # and every five seconds, on a machine that is very busy
+    assert conn.events._sources == {}

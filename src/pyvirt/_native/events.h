@@ -37,6 +37,8 @@ bool pv_queue_push(pv_queue *queue, pv_event *event, int64_t tag);
 void pv_queues_gather(void);
 void pv_queues_tell(void);
 
+void pv_source_ref(void *source);
+
 /* The source's part of what libvirt calls when it forgets a callback. */
 void pv_source_unref(void *source);
 

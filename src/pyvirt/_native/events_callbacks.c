@@ -189,9 +189,44 @@ static void on_qemu_monitor(virConnectPtr conn, virDomainPtr domain, const char 
     deliver(source, domain, NUMBERS(seconds, microseconds), STRINGS(event, details));
 }
 
+/*
+ * Any thread that makes a call may find the link dead, while the loop still hands out what came before.  So this waits
+ * until the loop has come around: at the first time its other timers may be due as well, at the second they are done.
+ */
+typedef struct {
+    void *source;
+    int reason;
+    bool once;
+} closing;
+
+static void on_turn(int timer, void *opaque)
+{
+    closing *news = opaque;
+    if (news->once) {
+        deliver(news->source, NULL, NUMBERS(news->reason), NONE);
+        virEventRemoveTimeout(timer);
+    }
+    news->once = true;
+}
+
+static void forget_closing(void *opaque)
+{
+    closing *news = opaque;
+    pv_source_unref(news->source);
+    free(news);
+}
+
 static void on_close(virConnectPtr conn, int reason, void *source)
 {
+    closing *news = malloc(sizeof(*news));
     (void)conn;
+    if (news != NULL) {
+        *news = (closing){.source = source, .reason = reason};
+        pv_source_ref(source);
+        if (virEventAddTimeout(0, on_turn, news, forget_closing) >= 0)
+            return;
+        forget_closing(news);
+    }
     deliver(source, NULL, NUMBERS(reason), NONE);
 }
 

@@ -53,6 +53,8 @@ static struct {
     pid_t tid;
     int64_t sleeps_until; /* ns, 0 while awake */
     uint64_t round;
+    uint64_t turns;   /* of the loop that are over */
+    unsigned waiting; /* for that */
     int last_id;
     item *buckets[BUCKETS];
     item timers; /* a ring */
@@ -349,6 +351,9 @@ static void *run(void *unused)
             dispatch_handle(&ready[i]);
         dispatch_timers();
         free_removed();
+        loop.turns++;
+        if (loop.waiting > 0)
+            pthread_cond_broadcast(&loop.stopped);
     }
     loop.running = false;
     pthread_cond_broadcast(&loop.stopped);
@@ -408,7 +413,7 @@ static void after_fork_in_child(void)
         close(loop.wake);
     loop.epoll = loop.wake = -1;
     loop.running = loop.wanted = false;
-    loop.paused = 0;
+    loop.paused = loop.waiting = 0;
     loop.sleeps_until = 0;
     loop.removed = NULL;
     loop.timers.before = loop.timers.after = &loop.timers;
@@ -500,13 +505,35 @@ static void wait_until_gone(pid_t tid)
         nanosleep(&moment, NULL);
 }
 
-int pv_loop_pause(int milliseconds)
+static struct timespec in_future(int milliseconds)
 {
     struct timespec end;
     clock_gettime(CLOCK_REALTIME, &end);
     int64_t nanoseconds = end.tv_nsec + (int64_t)milliseconds * 1000000;
     end.tv_sec += (time_t)(nanoseconds / 1000000000);
     end.tv_nsec = (long)(nanoseconds % 1000000000);
+    return end;
+}
+
+void pv_loop_settle(int milliseconds)
+{
+    struct timespec end = in_future(milliseconds);
+    pthread_mutex_lock(&loop.lock);
+    /* In this turn it may be past the place; in the next one it frees what the one before has left. */
+    uint64_t enough = loop.turns + 2;
+    int failed = loop.running && pthread_equal(loop.thread, pthread_self());
+    loop.waiting++;
+    while (loop.running && loop.turns < enough && failed == 0) {
+        wake_up();
+        failed = pthread_cond_timedwait(&loop.stopped, &loop.lock, &end);
+    }
+    loop.waiting--;
+    pthread_mutex_unlock(&loop.lock);
+}
+
+int pv_loop_pause(int milliseconds)
+{
+    struct timespec end = in_future(milliseconds);
     pthread_mutex_lock(&loop.lock);
     loop.paused++;
     wake_up();

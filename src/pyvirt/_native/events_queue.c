@@ -21,6 +21,7 @@ struct pv_queue {
     unsigned refs;
     int fd;
     bool ended;
+    bool complete; /* its last event, that the link is gone, is in it or was */
     slot *ring;
     size_t room, first, count;
     size_t limit;
@@ -165,7 +166,8 @@ bool pv_queue_push(pv_queue *queue, pv_event *event, int64_t tag)
 {
     pthread_mutex_lock(&queue->lock);
     bool open = !queue->ended;
-    if (open) {
+    if (open && !queue->complete) {
+        queue->complete = event != NULL && event->category == PV_CLOSE;
         if (!has_room(queue, event) || !put(queue, event, tag))
             queue->lost++;
         tell_in_time(queue);

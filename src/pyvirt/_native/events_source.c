@@ -89,6 +89,12 @@ static void free_known(known *gone)
     }
 }
 
+void pv_source_ref(void *opaque)
+{
+    pv_source *source = opaque;
+    __atomic_fetch_add(&source->refs, 1, __ATOMIC_RELAXED);
+}
+
 void pv_source_unref(void *opaque)
 {
     pv_source *source = opaque;
@@ -328,7 +334,7 @@ int pv_source_register(pv_source *source, virConnectPtr conn, void *object)
         pv_error_unsupported("An event of this kind", "a newer one", "none");
         return -1;
     }
-    __atomic_fetch_add(&source->refs, 1, __ATOMIC_RELAXED); /* which libvirt gives back */
+    pv_source_ref(source); /* which libvirt gives back */
     return registered(source, register_with(source, conn, object));
 }
 
@@ -338,7 +344,7 @@ int pv_source_register_monitor(pv_source *source, virConnectPtr conn, virDomainP
     int (*call)(virConnectPtr, virDomainPtr, const char *, void *, void *, virFreeCallback, unsigned int);
     *(void **)&call = function;
     source->undo = undo;
-    __atomic_fetch_add(&source->refs, 1, __ATOMIC_RELAXED);
+    pv_source_ref(source);
     void *callback = pv_event_callback(source->category, source->id);
     return registered(source, call(conn, domain, event, callback, source, pv_source_unref, flags));
 }
@@ -348,7 +354,7 @@ int pv_source_register_close(pv_source *source, void *conn, void *function, void
     int (*call)(void *, void *, void *, virFreeCallback);
     *(void **)&call = function;
     source->undo = undo;
-    __atomic_fetch_add(&source->refs, 1, __ATOMIC_RELAXED);
+    pv_source_ref(source);
     source->held = true;
     return registered(source, call(conn, pv_event_callback(PV_CLOSE, 0), source, release_held));
 }

@@ -47,7 +47,7 @@ BUFFER = 65_536
 class Source:
     """One registration with libvirt, shared by all who want the same."""
 
-    __slots__ = ("error", "key", "pointer", "ready", "users")
+    __slots__ = ("error", "gone", "key", "leaving", "pointer", "ready", "users")
 
     def __init__(self, key: Key) -> None:
         self.key = key
@@ -58,6 +58,8 @@ class Source:
         self.users = 0
         self.ready = Signal()  # registered, or failed to
         self.error: BaseException | None = None
+        self.leaving = False  # nobody wants it any more
+        self.gone = Signal()
 
 
 def _monitor_functions() -> tuple[CData, CData]:
@@ -298,28 +300,41 @@ class Events:
             raise MemoryError
 
     def _enter(self, key: Key) -> tuple[Source, bool]:
-        with self._lock:
-            self._refuse_if_ended()
-            source = self._sources.get(key)
-            first = source is None
-            if source is None:
-                source = self._sources[key] = Source(key)
-            source.users += 1
-            return source, first
+        """Be one user more of a source; return it, and whether it is new."""
+        while True:
+            with self._lock:
+                self._refuse_if_ended()
+                source = self._sources.get(key)
+                if source is None:
+                    source = self._sources[key] = Source(key)
+                    source.users = 1
+                    return source, True
+                if not source.leaving:
+                    source.users += 1
+                    return source, False
+            # libvirt registers a callback once, and has not yet forgotten the one before.
+            source.gone.wait()
 
     def _leave(self, source: Source) -> bool:
-        """Be one user less; return whether that was the last one."""
+        """Be one user less; return whether that was the last one, who has to deregister it."""
         with self._lock:
             source.users -= 1
-            if source.users or self._sources.get(source.key) is not source:
+            if source.users or source.error is not None:
                 return False
-            del self._sources[source.key]
+            source.leaving = True
             return True
 
+    def _forget(self, source: Source) -> None:
+        with self._lock:
+            if self._sources.get(source.key) is source:
+                del self._sources[source.key]
+        source.gone.set()
+
     def _register(self, source: Source, domain: Domain | None) -> None:
+        pointer = None  # to deregister with if the connection is closed meanwhile
         try:
             pointer = self._conn._ptr
-            self._register_with(pointer, source, domain)
+            self._register_with(source, domain)
             with self._lock:
                 ended = self._ended
             if ended:
@@ -327,20 +342,22 @@ class Events:
                 self._refuse_if_ended()
         except BaseException as error:
             source.error = error
-            with self._lock:
-                if self._sources.get(source.key) is source:
-                    del self._sources[source.key]  # whoever comes next tries anew
+            self._forget(source)  # whoever comes next tries anew
         finally:
             source.ready.set()
+            del pointer  # which in a traceback would keep the connection open
 
-    def _register_with(self, conn: CData, source: Source, domain: Domain | None) -> None:
-        about = ffi.NULL if domain is None else domain._ptr
+    def _register_with(self, source: Source, domain: Domain | None) -> None:
+        # No pointer in a variable, for the same reason.
         if source.key[0] == QEMU_MONITOR:
+            functions = _monitor_functions()
             check(
-                lib.pv_source_register_monitor(source.pointer, conn, about, ffi.NULL, 0, *_monitor_functions()),
+                lib.pv_source_register_monitor(
+                    *(source.pointer, self._conn._ptr, ffi.NULL if domain is None else domain._ptr, ffi.NULL, 0),
+                    *functions,
+                )
             )
-            return
-        if lib.pv_source_register(source.pointer, conn, about) < 0:
+        elif lib.pv_source_register(source.pointer, self._conn._ptr, ffi.NULL if domain is None else domain._ptr) < 0:
             error = last_error("vir…EventRegisterAny")
             # What libvirt says of a number that it does not know.
             raise error.recast(NotSupportedError) if isinstance(error, InvalidArgumentError) else error
@@ -364,6 +381,8 @@ class Events:
             self._deregister(source, self._conn._ptr)
         except ClosedError:
             pass  # then that was done at closing
+        finally:
+            self._forget(source)
 
     def _sweep(self) -> None:
         """Do what finalisers of listeners left to do."""
