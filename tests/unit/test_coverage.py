@@ -84,11 +84,7 @@ def calls() -> Iterator[tuple[str, str]]:
 
 def test_every_function_is_somewhere() -> None:
     assert len(FUNCTIONS) > 560
-    lost = {
-        name
-        for name in FUNCTIONS - NAMED - SUPERSEDED.keys()
-        if not USED_UP.fullmatch(name)
-    }
+    lost = {name for name in FUNCTIONS - NAMED - SUPERSEDED.keys() if not USED_UP.fullmatch(name)}
     assert lost == set()
 
 
