@@ -105,6 +105,24 @@ static int stats_who(void)
     return n;
 }
 
+static int inventory(void)
+{
+    virDomainPtr *domains = NULL;
+    int n = virConnectListAllDomains(conn, &domains, 0);
+    for (int i = 0; i < n; i++) {
+        virDomainPtr each = domains[i];
+        unsigned char uuid[VIR_UUID_BUFLEN];
+        int state, reason, autostart;
+        if (virDomainGetName(each) == NULL || virDomainGetUUID(each, uuid) < 0 || virDomainIsPersistent(each) < 0 ||
+            virDomainGetState(each, &state, &reason, 0) < 0 || virDomainGetAutostart(each, &autostart) < 0)
+            return -1;
+        virDomainGetID(each);
+        virDomainFree(each);
+    }
+    free(domains);
+    return n;
+}
+
 static const struct {
     const char *name;
     int (*call)(void);
@@ -112,7 +130,7 @@ static const struct {
 } operations[] = {
     {"state", state, NULL},       {"info", info, NULL},           {"lookup", lookup, NULL},
     {"xml_desc", xml_desc, NULL}, {"list", list_domains, NULL},   {"close", close_with_handles, before_closing},
-    {"stats", stats, NULL},       {"stats_who", stats_who, NULL},
+    {"stats", stats, NULL},       {"stats_who", stats_who, NULL}, {"inventory", inventory, NULL},
 };
 
 static int64_t now(void)

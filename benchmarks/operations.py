@@ -74,7 +74,16 @@ STATS = (
     Operation("to_dicts", 3, "conn.domains.stats().to_dicts()", None, beside="stats"),
 )
 RATES = (Operation("rates", 5, "rate(*two_ticks(conn))", None),)
-OPERATIONS = {operation.name: operation for operation in (*CALLS, *LISTING, *CLOSING, *STATS, *RATES)}
+INVENTORY = (
+    Operation(
+        "inventory",
+        1,
+        "conn.domains.inventory()",
+        "[(domain.name(), domain.UUID(), domain.ID(), domain.state(), domain.isPersistent(), domain.autostart())"
+        " for domain in conn.listAllDomains()]",
+    ),
+)
+OPERATIONS = {operation.name: operation for operation in (*CALLS, *LISTING, *CLOSING, *STATS, *RATES, *INVENTORY)}
 
 
 def touch(frame: StatsFrame) -> int:

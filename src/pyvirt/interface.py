@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from pyvirt._collection import D
+    from pyvirt.inventory import InterfaceInventory
 
     InterfaceList: TypeAlias = list["Interface"]  # in the collection below, list is a method
     NameList: TypeAlias = list[str]
@@ -87,6 +88,15 @@ class Interfaces(WhereActive[Interface]):
     def list(self, flags: ConnectListAllInterfacesFlags = ConnectListAllInterfacesFlags(0)) -> InterfaceList:
         """Return the interfaces that match *flags*, all without any.  (virConnectListAllInterfaces)"""
         return self._list(flags)
+
+    def inventory(self) -> InterfaceInventory:
+        """Return them as columns: names, hardware addresses, activity, in two round trips.
+
+        (virConnectListAllInterfaces)
+        """
+        from pyvirt.inventory import interfaces_of
+
+        return interfaces_of(self._conn)
 
     def _count(self) -> int:
         return len(self._list(0))  # asked only for their number, the driver that looks at udev says 0

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from pyvirt._collection import D
+    from pyvirt.inventory import NodeDeviceInventory
 
     NodeDeviceList: TypeAlias = list["NodeDevice"]  # in the collection below, list is a method
     NameList: TypeAlias = list[str]
@@ -174,6 +175,15 @@ class NodeDevices(WhereCapable[NodeDevice]):
         Capabilities widen: ``CAP_NET | CAP_STORAGE`` are the network cards and the disks.
         """
         return self._list(flags)
+
+    def inventory(self) -> NodeDeviceInventory:
+        """Return their names, in one round trip.
+
+        (virConnectListAllNodeDevices)
+        """
+        from pyvirt.inventory import devices_of
+
+        return devices_of(self._conn)
 
     def names(self, cap: str | None = None) -> NameList:
         """Return the names of the devices.  (virNodeNumOfDevices, virNodeListDevices)

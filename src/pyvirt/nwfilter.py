@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
     from pyvirt._collection import D
+    from pyvirt.inventory import NWFilterInventory
 
     NWFilterList: TypeAlias = list["NWFilter"]  # in the classes below, list is a method
     BindingList: TypeAlias = list["NWFilterBinding"]
@@ -74,6 +75,15 @@ class NWFilters(WhereNamed[NWFilter]):
     def list(self) -> NWFilterList:
         """Return all of them.  (virConnectListAllNWFilters)"""
         return self._list(0)
+
+    def inventory(self) -> NWFilterInventory:
+        """Return them as columns: names and UUIDs, in one round trip.
+
+        (virConnectListAllNWFilters)
+        """
+        from pyvirt.inventory import nwfilters_of
+
+        return nwfilters_of(self._conn)
 
     def _count(self) -> int:
         return check(lib.virConnectNumOfNWFilters(self._conn._ptr))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from pyvirt._collection import D
+    from pyvirt.inventory import SecretInventory
 
     SecretList: TypeAlias = list["Secret"]  # in the collection below, list is a method
     UUIDList: TypeAlias = list[UUID]
@@ -118,6 +119,15 @@ class Secrets(WhereUsed[Secret], UUIDCollection[Secret]):
         Flags of one group (ephemeral or not; private or not) widen, groups narrow.
         """
         return self._list(flags)
+
+    def inventory(self) -> SecretInventory:
+        """Return them as columns: UUIDs, what they are for, what they are, in three round trips.
+
+        (virConnectListAllSecrets)
+        """
+        from pyvirt.inventory import secrets_of
+
+        return secrets_of(self._conn)
 
     def _by_usage(self, usage_type: SecretUsageType, usage_id: str) -> Secret:
         return self._wrap(lib.virSecretLookupByUsage(self._conn._ptr, usage_type, encode(usage_id)), usage_id)

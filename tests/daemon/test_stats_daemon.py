@@ -50,6 +50,20 @@ def synthetic(tmp_path: Path) -> Path:
     return library
 
 
+def test_an_inventory_of_more_than_a_listing_holds(private_daemon: PrivateDaemon, tmp_path: Path) -> None:
+    count = 16_500
+    host = tmp_path / "host.xml"
+    write_host(host, domains=count, running=0.5, disks=0, interfaces=0)
+    os.chmod(tmp_path, 0o755)
+    with pyvirt.connect(private_daemon.uri("test", path=str(host))) as conn:
+        conn.domains["vm-00007"].set_autostart(True)
+        inventory = conn.domains.inventory()
+        assert len(inventory) == len(set(inventory.uuids)) == len(set(inventory.names)) == count
+        assert [row.name for row in inventory if row.autostart] == ["vm-00007"]
+        assert sum(state == pyvirt.DomainState.RUNNING for state in inventory.states) == count // 2
+        assert all(inventory.persistent)
+
+
 def test_more_than_a_message_holds_is_asked_in_parts(
     private_daemon_factory: Callable[..., PrivateDaemon], synthetic: Path, tmp_path: Path
 ) -> None:

@@ -41,6 +41,14 @@ DOORS = {
     ("pyvirt.domain._wait", "pyvirt.events.loop"),
     ("pyvirt.domain.devices", "pyvirt.events"),
     ("pyvirt.domain.collection", "pyvirt.events.watch"),
+    ("pyvirt.domain.collection", "pyvirt.inventory"),
+    ("pyvirt.network.collection", "pyvirt.inventory"),
+    ("pyvirt.storage.pools", "pyvirt.inventory"),
+    ("pyvirt.storage.volumes", "pyvirt.inventory"),
+    ("pyvirt.nodedev", "pyvirt.inventory"),
+    ("pyvirt.interface", "pyvirt.inventory"),
+    ("pyvirt.secret", "pyvirt.inventory"),
+    ("pyvirt.nwfilter", "pyvirt.inventory"),
 }
 
 

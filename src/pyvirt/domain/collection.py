@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pyvirt._collection import RAISE, Collection
 from pyvirt._convert import encode, encode_or_null, take_string
 from pyvirt._lib import ffi, lib
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from pyvirt._typedparams import Params, TypedValue
     from pyvirt._where import Pattern
     from pyvirt.events.watch import DomainWatch
+    from pyvirt.inventory import DomainInventory
     from pyvirt.stats import StatsFrame
 
     DomainList: TypeAlias = list[Domain]  # in the class below, list is a method
@@ -107,19 +110,24 @@ class Domains(NativeConfig, Collection[Domain]):
         return domains_where(self, _Flags, switches, state, name, title, description, metadata)
 
     def _list(self, flags: int) -> DomainList:
-        return self._list_in_parts(flags, _PARTS)
+        return self._in_parts(flags, partial(self._wrap_list, lib.virConnectListAllDomains))
 
-    def _list_in_parts(self, flags: int, parts: tuple[tuple[_Flags, ...], ...]) -> DomainList:
-        """List, and when that is more than a message holds, list each state of affairs for itself."""
+    def _in_parts(
+        self,
+        flags: int,
+        call: Callable[[int], DomainList],
+        parts: tuple[tuple[_Flags, ...], ...] = _PARTS,
+    ) -> DomainList:
+        """Make a call that lists, and when that is more than a message holds, one for each state of affairs."""
         try:
-            return self._wrap_list(lib.virConnectListAllDomains, flags)
+            return call(flags)
         except Error as error:
             if not parts or not self._conn._too_large(error):
                 raise
         group, *rest = parts
         chosen = [flag for flag in group if flags & flag] or group
         others = flags & ~sum(group)
-        found = (domain for flag in chosen for domain in self._list_in_parts(others | flag, tuple(rest)))
+        found = (domain for flag in chosen for domain in self._in_parts(others | flag, call, tuple(rest)))
         # One that stopped in between is in two parts.
         return [*dict.fromkeys(found)]
 
@@ -254,3 +262,14 @@ class Domains(NativeConfig, Collection[Domain]):
         from pyvirt.events.watch import DomainWatch
 
         return DomainWatch(self._conn, buffer=buffer)
+
+    def inventory(self) -> DomainInventory:
+        """Return who is there as columns: names, UUIDs, ids, states, persistence, autostart.
+
+        (virConnectGetAllDomainStats, virConnectListAllDomains)
+
+        Four round trips, or as many more as one message cannot hold; so columns are some milliseconds apart.
+        """
+        from pyvirt.inventory import domains_of
+
+        return domains_of(self._conn)

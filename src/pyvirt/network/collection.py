@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from pyvirt._collection import D
+    from pyvirt.inventory import NetworkInventory
 
     NetworkList: TypeAlias = list[Network]  # in the class below, list is a method
 
@@ -42,6 +43,15 @@ class Networks(WhereLiving[Network]):
         Flags of one group (active or inactive; persistent or transient; …) widen, groups narrow.
         """
         return self._list(flags)
+
+    def inventory(self) -> NetworkInventory:
+        """Return them as columns: names, UUIDs, activity, persistence, autostart, in four round trips.
+
+        (virConnectListAllNetworks)
+        """
+        from pyvirt.inventory import networks_of
+
+        return networks_of(self._conn)
 
     def get(
         self, name: str | None = None, *, uuid: UUID | str | bytes | None = None, default: D = RAISE

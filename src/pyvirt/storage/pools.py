@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
     from pyvirt._collection import D
+    from pyvirt.inventory import StoragePoolInventory
 
 
 class StoragePool(NamedByUUID, Autostarting[bytes]):
@@ -167,6 +168,15 @@ class StoragePools(WhereLiving[StoragePool]):
         Flags of one group (active or inactive; persistent or transient; the types; …) widen, groups narrow.
         """
         return self._list(flags)
+
+    def inventory(self) -> StoragePoolInventory:
+        """Return them as columns: names, UUIDs, activity, persistence, autostart, in four round trips.
+
+        (virConnectListAllStoragePools)
+        """
+        from pyvirt.inventory import pools_of
+
+        return pools_of(self._conn)
 
     def names(self) -> NameList:
         """Return the names of those that are active.  (virConnectNumOfStoragePools, virConnectListStoragePools)"""

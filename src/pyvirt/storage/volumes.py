@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from typing import IO
 
     from pyvirt._collection import D
+    from pyvirt.inventory import StorageVolumeInventory
     from pyvirt.storage.pools import StoragePool
     from pyvirt.stream import Stream
 
@@ -214,6 +215,15 @@ class StorageVolumes(WhereNamed[StorageVolume]):
         :raises OperationInvalidError: the pool is not active
         """
         return self._list(0)
+
+    def inventory(self) -> StorageVolumeInventory:
+        """Return them as columns: names and keys, in one round trip.
+
+        (virStoragePoolListAllVolumes)
+        """
+        from pyvirt.inventory import volumes_of
+
+        return volumes_of(self._owner)
 
     def _count(self) -> int:
         return check(lib.virStoragePoolNumOfVolumes(self._owner._ptr))

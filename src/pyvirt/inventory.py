@@ -1,0 +1,529 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Who is there, as columns: what ``conn.domains.inventory()`` and its like return.
+
+To ask each of 10,000 domains for its state, persistence and autostart takes 30,000 round trips.  Bulk statistics of
+the group ``STATE`` and listings filtered by flag say the same in four, whatever the number; what a listing names is
+found among the rows by UUID, since the host changes between two calls (``_native/inventory.c``).
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, TypeVar
+from uuid import UUID
+
+from pyvirt._lib import ffi, lib
+from pyvirt.enums.domain import ConnectListAllDomainsFlags, DomainState, StatsGroup
+from pyvirt.enums.interface import ConnectListAllInterfacesFlags
+from pyvirt.enums.network import ConnectListAllNetworksFlags
+from pyvirt.enums.secret import ConnectListAllSecretsFlags, SecretUsageType
+from pyvirt.enums.storage import ConnectListAllStoragePoolsFlags
+from pyvirt.errors import DomainNotFoundError, NotSupportedError, forget, last_error
+from pyvirt.stats.engine import engine_of
+from pyvirt.stats.frame import decode_texts, holding, view_of
+
+if TYPE_CHECKING:
+    from pyvirt._lib import CData
+    from pyvirt.connection import Connection
+    from pyvirt.domain import Domain
+    from pyvirt.stats import StatsFrame
+    from pyvirt.storage import StoragePool
+
+_Flags = ConnectListAllDomainsFlags
+
+
+class DomainRow(NamedTuple):
+    """A domain, as :class:`DomainInventory` has it."""
+
+    name: str
+    uuid: UUID
+    #: ``None`` while it does not run
+    id: int | None
+    state: DomainState
+    #: a member's value of the enumeration that belongs to the state; ``None`` where the driver has no bulk statistics
+    reason: int | None
+    persistent: bool
+    autostart: bool
+
+
+class NetworkRow(NamedTuple):
+    """A network."""
+
+    name: str
+    uuid: UUID
+    active: bool
+    persistent: bool
+    autostart: bool
+
+
+class StoragePoolRow(NamedTuple):
+    """A storage pool."""
+
+    name: str
+    uuid: UUID
+    active: bool
+    persistent: bool
+    autostart: bool
+
+
+class StorageVolumeRow(NamedTuple):
+    """A volume of a storage pool."""
+
+    name: str
+    #: what identifies it on this host: mostly its path
+    key: str
+
+
+class NodeDeviceRow(NamedTuple):
+    """A device of the host."""
+
+    name: str
+
+
+class InterfaceRow(NamedTuple):
+    """A network interface of the host."""
+
+    name: str
+    #: hardware address
+    mac: str
+    active: bool
+
+
+class SecretRow(NamedTuple):
+    """A secret; it has no name, but what it is used for."""
+
+    uuid: UUID
+    usage_type: SecretUsageType
+    usage_id: str
+    ephemeral: bool
+    private: bool
+
+
+class NWFilterRow(NamedTuple):
+    """A network filter."""
+
+    name: str
+    uuid: UUID
+
+
+Row = TypeVar("Row", bound=tuple[object, ...])
+
+
+class Inventory(Generic[Row]):
+    """All objects of one kind at one moment, as columns of the same length.
+
+    Iterating gives rows; ``inventory[name]`` and ``inventory[uuid]`` find one.  It needs its connection no more.
+    """
+
+    _row: ClassVar[type[tuple[object, ...]]]
+
+    def __init__(self, names: list[str], uuid_bytes: memoryview) -> None:
+        #: names, row for row
+        self.names = names
+        #: the UUIDs, 16 bytes each, end to end; empty for what has none
+        self.uuid_bytes = uuid_bytes
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self)}>"
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def uuids(self) -> list[UUID]:
+        """The UUIDs, row for row; empty for what has none."""
+        data = bytes(self.uuid_bytes)
+        return [UUID(bytes=data[at : at + 16]) for at in range(0, len(data), 16)]
+
+    @cached_property
+    def _columns(self) -> tuple[Sequence[object], ...]:
+        """What rows are made of, in the order of their fields."""
+        raise NotImplementedError
+
+    @cached_property
+    def _places(self) -> dict[str | UUID, int]:
+        places: dict[str | UUID, int] = {uuid: row for row, uuid in enumerate(self.uuids)}
+        if "name" in self._row._fields:  # type: ignore[attr-defined]
+            places.update((name, row) for row, name in enumerate(self.names))
+        return places
+
+    def _make(self, values: Iterable[object]) -> Row:
+        made: Row = self._row._make(values)  # type: ignore[attr-defined]
+        return made
+
+    def __iter__(self) -> Iterator[Row]:
+        return map(self._make, zip(*self._columns, strict=True))
+
+    def __getitem__(self, key: str | UUID) -> Row:
+        """Return the row of that name or UUID.
+
+        :raises KeyError: there is none
+        """
+        row = self._places[key]
+        return self._make(column[row] for column in self._columns)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._places
+
+    def get(self, key: str | UUID) -> Row | None:
+        """Return the row of that name or UUID, ``None`` if there is none."""
+        return self[key] if key in self._places else None
+
+    def to_dicts(self) -> list[dict[str, object]]:
+        """Return a dictionary per row."""
+        fields: tuple[str, ...] = self._row._fields  # type: ignore[attr-defined]
+        return [dict(zip(fields, row, strict=True)) for row in self]
+
+
+class DomainInventory(Inventory[DomainRow]):
+    """The domains of a connection."""
+
+    _row = DomainRow
+
+    def __init__(
+        self,
+        names: list[str],
+        uuid_bytes: memoryview,
+        ids: memoryview,
+        states: memoryview,
+        reasons: memoryview | None,
+        persistent: memoryview,
+        autostart: memoryview,
+    ) -> None:
+        super().__init__(names, uuid_bytes)
+        #: int32; -1 for those that do not run
+        self.ids = ids
+        #: int32, members of :class:`~pyvirt.DomainState`
+        self.states = states
+        #: int32; ``None`` where the driver has no bulk statistics
+        self.reasons = reasons
+        #: bool: a configuration is stored
+        self.persistent = persistent
+        #: bool
+        self.autostart = autostart
+
+    @cached_property
+    def _columns(self) -> tuple[Sequence[object], ...]:
+        members = {value: DomainState(value) for value in set(self.states)}
+        return (
+            self.names,
+            self.uuids,
+            [None if id < 0 else id for id in self.ids],
+            [members[value] for value in self.states],
+            [None] * len(self) if self.reasons is None else self.reasons,
+            self.persistent,
+            self.autostart,
+        )
+
+
+class _Switched(Inventory[Row]):
+    """Networks and pools: up or not, and by what."""
+
+    def __init__(
+        self,
+        names: list[str],
+        uuid_bytes: memoryview,
+        active: memoryview,
+        persistent: memoryview,
+        autostart: memoryview,
+    ) -> None:
+        super().__init__(names, uuid_bytes)
+        #: bool
+        self.active = active
+        #: bool: a configuration is stored
+        self.persistent = persistent
+        #: bool
+        self.autostart = autostart
+
+    @cached_property
+    def _columns(self) -> tuple[Sequence[object], ...]:
+        return self.names, self.uuids, self.active, self.persistent, self.autostart
+
+
+class NetworkInventory(_Switched[NetworkRow]):
+    """The networks of a connection."""
+
+    _row = NetworkRow
+
+
+class StoragePoolInventory(_Switched[StoragePoolRow]):
+    """The storage pools of a connection."""
+
+    _row = StoragePoolRow
+
+
+class StorageVolumeInventory(Inventory[StorageVolumeRow]):
+    """The volumes of a storage pool."""
+
+    _row = StorageVolumeRow
+
+    def __init__(self, names: list[str], uuid_bytes: memoryview, keys: list[str]) -> None:
+        super().__init__(names, uuid_bytes)
+        #: what identifies them on this host
+        self.keys = keys
+
+    @cached_property
+    def _columns(self) -> tuple[Sequence[object], ...]:
+        return self.names, self.keys
+
+
+class NodeDeviceInventory(Inventory[NodeDeviceRow]):
+    """The devices of the host."""
+
+    _row = NodeDeviceRow
+
+    @cached_property
+    def _columns(self) -> tuple[Sequence[object], ...]:
+        return (self.names,)
+
+
+class InterfaceInventory(Inventory[InterfaceRow]):
+    """The network interfaces of the host."""
+
+    _row = InterfaceRow
+
+    def __init__(self, names: list[str], uuid_bytes: memoryview, macs: list[str], active: memoryview) -> None:
+        super().__init__(names, uuid_bytes)
+        #: hardware addresses
+        self.macs = macs
+        #: bool
+        self.active = active
+
+    @cached_property
+    def _columns(self) -> tuple[Sequence[object], ...]:
+        return self.names, self.macs, self.active
+
+
+class SecretInventory(Inventory[SecretRow]):
+    """The secrets of a connection; their names are what they are used for."""
+
+    _row = SecretRow
+
+    def __init__(
+        self,
+        names: list[str],
+        uuid_bytes: memoryview,
+        usage_types: memoryview,
+        ephemeral: memoryview,
+        private: memoryview,
+    ) -> None:
+        super().__init__(names, uuid_bytes)
+        #: int32, members of :class:`~pyvirt.SecretUsageType`
+        self.usage_types = usage_types
+        #: bool: never written to disk
+        self.ephemeral = ephemeral
+        #: bool: nobody may read its value
+        self.private = private
+
+    @cached_property
+    def _columns(self) -> tuple[Sequence[object], ...]:
+        types = [SecretUsageType(value) for value in self.usage_types]
+        return self.uuids, types, self.names, self.ephemeral, self.private
+
+
+class NWFilterInventory(Inventory[NWFilterRow]):
+    """The network filters of a connection."""
+
+    _row = NWFilterRow
+
+    @cached_property
+    def _columns(self) -> tuple[Sequence[object], ...]:
+        return self.names, self.uuids
+
+
+# ---- taking stock ----
+
+
+class _Listing:
+    """The rows of one kind, and who of them is listed with a flag."""
+
+    def __init__(self, kind: int, parent: Connection | StoragePool, function: str) -> None:
+        self._kind = kind
+        self._parent = parent
+        self._function = function
+        self._rows: object = ffi.gc(lib.pv_inventory_new(kind), lib.pv_inventory_free)
+        if not self._rows:
+            raise MemoryError
+        self._view = ffi.new("pv_inventory_view *")
+
+    @classmethod
+    def of_all(cls, kind: int, parent: Connection | StoragePool, function: str) -> _Listing:
+        """List everything."""
+        listing = cls(kind, parent, function)
+        listing.append(0)
+        return listing
+
+    def append(self, flags: int) -> list[Domain]:
+        """Add what is listed with *flags*; what it returns is for :meth:`Domains._in_parts`, as with :meth:`mark`."""
+        self._check(lib.pv_inventory_list(self._rows, self._parent._ptr, flags))
+        lib.pv_inventory_describe(self._rows, self._view)
+        return []
+
+    def take(self, uuid_bytes: memoryview) -> None:
+        """Have the rows of somebody else."""
+        self._rows = buffer = ffi.from_buffer("uint8_t[]", uuid_bytes)
+        self._view.rows = len(uuid_bytes) // 16
+        self._view.uuids = buffer
+
+    def mark(self, marks: bytearray, flags: int, mark: int) -> list[Domain]:
+        """Set *marks* of those that are listed with *flags* to *mark*."""
+        room = ffi.from_buffer("uint8_t[]", marks, require_writable=True)
+        self._check(lib.pv_inventory_mark(self._kind, self._view, self._parent._ptr, flags, room, mark))
+        return []
+
+    def _check(self, result: int) -> None:
+        if result == -2:
+            raise MemoryError
+        if result < 0:
+            raise last_error(self._function)
+
+    def __len__(self) -> int:
+        rows: int = self._view.rows
+        return rows
+
+    def flagged(self, flag: int) -> memoryview:
+        """Return who is listed with *flag*."""
+        marks = bytearray(len(self))
+        self.mark(marks, flag, 1)
+        return _bools(marks)
+
+    @property
+    def names(self) -> list[str]:
+        """The names."""
+        return self._texts(self._view.name_offsets, self._view.names)
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys."""
+        return self._texts(self._view.key_offsets, self._view.keys)
+
+    def _texts(self, offsets: CData, text: CData) -> list[str]:
+        places = ffi.unpack(offsets, len(self) + 1)
+        return decode_texts(places, ffi.buffer(text, places[-1])[:] if places[-1] else b"")
+
+    @property
+    def uuid_bytes(self) -> memoryview:
+        """The UUIDs, end to end."""
+        return view_of(holding(self._rows), self._view.uuids, 16 * len(self) if self._view.uuids else 0, "B")
+
+    @property
+    def ids(self) -> memoryview:
+        """The ids, int32."""
+        return view_of(holding(self._rows), self._view.ids, len(self), "i")
+
+
+def _bools(marks: bytearray) -> memoryview:
+    return memoryview(marks).toreadonly().cast("?")
+
+
+def domains_of(conn: Connection) -> DomainInventory:
+    """See :meth:`Domains.inventory`."""
+    domains = conn.domains
+    listing = _Listing(lib.PV_DOMAIN, conn, "virConnectListAllDomains")
+    reasons: memoryview | None
+    try:
+        frame = engine_of(conn).collect(StatsGroup.STATE)
+    except NotSupportedError:
+        domains._in_parts(0, listing.append)
+        names, uuid_bytes, ids = listing.names, listing.uuid_bytes, listing.ids
+        states, reasons = _states(conn, listing), None
+    else:
+        names, uuid_bytes, ids = frame.domains.names, frame.domains.uuid_bytes, frame.domains.ids
+        listing.take(uuid_bytes)
+        states, reasons = _column(frame, "state.state"), _column(frame, "state.reason")
+    persistent = bytearray(b"\1" * len(names))  # as most are
+    domains._in_parts(_Flags.TRANSIENT, lambda flags: listing.mark(persistent, flags, 0))
+    return DomainInventory(names, uuid_bytes, ids, states, reasons, _bools(persistent), _autostart(conn, listing))
+
+
+def _column(frame: StatsFrame, name: str) -> memoryview:
+    table = frame.tables.get("domain")
+    return memoryview(bytes(4 * len(frame))).cast("i") if table is None else table[name].values
+
+
+def _autostart(conn: Connection, listing: _Listing) -> memoryview:
+    """Return who starts with the host; it may be none or all, so whoever are fewer are listed."""
+    few = lib.virConnectListAllDomains(conn._ptr, ffi.NULL, _Flags.AUTOSTART)
+    if few < 0:
+        forget()  # too many for a message to list are too many to count
+    listed, mark = (_Flags.AUTOSTART, 1) if few <= len(listing) // 2 else (_Flags.NO_AUTOSTART, 0)
+    marks = bytearray(bytes([not mark]) * len(listing))
+    conn.domains._in_parts(listed, lambda flags: listing.mark(marks, flags, mark))
+    return _bools(marks)
+
+
+def _states(conn: Connection, listing: _Listing) -> memoryview:
+    """Return the states by listings filtered by flag; who is in none of them is in one that has no flag of its own."""
+    other = 255
+    marks = bytearray([other]) * len(listing)
+    for flag, state in (
+        (_Flags.RUNNING, DomainState.RUNNING),
+        (_Flags.PAUSED, DomainState.PAUSED),
+        (_Flags.SHUTOFF, DomainState.SHUTOFF),
+    ):
+        conn.domains._in_parts(flag, lambda flags, state=state: listing.mark(marks, flags, state))  # type: ignore[misc]
+    for row in [row for row, state in enumerate(marks) if state == other]:
+        domain = conn.domains.get(uuid=bytes(listing.uuid_bytes[16 * row : 16 * row + 16]), default=None)
+        try:
+            marks[row] = DomainState.NOSTATE if domain is None else domain.state().state
+        except DomainNotFoundError:
+            marks[row] = DomainState.NOSTATE  # gone since it was listed
+    return memoryview(array("i", list(marks))).toreadonly()
+
+
+def networks_of(conn: Connection) -> NetworkInventory:
+    """See :meth:`Networks.inventory`."""
+    found = _Listing.of_all(lib.PV_NETWORK, conn, "virConnectListAllNetworks")
+    flags = ConnectListAllNetworksFlags
+    return NetworkInventory(
+        found.names,
+        found.uuid_bytes,
+        *map(found.flagged, (flags.ACTIVE, flags.PERSISTENT, flags.AUTOSTART)),
+    )
+
+
+def pools_of(conn: Connection) -> StoragePoolInventory:
+    """See :meth:`StoragePools.inventory`."""
+    found = _Listing.of_all(lib.PV_STORAGE_POOL, conn, "virConnectListAllStoragePools")
+    flags = ConnectListAllStoragePoolsFlags
+    return StoragePoolInventory(
+        found.names,
+        found.uuid_bytes,
+        *map(found.flagged, (flags.ACTIVE, flags.PERSISTENT, flags.AUTOSTART)),
+    )
+
+
+def volumes_of(pool: StoragePool) -> StorageVolumeInventory:
+    """See :meth:`StorageVolumes.inventory`."""
+    found = _Listing.of_all(lib.PV_STORAGE_VOLUME, pool, "virStoragePoolListAllVolumes")
+    return StorageVolumeInventory(found.names, found.uuid_bytes, found.keys)
+
+
+def devices_of(conn: Connection) -> NodeDeviceInventory:
+    """See :meth:`NodeDevices.inventory`."""
+    found = _Listing.of_all(lib.PV_NODE_DEVICE, conn, "virConnectListAllNodeDevices")
+    return NodeDeviceInventory(found.names, found.uuid_bytes)
+
+
+def interfaces_of(conn: Connection) -> InterfaceInventory:
+    """See :meth:`Interfaces.inventory`."""
+    found = _Listing.of_all(lib.PV_INTERFACE, conn, "virConnectListAllInterfaces")
+    active = found.flagged(ConnectListAllInterfacesFlags.ACTIVE)
+    return InterfaceInventory(found.names, found.uuid_bytes, found.keys, active)
+
+
+def secrets_of(conn: Connection) -> SecretInventory:
+    """See :meth:`Secrets.inventory`."""
+    found = _Listing.of_all(lib.PV_SECRET, conn, "virConnectListAllSecrets")
+    flags = ConnectListAllSecretsFlags
+    return SecretInventory(
+        found.names, found.uuid_bytes, found.ids, *map(found.flagged, (flags.EPHEMERAL, flags.PRIVATE))
+    )
+
+
+def nwfilters_of(conn: Connection) -> NWFilterInventory:
+    """See :meth:`NWFilters.inventory`."""
+    found = _Listing.of_all(lib.PV_NWFILTER, conn, "virConnectListAllNWFilters")
+    return NWFilterInventory(found.names, found.uuid_bytes)
