@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from pyvirt.auth import Credential
     from pyvirt.capabilities import Capabilities, DomainCapabilities
     from pyvirt.checkpoint import Checkpoint
+    from pyvirt.collector import Collector
     from pyvirt.domain.blockjob import BlockJob
     from pyvirt.enums import *  # noqa: F403
     from pyvirt.host import Host
@@ -95,6 +96,7 @@ _LATER = {
     "NetworkPort": "pyvirt.network",
     "Network": "pyvirt.network",
     "Interface": "pyvirt.interface",
+    "Collector": "pyvirt.collector",
     "Checkpoint": "pyvirt.checkpoint",
     "BlockJob": "pyvirt.domain.blockjob",
     "Capabilities": "pyvirt.capabilities",
@@ -146,6 +148,7 @@ __all__ = [
     "Checkpoint",
     "ClientNotFoundError",
     "ClosedError",
+    "Collector",
     "Connection",
     "ConnectionFailedError",
     "ConnectionLostError",

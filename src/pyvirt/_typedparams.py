@@ -96,7 +96,8 @@ def _guess_type(name: str, value: TypedValue) -> int:
     raise TypeError(f"parameter {name!r} takes a number, a bool or a str, not {type(value).__name__}")
 
 
-def _add(params: Any, count: Any, room: Any, name: str, kind: int, value: TypedValue) -> None:
+def add_field(params: Any, count: Any, room: Any, name: str, kind: int, value: TypedValue) -> None:
+    """Append one to an array that grows; *kind* is a virTypedParameterType."""
     add = _ADD.get(kind)
     if add is None:
         raise InvalidArgumentError(f"parameter {name!r}: libvirt has no type {kind}")
@@ -127,7 +128,7 @@ class Params:
         try:
             for name, value in values.items():
                 kind = (types or {}).get(name) or _guess_type(name, value)
-                _add(self._params, self._count, room, name, kind, value)
+                add_field(self._params, self._count, room, name, kind, value)
         except BaseException:
             self._free()
             raise

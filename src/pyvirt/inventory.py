@@ -189,8 +189,8 @@ class DomainInventory(Inventory[DomainRow]):
         ids: memoryview,
         states: memoryview,
         reasons: memoryview | None,
-        persistent: memoryview,
-        autostart: memoryview,
+        persistent: memoryview[bool],
+        autostart: memoryview[bool],
     ) -> None:
         super().__init__(names, uuid_bytes)
         #: int32; -1 for those that do not run
@@ -225,9 +225,9 @@ class _Switched(Inventory[Row]):
         self,
         names: list[str],
         uuid_bytes: memoryview,
-        active: memoryview,
-        persistent: memoryview,
-        autostart: memoryview,
+        active: memoryview[bool],
+        persistent: memoryview[bool],
+        autostart: memoryview[bool],
     ) -> None:
         super().__init__(names, uuid_bytes)
         #: bool
@@ -284,7 +284,7 @@ class InterfaceInventory(Inventory[InterfaceRow]):
 
     _row = InterfaceRow
 
-    def __init__(self, names: list[str], uuid_bytes: memoryview, macs: list[str], active: memoryview) -> None:
+    def __init__(self, names: list[str], uuid_bytes: memoryview, macs: list[str], active: memoryview[bool]) -> None:
         super().__init__(names, uuid_bytes)
         #: hardware addresses
         self.macs = macs
@@ -306,8 +306,8 @@ class SecretInventory(Inventory[SecretRow]):
         names: list[str],
         uuid_bytes: memoryview,
         usage_types: memoryview,
-        ephemeral: memoryview,
-        private: memoryview,
+        ephemeral: memoryview[bool],
+        private: memoryview[bool],
     ) -> None:
         super().__init__(names, uuid_bytes)
         #: int32, members of :class:`~pyvirt.SecretUsageType`
@@ -383,7 +383,7 @@ class _Listing:
         rows: int = self._view.rows
         return rows
 
-    def flagged(self, flag: int) -> memoryview:
+    def flagged(self, flag: int) -> memoryview[bool]:
         """Return who is listed with *flag*."""
         marks = bytearray(len(self))
         self.mark(marks, flag, 1)
@@ -414,7 +414,7 @@ class _Listing:
         return view_of(holding(self._rows), self._view.ids, len(self), "i")
 
 
-def _bools(marks: bytearray) -> memoryview:
+def _bools(marks: bytearray) -> memoryview[bool]:
     return memoryview(marks).toreadonly().cast("?")
 
 
@@ -443,7 +443,7 @@ def _column(frame: StatsFrame, name: str) -> memoryview:
     return memoryview(bytes(4 * len(frame))).cast("i") if table is None else table[name].values
 
 
-def _autostart(conn: Connection, listing: _Listing) -> memoryview:
+def _autostart(conn: Connection, listing: _Listing) -> memoryview[bool]:
     """Return who starts with the host; it may be none or all, so whoever are fewer are listed."""
     few = lib.virConnectListAllDomains(conn._ptr, ffi.NULL, _Flags.AUTOSTART)
     if few < 0:

@@ -33,9 +33,7 @@ class Engine:
 
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
-        self._schema = ffi.gc(lib.pv_schema_new(), lib.pv_schema_free)
-        if not self._schema:
-            raise MemoryError
+        self._schema = new_schema()
         self._shared = Shared()
         self._split = False  # this host is too large for one call, as an earlier one found
         self._most = _MOST_DOMAINS
@@ -50,23 +48,13 @@ class Engine:
 
         A host, or a list, too large for one message is asked in parts.
         """
-        if groups & ~_KNOWN_GROUPS:
-            # Unasked, libvirt would leave out in silence what it does not know either.
-            flags |= ConnectGetAllDomainStatsFlags.ENFORCE_STATS
-        frame = lib.pv_frame_new(self._schema)
-        if not frame:
-            raise MemoryError
+        frame = new_frame(self._schema)
         try:
-            self._fill(frame, groups, domains, flags)
-            if lib.pv_frame_seal(frame) < 0:
-                raise MemoryError
+            self._fill(frame, groups, domains, enforce_unknown(groups, flags))
         except BaseException:
             lib.pv_frame_free(frame)
             raise
-        view = ffi.new("pv_frame_view *")
-        lib.pv_frame_describe(frame, view)
-        # The size tells Python's collector what hangs on this small object.
-        made = StatsFrame(ffi.gc(frame, lib.pv_frame_free, view.bytes), self._shared)
+        made = StatsFrame(sealed(frame), self._shared)
         self._conn._adopt(made.keeper)
         return made
 
@@ -122,6 +110,38 @@ class Engine:
         if self._conn._too_large(error) and (domains is None or len(domains) > 1):
             return False
         raise error
+
+
+def new_schema() -> CData:
+    """Return what frames have in common in C."""
+    schema = ffi.gc(lib.pv_schema_new(), lib.pv_schema_free)
+    if not schema:
+        raise MemoryError
+    return schema
+
+
+def new_frame(schema: CData) -> CData:
+    """Return an empty frame, to be filled and :func:`sealed`."""
+    frame = lib.pv_frame_new(schema)
+    if not frame:
+        raise MemoryError
+    return frame
+
+
+def sealed(frame: CData) -> CData:
+    """Make a frame ready to read, and let Python's collector free it."""
+    if lib.pv_frame_seal(frame) < 0:
+        lib.pv_frame_free(frame)
+        raise MemoryError
+    view = ffi.new("pv_frame_view *")
+    lib.pv_frame_describe(frame, view)
+    # The size tells the collector what hangs on this small object.
+    return ffi.gc(frame, lib.pv_frame_free, view.bytes)
+
+
+def enforce_unknown(groups: StatsGroup, flags: ConnectGetAllDomainStatsFlags) -> ConnectGetAllDomainStatsFlags:
+    """Return *flags* that make unknown groups an error: libvirt would leave out in silence what it does not know."""
+    return flags | ConnectGetAllDomainStatsFlags.ENFORCE_STATS if groups & ~_KNOWN_GROUPS else flags
 
 
 def engine_of(conn: Connection) -> Engine:

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The calls of a collector.  Each runs in a thread and puts itself into a queue when it has returned, if ever."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from pyvirt._lib import ffi, lib
+from pyvirt.collector._one_by_one import records_of
+from pyvirt.errors import DomainNotFoundError, Error, NotSupportedError, check, last_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from pyvirt._lib import CData
+    from pyvirt.connection import Connection
+    from pyvirt.domain import Domain
+    from pyvirt.enums.domain import ConnectGetAllDomainStatsFlags, StatsGroup
+
+_OK, _OCCUPIED = 0, 2  # virDomainControlState
+
+
+class Link:
+    """A connection, and how many requests it has under way."""
+
+    def __init__(self, conn: Connection) -> None:
+        self.conn = conn
+        self.under_way = 0
+
+
+class Answer:
+    """The records that a call returned, until they go into a frame.  A connection that closes empties it."""
+
+    __slots__ = ("__weakref__", "_records", "count")
+
+    def __init__(self, records: CData, count: int) -> None:
+        self._records = [ffi.gc(records, lib.virDomainStatsRecordListFree)]
+        self.count = count
+
+    def take(self) -> CData | None:
+        """Hand the records over; ``None`` if the connection was closed meanwhile."""
+        try:
+            records = self._records.pop()  # one step: the connection may be closed in another thread
+        except IndexError:
+            return None
+        ffi.gc(records, None)
+        return records
+
+    def close(self) -> None:
+        """Free the records."""
+        self._records.clear()
+
+    def _disown(self) -> None:
+        """Leave them to the process before a fork."""
+        self.take()
+
+
+class Job:
+    """A call, or some, in a thread."""
+
+    def __init__(self, tick: int) -> None:
+        self.tick = tick
+        self.error: BaseException | None = None
+
+    def run(self, done: Callable[[Job], None]) -> None:
+        """Do it, and say so."""
+        try:
+            self._call()
+        except BaseException as error:
+            # Without the frames: they would keep alive what they hold.
+            self.error = error.with_traceback(None)
+        done(self)
+
+    def _call(self) -> None:
+        raise NotImplementedError
+
+    def discard(self) -> None:
+        """Let go of what it returned, as nobody wants it any more."""
+
+
+class Listing(Job):
+    """Who is there."""
+
+    def __init__(self, tick: int, link: Link) -> None:
+        super().__init__(tick)
+        self.link = link
+        self._conn = link.conn
+        self.domains: list[Domain] = []
+
+    def _call(self) -> None:
+        self.domains = self._conn.domains._list(0)
+
+
+class Opening(Job):
+    """One more connection like the one that was given."""
+
+    def __init__(self, tick: int, given: Connection) -> None:
+        super().__init__(tick)
+        self._given = given
+        self.opened: Connection | None = None
+
+    def _call(self) -> None:
+        self.opened = self._given._another()
+
+    def discard(self) -> None:
+        """Close the connection."""
+        if self.opened is not None:
+            self.opened.close()
+
+
+class Closing(Job):
+    """Close a connection of ours, which asks the daemon."""
+
+    def __init__(self, tick: int, conn: Connection) -> None:
+        super().__init__(tick)
+        self._conn = conn
+
+    def _call(self) -> None:
+        self._conn.close()
+
+
+class Probe(Job):
+    """Look which domains of a request are stuck, without waiting for them.  (virDomainGetControlInfo)"""
+
+    def __init__(self, tick: int, conn: Connection, request: Request, uuids: Sequence[bytes], age: float) -> None:
+        super().__init__(tick)
+        self.conn = self._conn = conn
+        self.request = request
+        self._uuids = uuids
+        self._age = age  # milliseconds from which a command to a hypervisor counts as stuck
+        self.stuck: set[bytes] = set()
+        self.free: set[bytes] = set()
+        self.supported = True
+
+    def _call(self) -> None:
+        out = ffi.new("virDomainControlInfo *")
+        for uuid in self._uuids:
+            try:
+                domain = self._conn.domains._by_uuid(uuid)
+                check(lib.virDomainGetControlInfo(domain._ptr, out, 0))
+            except DomainNotFoundError:
+                self.free.add(uuid)
+                continue
+            except NotSupportedError:
+                self.supported = False
+                return
+            if out.state == _OCCUPIED and out.stateTime >= self._age:
+                self.stuck.add(uuid)
+            elif out.state == _OK:
+                self.free.add(uuid)
+
+
+class Request(Job):
+    """The statistics of some domains.  (virDomainListGetStats)"""
+
+    def __init__(
+        self,
+        tick: int,
+        link: Link,
+        domains: Sequence[Domain],
+        groups: StatsGroup,
+        flags: ConnectGetAllDomainStatsFlags,
+        *,
+        one_by_one: bool,
+    ) -> None:
+        super().__init__(tick)
+        self._conn = link.conn
+        self.link = link
+        self.domains = domains
+        self._groups = groups
+        self.flags = flags
+        self.one_by_one = one_by_one
+        self.started = monotonic()
+        self.took = 0.0
+        self.answer: Answer | None = None
+        #: the UUIDs of those it waits for, once somebody has looked; the others have been asked again since
+        self.stuck: set[bytes] | None = None
+        #: when to look, and in which tick that was done
+        self.look_at = 0.0
+        self.looked_in = tick
+
+    @property
+    def uuids(self) -> list[bytes]:
+        """Of its domains."""
+        return [domain._identity() for domain in self.domains]
+
+    @property
+    def waits_for(self) -> Collection[bytes]:
+        """The UUIDs of domains that nobody else asks meanwhile."""
+        return self.uuids if self.stuck is None else self.stuck
+
+    def _call(self) -> None:
+        try:
+            self._ask()
+        finally:
+            self.took = monotonic() - self.started
+
+    def discard(self) -> None:
+        """Free the records."""
+        if self.answer is not None:
+            self.answer.close()
+
+    def _ask(self) -> None:
+        if self.one_by_one:
+            records, count = records_of(self.domains, self._groups)
+        else:
+            out = ffi.new("virDomainStatsRecordPtr **")
+            array = ffi.new("virDomainPtr[]", [*(domain._ptr for domain in self.domains), ffi.NULL])
+            count = lib.virDomainListGetStats(array, self._groups, out, self.flags)
+            if count < 0:
+                raise last_error("virDomainListGetStats")
+            records = out[0]
+        self.answer = Answer(records, count)
+        self._conn._adopt(self.answer)
+
+
+def as_error(error: BaseException) -> Error:
+    """Return what went wrong in a call; what is not libvirt's to say, is raised."""
+    if isinstance(error, Error):
+        return error
+    raise error

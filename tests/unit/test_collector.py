@@ -1,0 +1,366 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Collectors on hosts that answer: what a frame holds, several hosts, schedules, and the end."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from processes import output_of
+
+import pyvirt
+from pyvirt import Collector, StatsGroup
+from pyvirt._lib import ffi, lib
+from pyvirt._typedparams import to_dict
+from pyvirt.collector._one_by_one import records_of
+from pyvirt.collector._schedule import Schedule
+from pyvirt.collector._threads import Threads
+from pyvirt.enums import TypedParameterType
+from pyvirt.stats.engine import engine_of, new_frame, sealed
+from pyvirt.stats.frame import StatsFrame
+from pyvirt.testing.hosts import temporary_host
+
+
+@pytest.fixture(scope="module")
+def conn() -> Iterator[pyvirt.Connection]:
+    with temporary_host(domains=200, running=0.5, paused=0.25) as uri, pyvirt.connect(uri) as conn:
+        yield conn
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_left() -> Iterator[None]:
+    yield
+    gc.collect()
+    ends = time.monotonic() + 30
+    while any(thread.name.startswith("pyvirt-collector") for thread in threading.enumerate()):
+        assert time.monotonic() < ends, threading.enumerate()
+
+
+# ---- a frame ----
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_a_tick_is_what_bulk_statistics_say(conn: pyvirt.Connection, workers: int) -> None:
+    expected = conn.domains.stats()
+    with Collector(conn, workers=workers, deadline=30) as collector:
+        for _ in range(3):
+            frame = collector.collect()
+            rows = dict(zip(frame.domains.uuids, frame.to_dicts(), strict=True))
+            assert rows == dict(zip(expected.domains.uuids, expected.to_dicts(), strict=True))
+            assert (frame.missing, frame.errors, frame.skipped) == ({}, {}, 0)
+            assert frame.domains.hosts.tolist() == [0] * 200
+            assert 0 < frame.duration < 30
+    assert repr(frame) == "<CollectedFrame of 200 domains on 1 hosts, 400 fields>"
+
+
+def test_columns_keep_their_ids_between_ticks(conn: pyvirt.Connection) -> None:
+    with Collector(conn) as collector:
+        before, now = collector.collect(), collector.collect()
+        assert {id: column.name for id, column in now.columns.items()} == {
+            id: column.name for id, column in before.columns.items()
+        }
+        assert now.rates(before).seconds > 0
+
+
+def test_a_frame_outlives_collector_and_connection() -> None:
+    with temporary_host(domains=3) as uri, pyvirt.connect(uri) as conn, Collector(conn) as collector:
+        names = sorted(domain.name for domain in conn.domains)
+        frame = collector.collect()
+    assert sorted(frame.domains.names) == names
+
+
+def test_several_hosts_in_one_frame(conn: pyvirt.Connection) -> None:
+    with (
+        temporary_host(domains=5) as uri,
+        pyvirt.connect(uri) as other,
+        pyvirt.connect("test:///default") as third,
+        Collector([conn, other, third], deadline=30) as collector,
+    ):
+        collector.collect()
+        frame = collector.collect()
+        assert list(frame.hosts) == [conn.uri(), other.uri(), third.uri()]
+        found = list(zip(frame.domains.hosts, frame.domains.names, strict=True))
+        # The generated hosts have domains of the same names and UUIDs: the host tells them apart.
+        expected = [(0, one.name) for one in conn.domains] + [(1, one.name) for one in other.domains] + [(2, "test")]
+        assert sorted(found) == sorted(expected)
+        assert len(frame) == len(frame.to_dicts()) == 206
+
+
+def test_domains_that_come_and_go(conn: pyvirt.Connection) -> None:
+    xml = "<domain type='test'><name>{}</name><memory>1024</memory><os><type>hvm</type></os></domain>"
+    with temporary_host(domains=2) as uri, pyvirt.connect(uri) as changing, Collector(changing) as collector:
+        assert len(collector.collect()) == 2
+        domain = changing.domains.create(xml.format("passing"))
+        assert "passing" in collector.collect().domains.names
+        domain.destroy()
+        assert "passing" not in collector.collect().domains.names
+
+
+def test_a_host_without_domains() -> None:
+    with temporary_host(domains=0) as uri, pyvirt.connect(uri) as conn, Collector(conn) as collector:
+        frame = collector.collect()
+        assert (len(frame), frame.missing, frame.tables) == (0, {}, {})
+
+
+# ---- groups ----
+
+
+def test_only_the_groups_asked_for(conn: pyvirt.Connection) -> None:
+    with Collector(conn, groups=StatsGroup.STATE) as collector:
+        frame = collector.collect()
+        assert frame.groups == StatsGroup.STATE
+        assert set(frame.tables["domain"]) == {"state.state", "state.reason"}
+
+
+def test_a_group_that_nobody_knows(conn: pyvirt.Connection) -> None:
+    with Collector(conn, groups=StatsGroup(1 << 30)) as collector, pytest.raises(pyvirt.NotSupportedError):
+        collector.collect()
+
+
+def test_each_group_has_its_interval() -> None:
+    fast, slow = StatsGroup.STATE | StatsGroup.CPU_TOTAL, StatsGroup.BLOCK
+    schedule = Schedule({fast: 1.0, slow: 3.0}, None)
+    ticks = [schedule.take(100.0 + second) for second in range(7)]
+    assert ticks == [(fast | slow if second % 3 == 0 else fast, 0) for second in range(7)]
+
+
+def test_all_groups_swallow_the_others() -> None:
+    schedule = Schedule({StatsGroup.STATE: 1.0, StatsGroup.ALL: 2.0}, None)
+    assert [schedule.take(float(second))[0] for second in range(3)] == [
+        StatsGroup.ALL,
+        StatsGroup.STATE,
+        StatsGroup.ALL,
+    ]
+
+
+def test_who_comes_early_gets_what_comes_most_often() -> None:
+    schedule = Schedule({StatsGroup.STATE: 1.0, StatsGroup.BLOCK: 5.0}, None)
+    schedule.take(0.0)
+    assert schedule.take(0.25) == (StatsGroup.STATE, 0)
+    assert schedule.next_time(0.25) == 1.0
+
+
+def test_ticks_that_came_too_late_are_counted_not_made_up_for() -> None:
+    schedule = Schedule(StatsGroup.ALL, 1.0)
+    assert schedule.take(10.0) == (StatsGroup.ALL, 0)
+    assert schedule.next_time(13.7) == 11.0
+    assert schedule.take(13.7) == (StatsGroup.ALL, 2)  # those of 11 and 12; this is that of 13
+    assert schedule.next_time(13.7) == 14.0
+
+
+def test_the_schedule_does_not_drift() -> None:
+    schedule = Schedule(StatsGroup.ALL, 0.1)
+    for tick in range(10_000):
+        assert schedule.take(schedule.next_time(5.0) + 0.03) == (StatsGroup.ALL, 0), tick
+        # The first begins when it is asked for; the others where they belong.
+    assert schedule.next_time(0.0) == pytest.approx(5.03 + 10_000 * 0.1, abs=1e-6)
+
+
+# ---- many ticks ----
+
+
+def test_iterating_goes_on_until_it_is_closed(conn: pyvirt.Connection) -> None:
+    frames = []
+    with Collector(conn, groups=StatsGroup.STATE, interval=0.01) as collector:
+        for frame in collector:
+            frames.append(frame)
+            if len(frames) == 3:
+                break
+        frames += [next(collector) for _ in range(2)]  # it goes on where it was
+        assert collector.ticks == 5
+        assert collector.skipped == sum(frame.skipped for frame in frames)
+    assert [frame.time for frame in frames] == sorted(frame.time for frame in frames)
+    with pytest.raises(StopIteration):
+        next(collector)
+
+
+def test_closing_ends_an_iteration_that_waits(conn: pyvirt.Connection) -> None:
+    collector = Collector(conn, interval=1000)
+    next(collector)
+    ended = threading.Event()
+
+    def wait() -> None:
+        assert list(collector) == []
+        ended.set()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    collector.close()
+    assert ended.wait(30)
+    thread.join()
+
+
+def test_an_iteration_wants_an_interval(conn: pyvirt.Connection) -> None:
+    with Collector(conn) as collector, pytest.raises(ValueError, match="interval"):
+        iter(collector)
+
+
+# ---- what cannot be ----
+
+
+@pytest.mark.parametrize(
+    ("error", "options"),
+    [
+        (ValueError, {"deadline": 0}),
+        (ValueError, {"deadline": float("nan")}),
+        (ValueError, {"workers": 0}),
+        (ValueError, {"workers": 5}),
+        (ValueError, {"interval": -1}),
+        (ValueError, {"groups": {}}),
+        (ValueError, {"groups": {StatsGroup.STATE: 0}}),
+        (TypeError, {"groups": {StatsGroup.STATE: 1}, "interval": 1}),
+    ],
+    ids=str,
+)
+def test_arguments_that_make_no_sense(
+    conn: pyvirt.Connection, error: type[Exception], options: dict[str, object]
+) -> None:
+    with pytest.raises(error):
+        Collector(conn, **options)  # type: ignore[arg-type]
+
+
+def test_no_connection_or_something_else(conn: pyvirt.Connection) -> None:
+    with pytest.raises(ValueError, match="no connection"):
+        Collector([])
+    with pytest.raises(TypeError):
+        Collector([conn, "test:///default"])  # type: ignore[list-item]
+
+
+def test_one_tick_at_a_time(conn: pyvirt.Connection) -> None:
+    with Collector(conn) as collector, collector._busy, pytest.raises(RuntimeError, match="middle of a tick"):
+        collector.collect()
+
+
+# ---- ends ----
+
+
+def test_a_closed_collector(conn: pyvirt.Connection) -> None:
+    collector = Collector(conn)
+    collector.collect()
+    collector.close()
+    collector.close()
+    with pytest.raises(pyvirt.ClosedError):
+        collector.collect()
+    assert not conn.closed
+    assert "closed" in repr(collector)
+
+
+def test_a_closed_connection(conn: pyvirt.Connection) -> None:
+    with temporary_host(domains=2) as uri:
+        one = pyvirt.connect(uri)
+        with Collector(one) as collector:
+            collector.collect()
+            one.close()
+            with pytest.raises(pyvirt.ClosedError):
+                collector.collect()
+        one = pyvirt.connect(uri)
+        with Collector([one, conn]) as collector:
+            collector.collect()
+            one.close()
+            frame = collector.collect()
+            assert set(frame.domains.hosts) == {1}
+            assert len(frame) == 200
+            assert isinstance(frame.errors[frame.hosts[0]], pyvirt.ClosedError)
+
+
+def test_a_forgotten_collector_says_so(conn: pyvirt.Connection) -> None:
+    forgotten = [Collector(conn)]
+    forgotten[0].collect()
+    with pytest.warns(ResourceWarning, match="unclosed <Collector of 1 hosts>"):
+        forgotten.clear()
+
+
+def test_a_child_cannot_use_it() -> None:
+    assert (
+        output_of(
+            """
+import os, pyvirt
+with pyvirt.connect("test:///default") as conn, pyvirt.Collector(conn) as collector:
+    collector.collect()
+    read, write = os.pipe()
+    if os.fork() == 0:
+        try:
+            collector.collect()
+        except pyvirt.ClosedError as error:
+            os.write(write, str(error).encode())
+        os._exit(0)
+    os.wait()
+    print(os.read(read, 1000).decode())
+    print(len(collector.collect()))
+""",
+            strict=False,
+        )
+        == "the collector was made before fork() and belongs to the parent process\n1\n"
+    )
+
+
+def test_threads_are_as_many_as_there_are_jobs() -> None:
+    threads = Threads("pyvirt-collector")
+    release = threading.Event()
+    started = threading.Semaphore(0)
+
+    def hang() -> None:
+        started.release()
+        release.wait()
+
+    for _ in range(5):
+        threads.run(hang)
+    for _ in range(5):
+        assert started.acquire(timeout=30)
+    threads.close(0.01)  # they hang, and are left to themselves
+    release.set()
+
+
+# ---- drivers without bulk statistics ----
+
+
+def test_statistics_one_by_one_have_the_names_and_types_of_bulk_ones(conn: pyvirt.Connection) -> None:
+    domains = conn.domains.list()
+    records, count = records_of(domains, StatsGroup.ALL)
+    frame = new_frame(engine_of(conn)._schema)
+    assert lib.pv_frame_add(frame, records, count) == 200
+    made = StatsFrame(sealed(frame), engine_of(conn)._shared)
+    conn._adopt(made.keeper)
+    bulk = conn.domains.stats()
+    expected = dict(zip(bulk.domains.uuids, bulk.to_dicts(), strict=True))
+    for uuid, row in zip(made.domains.uuids, made.to_dicts(), strict=True):
+        assert expected[uuid].items() <= row.items()
+    running = made.domains.names.index("vm-00001")
+    row = made.to_dicts()[running]
+    assert {
+        "cpu.time",
+        "balloon.current",
+        "vcpu.current",
+        "net.count",
+        "net.0.rx.bytes",
+        "block.0.rd.reqs",
+    } <= row.keys()
+    assert made.tables["net"]["rx.bytes"].type is TypedParameterType.ULLONG
+
+
+def test_only_some_groups_one_by_one_and_no_domain_that_is_gone() -> None:
+    with temporary_host(domains=3) as uri, pyvirt.connect(uri) as conn:
+        domains = conn.domains.list()
+        domains[1].destroy()
+        domains[1].undefine()
+        records, count = records_of(domains, StatsGroup.STATE)
+        try:
+            assert count == 2
+            assert {*to_dict(records[0].params, records[0].nparams)} == {"state.state", "state.reason"}
+            assert records[2] == ffi.NULL
+        finally:
+            lib.virDomainStatsRecordListFree(records)
+
+
+def test_some_records_of_an_answer(conn: pyvirt.Connection) -> None:
+    domains = conn.domains.list()[:5]
+    records, count = records_of(domains, StatsGroup.STATE)
+    wanted = domains[1]._identity() + domains[4]._identity()
+    kept = lib.pv_records_keep(records, count, wanted, 2)
+    names = [ffi.string(lib.virDomainGetName(records[at].dom)).decode() for at in range(kept)]
+    assert names == [domains[1].name, domains[4].name]
+    assert lib.pv_records_keep(records, kept, b"", 0) == 0
+    lib.virDomainStatsRecordListFree(records)
