@@ -131,6 +131,7 @@ static const struct {
     {"state", state, NULL},       {"info", info, NULL},           {"lookup", lookup, NULL},
     {"xml_desc", xml_desc, NULL}, {"list", list_domains, NULL},   {"close", close_with_handles, before_closing},
     {"stats", stats, NULL},       {"stats_who", stats_who, NULL}, {"inventory", inventory, NULL},
+    {"tick", stats, NULL},
 };
 
 static int64_t now(void)

@@ -83,7 +83,10 @@ INVENTORY = (
         " for domain in conn.listAllDomains()]",
     ),
 )
-OPERATIONS = {operation.name: operation for operation in (*CALLS, *LISTING, *CLOSING, *STATS, *RATES, *INVENTORY)}
+TICKS = (Operation("tick", 1, "collector.collect()", "conn.getAllDomainStats()"),)
+OPERATIONS = {
+    operation.name: operation for operation in (*CALLS, *LISTING, *CLOSING, *STATS, *RATES, *INVENTORY, *TICKS)
+}
 
 
 def touch(frame: StatsFrame) -> int:
@@ -130,6 +133,7 @@ def connect(binding: str, uri: str, name: str) -> tuple[dict[str, object], Calla
         import pyvirt
 
         conn = pyvirt.connect(uri)
+        collector = pyvirt.Collector(conn, deadline=60)
         names = {
             "touch": touch,
             "touch_all": touch_all,
@@ -137,8 +141,14 @@ def connect(binding: str, uri: str, name: str) -> tuple[dict[str, object], Calla
             "list_of": lambda conn: conn.domains.list(),
             "two_ticks": two_ticks,
             "rate": rate,
+            "collector": collector,
         }
-        return {"conn": conn, "name": name, "domain": conn.domains[name], **names}, conn.close
+
+        def close() -> None:
+            collector.close()
+            conn.close()
+
+        return {"conn": conn, "name": name, "domain": conn.domains[name], **names}, close
 
     import libvirt
 
