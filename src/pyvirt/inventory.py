@@ -25,11 +25,11 @@ from pyvirt.stats.engine import engine_of
 from pyvirt.stats.frame import decode_texts, holding, view_of
 
 if TYPE_CHECKING:
+    from pyvirt._handle import Handle, Root
     from pyvirt._lib import CData
     from pyvirt.connection import Connection
     from pyvirt.domain import Domain
     from pyvirt.stats import StatsFrame
-    from pyvirt.storage import StoragePool
 
 _Flags = ConnectListAllDomainsFlags
 
@@ -339,7 +339,7 @@ class NWFilterInventory(Inventory[NWFilterRow]):
 class _Listing:
     """The rows of one kind, and who of them is listed with a flag."""
 
-    def __init__(self, kind: int, parent: Connection | StoragePool, function: str) -> None:
+    def __init__(self, kind: int, parent: Root | Handle, function: str) -> None:
         self._kind = kind
         self._parent = parent
         self._function = function
@@ -349,7 +349,7 @@ class _Listing:
         self._view = ffi.new("pv_inventory_view *")
 
     @classmethod
-    def of_all(cls, kind: int, parent: Connection | StoragePool, function: str) -> _Listing:
+    def of_all(cls, kind: int, parent: Root | Handle, function: str) -> _Listing:
         """List everything."""
         listing = cls(kind, parent, function)
         listing.append(0)
@@ -495,7 +495,7 @@ def pools_of(conn: Connection) -> StoragePoolInventory:
     )
 
 
-def volumes_of(pool: StoragePool) -> StorageVolumeInventory:
+def volumes_of(pool: Root | Handle) -> StorageVolumeInventory:
     """See :meth:`StorageVolumes.inventory`."""
     found = _Listing.of_all(lib.PV_STORAGE_VOLUME, pool, "virStoragePoolListAllVolumes")
     return StorageVolumeInventory(found.names, found.uuid_bytes, found.keys)

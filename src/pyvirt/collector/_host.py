@@ -50,14 +50,18 @@ _REQUEST_TIME = 0.1  # seconds that a request should take: short ones spread wel
 _MOST_DOMAINS = 512  # a request
 _GUESS = 0.01  # seconds for a domain, before anybody knows
 _LEAST_PATIENCE, _FIRST_PATIENCE = 0.05, 0.25  # seconds before a request is looked into; while nobody knows the cost
+_LONG, _MOST_GIVEN_UP = 10.0, 3  # seconds after which a call that others wait for is given up; how many at a time
 _NO_SUPPORT = 3  # VIR_ERR_NO_SUPPORT: not in this driver
 
-# Drivers that live in the client: there is no daemon, and with test another connection may be another host.
+# Drivers that live in the client: there is no daemon.
 _IN_PROCESS = frozenset("test esx gsx vpx hyperv phyp vmware openvz".split())
 
 
-def _has_daemon(conn: Connection) -> bool:
+def _may_have_more(conn: Connection) -> bool:
+    """Whether further connections lead to the same host, and are of any use."""
     uri = URI.parse(conn._uri or "test:")
+    if uri.driver == "test" and uri.path != "/default":
+        return False  # each connection gets a host of its own
     return uri.transport is not None or (uri.driver not in _IN_PROCESS and uri.path != "/embed")
 
 
@@ -68,16 +72,18 @@ class Host:
         self.number = number
         self.uri: str = conn._uri or ""
         self._given = conn
-        self._daemon = _has_daemon(conn)
+        self._daemon = _may_have_more(conn)
         self._workers = workers
         self._start_job = start
         self._links: list[Link] = [] if self._daemon else [Link(conn)]
         self._looking_glass: Connection | None = None if self._daemon else conn
-        # Calls under way, of this tick or an earlier one.  There is at most one of each of the first four.
+        # Calls under way, of this tick or an earlier one.  There is at most one of each of the first four, besides
+        # those that were given up: over a network that went away, a call may never end.
         self._listing: Listing | None = None
         self._opening: Opening | None = None
         self._opening_glass: Opening | None = None
         self._probe: Probe | None = None
+        self._given_up: list[Job] = []
         self._requests: list[Request] = []
         # What was learned.
         self._costs: dict[int, float] = {}  # seconds a domain, by groups
@@ -116,6 +122,17 @@ class Host:
         self.rows = 0
         if self._given.closed:
             self.error = self._given._closed_error()
+        self._give_up(monotonic() - max(2 * deadline, _LONG))
+
+    def _give_up(self, before: float) -> None:
+        """Do without what calls from that long ago have not returned; a few of them, as each keeps a thread here."""
+        for name in ("_listing", "_opening", "_opening_glass", "_probe"):
+            job: Job | None = getattr(self, name)
+            if job is not None and job.started < before and self._daemon and len(self._given_up) < _MOST_GIVEN_UP:
+                self._given_up.append(job)
+                setattr(self, name, None)
+                if name == "_probe":
+                    self._drop_glass()
 
     @property
     def finished(self) -> bool:
@@ -164,8 +181,8 @@ class Host:
             for request in self._requests
             if request.stuck is not None or request.tick != self._tick or request.look_at <= now
         }
-        if self._listing is not None and self._listing.tick != self._tick:
-            hanging.add(id(self._listing.link))
+        listings = [job for job in (self._listing, *self._given_up) if isinstance(job, Listing)]
+        hanging.update(id(listing.link) for listing in listings if listing.tick != self._tick)
         for link in list(self._links):
             if id(link) not in hanging and not link.conn._link_stands():
                 self._drop(link)
@@ -183,6 +200,11 @@ class Host:
             # Their handles end with it, but should be able to say who they were.
             deque(_named((domain for domain in self._known if domain._conn is link.conn), Missing.LATE), maxlen=0)
             self._start(Closing(self._tick, link.conn))
+
+    def _drop_glass(self) -> None:
+        if self._looking_glass is not None and self._looking_glass is not self._given:
+            self._start(Closing(self._tick, self._looking_glass))
+            self._looking_glass = None
 
     # ---- looking ----
 
@@ -254,7 +276,10 @@ class Host:
 
     def take(self, job: Job, add: Callable[[Host, CData, int], None]) -> None:
         """Make what there is to make of a call that has returned; *add* puts records into the frame."""
-        if isinstance(job, Request):
+        if job in self._given_up:
+            self._given_up.remove(job)
+            job.discard()
+        elif isinstance(job, Request):
             self._requests.remove(job)
             job.link.under_way -= 1
             self._take_answer(job, add)
@@ -318,9 +343,8 @@ class Host:
         request = job.request
         if job.error is not None:
             request.look_at = monotonic() + self._patience(request)
-            if _is_lost(as_error(job.error)) and self._daemon:
-                self._start(Closing(self._tick, job.conn))
-                self._looking_glass = None
+            if _is_lost(as_error(job.error)) and job.conn is self._looking_glass:
+                self._drop_glass()
             return
         self._heard = True
         if request not in self._requests:
@@ -331,13 +355,12 @@ class Host:
         elif request.stuck is not None:
             request.stuck -= job.free
             self._release(job.free)
+        elif request.tick != self._tick:
+            request.stuck = set(request.uuids) - job.free
+            self._release(job.free)
         elif job.stuck or self._is_unsent(request):
             request.stuck = job.stuck
-            others = [domain for domain in request.domains if domain._identity() not in job.stuck]
-            if request.tick == self._tick:
-                self._ask_again(request, others)
-            else:
-                self._release({domain._identity() for domain in others})
+            self._ask_again(request, [domain for domain in request.domains if domain._identity() not in job.stuck])
         else:
             request.look_at = monotonic() + self._patience(request)
 
@@ -414,7 +437,8 @@ class Host:
 
     def end(self) -> dict[bytes, Missing]:
         """Return who is not in the frame, and why."""
-        silent = not self._heard or (not self.rows and self._probe is not None)
+        # One that said who is there, and then nothing more, not even who is stuck, hangs too.
+        silent = not self._heard or not (self.rows or self._probe is None or self.finished)
         if self.error is None and silent:
             self.error = OperationTimeoutError(
                 f"no answer from {self.uri} within {self._deadline:g} s", function="virDomainListGetStats"

@@ -61,6 +61,7 @@ class Job:
 
     def __init__(self, tick: int) -> None:
         self.tick = tick
+        self.started = monotonic()
         self.error: BaseException | None = None
 
     def run(self, done: Callable[[Job], None]) -> None:
@@ -171,7 +172,6 @@ class Request(Job):
         self._groups = groups
         self.flags = flags
         self.one_by_one = one_by_one
-        self.started = monotonic()
         self.took = 0.0
         self.answer: Answer | None = None
         #: the UUIDs of those it waits for, once somebody has looked; the others have been asked again since

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A short run of benchmarks/soak; a long one takes minutes, and is for a person to start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from pyvirt.testing.daemon import PrivateDaemon
+
+SOAK = Path(__file__).parents[2] / "benchmarks" / "soak"
+
+
+def test_nothing_grows_and_nothing_is_left(private_daemon: PrivateDaemon) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", SOAK, "--ticks", "400", "--no-guests"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "400 ticks" in done.stdout
