@@ -80,6 +80,12 @@ int pv_frame_identify(pv_frame *frame);
  */
 pv_frame *pv_frame_select(pv_frame *frame, const uint32_t *domains, int64_t n);
 
+/*
+ * Say on which host each domain is, where a frame has several: domains of one UUID on two hosts are two, and matched
+ * with those on the same host.  0, or -2.
+ */
+int pv_frame_set_hosts(pv_frame *frame, const uint32_t *hosts);
+
 /* For the child after a fork: leave what libvirt gave to the parent alone, which may be in the middle of freeing it. */
 void pv_frame_disown(pv_frame *frame);
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from processes import output_of
+from stats_records import ULLONG, Feed
 
 import pyvirt
 from pyvirt import Collector, StatsGroup
@@ -79,7 +80,7 @@ def test_several_hosts_in_one_frame(conn: pyvirt.Connection) -> None:
         pyvirt.connect("test:///default") as third,
         Collector([conn, other, third], deadline=30) as collector,
     ):
-        collector.collect()
+        before = collector.collect()
         frame = collector.collect()
         assert list(frame.hosts) == [conn.uri(), other.uri(), third.uri()]
         found = list(zip(frame.domains.hosts, frame.domains.names, strict=True))
@@ -87,6 +88,25 @@ def test_several_hosts_in_one_frame(conn: pyvirt.Connection) -> None:
         expected = [(0, one.name) for one in conn.domains] + [(1, one.name) for one in other.domains] + [(2, "test")]
         assert sorted(found) == sorted(expected)
         assert len(frame) == len(frame.to_dicts()) == 206
+        some = frame.select("vm-00001")
+        assert len(some) == 2
+        assert some.rates(before).seconds > 0
+
+
+def test_rates_are_of_a_domain_on_one_host(conn: pyvirt.Connection) -> None:
+    """A domain that is being migrated has its UUID on two hosts; numbers of one are nothing to the other."""
+    feed, domain = Feed(), conn.domains.list()[0]
+
+    def frame(*rows: tuple[int, int]) -> StatsFrame:
+        made = feed.frame([(domain, [("cpu.time", ULLONG, value)]) for _, value in rows])
+        assert lib.pv_frame_set_hosts(made._frame, [host for host, _ in rows]) == 0
+        return made
+
+    before = frame((0, 100), (1, 1000))
+    now = frame((1, 1010), (0, 150), (2, 5))
+    rates = now.rates(before)
+    grown = [None if rate is None else round(rate * rates.seconds) for rate in rates["domain"]["cpu.time"].to_list()]
+    assert grown == [10, 50, None]
 
 
 def test_domains_that_come_and_go(conn: pyvirt.Connection) -> None:

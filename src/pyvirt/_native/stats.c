@@ -485,8 +485,22 @@ static void drop_identity(pv_frame *frame)
     free_column(&frame->names);
     free(frame->uuids);
     free(frame->ids);
+    free(frame->hosts);
     frame->uuids = NULL;
     frame->ids = NULL;
+    frame->hosts = NULL;
+}
+
+int pv_frame_set_hosts(pv_frame *frame, const uint32_t *hosts)
+{
+    size_t size = (size_t)frame->domains * sizeof(*hosts);
+    uint32_t *copy = malloc(size + 1);
+    if (copy == NULL)
+        return NO_MEMORY;
+    memcpy(copy, hosts, size);
+    free(frame->hosts);
+    frame->hosts = copy;
+    return 0;
 }
 
 void pv_frame_destroy(pv_frame *frame)

@@ -53,6 +53,7 @@ struct pv_frame {
     uint8_t *uuids;
     int32_t *ids;
     struct column names;
+    uint32_t *hosts; /* of each domain; NULL: there is one */
 };
 
 /* One more owner, who calls pv_frame_free() as well. */

@@ -190,11 +190,19 @@ static int map_uuids(struct uuid_map *map, const pv_frame *frame)
     return 0;
 }
 
-static int64_t find_uuid(const struct uuid_map *map, const uint8_t *uuid)
+static bool same_host(const pv_frame *a, uint32_t domain_a, const pv_frame *b, uint32_t domain_b)
 {
+    return a->hosts == NULL || b->hosts == NULL || a->hosts[domain_a] == b->hosts[domain_b];
+}
+
+/* The same domain of an older frame, or -1. */
+static int64_t find_domain(const struct uuid_map *map, const pv_frame *now, uint32_t wanted)
+{
+    const uint8_t *uuid = now->uuids + (size_t)wanted * VIR_UUID_BUFLEN;
     for (uint64_t at = uuid_hash(uuid) & map->mask; map->buckets[at] != 0; at = (at + 1) & map->mask) {
         uint32_t domain = map->buckets[at] - 1;
-        if (memcmp(map->frame->uuids + (size_t)domain * VIR_UUID_BUFLEN, uuid, VIR_UUID_BUFLEN) == 0)
+        if (memcmp(map->frame->uuids + (size_t)domain * VIR_UUID_BUFLEN, uuid, VIR_UUID_BUFLEN) == 0 &&
+            same_host(now, wanted, map->frame, domain))
             return domain;
     }
     return -1;
@@ -266,8 +274,7 @@ int pv_frame_match(pv_frame *now, int table, int key, pv_frame *before, int tabl
     int64_t row = 0;
     while (row < ours.table->rows) {
         uint32_t domain = ours.table->domain[row];
-        const uint8_t *uuid = now->uuids + (size_t)domain * VIR_UUID_BUFLEN;
-        int64_t other = find_uuid(&map, uuid);
+        int64_t other = find_domain(&map, now, domain);
         int64_t first = other < 0 ? 0 : starts[other], end = other < 0 ? 0 : starts[other + 1];
         /* Items mostly stand where they stood: try the next one first, then all of this domain's. */
         int64_t guess = first;

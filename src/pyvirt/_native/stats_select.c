@@ -73,6 +73,13 @@ static int copy_identity(pv_frame *frame, const pv_frame *from, const uint32_t *
             return NO_MEMORY;
     }
     ((int64_t *)frame->names.cells)[n] = frame->names.text_size;
+    if (from->hosts == NULL)
+        return 0;
+    frame->hosts = malloc(((size_t)n + 1) * sizeof(*frame->hosts));
+    if (frame->hosts == NULL)
+        return NO_MEMORY;
+    for (int64_t i = 0; i < n; i++)
+        frame->hosts[i] = from->hosts[domains[i]];
     return 0;
 }
 

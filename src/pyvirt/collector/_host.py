@@ -123,6 +123,10 @@ class Host:
         if self._given.closed:
             self.error = self._given._closed_error()
         self._give_up(monotonic() - max(2 * deadline, _LONG))
+        # Not at the end of a tick: its frame has domains of them, until a connection that closes asks who they were.
+        idle = [link for link in self._links if not link.under_way]
+        for link in idle[1:] if self._listing is None else ():
+            self._drop(link)
 
     def _give_up(self, before: float) -> None:
         """Do without what calls from that long ago have not returned; a few of them, as each keeps a thread here."""
@@ -445,9 +449,6 @@ class Host:
             )
         missing = dict(self._reasons())
         self._first = {uuid for uuid, why in missing.items() if why in (Missing.LATE, Missing.NOT_ASKED)}
-        idle = [link for link in self._links if not link.under_way]
-        for link in idle[1:] if self._listing is None else ():
-            self._drop(link)
         return missing
 
     def _reasons(self) -> Iterator[tuple[bytes, Missing]]:

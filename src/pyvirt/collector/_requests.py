@@ -206,7 +206,9 @@ class Request(Job):
             records, count = records_of(self.domains, self._groups)
         else:
             out = ffi.new("virDomainStatsRecordPtr **")
-            array = ffi.new("virDomainPtr[]", [*(domain._ptr for domain in self.domains), ffi.NULL])
+            # The list keeps the pointers, should somebody close the connection meanwhile.
+            pointers = [domain._ptr for domain in self.domains]
+            array = ffi.new("virDomainPtr[]", [*pointers, ffi.NULL])
             count = lib.virDomainListGetStats(array, self._groups, out, self.flags)
             if count < 0:
                 raise last_error("virDomainListGetStats")

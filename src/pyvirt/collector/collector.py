@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -13,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from pyvirt._lib import lib
+from pyvirt._lib import ffi, lib
 from pyvirt.collector._host import MOST_UNDER_WAY, Host
 from pyvirt.collector._schedule import Schedule
 from pyvirt.collector._threads import Threads
@@ -182,10 +183,16 @@ class Collector:
         except BaseException:
             lib.pv_frame_free(frame)
             raise
+        ready = sealed(frame)
+        places = array("I")
+        for number, count in runs:
+            places.extend([number] * count)
+        if len(self._hosts) > 1 and lib.pv_frame_set_hosts(ready, ffi.from_buffer("uint32_t[]", places)) < 0:
+            raise MemoryError
         made = CollectedFrame(
-            sealed(frame),
+            ready,
             self._shared,
-            runs=runs,
+            places=memoryview(places).toreadonly(),
             hosts=self._uris,
             groups=groups,
             missing=missing,

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pyvirt.stats.frame import DomainColumns, FrameKeeper, StatsFrame
@@ -38,17 +36,10 @@ class Missing(str, Enum):
 class CollectedDomains(DomainColumns):
     """Which domains a frame holds, and on which host each of them is."""
 
-    def __init__(self, keeper: FrameKeeper, count: int, runs: Sequence[tuple[int, int]]) -> None:
-        super().__init__(keeper, count)
-        self._runs = runs
-
-    @cached_property
-    def hosts(self) -> memoryview:
-        """The host of each row, uint32: a place in :attr:`CollectedFrame.hosts`."""
-        hosts = array("I")
-        for host, count in self._runs:
-            hosts.extend([host] * count)
-        return memoryview(hosts).toreadonly()
+    def __init__(self, keeper: FrameKeeper, places: memoryview) -> None:
+        super().__init__(keeper, len(places))
+        #: the host of each row, uint32: a place in :attr:`CollectedFrame.hosts`
+        self.hosts = places
 
 
 class CollectedFrame(StatsFrame):
@@ -61,7 +52,7 @@ class CollectedFrame(StatsFrame):
         frame: CData,
         shared: Shared,
         *,
-        runs: Sequence[tuple[int, int]],
+        places: memoryview,
         hosts: Sequence[str],
         groups: StatsGroup,
         missing: Mapping[UUID, Missing],
@@ -70,7 +61,7 @@ class CollectedFrame(StatsFrame):
         duration: float,
     ) -> None:
         super().__init__(frame, shared)
-        self.domains = CollectedDomains(self.keeper, len(self), runs)
+        self.domains = CollectedDomains(self.keeper, places)
         #: the URIs of all connections, those that did not answer too
         self.hosts = hosts
         #: which groups were asked for; ``ALL`` (0) leaves the choice to the driver
