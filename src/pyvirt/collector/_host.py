@@ -452,7 +452,9 @@ class Host:
         return missing
 
     def _reasons(self) -> Iterator[tuple[bytes, Missing]]:
-        lost = None if self.error is None else Missing.UNREACHABLE
+        lost = None
+        if self.error is not None:
+            lost = Missing.FAILED if isinstance(self.error, NotSupportedError) else Missing.UNREACHABLE
         if not self._was_listed:
             yield from _named(self._known, lost or Missing.NOT_ASKED)
             return
@@ -469,7 +471,7 @@ class Host:
         for uuid in self._aside:
             yield uuid, lost or (Missing.STUCK if uuid in stuck else Missing.LATE)
         yield from ((uuid, Missing.FAILED) for uuid in self._failed)
-        yield from ((uuid, Missing.UNREACHABLE) for uuid in self._dropped)
+        yield from ((uuid, lost or Missing.UNREACHABLE) for uuid in self._dropped)
 
     def close(self) -> None:
         """Close the connections that were opened here."""

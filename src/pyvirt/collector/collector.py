@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import warnings
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Event, Lock
@@ -94,7 +94,7 @@ class Collector:
 
     def __init__(
         self,
-        connections: Connection | Sequence[Connection],
+        connections: Connection | Iterable[Connection],
         *,
         groups: StatsGroup | Mapping[StatsGroup, float] = StatsGroup.ALL,
         interval: float | None = None,
@@ -208,9 +208,11 @@ class Collector:
     def _work(self, end: float, add: Callable[[Host, CData, int], None]) -> None:
         while not self._closed:
             now = monotonic()
+            if now >= end:
+                return
             for host in self._hosts:
                 host.advance(now)
-            if now >= end or all(host.finished for host in self._hosts):
+            if all(host.finished for host in self._hosts):
                 return
             wake = min(end, *(host.wakes_at() for host in self._hosts))
             try:
