@@ -446,6 +446,8 @@ def _column(frame: StatsFrame, name: str) -> memoryview:
 def _autostart(conn: Connection, listing: _Listing) -> memoryview[bool]:
     """Return who starts with the host; it may be none or all, so whoever are fewer are listed."""
     few = lib.virConnectListAllDomains(conn._ptr, ffi.NULL, _Flags.AUTOSTART)
+    if few == 0:
+        return _bools(bytearray(len(listing)))
     if few < 0:
         forget()  # too many for a message to list are too many to count
     listed, mark = (_Flags.AUTOSTART, 1) if few <= len(listing) // 2 else (_Flags.NO_AUTOSTART, 0)

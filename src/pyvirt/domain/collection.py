@@ -268,7 +268,7 @@ class Domains(NativeConfig, Collection[Domain]):
 
         (virConnectGetAllDomainStats, virConnectListAllDomains)
 
-        Four round trips, or as many more as one message cannot hold; so columns are some milliseconds apart.
+        At most four round trips, or as many more as one message cannot hold; so columns are some milliseconds apart.
         """
         from pyvirt.inventory import domains_of
 
