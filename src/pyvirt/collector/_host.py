@@ -46,7 +46,7 @@ MOST_UNDER_WAY = 4  # of a connection; libvirtd's max_client_requests is 5
 MOST_STUCK = 12
 _HARMLESS = StatsGroup.STATE | StatsGroup.CPU_TOTAL | StatsGroup.INTERFACE
 
-_REQUEST_TIME = 0.1  # seconds that a request should take: short ones spread well, and little is asked again
+_REQUEST_TIME = 0.15  # seconds that a request should take: short ones spread well, and little is asked again
 _MOST_DOMAINS = 512  # a request
 _GUESS = 0.01  # seconds for a domain, before anybody knows
 _LEAST_PATIENCE, _FIRST_PATIENCE = 0.05, 0.25  # seconds before a request is looked into; while nobody knows the cost
@@ -263,7 +263,7 @@ class Host:
         cost = self._cost()
         most = min(self._most, _MOST_DOMAINS, max(1, int(_REQUEST_TIME / cost)))
         least = min(most, max(1, int(_REQUEST_TIME / 8 / cost)))
-        count = min(len(self._queue), most, max(least, len(self._queue) // (2 * self._workers)))
+        count = min(len(self._queue), most, max(least, len(self._queue) // self._workers))
         return [self._queue.popleft() for _ in range(count)]
 
     def _cost(self) -> float:
