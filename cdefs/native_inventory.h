@@ -8,14 +8,14 @@
  */
 
 typedef enum {
-    PV_DOMAIN,
-    PV_NETWORK,
-    PV_STORAGE_POOL,
-    PV_STORAGE_VOLUME,  /* of a pool, all others of a connection */
-    PV_NODE_DEVICE,
-    PV_INTERFACE,
-    PV_SECRET,
-    PV_NWFILTER,
+    PV_LIST_DOMAIN,
+    PV_LIST_NETWORK,
+    PV_LIST_STORAGE_POOL,
+    PV_LIST_STORAGE_VOLUME,  /* of a pool, all others of a connection */
+    PV_LIST_NODE_DEVICE,
+    PV_LIST_INTERFACE,
+    PV_LIST_SECRET,
+    PV_LIST_NWFILTER,
 } pv_kind;
 
 typedef struct pv_inventory pv_inventory;

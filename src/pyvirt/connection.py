@@ -65,7 +65,7 @@ class Connection(Root):
     A context manager.  May be shared between threads; closing it closes all its objects.
     """
 
-    __slots__ = ("_auth", "_events", "_flags", "_host", "_stats_engine", "_supported", "_uri", "domains")
+    __slots__ = ("_auth", "_events", "_flags", "_host", "_keepalive", "_stats_engine", "_supported", "_uri", "domains")
 
     _release = lib.pv_release_connect
     _is_alive = lib.virConnectIsAlive
@@ -75,6 +75,7 @@ class Connection(Root):
         self._uri: str | None = None
         self._auth: Auth | None = None
         self._flags = ConnectFlags(0)
+        self._keepalive: tuple[int, int] | None = None
         self._host: Host | None = None
         self._stats_engine: Engine | None = None
         self._supported: dict[str, bool] = {}
@@ -236,7 +237,7 @@ class Connection(Root):
 
     def _another(self) -> Connection:
         """Open one more connection to the same place, in the same way."""
-        return connect(self._uri, auth=self._auth, flags=self._flags)
+        return connect(self._uri, auth=self._auth, keepalive=self._keepalive, flags=self._flags)
 
     def _version(self, call: Callable[[CData, CData], int]) -> tuple[int, int, int]:
         out = ffi.new("unsigned long *")
@@ -297,7 +298,7 @@ def _open(
         # A lost link, where there was none to lose; or nothing specific.
         raise error.recast(ConnectionFailedError) if type(error) in (ConnectionLostError, Error) else error
     conn = Connection(pointer)
-    conn._auth, conn._flags = auth, flags
+    conn._auth, conn._keepalive, conn._flags = auth, keepalive, flags
     try:
         conn._uri = take_string(lib.virConnectGetURI(pointer))
         if keepalive is not None:

@@ -421,7 +421,7 @@ def _bools(marks: bytearray) -> memoryview[bool]:
 def domains_of(conn: Connection) -> DomainInventory:
     """See :meth:`Domains.inventory`."""
     domains = conn.domains
-    listing = _Listing(lib.PV_DOMAIN, conn, "virConnectListAllDomains")
+    listing = _Listing(lib.PV_LIST_DOMAIN, conn, "virConnectListAllDomains")
     reasons: memoryview | None
     try:
         frame = engine_of(conn).collect(StatsGroup.STATE)
@@ -477,7 +477,7 @@ def _states(conn: Connection, listing: _Listing) -> memoryview:
 
 def networks_of(conn: Connection) -> NetworkInventory:
     """See :meth:`Networks.inventory`."""
-    found = _Listing.of_all(lib.PV_NETWORK, conn, "virConnectListAllNetworks")
+    found = _Listing.of_all(lib.PV_LIST_NETWORK, conn, "virConnectListAllNetworks")
     flags = ConnectListAllNetworksFlags
     return NetworkInventory(
         found.names,
@@ -488,7 +488,7 @@ def networks_of(conn: Connection) -> NetworkInventory:
 
 def pools_of(conn: Connection) -> StoragePoolInventory:
     """See :meth:`StoragePools.inventory`."""
-    found = _Listing.of_all(lib.PV_STORAGE_POOL, conn, "virConnectListAllStoragePools")
+    found = _Listing.of_all(lib.PV_LIST_STORAGE_POOL, conn, "virConnectListAllStoragePools")
     flags = ConnectListAllStoragePoolsFlags
     return StoragePoolInventory(
         found.names,
@@ -499,26 +499,26 @@ def pools_of(conn: Connection) -> StoragePoolInventory:
 
 def volumes_of(pool: Root | Handle) -> StorageVolumeInventory:
     """See :meth:`StorageVolumes.inventory`."""
-    found = _Listing.of_all(lib.PV_STORAGE_VOLUME, pool, "virStoragePoolListAllVolumes")
+    found = _Listing.of_all(lib.PV_LIST_STORAGE_VOLUME, pool, "virStoragePoolListAllVolumes")
     return StorageVolumeInventory(found.names, found.uuid_bytes, found.keys)
 
 
 def devices_of(conn: Connection) -> NodeDeviceInventory:
     """See :meth:`NodeDevices.inventory`."""
-    found = _Listing.of_all(lib.PV_NODE_DEVICE, conn, "virConnectListAllNodeDevices")
+    found = _Listing.of_all(lib.PV_LIST_NODE_DEVICE, conn, "virConnectListAllNodeDevices")
     return NodeDeviceInventory(found.names, found.uuid_bytes)
 
 
 def interfaces_of(conn: Connection) -> InterfaceInventory:
     """See :meth:`Interfaces.inventory`."""
-    found = _Listing.of_all(lib.PV_INTERFACE, conn, "virConnectListAllInterfaces")
+    found = _Listing.of_all(lib.PV_LIST_INTERFACE, conn, "virConnectListAllInterfaces")
     active = found.flagged(ConnectListAllInterfacesFlags.ACTIVE)
     return InterfaceInventory(found.names, found.uuid_bytes, found.keys, active)
 
 
 def secrets_of(conn: Connection) -> SecretInventory:
     """See :meth:`Secrets.inventory`."""
-    found = _Listing.of_all(lib.PV_SECRET, conn, "virConnectListAllSecrets")
+    found = _Listing.of_all(lib.PV_LIST_SECRET, conn, "virConnectListAllSecrets")
     flags = ConnectListAllSecretsFlags
     return SecretInventory(
         found.names, found.uuid_bytes, found.ids, *map(found.flagged, (flags.EPHEMERAL, flags.PRIVATE))
@@ -527,5 +527,5 @@ def secrets_of(conn: Connection) -> SecretInventory:
 
 def nwfilters_of(conn: Connection) -> NWFilterInventory:
     """See :meth:`NWFilters.inventory`."""
-    found = _Listing.of_all(lib.PV_NWFILTER, conn, "virConnectListAllNWFilters")
+    found = _Listing.of_all(lib.PV_LIST_NWFILTER, conn, "virConnectListAllNWFilters")
     return NWFilterInventory(found.names, found.uuid_bytes)

@@ -86,13 +86,13 @@ int main(void)
     CHECK(conn != NULL);
     virStoragePoolPtr pool = virStoragePoolLookupByName(conn, "default-pool");
     CHECK(pool != NULL);
-    check_kind(PV_DOMAIN, conn, 1);
-    check_kind(PV_NETWORK, conn, 1);
-    check_kind(PV_STORAGE_POOL, conn, 1);
-    check_kind(PV_STORAGE_VOLUME, pool, 0);
-    check_kind(PV_NODE_DEVICE, conn, virConnectListAllNodeDevices(conn, NULL, 0));
-    check_kind(PV_INTERFACE, conn, 1);
-    pv_inventory *secrets = pv_inventory_new(PV_SECRET);
+    check_kind(PV_LIST_DOMAIN, conn, 1);
+    check_kind(PV_LIST_NETWORK, conn, 1);
+    check_kind(PV_LIST_STORAGE_POOL, conn, 1);
+    check_kind(PV_LIST_STORAGE_VOLUME, pool, 0);
+    check_kind(PV_LIST_NODE_DEVICE, conn, virConnectListAllNodeDevices(conn, NULL, 0));
+    check_kind(PV_LIST_INTERFACE, conn, 1);
+    pv_inventory *secrets = pv_inventory_new(PV_LIST_SECRET);
     CHECK(pv_inventory_list(secrets, conn, 0) == -1); /* not in this driver */
     read_all(secrets, 0);
     pv_inventory_free(secrets);

@@ -78,14 +78,14 @@ UUID(virNWFilterPtr, virNWFilterGetUUID)
 #define KIND(type) .list = list_##type, .free = free_##type, .name = name_##type
 
 static const struct kind kinds[] = {
-    [PV_DOMAIN] = {KIND(virDomainPtr), .uuid = uuid_virDomainPtr, .id = id_virDomainPtr},
-    [PV_NETWORK] = {KIND(virNetworkPtr), .uuid = uuid_virNetworkPtr},
-    [PV_STORAGE_POOL] = {KIND(virStoragePoolPtr), .uuid = uuid_virStoragePoolPtr},
-    [PV_STORAGE_VOLUME] = {KIND(virStorageVolPtr), .key = key_virStorageVolPtr},
-    [PV_NODE_DEVICE] = {KIND(virNodeDevicePtr)},
-    [PV_INTERFACE] = {KIND(virInterfacePtr), .key = key_virInterfacePtr},
-    [PV_SECRET] = {KIND(virSecretPtr), .uuid = uuid_virSecretPtr, .id = id_virSecretPtr},
-    [PV_NWFILTER] = {KIND(virNWFilterPtr), .uuid = uuid_virNWFilterPtr},
+    [PV_LIST_DOMAIN] = {KIND(virDomainPtr), .uuid = uuid_virDomainPtr, .id = id_virDomainPtr},
+    [PV_LIST_NETWORK] = {KIND(virNetworkPtr), .uuid = uuid_virNetworkPtr},
+    [PV_LIST_STORAGE_POOL] = {KIND(virStoragePoolPtr), .uuid = uuid_virStoragePoolPtr},
+    [PV_LIST_STORAGE_VOLUME] = {KIND(virStorageVolPtr), .key = key_virStorageVolPtr},
+    [PV_LIST_NODE_DEVICE] = {KIND(virNodeDevicePtr)},
+    [PV_LIST_INTERFACE] = {KIND(virInterfacePtr), .key = key_virInterfacePtr},
+    [PV_LIST_SECRET] = {KIND(virSecretPtr), .uuid = uuid_virSecretPtr, .id = id_virSecretPtr},
+    [PV_LIST_NWFILTER] = {KIND(virNWFilterPtr), .uuid = uuid_virNWFilterPtr},
 };
 
 static void free_objects(const struct kind *kind, void **objects, int n)
