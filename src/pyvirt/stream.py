@@ -107,10 +107,10 @@ class Stream(io.RawIOBase):
         """The connection it belongs to."""
         return self._handle._conn
 
-    def _begin(self, call: Callable[[CData], int]) -> Stream:
+    def _begin(self, call: Callable[[], int]) -> Stream:
         """Have *call* open it; if that fails there is nothing to end."""
         try:
-            check(call(self._ptr))
+            check(call())
         except BaseException:
             self._over = True
             self.close()

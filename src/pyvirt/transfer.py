@@ -38,7 +38,7 @@ def download(
 ) -> int:
     """Do what :meth:`StorageVolume.download` says."""
     stream = Stream(volume._conn, "r")
-    with stream._begin(lambda pointer: lib.virStorageVolDownload(volume._ptr, pointer, offset, length, flags)):
+    with stream._begin(lambda: lib.virStorageVolDownload(volume._ptr, stream._ptr, offset, length, flags)):
         sparse = bool(flags & StorageVolDownloadFlags.SPARSE_STREAM)
         if not isinstance(dest, str | os.PathLike):
             return _receive(stream, dest, sparse, progress)
@@ -59,7 +59,7 @@ def upload(
         with open(source, "rb") as file:
             return upload(volume, file, offset, length, progress, flags)
     stream = Stream(volume._conn, "w")
-    with stream._begin(lambda pointer: lib.virStorageVolUpload(volume._ptr, pointer, offset, length, flags)):
+    with stream._begin(lambda: lib.virStorageVolUpload(volume._ptr, stream._ptr, offset, length, flags)):
         return _send(stream, source, bool(flags & StorageVolUploadFlags.SPARSE_STREAM), progress)
 
 

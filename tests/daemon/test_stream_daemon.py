@@ -210,7 +210,7 @@ def test_a_sparse_stream_by_hand(volume: StorageVolume) -> None:
     with volume.open("w") as stream:
         stream.write(b"x" * 4096)
     stream = Stream(volume.connection, "r")
-    with stream._begin(lambda pointer: lib.virStorageVolDownload(volume._ptr, pointer, 0, 0, SPARSE_DOWN)):
+    with stream._begin(lambda: lib.virStorageVolDownload(volume._ptr, stream._ptr, 0, 0, SPARSE_DOWN)):
         buffer, got = bytearray(1 << 16), 0
         while (count := stream.readinto_or_hole(buffer)) and count > 0:
             got += count
@@ -218,7 +218,7 @@ def test_a_sparse_stream_by_hand(volume: StorageVolume) -> None:
         assert stream.recv_hole() == 4 * MIB - 4096
         assert stream.readinto_or_hole(buffer) == 0
     stream = Stream(volume.connection, "w")
-    with stream._begin(lambda pointer: lib.virStorageVolUpload(volume._ptr, pointer, 0, 0, SPARSE_UP)):
+    with stream._begin(lambda: lib.virStorageVolUpload(volume._ptr, stream._ptr, 0, 0, SPARSE_UP)):
         stream.send_hole(MIB)
         assert stream.write(b"after") == 5
     assert content(volume)[MIB : MIB + 5] == b"after"

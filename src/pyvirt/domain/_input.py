@@ -12,7 +12,7 @@ from pyvirt.errors import check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from pyvirt._lib import CData
     from pyvirt.connection import Connection
@@ -39,11 +39,11 @@ else:  # importing these enumerations would make importing pyvirt a tenth slower
     _NO_GRAPHICS_FLAGS = _NO_ASSOCIATE_FLAGS = _NO_CONSOLE_FLAGS = _NO_CHANNEL_FLAGS = 0
 
 
-def _open_stream(conn: Connection, begin: Callable[[CData], int]) -> Stream:
+def _stream(conn: Connection) -> Stream:
     from pyvirt.enums.stream import StreamFlags
     from pyvirt.stream import Stream
 
-    return Stream(conn, flags=StreamFlags.NONBLOCK)._begin(begin)
+    return Stream(conn, flags=StreamFlags.NONBLOCK)
 
 
 class Input:
@@ -111,9 +111,8 @@ class Input:
         :param flags: with ``FORCE`` whoever is connected is thrown out
         :raises OperationFailedError: somebody is connected
         """
-        return _open_stream(
-            self._conn, lambda pointer: lib.virDomainOpenConsole(self._ptr, encode_or_null(name), pointer, flags)
-        )
+        stream = _stream(self._conn)
+        return stream._begin(lambda: lib.virDomainOpenConsole(self._ptr, encode_or_null(name), stream._ptr, flags))
 
     def channel(self, name: str | None = None, *, flags: DomainChannelFlags = _NO_CHANNEL_FLAGS) -> Stream:
         """Connect to a channel to the running guest.  (virDomainOpenChannel)
@@ -123,9 +122,8 @@ class Input:
         :param name: its alias or its target's name, ``"org.qemu.guest_agent.0"``; ``None`` takes the first
         :param flags: with ``FORCE`` whoever is connected is thrown out
         """
-        return _open_stream(
-            self._conn, lambda pointer: lib.virDomainOpenChannel(self._ptr, encode_or_null(name), pointer, flags)
-        )
+        stream = _stream(self._conn)
+        return stream._begin(lambda: lib.virDomainOpenChannel(self._ptr, encode_or_null(name), stream._ptr, flags))
 
     def screenshot(self, screen: int = 0) -> Screenshot:
         """Return what a display of the running guest shows.  (virDomainScreenshot)
@@ -138,11 +136,12 @@ class Input:
 
         kinds: list[str] = []
 
-        def begin(pointer: CData) -> int:
-            kinds.append(take_string(lib.virDomainScreenshot(self._ptr, pointer, screen, 0)))
+        def begin() -> int:
+            kinds.append(take_string(lib.virDomainScreenshot(self._ptr, stream._ptr, screen, 0)))
             return 0
 
-        with Stream(self._conn, "r")._begin(begin) as stream:
+        stream = Stream(self._conn, "r")
+        with stream._begin(begin):
             return Screenshot(kinds[0], stream.readall())
 
     def graphics_reload(self, type: DomainGraphicsReloadType = _ANY) -> None:

@@ -135,7 +135,7 @@ class StorageVolume(Named[str]):
             raise ValueError(f"the mode of a volume is 'r' or 'w', not {mode!r}")
         stream = Stream(self._conn, mode, flags=flags)
         begin = lib.virStorageVolDownload if mode == "r" else lib.virStorageVolUpload
-        return stream._begin(lambda pointer: begin(self._ptr, pointer, offset, length, 0))
+        return stream._begin(lambda: begin(self._ptr, stream._ptr, offset, length, 0))
 
     def download(
         self,
