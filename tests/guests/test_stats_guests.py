@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -79,16 +81,29 @@ def test_rates_of_a_running_guest(uri: str) -> None:
         assert reads.present == len(reads) >= 1
 
 
-def test_the_command_line_prints_them(uri: str) -> None:
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "pyvirt", "stats", uri, "-i", "0.2", "-n", "2", "-f", "json"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+def pyvirt_stats(*arguments: str) -> str:
+    command = [sys.executable, "-W", "error", "-m", "pyvirt", "stats", *arguments]
+    run = subprocess.run(command, check=True, capture_output=True, text=True)
     assert run.stderr == ""
-    (tick,) = [json.loads(line) for line in run.stdout.splitlines()]
+    return run.stdout
+
+
+def test_the_command_line_prints_them(uri: str) -> None:
+    (tick,) = [json.loads(line) for line in pyvirt_stats(uri, "-i", "0.2", "-n", "2", "-f", "json").splitlines()]
     busy = next(domain for domain in tick["domains"] if domain["name"] == "stats-busy")
     assert busy["stats"]["block.0.name"] == "hda"
     assert busy["rates"]["cpu.time"] >= 0
     assert Path(busy["stats"]["block.0.path"]).name == "boot.img"
+    assert tick["missing"] == {}
+
+
+def test_the_command_line_says_who_hangs(qemu_daemon: PrivateDaemon, uri: str) -> None:
+    pid = qemu_daemon.guest_pid("stats-0")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        table = pyvirt_stats(uri, "--deadline", "2")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert "stats-1" in table
+    assert "stats-0" not in table
+    assert table.splitlines()[-1] == "missing: 1 stuck"

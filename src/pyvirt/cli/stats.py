@@ -7,8 +7,9 @@ import csv
 import json
 import sys
 import threading
-import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 import click
@@ -17,15 +18,16 @@ from rich.table import Table
 from rich.text import Text
 
 import pyvirt
+from pyvirt.collector import CollectedFrame
 from pyvirt.stats import RateTable, StatsFrame
 
 GROUPS = [group.name.lower() for group in pyvirt.StatsGroup if group and group.name]
 
 
 class Tick(NamedTuple):
-    """One reading: the frame, what grew since the one before, and how long libvirt took."""
+    """One reading: the frame, what grew since the one before, and how long it took."""
 
-    frame: StatsFrame
+    frame: CollectedFrame
     rates: dict[str, RateTable]
     seconds: float
 
@@ -64,6 +66,14 @@ WAIT = Seconds(min=0, min_open=True)
 @click.option("-g", "--groups", callback=read_groups, metavar="NAME,…", help=f"Only these: {', '.join(GROUPS)}.")
 @click.option("-f", "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 @click.option("--limit", type=click.IntRange(min=0), default=0, help="Show the N busiest domains only; 0: all.")
+@click.option(
+    "--deadline",
+    type=WAIT,
+    metavar="SECONDS",
+    default=10,
+    show_default=True,
+    help="Seconds that a tick waits for guests that do not answer.",
+)
 @click.option("--timeout", type=WAIT, metavar="SECONDS", help="Seconds to wait for the connection.")
 def stats(
     uri: str | None,
@@ -72,6 +82,7 @@ def stats(
     groups: pyvirt.StatsGroup,
     form: str,
     limit: int,
+    deadline: float,
     timeout: float | None,
 ) -> None:
     """Print the statistics of all domains.
@@ -84,28 +95,20 @@ def stats(
         if form == "csv":
             csv.writer(sys.stdout).writerow(["time", "domain", "uuid", "field", "value", "rate"])
         wanted = count if count is not None else None if interval else 1
-        for number, tick in enumerate(ticks(conn, groups, interval, wanted), 1):
+        for number, tick in enumerate(ticks(conn, groups, interval, wanted, deadline), 1):
             if number > 1 or wanted == 1:
                 show(tick, limit)
 
 
 def ticks(
-    conn: pyvirt.Connection, groups: pyvirt.StatsGroup, interval: float | None, count: int | None
+    conn: pyvirt.Connection, groups: pyvirt.StatsGroup, interval: float | None, count: int | None, deadline: float
 ) -> Iterator[Tick]:
-    """Read *count* times, or without end, every *interval* seconds on a schedule that does not drift."""
-    begun = time.monotonic()
+    """Read *count* times, or without end, every *interval* seconds."""
     before: StatsFrame | None = None
-    number = 0
-    while count is None or number < count:
-        if number:
-            number = max(number, int((time.monotonic() - begun) / (interval or 1)))  # late: skip, do not pile up
-            time.sleep(max(0.0, begun + number * (interval or 1) - time.monotonic()))
-        started = time.perf_counter()
-        frame = conn.domains.stats(groups)
-        seconds = time.perf_counter() - started
-        yield Tick(frame, dict(frame.rates(before)) if before else {}, seconds)
-        before = frame
-        number += 1
+    with pyvirt.Collector(conn, groups=groups, interval=interval or 1, deadline=deadline) as collector:
+        for frame in islice(collector, count):
+            yield Tick(frame, dict(frame.rates(before)) if before else {}, frame.duration)
+            before = frame
 
 
 # ---- table ----
@@ -186,6 +189,8 @@ def show_table(tick: Tick, limit: int) -> None:
         f"{len(names):,} domains{hidden}, {tick.frame.fields:,} fields in {tick.seconds * 1000:.1f} ms: {speed}",
         style="dim",
     )
+    for why, number in Counter(tick.frame.missing.values()).items():
+        console.print(f"missing: {number:,} {why.value}", style="yellow")
 
 
 # ---- for programs ----
@@ -211,6 +216,7 @@ def show_json(tick: Tick, limit: int) -> None:
         {
             "time": tick.frame.time,
             "seconds": tick.seconds,
+            "missing": {str(uuid): why.value for uuid, why in tick.frame.missing.items()},
             "domains": [
                 {"name": name, "uuid": str(uuid), "id": None if id < 0 else id, "stats": fields, "rates": grown}
                 for name, uuid, id, fields, grown in zip(
