@@ -18,6 +18,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 PRINTED = {
     "events.py": r"test +SUSPENDED +<.*PAUSED: 0>\ntest +RESUMED +<.*UNPAUSED: 0>\ntest +STOPPED +<.*DESTROYED: 1>\n",
+    "async_monitor.py": r".+: 1 domains\n  test +running +2 vCPUs +2,048 MiB\n",
     "lifecycle.py": r"defined  example .* SHUTOFF\n"
     r"paused .*PAUSED.*USER.*\n"
     r"larger   4 vCPUs under id \d+\n"
@@ -42,7 +43,9 @@ def run(*arguments: str | Path, directory: Path) -> subprocess.CompletedProcess[
 def test_an_example_runs(path: Path, tmp_path: Path) -> None:
     done = run(path, directory=tmp_path)
 
-    assert (done.returncode, done.stderr) == (0, "")
+    # In this mode asyncio says what takes it long, which on a busy machine is anything.
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
+    assert (done.returncode, errors) == (0, [])
     assert re.fullmatch(PRINTED[path.name], done.stdout), done.stdout
 
 

@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The asynchronous face has what the model has, and says the same of it: by what both look like when they run.
+
+It is generated, and ``ci/gen_aio --check`` says whether it is fresh.  Here nothing of the generator is believed: each
+public class of the model is looked up, and its members are compared with those of its counterpart, both ways.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import enum
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from unittest.mock import ANY
+
+import pytest
+from processes import output_of, run
+from test_layers import FLOORS, MODULES, room_of
+
+import pyvirt
+import pyvirt.aio
+from pyvirt.aio._base import Async, AsyncHandle, AsyncRoot
+from pyvirt.stream import Stream
+
+# What the model has and the face has not, and why.
+NOT_AWAITED = {
+    "LxcDomain.enter_namespace": "of the calling thread",
+    "LxcDomain.enter_cgroup": "of the calling process",
+}
+# What the face has besides.
+MORE = {"sync"}
+MORE_OF_A_CONNECTION = {"run", "max_requests", "in_flight"}
+# How it is opened.
+MANNERS = {"max_requests", "call_timeout", "close_timeout"}
+# Special methods cannot be awaited, or ask nobody.
+SPECIAL = {"__len__": "count", "__contains__": "contains", "__iter__": "__aiter__", "__enter__": "__aenter__"}
+# Arguments that are not what they are in the model: what is called there is awaited here.
+CALLED = {("Job.watch", "call")}
+
+
+def is_value(cls: type) -> bool:
+    typed_dict = typing.is_typeddict(cls)
+    return dataclasses.is_dataclass(cls) or issubclass(cls, enum.Enum | tuple | BaseException) or typed_dict
+
+
+def classes(rooms: typing.Container[str], below: str = "pyvirt") -> dict[str, type]:
+    """The public classes of modules that are public themselves, by "module.Class" below *below*."""
+    found = {}
+    for name in MODULES:
+        parts = name.removeprefix(below).split(".")[1:]
+        if not name.startswith(below + ".") or parts[0] not in rooms or any(part.startswith("_") for part in parts):
+            continue
+        for key, value in vars(import_module(name)).items():
+            if inspect.isclass(value) and value.__module__ == name and not key.startswith("_") and not is_value(value):
+                found[".".join([*parts, key])] = value
+    return found
+
+
+# Streams are files, and hardly anything of them is a request: their counterpart is written by hand.
+ROOMS = set(FLOORS["model"]) - {"stream"}
+MODEL = classes(ROOMS)
+FACE = classes(ROOMS, "pyvirt.aio")
+
+
+def public(cls: type) -> dict[str, object]:
+    names = [name for name in dir(cls) if not name.startswith("_")]
+    return {name: inspect.getattr_static(cls, name) for name in names}
+
+
+def test_every_class_has_its_counterpart() -> None:
+    assert len(MODEL) > 40
+    assert MODEL.keys() == FACE.keys()
+    assert {name for name, cls in FACE.items() if not issubclass(cls, Async)} == set()
+
+
+@pytest.mark.parametrize("name", sorted(MODEL))
+def test_the_members_are_the_same(name: str) -> None:
+    model, face = MODEL[name], FACE[name]
+    expected = {one for one in public(model) if f"{model.__name__}.{one}" not in NOT_AWAITED}
+    for special, form in SPECIAL.items():
+        if hasattr(model, special):
+            assert hasattr(face, form), special
+            assert form not in expected, "two methods of that name"
+            expected |= {form} - {"__aiter__", "__aenter__"}
+    if hasattr(model, "__getitem__"):
+        # Indexing either asks nobody, or is get().
+        assert hasattr(face, "__getitem__") or hasattr(face, "get")
+        expected |= set() if hasattr(face, "__getitem__") else {"get"}
+    expected |= MORE | (MORE_OF_A_CONNECTION if issubclass(face, AsyncRoot) else set())
+
+    assert set(public(face)) == expected
+
+
+HANDLES = {f"{cls.__name__}.{name}" for cls in FACE.values() for name in ("close", "closed") if hasattr(cls, name)}
+PAIRS = {
+    name: [
+        (f"{cls.__name__}.{key}", value, public(FACE[name])[key])
+        for key, value in public(cls).items()
+        if key in public(FACE[name]) and f"{cls.__name__}.{key}" not in HANDLES
+    ]
+    for name, cls in MODEL.items()
+}
+
+
+@pytest.mark.parametrize("name", sorted(MODEL))
+def test_letting_go_asks_nobody_and_closing_a_connection_is_awaited(name: str) -> None:
+    members = public(FACE[name])
+    if "close" in members:
+        assert inspect.iscoroutinefunction(members["close"]) == (not issubclass(FACE[name], AsyncHandle))
+        assert isinstance(members["closed"], property)
+
+
+@pytest.mark.parametrize("name", sorted(MODEL))
+def test_members_are_of_the_same_kind(name: str) -> None:
+    for what, model, face in PAIRS[name]:
+        if isinstance(model, property | types.MemberDescriptorType):
+            assert isinstance(face, property), what
+            continue
+        assert callable(model), what
+        assert callable(face), what
+        if is_manager(model):
+            assert typing.get_origin(hint(face)) is AbstractAsyncContextManager, what
+        else:
+            assert inspect.iscoroutinefunction(face), what
+
+
+@pytest.mark.parametrize("name", sorted(MODEL))
+def test_members_take_and_return_the_same(name: str) -> None:
+    kind = getattr(MODEL[name], "_kind", None)
+    for what, model, face in PAIRS[name]:
+        if isinstance(model, types.MemberDescriptorType):
+            continue
+        if isinstance(model, property):
+            assert isinstance(face, property), what
+            assert describe(hint(face.fget)) == describe(hint(model.fget), kind), what
+            continue
+        assert callable(model), what
+        assert callable(face), what
+        takes = parameters(model, what, kind)
+        assert without_ours(parameters(face, what, kind), takes) == takes, what
+        there, here = hint(model), hint(face)
+        if is_manager(model):
+            there, here = typing.get_args(there)[0], typing.get_args(here)[0]
+        assert describe(here) == describe(there, kind), what
+
+
+@pytest.mark.parametrize("name", sorted(MODEL))
+def test_every_call_can_be_given_up(name: str) -> None:
+    """Each method has a timeout, the model's own or ours."""
+    without = [
+        what for what, _, face in PAIRS[name] if callable(face) and "timeout" not in inspect.signature(face).parameters
+    ]
+    assert without == []
+
+
+@pytest.mark.parametrize("name", sorted(MODEL))
+def test_members_say_the_same_of_themselves(name: str) -> None:
+    for what, model, face in PAIRS[name]:
+        if not isinstance(model, types.MemberDescriptorType):
+            there, here = (summary(inspect.getdoc(one)) for one in (model, face))
+            assert there, what
+            assert here.startswith(there), what
+
+
+def summary(text: str | None) -> str:
+    return " ".join((text or "").replace("``async with", "``with").split("\n\n")[0].split())
+
+
+def test_a_stream_has_the_same_methods() -> None:
+    own = {name for name in vars(Stream) if not name.startswith("_")}
+    face = public(pyvirt.aio.Stream)
+    assert own | {"read", "closed", "sync"} == set(face)
+    awaited = {name for name, one in face.items() if inspect.iscoroutinefunction(one)}
+    assert set(face) - awaited == {"closed", "connection", "sync", "readable", "writable"}
+    for name in own & awaited - {"close"}:
+        there, here = (inspect.signature(getattr(cls, name)).parameters for cls in (Stream, pyvirt.aio.Stream))
+        assert list(there) == [one for one in here if one in there], name
+    for name in own & awaited:
+        assert summary(inspect.getdoc(face[name]))
+    # What it asks the daemon for can be given up.
+    assert {
+        name for name in awaited if "timeout" in inspect.signature(getattr(pyvirt.aio.Stream, name)).parameters
+    } == {*("wait", "finish", "abort", "close")}
+
+
+@pytest.mark.parametrize(
+    ("model", "face"),
+    [("pyvirt.connection", "pyvirt.aio.connection"), ("pyvirt.admin", "pyvirt.aio.admin")],
+)
+def test_connect_takes_the_same_and_more(model: str, face: str) -> None:
+    there, here = (parameters(import_module(name).connect, "connect") for name in (model, face))
+
+    assert here.keys() >= MANNERS
+    assert without_ours({name: one for name, one in here.items() if name not in MANNERS}, there) == there
+
+
+def test_functions_of_the_model_that_make_calls() -> None:
+    there = {
+        f"{name}.{key}"
+        for name in MODULES
+        if room_of(name) in FLOORS["model"] and not any(part.startswith("_") for part in name.split("."))
+        for key, value in vars(import_module(name)).items()
+        if inspect.isfunction(value) and value.__module__ == name and not key.startswith("_")
+        and not inspect.isgeneratorfunction(value)
+    }  # fmt: skip
+    # These ask the library in this process, compute, or act on the calling thread.
+    there -= {"pyvirt.connection.library_version", "pyvirt.admin.library_version", "pyvirt.connection.version_tuple"}
+    there -= {"pyvirt.lxc.enter_security_label", "pyvirt.domain.blockjob.chain_of", "pyvirt.domain.domain.save_params"}
+    there -= {"pyvirt.domain.guest_info.nest"}
+
+    assert there == {"pyvirt.connection.connect", "pyvirt.admin.connect", "pyvirt.qemu.attach"}
+    for name in there:
+        module, _, function = name.rpartition(".")
+        assert hasattr(import_module(module.replace("pyvirt", "pyvirt.aio", 1)), function)
+
+
+# ---- what a signature says ----
+
+
+@cache
+def namespace(module: str) -> dict[str, object]:
+    """The names of a module, those included that only type checkers see."""
+    found = dict(vars(import_module(module)))
+    path = sys.modules[module].__file__
+    assert path is not None
+    for node in ast.parse(Path(path).read_text()).body:
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            for line in node.body:
+                if isinstance(line, ast.ImportFrom):
+                    names = {one.asname or one.name: imported(str(line.module), one.name) for one in line.names}
+                    found.update(names)
+                else:
+                    alias = Unquoted().visit(line) if isinstance(line, ast.AnnAssign) else line
+                    exec(compile(ast.Module([alias], []), path, "exec"), found)
+    return found
+
+
+class Unquoted(ast.NodeTransformer):
+    """Turns quoted parts of an alias into what they say."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        is_name = isinstance(node.value, str) and node.value[:1].isupper()
+        return ast.copy_location(ast.parse(str(node.value), mode="eval").body, node) if is_name else node
+
+
+def imported(module: str, name: str) -> object:
+    found = getattr(import_module(module), name, None)
+    if found is None:  # only type checkers see it there as well; or it is of a stub
+        found = namespace(module).get(name, typing.TypeVar(name))
+    alias = isinstance(found, str) and not name.isupper()
+    return eval(str(found), dict(namespace(module))) if alias else found
+
+
+def annotation(function: Callable[..., object], text: object) -> object:
+    # As the compiler reads it: in a class that has a method `list`, the word means the builtin to nobody but that.
+    return eval(text, dict(namespace(function.__module__))) if isinstance(text, str) else text
+
+
+def hint(function: object) -> object:
+    """What a function returns."""
+    assert callable(function)
+    return annotation(inspect.unwrap(function), inspect.signature(function).return_annotation)
+
+
+def is_manager(function: Callable[..., object]) -> bool:
+    """Whether a method of the model returns a context manager."""
+    made_of_generator = inspect.isgeneratorfunction(inspect.unwrap(function))
+    return made_of_generator or typing.get_origin(hint(function)) is AbstractContextManager
+
+
+def describe(one: object, kind: type | None = None) -> object:
+    """Say what a type is, in words that are the same for a class of the model and its counterpart.
+
+    :param kind: what a collection is of, which bound type variables of its base classes stand for
+    """
+    arguments = typing.get_args(one)
+    if isinstance(one, types.UnionType) or typing.get_origin(one) is typing.Union:
+        return frozenset(describe(each, kind) for each in arguments)
+    if typing.get_origin(one) is AsyncHandle:  # any of them
+        return describe(arguments[0])
+    if arguments:
+        return (typing.get_origin(one), *(describe(each, kind) for each in arguments))
+    if isinstance(one, list):
+        return tuple(describe(each, kind) for each in one)
+    if isinstance(one, typing.TypeVar) and one.__bound__ is not None:
+        if kind is None:  # flags of a base class, whose kind no attribute tells: mypy knows
+            return ANY
+        one = kind
+    if isinstance(one, str | typing.ForwardRef):
+        name = one if isinstance(one, str) else one.__forward_arg__
+        one = next(cls for cls in MODEL.values() if cls.__name__ == name)
+    if inspect.isclass(one):
+        return f"{one.__module__.replace('pyvirt.aio', 'pyvirt', 1)}.{one.__qualname__}"
+    return str(one)
+
+
+def parameters(function: Callable[..., object], name: str, kind: type | None = None) -> dict[str, object]:
+    """The parameters of a function: kind, default and type."""
+    plain = inspect.unwrap(function)
+    found: dict[str, object] = {}
+    for one in inspect.signature(function).parameters.values():
+        called = (name, one.name) in CALLED
+        type_ = describe(annotation(plain, one.annotation), kind) if one.name != "self" and not called else None
+        found[one.name] = (one.kind, one.default, type_)
+    return found
+
+
+def without_ours(here: dict[str, object], there: dict[str, object]) -> dict[str, object]:
+    """Leave out the timeout that a call of the model does not have."""
+    if "timeout" in there:
+        return here
+    ours = here.pop("timeout")
+    assert ours == (inspect.Parameter.KEYWORD_ONLY, None, describe(float | None))
+    return here
+
+
+# ---- what it costs ----
+
+
+def test_pyvirt_itself_knows_nothing_of_it() -> None:
+    program = "import sys, pyvirt; print({'anyio', 'asyncio', 'pyvirt.aio'} & set(sys.modules))"
+    assert output_of(program) == "set()\n"
+
+
+def test_it_loads_what_is_used() -> None:
+    program = "import sys, pyvirt.aio; print({'trio', 'pyvirt.aio.admin', 'pyvirt.aio.host'} & set(sys.modules))"
+    assert output_of(program) == "set()\n"
+
+
+def test_without_anyio_it_says_what_to_install() -> None:
+    done = run("-c", "import sys; sys.modules['anyio'] = None; import pyvirt.aio")
+    assert done.stderr.splitlines()[-1].startswith("ImportError: pyvirt.aio needs anyio")
+    assert "pip install 'pyvirt[aio]'" in done.stderr
+
+
+@pytest.mark.parametrize("name", pyvirt.aio.__all__)
+def test_every_promised_name_is_there(name: str) -> None:
+    assert getattr(pyvirt.aio, name).__name__ == name
+
+
+def test_a_name_that_is_not_there() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        pyvirt.aio.Nothing  # type: ignore[attr-defined]  # noqa: B018
