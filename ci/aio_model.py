@@ -35,6 +35,7 @@ BASES = {
 
 # Written by hand: a function in pyvirt.aio that is given the asynchronous object and the arguments.
 BY_HAND = {
+    "Domains.watch": "pyvirt.aio.events:watch",
     "Domain.wait_for": "pyvirt.aio._jobs:wait_for",
     "Job.wait": "pyvirt.aio._jobs:wait_for_job",
     "Job.watch": "pyvirt.aio._jobs:watch",
@@ -45,8 +46,12 @@ BY_HAND = {
     "StorageVolume.open": "pyvirt.aio.stream:open_volume",
 }
 
-# Classes whose counterparts are written by hand.
-CLASSES_BY_HAND = {"pyvirt.stream:Stream"}
+# Classes whose counterparts are written by hand, and where.
+CLASSES_BY_HAND = {
+    "pyvirt.stream:Stream": "pyvirt.aio.stream",
+    "pyvirt.events.hub:Events": "pyvirt.aio.events",
+    "pyvirt.events.watch:DomainWatch": "pyvirt.aio.events",
+}
 
 # Arguments that are not what they are in the model.
 ARGUMENTS = {"Job.watch": {"call": "Callable[[], Awaitable[T]]"}}

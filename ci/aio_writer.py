@@ -13,6 +13,7 @@ from aio_model import (
     ARGUMENTS,
     BASES,
     BY_HAND,
+    CLASSES_BY_HAND,
     DISPOSED,
     LOCAL_ITEMS,
     Member,
@@ -56,6 +57,9 @@ class Target:
 
 def home(reference: str) -> str:
     """The module of a class's counterpart."""
+    by_hand = CLASSES_BY_HAND.get(reference)
+    if by_hand is not None:
+        return by_hand
     return "pyvirt.aio" + reference.partition(":")[0].removeprefix("pyvirt")
 
 
@@ -566,3 +570,28 @@ MANNERS_TEXT = """\
 :param max_requests: how many calls may be in flight; further ones wait for their turn
 :param call_timeout: seconds for each call that has no ``timeout`` of its own; ``None`` for no limit
 :param close_timeout: seconds that calls under way are waited for when it is closed, and the daemon thereafter"""
+
+
+# ---- what events have ----
+
+
+def awaited(target: Target, handles: list[str]) -> str:
+    """A method that makes the counterpart of any object, for those that come in values, as in events."""
+    target.use("typing:overload")
+    base = target.use("pyvirt.aio._base:AsyncHandle", at_run_time=True)
+    handle = target.use("pyvirt._handle:Handle")
+    lines = ["    if TYPE_CHECKING:", ""]
+    for reference in handles:
+        name = reference.partition(":")[2]
+        sync = target.use(reference, as_name=f"Sync{name}")
+        made = target.use(f"{home(reference)}:{name}")
+        lines += ["        @overload", f"        def awaited(self, sync: {sync}) -> {made}: ...", ""]
+    lines += [
+        f"    def awaited(self, sync: {handle}) -> {base}[{handle}]:",
+        '        """Return the counterpart of an object of the model, such as an event has.  Asks nobody."""',
+        "        from pyvirt import aio",
+        "",
+        f"        found: {base}[{handle}] = getattr(aio, type(sync).__name__)(self._runtime, sync)",
+        "        return found",
+    ]
+    return "\n".join(lines) + "\n"

@@ -288,10 +288,12 @@ async def test_a_connection_that_cannot_be_opened() -> None:
 
 async def test_a_connection_that_nobody_closes(libvirt_test_uri: str) -> None:
     conn = await pyvirt.aio.connect(libvirt_test_uri)
+    workers = conn._runtime.workers
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         del conn
         gc.collect()
+    workers.refuse()  # its threads would end by themselves, after a while
     assert [str(one.message) for one in caught] == [f"unclosed <pyvirt.Connection '{libvirt_test_uri}'>"]
 
 

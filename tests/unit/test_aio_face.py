@@ -27,7 +27,9 @@ from test_layers import FLOORS, MODULES, room_of
 
 import pyvirt
 import pyvirt.aio
+from pyvirt.aio import events as aio_events
 from pyvirt.aio._base import Async, AsyncHandle, AsyncRoot
+from pyvirt.events import DomainWatch, Events, Listener, Subscription
 from pyvirt.stream import Stream
 
 # What the model has and the face has not, and why.
@@ -38,6 +40,7 @@ NOT_AWAITED = {
 # What the face has besides.
 MORE = {"sync"}
 MORE_OF_A_CONNECTION = {"run", "max_requests", "in_flight"}
+MORE_OF_ONE = {"connection.Connection": {"awaited"}}
 # How it is opened.
 MANNERS = {"max_requests", "call_timeout", "close_timeout"}
 # Special methods cannot be awaited, or ask nobody.
@@ -94,7 +97,7 @@ def test_the_members_are_the_same(name: str) -> None:
         # Indexing either asks nobody, or is get().
         assert hasattr(face, "__getitem__") or hasattr(face, "get")
         expected |= set() if hasattr(face, "__getitem__") else {"get"}
-    expected |= MORE | (MORE_OF_A_CONNECTION if issubclass(face, AsyncRoot) else set())
+    expected |= MORE | (MORE_OF_A_CONNECTION if issubclass(face, AsyncRoot) else set()) | MORE_OF_ONE.get(name, set())
 
     assert set(public(face)) == expected
 
@@ -174,21 +177,32 @@ def summary(text: str | None) -> str:
     return " ".join((text or "").replace("``async with", "``with").split("\n\n")[0].split())
 
 
-def test_a_stream_has_the_same_methods() -> None:
-    own = {name for name in vars(Stream) if not name.startswith("_")}
-    face = public(pyvirt.aio.Stream)
-    assert own | {"read", "closed", "sync"} == set(face)
-    awaited = {name for name, one in face.items() if inspect.iscoroutinefunction(one)}
-    assert set(face) - awaited == {"closed", "connection", "sync", "readable", "writable"}
-    for name in own & awaited - {"close"}:
-        there, here = (inspect.signature(getattr(cls, name)).parameters for cls in (Stream, pyvirt.aio.Stream))
-        assert list(there) == [one for one in here if one in there], name
-    for name in own & awaited:
-        assert summary(inspect.getdoc(face[name]))
-    # What it asks the daemon for can be given up.
-    assert {
-        name for name in awaited if "timeout" in inspect.signature(getattr(pyvirt.aio.Stream, name)).parameters
-    } == {*("wait", "finish", "abort", "close")}
+@pytest.mark.parametrize(
+    ("model", "face", "local", "more", "less"),
+    [
+        (Stream, pyvirt.aio.Stream, "closed connection readable writable", "read closed", ""),
+        (Events, pyvirt.aio.Events, "connection on_error listen", "on_error", ""),
+        (Listener, aio_events.Listener, "closed chunks", "", "fileno wait"),
+        (Subscription, aio_events.Subscription, "kind callback active", "", ""),
+        (DomainWatch, pyvirt.aio.DomainWatch, "closed", "get contains count", "fileno"),
+    ],
+)
+def test_what_is_written_by_hand_has_the_same_methods(
+    model: type, face: type, local: str, more: str, less: str
+) -> None:
+    """*local* asks nobody, *more* and *less* are what awaiting makes of special methods and of waiting in a thread."""
+    own = {name for name in vars(model) if not name.startswith("_")}
+    members = public(face)
+    assert set(members) - MORE == own - set(less.split()) | set(more.split())
+    awaited = {name for name, one in members.items() if inspect.iscoroutinefunction(one)}
+    assert set(members) - awaited - MORE == set(local.split())
+    for name in own & set(members):
+        there, here = (inspect.getattr_static(cls, name) for cls in (model, face))
+        assert summary(inspect.getdoc(here)), name
+        if callable(there) and callable(here) and name != "close":
+            there, here = inspect.signature(there).parameters, inspect.signature(here).parameters
+            assert {one: here[one].default for one in there} == {one: there[one].default for one in there}, name
+            assert set(here) - set(there) <= {"timeout"}, name
 
 
 @pytest.mark.parametrize(
@@ -298,7 +312,8 @@ def describe(one: object, kind: type | None = None) -> object:
         name = one if isinstance(one, str) else one.__forward_arg__
         one = next(cls for cls in MODEL.values() if cls.__name__ == name)
     if inspect.isclass(one):
-        return f"{one.__module__.replace('pyvirt.aio', 'pyvirt', 1)}.{one.__qualname__}"
+        module = one.__module__.replace("pyvirt.aio", "pyvirt", 1)
+        return f"{'pyvirt.events' if module.startswith('pyvirt.events') else module}.{one.__qualname__}"
     return str(one)
 
 

@@ -256,7 +256,7 @@ async def test_handles_that_nobody_needs_any_more_are_freed(libvirt_host: HostFa
             domains = await conn.domains.list()
             del domains
             await conn.uri()
-        await eventually(lambda: alive() <= 100)
+        await eventually(lambda: alive() == 0)
         domains = await conn.domains.list()
         assert alive() == 100
         del domains
@@ -283,13 +283,13 @@ async def test_a_cancelled_attempt_to_connect_leaves_no_connection(libvirt_host:
         gate()
         return {"username": "alice", "authname": "alice"}.get(credential.type.name.lower(), "secret")
 
-    before = len(_open_roots())
+    before, threads = len(_open_roots()), set(ours())
     async with anyio.create_task_group() as group:
         group.start_soon(open_and_close, uri, answer)
         await gate.has(1)
         group.cancel_scope.cancel()
     gate.open()
-    await eventually(lambda: not ours())
+    await eventually(lambda: not set(ours()) - threads)
     assert len(_open_roots()) == before
     async with pyvirt.aio.connect(uri, auth=answer) as conn:  # it would have been opened
         assert await conn.alive()

@@ -19,6 +19,7 @@ from pyvirt.aio.connection import Connection, connect
 
 if TYPE_CHECKING:
     from pyvirt.aio.checkpoint import Checkpoint, Checkpoints
+    from pyvirt.aio.collector import Collector
     from pyvirt.aio.domain.agent import Agent
     from pyvirt.aio.domain.backup import Backup
     from pyvirt.aio.domain.blkio import Blkio
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from pyvirt.aio.domain.scheduler import Scheduler
     from pyvirt.aio.domain.throttle import ThrottleGroups
     from pyvirt.aio.domain.vcpus import Vcpus
+    from pyvirt.aio.events import DomainWatch, Events
     from pyvirt.aio.host import Host
     from pyvirt.aio.interface import Interface, Interfaces
     from pyvirt.aio.lxc import LxcDomain
@@ -64,6 +66,7 @@ _LATER = {
     "BlockJob": "pyvirt.aio.domain.blockjob",
     "Checkpoint": "pyvirt.aio.checkpoint",
     "Checkpoints": "pyvirt.aio.checkpoint",
+    "Collector": "pyvirt.aio.collector",
     "Devices": "pyvirt.aio.domain.devices",
     "DirtyRate": "pyvirt.aio.domain.dirty_rate",
     "Disk": "pyvirt.aio.domain.disks",
@@ -72,7 +75,9 @@ _LATER = {
     "DomainCPU": "pyvirt.aio.domain.cpu",
     "DomainInterface": "pyvirt.aio.domain.interfaces",
     "DomainInterfaces": "pyvirt.aio.domain.interfaces",
+    "DomainWatch": "pyvirt.aio.events",
     "Domains": "pyvirt.aio.domain.collection",
+    "Events": "pyvirt.aio.events",
     "Host": "pyvirt.aio.host",
     "IOThreads": "pyvirt.aio.domain.iothreads",
     "Interface": "pyvirt.aio.interface",
@@ -134,6 +139,7 @@ __all__ = [
     "BlockJob",
     "Checkpoint",
     "Checkpoints",
+    "Collector",
     "Connection",
     "Devices",
     "DirtyRate",
@@ -143,7 +149,9 @@ __all__ = [
     "DomainCPU",
     "DomainInterface",
     "DomainInterfaces",
+    "DomainWatch",
     "Domains",
+    "Events",
     "Host",
     "IOThreads",
     "Interface",

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import anyio
 
-from pyvirt.aio._base import Async, unwrap
+from pyvirt.aio._base import unwrap
 from pyvirt.aio._runtime import poster
+from pyvirt.domain._wait import RARELY, Moments
 from pyvirt.domain.blockjob import _CHANGE_IMAGES, chain_of
 from pyvirt.domain.blockjob import BlockJob as SyncBlockJob
-from pyvirt.errors import Error, OperationAbortedError, OperationTimeoutError
+from pyvirt.errors import ClosedError, ConnectionLostError, Error, OperationAbortedError, OperationTimeoutError
 
 if TYPE_CHECKING:
     import os
@@ -33,10 +34,10 @@ if TYPE_CHECKING:
     from pyvirt.domain.migration import Values
     from pyvirt.enums.domain import DomainState
     from pyvirt.enums.storage import StorageVolDownloadFlags, StorageVolUploadFlags
+    from pyvirt.events import Event, Listener
     from pyvirt.models import DomainStateReason
     from pyvirt.uri import URI
 
-S = TypeVar("S")
 T = TypeVar("T")
 
 _FIRST_PAUSE = 0.005  # seconds
@@ -45,12 +46,16 @@ _LAST_LOOK = 1.0
 
 async def wait_for(domain: Domain, *states: DomainState, timeout: float | None, interval: float) -> DomainStateReason:
     """Wait until a domain is in one of *states*."""
-    return await _look(domain, lambda: domain._sync.wait_for(*states, timeout=0), timeout, interval)
+    looking = _Looking(domain, ("DomainLifecycle",), timeout, interval)
+    return await looking.for_(lambda: domain._sync.wait_for(*states, timeout=0))
 
 
 async def wait_for_job(job: Job, *, timeout: float | None, progress: Progress | None, interval: float) -> None:
     """Wait until a domain has no job."""
-    await _look(job, lambda: job._sync.wait(timeout=0, progress=told.hear), timeout, interval, told := _Told(progress))
+    # Drivers do not tell of the end of every job.
+    rarely = 1.0 if progress is None else interval
+    looking = _Looking(job.domain, ("DomainJobCompleted", "DomainLifecycle"), timeout, interval, rarely, progress)
+    await looking.for_(lambda: job._sync.wait(timeout=0, progress=looking.hear))
 
 
 async def wait_for_block_job(
@@ -62,53 +67,97 @@ async def wait_for_block_job(
         # It was begun elsewhere, and what it changes is known from here on.
         before = await job._runtime.call(None, lambda: chain_of(sync.domain, sync.name))
         sync = SyncBlockJob(sync.domain, sync.name, before)
-    told = _Told(progress)
-    await _look(job, lambda: sync.wait(timeout=0, progress=told.hear), timeout, interval, told)
+    rarely = RARELY if progress is None else interval
+    looking = _Looking(job.domain, ("DomainBlockJob", "DomainLifecycle"), timeout, interval, rarely, progress)
+    await looking.for_(lambda: sync.wait(timeout=0, progress=looking.hear))
 
 
-class _Told:
-    """Carries what a look hears in its thread to a callback in the event loop."""
+class _Looking:
+    """Has a method of the model look, which waits for nothing, until it sees what is waited for.
 
-    def __init__(self, progress: Progress | None) -> None:
+    It looks when an event comes; where there are none, again and again.
+    """
+
+    def __init__(
+        self,
+        domain: Domain,
+        kinds: tuple[str, ...],
+        timeout: float | None,
+        interval: float,
+        rarely: float = RARELY,
+        progress: Progress | None = None,
+    ) -> None:
+        self._runtime = domain._runtime
+        self._moments = Moments(domain._sync, kinds, None, interval)
+        self._listener: Listener[Event] | None = None
+        self._timeout = timeout
+        self._end = inf if timeout is None else anyio.current_time() + timeout
+        self._interval = interval
+        self._rarely = max(rarely, interval)
+        self._pause = _FIRST_PAUSE
         self._progress = progress
         self._heard: list[tuple[int, int]] = []
 
+    async def for_(self, look: Callable[[], T]) -> T:
+        """Return what *look* returns when it does not raise that its time is over."""
+        first = True
+        try:
+            while True:
+                try:
+                    return await self._look(look)
+                except OperationTimeoutError as error:
+                    left = self._end - anyio.current_time()
+                    if "after 0 s" not in error.message:  # the look itself was not answered
+                        raise
+                    if left <= 0:
+                        raise self._late(error) from None
+                finally:
+                    self._tell()
+                if first:
+                    first = False
+                    self._listener = await self._runtime.call(None, self._moments._made, dispose=_close)
+                else:
+                    await self._rest(left)
+        finally:
+            if self._listener is not None:
+                self._runtime.workers.later(self._listener.close)
+
+    async def _look(self, look: Callable[[], T]) -> T:
+        # The last look may take a moment too, but a daemon that does not answer is no reason to wait for ever.
+        patience = None if self._timeout is None else max(self._end - anyio.current_time(), _LAST_LOOK)
+        return await self._runtime.call(patience, look)
+
+    async def _rest(self, left: float) -> None:
+        if self._listener is None:
+            await anyio.sleep(min(self._pause, left, self._interval))
+            self._pause *= 1.5
+            return
+        try:
+            with anyio.move_on_after(min(left, self._rarely)):
+                await anyio.wait_readable(self._listener)
+            self._listener.take()
+        except (ClosedError, ConnectionLostError):
+            pass  # the next look will tell
+
+    def _late(self, error: OperationTimeoutError) -> OperationTimeoutError:
+        """Return what a look that saw nothing says when it was the last one."""
+        message = error.message.replace("after 0 s", f"after {self._timeout:g} s")
+        return OperationTimeoutError(message, function=error.function)
+
     def hear(self, done: int, size: int) -> None:
+        """Take in how far it is, in the thread that looks."""
         self._heard.append((done, size))
 
-    def tell(self) -> None:
+    def _tell(self) -> None:
         heard, self._heard = self._heard, []
         if self._progress is not None:
             for done, size in heard:
                 self._progress(done, size)
 
 
-async def _look(
-    one: Async[S], look: Callable[[], T], timeout: float | None, interval: float, told: _Told | None = None
-) -> T:
-    """Have a method of the model look, which waits for nothing, until it sees what is waited for."""
-    end = inf if timeout is None else anyio.current_time() + timeout
-    pause = _FIRST_PAUSE
-    while True:
-        try:
-            # The last look may take a moment too, but a daemon that does not answer is no reason to wait for ever.
-            patience = None if timeout is None else max(end - anyio.current_time(), _LAST_LOOK)
-            found = await one._runtime.call(patience, look)
-        except OperationTimeoutError as error:
-            left = end - anyio.current_time()
-            if "after 0 s" not in error.message:  # the look itself was not answered
-                raise
-            if left <= 0:
-                assert timeout is not None
-                message = error.message.replace("after 0 s", f"after {timeout:g} s")
-                raise OperationTimeoutError(message, function=error.function) from None
-        else:
-            return found
-        finally:
-            if told is not None:
-                told.tell()
-        await anyio.sleep(min(pause, left, interval))
-        pause *= 1.5
+def _close(listener: Listener[Event] | None) -> None:
+    if listener is not None:
+        listener.close()
 
 
 async def watch(

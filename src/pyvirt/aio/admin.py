@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import builtins
+from math import inf
 from typing import TYPE_CHECKING
 
 from pyvirt.admin import AdminConnection as SyncAdminConnection
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from pyvirt._typedparams import TypedValue
     from pyvirt.enums.admin import ClientTransport
+    from pyvirt.enums.common import ConnectCloseReason
 
 
 class AdminConnection(AsyncRoot[SyncAdminConnection]):
@@ -42,6 +44,14 @@ class AdminConnection(AsyncRoot[SyncAdminConnection]):
     async def alive(self, *, timeout: float | None = None) -> bool:
         """Return whether the link still stands, without asking the daemon.  (virAdmConnectIsAlive)"""
         return await self._runtime.call(timeout, self._sync.alive)
+
+    async def wait_closed(self, *, timeout: float | None = None) -> ConnectCloseReason | None:
+        """Wait until the daemon is gone, and return how the link ended; ``None`` if it stands after *timeout*
+        seconds.
+
+        (virAdmConnectRegisterCloseCallback, virAdmConnectUnregisterCloseCallback)
+        """
+        return await self._runtime.call(inf, lambda: self._sync.wait_closed(timeout=timeout))
 
     async def lib_version(self, *, timeout: float | None = None) -> tuple[int, int, int]:
         """Return the version of the daemon.  (virAdmConnectGetLibVersion)"""

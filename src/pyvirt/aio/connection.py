@@ -14,18 +14,38 @@ from pyvirt.enums.host import ConnectFlags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import overload
 
     from pyvirt._handle import Handle
     from pyvirt._typedparams import TypedValue
+    from pyvirt.aio.checkpoint import Checkpoint
     from pyvirt.aio.domain.collection import Domains
+    from pyvirt.aio.domain.domain import Domain
+    from pyvirt.aio.events import Events
     from pyvirt.aio.host import Host
-    from pyvirt.aio.interface import Interfaces
+    from pyvirt.aio.interface import Interface, Interfaces
     from pyvirt.aio.network.collection import Networks
-    from pyvirt.aio.nodedev import NodeDevices
-    from pyvirt.aio.nwfilter import NWFilterBindings, NWFilters
-    from pyvirt.aio.secret import Secrets
-    from pyvirt.aio.storage.pools import StoragePools
+    from pyvirt.aio.network.network import Network
+    from pyvirt.aio.network.ports import NetworkPort
+    from pyvirt.aio.nodedev import NodeDevice, NodeDevices
+    from pyvirt.aio.nwfilter import NWFilter, NWFilterBinding, NWFilterBindings, NWFilters
+    from pyvirt.aio.secret import Secret, Secrets
+    from pyvirt.aio.snapshot import Snapshot
+    from pyvirt.aio.storage.pools import StoragePool, StoragePools
+    from pyvirt.aio.storage.volumes import StorageVolume
     from pyvirt.auth import Auth
+    from pyvirt.checkpoint import Checkpoint as SyncCheckpoint
+    from pyvirt.domain.domain import Domain as SyncDomain
+    from pyvirt.interface import Interface as SyncInterface
+    from pyvirt.network.network import Network as SyncNetwork
+    from pyvirt.network.ports import NetworkPort as SyncNetworkPort
+    from pyvirt.nodedev import NodeDevice as SyncNodeDevice
+    from pyvirt.nwfilter import NWFilter as SyncNWFilter
+    from pyvirt.nwfilter import NWFilterBinding as SyncNWFilterBinding
+    from pyvirt.secret import Secret as SyncSecret
+    from pyvirt.snapshot import Snapshot as SyncSnapshot
+    from pyvirt.storage.pools import StoragePool as SyncStoragePool
+    from pyvirt.storage.volumes import StorageVolume as SyncStorageVolume
     from pyvirt.uri import URI
 
 
@@ -97,6 +117,13 @@ class Connection(AsyncRoot[SyncConnection]):
 
         return NWFilterBindings(self._runtime, self._sync.nwfilter_bindings)
 
+    @property
+    def events(self) -> Events:
+        """What happens to all of these: see :mod:`pyvirt.events`."""
+        from pyvirt.aio.events import Events
+
+        return Events(self._runtime, self._sync.events)
+
     async def uri(self, *, timeout: float | None = None) -> str:
         """Return the canonical URI of this connection.  (virConnectGetURI)"""
         return await self._runtime.call(timeout, self._sync.uri)
@@ -135,6 +162,51 @@ class Connection(AsyncRoot[SyncConnection]):
         """Return the version of libvirt at the other end.  (virConnectGetLibVersion)"""
         return await self._runtime.call(timeout, self._sync.lib_version)
 
+    if TYPE_CHECKING:
+
+        @overload
+        def awaited(self, sync: SyncCheckpoint) -> Checkpoint: ...
+
+        @overload
+        def awaited(self, sync: SyncDomain) -> Domain: ...
+
+        @overload
+        def awaited(self, sync: SyncInterface) -> Interface: ...
+
+        @overload
+        def awaited(self, sync: SyncNetwork) -> Network: ...
+
+        @overload
+        def awaited(self, sync: SyncNetworkPort) -> NetworkPort: ...
+
+        @overload
+        def awaited(self, sync: SyncNodeDevice) -> NodeDevice: ...
+
+        @overload
+        def awaited(self, sync: SyncNWFilter) -> NWFilter: ...
+
+        @overload
+        def awaited(self, sync: SyncNWFilterBinding) -> NWFilterBinding: ...
+
+        @overload
+        def awaited(self, sync: SyncSecret) -> Secret: ...
+
+        @overload
+        def awaited(self, sync: SyncSnapshot) -> Snapshot: ...
+
+        @overload
+        def awaited(self, sync: SyncStoragePool) -> StoragePool: ...
+
+        @overload
+        def awaited(self, sync: SyncStorageVolume) -> StorageVolume: ...
+
+    def awaited(self, sync: Handle) -> AsyncHandle[Handle]:
+        """Return the counterpart of an object of the model, such as an event has.  Asks nobody."""
+        from pyvirt import aio
+
+        found: AsyncHandle[Handle] = getattr(aio, type(sync).__name__)(self._runtime, sync)
+        return found
+
 
 def connect(
     uri: str | URI | None = None,
@@ -142,6 +214,7 @@ def connect(
     readonly: bool = False,
     auth: Auth | None = None,
     timeout: float | None = None,
+    keepalive: tuple[int, int] | None = (5, 5),
     flags: ConnectFlags = ConnectFlags(0),
     max_requests: int = 4,
     call_timeout: float | None = None,
@@ -158,5 +231,7 @@ def connect(
     """
     runtime = Runtime(max_requests, call_timeout, close_timeout, dispose)
     return Opening(
-        runtime, timeout, lambda: Connection(runtime, sync_connect(uri, readonly=readonly, auth=auth, flags=flags))
+        runtime,
+        timeout,
+        lambda: Connection(runtime, sync_connect(uri, readonly=readonly, auth=auth, keepalive=keepalive, flags=flags)),
     )

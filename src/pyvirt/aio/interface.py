@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pyvirt._collection import D
     from pyvirt._where import Pattern
     from pyvirt.aio.connection import Connection
+    from pyvirt.inventory import InterfaceInventory
 
 
 class Interface(AsyncHandle[SyncInterface]):
@@ -89,6 +90,13 @@ class Interfaces(Async[SyncInterfaces]):
         return await self._runtime.call(
             timeout, lambda: [Interface(self._runtime, one) for one in self._sync.list(flags)]
         )
+
+    async def inventory(self, *, timeout: float | None = None) -> InterfaceInventory:
+        """Return them as columns: names, hardware addresses, activity, in two round trips.
+
+        (virConnectListAllInterfaces)
+        """
+        return await self._runtime.call(timeout, self._sync.inventory)
 
     async def names(self, *, timeout: float | None = None) -> builtins.list[str]:
         """Return the names of those that are up.  (virConnectNumOfInterfaces, virConnectListInterfaces)"""

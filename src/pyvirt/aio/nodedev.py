@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyvirt._collection import D
     from pyvirt._where import Pattern
     from pyvirt.aio.connection import Connection
+    from pyvirt.inventory import NodeDeviceInventory
 
 
 class NodeDevice(AsyncHandle[SyncNodeDevice]):
@@ -151,6 +152,10 @@ class NodeDevices(Async[SyncNodeDevices]):
         return await self._runtime.call(
             timeout, lambda: [NodeDevice(self._runtime, one) for one in self._sync.list(flags)]
         )
+
+    async def inventory(self, *, timeout: float | None = None) -> NodeDeviceInventory:
+        """Return their names, in one round trip.  (virConnectListAllNodeDevices)"""
+        return await self._runtime.call(timeout, self._sync.inventory)
 
     async def names(self, cap: str | None = None, *, timeout: float | None = None) -> builtins.list[str]:
         """Return the names of the devices.  (virNodeNumOfDevices, virNodeListDevices)"""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyvirt._collection import D
     from pyvirt._where import Pattern
     from pyvirt.aio.connection import Connection
+    from pyvirt.inventory import NWFilterInventory
 
 
 class NWFilter(AsyncHandle[SyncNWFilter]):
@@ -90,6 +91,10 @@ class NWFilters(Async[SyncNWFilters]):
     async def list(self, *, timeout: float | None = None) -> builtins.list[NWFilter]:
         """Return all of them.  (virConnectListAllNWFilters)"""
         return await self._runtime.call(timeout, lambda: [NWFilter(self._runtime, one) for one in self._sync.list()])
+
+    async def inventory(self, *, timeout: float | None = None) -> NWFilterInventory:
+        """Return them as columns: names and UUIDs, in one round trip.  (virConnectListAllNWFilters)"""
+        return await self._runtime.call(timeout, self._sync.inventory)
 
     async def get(
         self,

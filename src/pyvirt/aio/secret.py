@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyvirt._where import Pattern
     from pyvirt.aio.connection import Connection
     from pyvirt.enums.secret import SecretUsageType
+    from pyvirt.inventory import SecretInventory
 
 
 class Secret(AsyncHandle[SyncSecret]):
@@ -87,6 +88,13 @@ class Secrets(Async[SyncSecrets]):
     ) -> builtins.list[Secret]:
         """Return the secrets that match *flags*, all without any.  (virConnectListAllSecrets)"""
         return await self._runtime.call(timeout, lambda: [Secret(self._runtime, one) for one in self._sync.list(flags)])
+
+    async def inventory(self, *, timeout: float | None = None) -> SecretInventory:
+        """Return them as columns: UUIDs, what they are for, what they are, in three round trips.
+
+        (virConnectListAllSecrets)
+        """
+        return await self._runtime.call(timeout, self._sync.inventory)
 
     async def uuids(self, *, timeout: float | None = None) -> builtins.list[UUID]:
         """Return the UUIDs of all of them.  (virConnectNumOfSecrets, virConnectListSecrets)"""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pyvirt._collection import RAISE
 from pyvirt.aio._base import Async, Each, unwrap, unwrap_each, wrap_or_default
+from pyvirt.aio.events import watch
 from pyvirt.domain.collection import Domains as SyncDomains
 from pyvirt.enums.domain import (
     ConnectGetAllDomainStatsFlags,
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from pyvirt._typedparams import TypedValue
     from pyvirt._where import Pattern
     from pyvirt.aio.domain.domain import Domain
+    from pyvirt.aio.events import DomainWatch
     from pyvirt.enums.domain import DomainState
+    from pyvirt.inventory import DomainInventory
     from pyvirt.stats.frame import StatsFrame
 
 
@@ -179,6 +182,21 @@ class Domains(Async[SyncDomains]):
             timeout,
             lambda: self._sync.stats(groups, domains=None if domains is None else unwrap_each(domains), flags=flags),
         )
+
+    async def watch(self, *, buffer: int = 65536, timeout: float | None = None) -> DomainWatch:
+        """Return a mapping of all domains and their states that events keep current: for who would list every
+        second.
+
+        (virConnectListAllDomains, virDomainListGetStats, virConnectDomainEventRegisterAny)
+        """
+        return await watch(self, buffer=buffer, timeout=timeout)
+
+    async def inventory(self, *, timeout: float | None = None) -> DomainInventory:
+        """Return who is there as columns: names, UUIDs, ids, states, persistence, autostart.
+
+        (virConnectGetAllDomainStats, virConnectListAllDomains)
+        """
+        return await self._runtime.call(timeout, self._sync.inventory)
 
     async def xml_from_native(self, format: str, config: str, *, timeout: float | None = None) -> str:
         """Return the XML of what a hypervisor's own configuration says.  (virConnectDomainXMLFromNative)"""

@@ -26,16 +26,26 @@ class Devices(Async[SyncDevices]):
         await self._runtime.call(timeout, lambda: self._sync.attach(xml, flags=flags))
 
     async def detach(
-        self, xml: str, *, flags: DeviceModify = DeviceModify.CURRENT, timeout: float | None = None
+        self,
+        xml: str,
+        *,
+        flags: DeviceModify = DeviceModify.CURRENT,
+        wait: float | None = None,
+        timeout: float | None = None,
     ) -> None:
         """Detach a device.  (virDomainDetachDeviceFlags)"""
-        await self._runtime.call(timeout, lambda: self._sync.detach(xml, flags=flags))
+        await self._runtime.call(timeout, lambda: self._sync.detach(xml, flags=flags, wait=wait))
 
     async def detach_alias(
-        self, alias: str, *, flags: DeviceModify = DeviceModify.CURRENT, timeout: float | None = None
+        self,
+        alias: str,
+        *,
+        flags: DeviceModify = DeviceModify.CURRENT,
+        wait: float | None = None,
+        timeout: float | None = None,
     ) -> None:
         """Detach the device of that alias.  (virDomainDetachDeviceAlias)"""
-        await self._runtime.call(timeout, lambda: self._sync.detach_alias(alias, flags=flags))
+        await self._runtime.call(timeout, lambda: self._sync.detach_alias(alias, flags=flags, wait=wait))
 
     async def update(
         self, xml: str, *, flags: DeviceModify = DeviceModify.CURRENT, timeout: float | None = None

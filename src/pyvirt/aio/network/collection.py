@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pyvirt._collection import D
     from pyvirt._where import Pattern
     from pyvirt.aio.network.network import Network
+    from pyvirt.inventory import NetworkInventory
 
 
 class Networks(Async[SyncNetworks]):
@@ -39,6 +40,13 @@ class Networks(Async[SyncNetworks]):
         return await self._runtime.call(
             timeout, lambda: [Network(self._runtime, one) for one in self._sync.list(flags)]
         )
+
+    async def inventory(self, *, timeout: float | None = None) -> NetworkInventory:
+        """Return them as columns: names, UUIDs, activity, persistence, autostart, in four round trips.
+
+        (virConnectListAllNetworks)
+        """
+        return await self._runtime.call(timeout, self._sync.inventory)
 
     async def get(
         self,

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pyvirt.aio.connection import Connection
     from pyvirt.aio.storage.volumes import StorageVolume, StorageVolumes
     from pyvirt.capabilities.storage import StoragePoolCapabilities
+    from pyvirt.inventory import StoragePoolInventory
     from pyvirt.models import StoragePoolInfo
 
 
@@ -164,6 +165,13 @@ class StoragePools(Async[SyncStoragePools]):
         return await self._runtime.call(
             timeout, lambda: [StoragePool(self._runtime, one) for one in self._sync.list(flags)]
         )
+
+    async def inventory(self, *, timeout: float | None = None) -> StoragePoolInventory:
+        """Return them as columns: names, UUIDs, activity, persistence, autostart, in four round trips.
+
+        (virConnectListAllStoragePools)
+        """
+        return await self._runtime.call(timeout, self._sync.inventory)
 
     async def names(self, *, timeout: float | None = None) -> builtins.list[str]:
         """Return the names of those that are active.  (virConnectNumOfStoragePools, virConnectListStoragePools)"""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pyvirt.aio.connection import Connection
     from pyvirt.aio.storage.pools import StoragePool
     from pyvirt.aio.stream import Stream
+    from pyvirt.inventory import StorageVolumeInventory
     from pyvirt.models import StorageVolumeInfo
 
 
@@ -172,6 +173,10 @@ class StorageVolumes(Async[SyncStorageVolumes]):
         return await self._runtime.call(
             timeout, lambda: [StorageVolume(self._runtime, one) for one in self._sync.list()]
         )
+
+    async def inventory(self, *, timeout: float | None = None) -> StorageVolumeInventory:
+        """Return them as columns: names and keys, in one round trip.  (virStoragePoolListAllVolumes)"""
+        return await self._runtime.call(timeout, self._sync.inventory)
 
     async def names(self, *, timeout: float | None = None) -> builtins.list[str]:
         """Return the names of all volumes.  (virStoragePoolNumOfVolumes, virStoragePoolListVolumes)"""
