@@ -33,7 +33,7 @@ CASES = {
     ),
     "attach: no file": Case(Error, "/nowhere", lambda domain: domain.devices.attach(DISK)),
     "attach: unknown flag": Case(
-        InvalidArgumentError, "0x10000000", lambda domain: domain.devices.attach(DISK, flags=UNKNOWN)
+        InvalidArgumentError, "0x8000000", lambda domain: domain.devices.attach(DISK, flags=UNKNOWN)
     ),
     "detach: not there": Case(DeviceNotFoundError, "vdz", lambda domain: domain.devices.detach(DISK)),
     "detach: unknown alias": Case(Error, "nobody", lambda domain: domain.devices.detach_alias("nobody")),

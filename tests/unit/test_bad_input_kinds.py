@@ -151,7 +151,7 @@ SIDES = {
     "metadata: no prefix": Case(Error, "prefix", lambda domain: domain.metadata.set("http://x", "<a/>", key="1 2")),
     "metadata: two lines": Case(InvalidArgumentError, "newlines", lambda domain: domain.metadata.set_title("a\nb")),
     "metadata: unknown flag": Case(
-        InvalidArgumentError, "0x10000000", lambda domain: domain.metadata.title(flags=UNKNOWN)
+        InvalidArgumentError, "0x8000000", lambda domain: domain.metadata.title(flags=UNKNOWN)
     ),
     "keys: none": Case(InvalidArgumentError, "greater than zero", lambda domain: domain.send_key([])),
     "keys: too many": Case(InvalidArgumentError, "<= 16", lambda domain: domain.send_key([1] * 99)),

@@ -232,6 +232,7 @@ def test_the_directory_may_be_given(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_the_directories_of_shared_data_are_looked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(schema_directory(), tmp_path / "b" / "libvirt" / "schemas")
+    monkeypatch.delenv("PYVIRT_SCHEMAS", raising=False)
     monkeypatch.setenv("XDG_DATA_DIRS", f"{tmp_path / 'a'}::{tmp_path / 'b'}")
     assert schema_directory() == tmp_path / "b" / "libvirt" / "schemas"
 
