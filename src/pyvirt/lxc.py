@@ -20,6 +20,9 @@ except ImportError:
     raise NotSupportedError("this build of pyvirt was made without libvirt-lxc") from None
 
 
+_PATIENCE = 1000  # milliseconds
+
+
 def enter_security_label(model: SecurityModel, label: str, *, enforcing: bool = False) -> str:
     """Take on a security label for this thread, and return the one before.  (virDomainLxcEnterSecurityLabel)"""
     security = ffi.new("virSecurityModel *")
@@ -54,11 +57,18 @@ class LxcDomain(Part):
     def enter_namespace(self, namespaces: Sequence[int]) -> list[int]:
         """Move this process into namespaces; return those it was in, which the caller closes.
 
-        Meant for a process with one thread, that has forked for it.  (virDomainLxcEnterNamespace)
+        Meant for a process with one thread, that has forked for it: libvirt is silent about a mount namespace that
+        several threads cannot enter.  In another process namespace no thread can be started, so events and keepalive
+        of its connections end here: let its children do the work.  (virDomainLxcEnterNamespace)
         """
         count = ffi.new("unsigned int *")
         out = ffi.new("int **")
-        check(_lxc.virDomainLxcEnterNamespace(self._ptr, len(namespaces), ffi.new("int[]", namespaces), count, out, 0))
+        array = ffi.new("int[]", namespaces)
+        lib.pv_loop_pause(_PATIENCE)  # a thread of ours
+        try:
+            check(_lxc.virDomainLxcEnterNamespace(self._ptr, len(namespaces), array, count, out, 0))
+        finally:
+            lib.pv_loop_resume()
         try:
             return [out[0][i] for i in range(count[0])]
         finally:
