@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import select
 from math import ceil
+from time import monotonic
 
 _LONGEST = 24 * 3600 * 1000
 
@@ -16,8 +17,10 @@ def wait_for(fd: int, timeout: float | None) -> bool:
     """
     poll = select.poll()
     poll.register(fd, select.POLLIN)
-    if timeout is None:
-        while not poll.poll(_LONGEST):
-            pass
-        return True
-    return bool(poll.poll(min(max(ceil(timeout * 1000), 0), _LONGEST)))
+    end = None if timeout is None else monotonic() + timeout
+    while True:
+        left = _LONGEST if end is None else min(max((end - monotonic()) * 1000, 0), _LONGEST)
+        if poll.poll(ceil(left)):
+            return True
+        if end is not None and monotonic() >= end:
+            return False

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from time import monotonic, sleep
 
 from pyvirt.errors import ClosedError, ConnectionLostError, Error
@@ -30,7 +31,7 @@ def moments(timeout: float | None, interval: float) -> Iterator[None]:
     pause = _FIRST_PAUSE
     while True:
         yield
-        left = interval if end is None else end - monotonic()
+        left = inf if end is None else end - monotonic()
         if left <= 0:
             return
         sleep(min(pause, left, interval))
@@ -100,7 +101,7 @@ class Moments:
             yield
 
     def _left(self) -> float:
-        return self._rarely if self._end is None else max(0.0, self._end - monotonic())
+        return inf if self._end is None else max(0.0, self._end - monotonic())
 
     def _wait_for_event(self, listener: Listener[Event]) -> None:
         self.news = []

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Waiting, and looking now and then, for any time that somebody may name."""
+
+from __future__ import annotations
+
+import os
+import threading
+from itertools import islice
+from math import inf
+
+import pytest
+
+import pyvirt
+from pyvirt import _poll
+from pyvirt.domain._wait import Moments, moments
+from pyvirt.events import DomainLifecycle
+
+
+@pytest.mark.parametrize("timeout", [None, 60, inf])
+def test_waiting_for_longer_than_the_system_does(monkeypatch: pytest.MonkeyPatch, timeout: float | None) -> None:
+    monkeypatch.setattr(_poll, "_LONGEST", 1)
+    reader, writer = os.pipe()
+    timer = threading.Timer(0.05, os.write, (writer, b"x"))
+    timer.start()
+    try:
+        assert _poll.wait_for(reader, timeout)
+    finally:
+        timer.join()
+        os.close(reader)
+        os.close(writer)
+
+
+@pytest.mark.parametrize("timeout", [0.01, 0, -1])
+def test_waiting_in_vain(timeout: float) -> None:
+    reader, writer = os.pipe()
+    try:
+        assert not _poll.wait_for(reader, timeout)
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_looking_all_the_time() -> None:
+    assert len(list(islice(moments(None, 0), 5))) == 5
+    with (
+        pyvirt.connect("test:///default") as conn,
+        Moments(conn.domains["test"], ("DomainLifecycle",), None, 0, rarely=0) as looks,
+    ):
+        assert len(list(islice(looks, 5))) == 5
+
+
+def test_listening_without_end() -> None:
+    with pyvirt.connect("test:///default") as conn, conn.events.listen(DomainLifecycle, timeout=inf) as listener:
+        timer = threading.Timer(0.05, listener.close)
+        timer.start()
+        assert list(listener) == []
+        timer.join()
