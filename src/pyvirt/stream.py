@@ -8,12 +8,13 @@ per chunk by ``volume.download()`` and ``volume.upload()``.
 from __future__ import annotations
 
 import io
-import select
+import os
 import warnings
 from typing import TYPE_CHECKING
 
 from pyvirt._handle import Handle
 from pyvirt._lib import ffi, lib
+from pyvirt._poll import wait_for
 from pyvirt.enums.stream import StreamEventType, StreamFlags, StreamRecvFlags
 from pyvirt.errors import check, check_pointer, forget, last_error
 
@@ -56,12 +57,15 @@ class StreamHandle(Handle):
         return self._watch
 
     def _drop(self) -> None:
-        self._watch = None  # which holds the stream as well; one who waits holds it for as long
+        watch, self._watch = self._watch, None  # which holds the stream as well
         super()._drop()
+        if watch is not None:
+            os.eventfd_write(lib.pv_stream_watch_fd(watch), 1)  # one who waits holds it for as long
 
     def _disown(self) -> None:
         if self._watch is not None:
             ffi.gc(self._watch, None)
+            self._watch = None  # the parent has the same eventfd: nobody is to wake there
         super()._disown()
 
 
@@ -150,7 +154,8 @@ class Stream(io.RawIOBase):
         if count < 0:
             self._over = True  # libvirt has aborted it
             raise last_error()
-        self._end = count == 0 and room > 0
+        if room:
+            self._end = count == 0
         return count
 
     def write(self, data: Buffer, /) -> int | None:
@@ -186,14 +191,24 @@ class Stream(io.RawIOBase):
 
         :param events: what to wait for, ``READABLE`` or ``WRITABLE``; an error and the end are told anyhow
         :param timeout: seconds; ``None`` waits without end
+        :raises ClosedError: the connection was closed meanwhile
         """
+        watch = self._watch_for(events)
+        wait_for(lib.pv_stream_watch_fd(watch), timeout)
+        return self._ready(watch)
+
+    def _watch_for(self, events: StreamEventType) -> CData:
         self._ptr  # noqa: B018  # or say that it is closed
         watch = self._handle.watch()
         check(lib.pv_stream_watch_for(watch, events))
-        waiting = select.poll()
-        waiting.register(lib.pv_stream_watch_fd(watch), select.POLLIN)
-        waiting.poll(None if timeout is None else max(0.0, timeout) * 1000)
-        return StreamEventType(lib.pv_stream_watch_ready(watch))
+        self._ptr  # noqa: B018  # again: what woke those who waited until now is forgotten
+        return watch
+
+    def _ready(self, watch: CData) -> StreamEventType:
+        ready = StreamEventType(lib.pv_stream_watch_ready(watch))
+        if not ready:
+            self._ptr  # noqa: B018  # closed meanwhile, perhaps
+        return ready
 
     # ---- the end ----
 
@@ -201,6 +216,7 @@ class Stream(io.RawIOBase):
         """Say that all is sent, or read, and close it: only now it is certain that it has arrived.  (virStreamFinish)
 
         :raises Error: it has not
+        :raises ClosedError: nobody knows, as its connection was closed before
         """
         self._end_with(self._finish)
 
@@ -210,14 +226,16 @@ class Stream(io.RawIOBase):
 
     def close(self) -> None:
         """End it: :meth:`abort` if there may be more to read, else :meth:`finish`.  Harmless when repeated."""
-        self._end_with(self._finish if self._end or self._mode == "w" else self._abort)
+        sends = self._mode == "w"
+        # What was read to its end is there, whatever becomes of the connection; what was sent is perhaps not.
+        self._end_with(self._finish if sends or (self._end and not self._handle.closed) else self._abort)
 
     def _end_with(self, end: Callable[[], None]) -> None:
         if self.closed:
             return
         over, self._over = self._over, True
         try:
-            if not over and not self._handle.closed:
+            if not over:
                 end()
         finally:
             super().close()
@@ -228,6 +246,8 @@ class Stream(io.RawIOBase):
         check(lib.virStreamFinish(self._handle._ptr))
 
     def _abort(self) -> None:
+        if self._handle.closed:
+            return
         if lib.virStreamAbort(self._handle._ptr) < 0:
             forget()  # it was over already
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     #: is given how many bytes have gone
     Progress: TypeAlias = Callable[[int], object]
     Path: TypeAlias = str | os.PathLike[str]
+    File: TypeAlias = IO[bytes] | io.RawIOBase
 
 _INTERVAL = 0.1  # seconds between two reports
 _CHUNK = 1 << 20  # bytes that Python moves at a time, where it has to
@@ -66,7 +68,7 @@ def upload(
 def _receive(stream: Stream, file: IO[bytes], sparse: bool, progress: Progress | None) -> int:
     number = _descriptor(file, sparse)
     if number is None:
-        return _copy(stream.read, file.write, progress)
+        return _copy(stream, file, progress)
     file.flush()
     moved = _pump(stream, number, lambda pump, pointer: lib.pv_pump_receive(pump, pointer, sparse), progress)
     stream._end = True
@@ -78,7 +80,7 @@ def _receive(stream: Stream, file: IO[bytes], sparse: bool, progress: Progress |
 def _send(stream: Stream, file: IO[bytes], sparse: bool, progress: Progress | None) -> int:
     number = _descriptor(file, sparse)
     if number is None:
-        return _copy(file.read, lambda data: _write_all(stream, data), progress)
+        return _copy(file, stream, progress)
     if file.seekable():  # what its buffer has read ahead counts as well
         os.lseek(number, file.tell(), os.SEEK_SET)
     moved = _pump(stream, number, lambda pump, pointer: lib.pv_pump_send(pump, pointer, sparse), progress)
@@ -88,29 +90,48 @@ def _send(stream: Stream, file: IO[bytes], sparse: bool, progress: Progress | No
 
 
 def _descriptor(file: IO[bytes], sparse: bool) -> int | None:
-    """Return the descriptor behind a file, ``None`` where only Python is."""
+    """Return the descriptor behind a file, ``None`` where Python has a part in what goes through it."""
     try:
-        return file.fileno()
+        if not _is_made_up(file):
+            return file.fileno()
     except (AttributeError, io.UnsupportedOperation):
-        if sparse:
-            raise TypeError(f"holes need a file of the system's, not a {type(file).__name__}") from None
-        return None
+        pass
+    if sparse:
+        raise TypeError(f"holes need a file of the system's, not a {type(file).__name__}")
+    return None
 
 
-def _copy(read: Callable[[int], bytes | None], write: Callable[[bytes], object], progress: Progress | None) -> int:
+def _is_made_up(file: object) -> bool:
+    """Whether a file holds something else than its descriptor does: that of a gzip file is the packed one's."""
+    if isinstance(file, io.BufferedReader | io.BufferedWriter | io.BufferedRandom):
+        return _is_made_up(file.raw)
+    return isinstance(file, io.BufferedIOBase)
+
+
+def _copy(source: File, dest: File, progress: Progress | None) -> int:
     moved = 0
-    while chunk := read(_CHUNK):
-        write(chunk)
+    while True:
+        chunk = source.read(_CHUNK)
+        if chunk is None:
+            raise BlockingIOError(errno.EAGAIN, "a transfer needs a file that waits for more")
+        if not chunk:
+            return moved
+        _write_all(dest, chunk)
         moved += len(chunk)
         if progress is not None:
             progress(moved)
-    return moved
 
 
-def _write_all(stream: Stream, data: bytes) -> None:
-    rest = memoryview(data)
+def _write_all(dest: File, data: bytes) -> None:
+    if not isinstance(dest, io.RawIOBase):
+        dest.write(data)
+        return
+    rest = memoryview(data)  # a raw file takes what it likes
     while rest:
-        rest = rest[stream.write(rest) :]
+        count = dest.write(rest)
+        if count is None:
+            raise BlockingIOError(errno.EAGAIN, "a transfer needs a file that waits until it can take more")
+        rest = rest[count:]
 
 
 def _pump(stream: Stream, number: int, run: Callable[[CData, CData], int], progress: Progress | None) -> int:

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +75,53 @@ def test_files_that_python_made_up(volume: StorageVolume, data: bytes) -> None:
     dest = io.BytesIO()
     assert volume.download(dest) == 4 * MIB
     assert dest.getvalue() == data
+
+
+def test_files_that_pack_what_they_are_given(volume: StorageVolume, data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "packed"
+    with gzip.open(path, "wb") as packed:
+        packed.write(data)
+    with gzip.open(path) as packed:
+        assert volume.upload(packed) == 4 * MIB  # type: ignore[arg-type]
+    assert content(volume) == data
+    with gzip.open(path, "wb") as packed:
+        assert volume.download(packed) == 4 * MIB  # type: ignore[arg-type]
+    with gzip.open(path) as packed:
+        assert packed.read() == data
+    with gzip.open(path) as packed, pytest.raises(TypeError, match="GzipFile"):
+        volume.upload(packed, flags=SPARSE_UP)  # type: ignore[arg-type]
+
+
+class _Sip(io.RawIOBase):
+    """Takes a little of what it is given, as a raw file may; or is not ready for anything."""
+
+    def __init__(self, most: int | None) -> None:
+        super().__init__()
+        self._most = most
+        self.taken = bytearray()
+
+    def write(self, data: object, /) -> int | None:
+        if self._most is None:
+            return None
+        taken = memoryview(data)[: self._most]  # type: ignore[arg-type]
+        self.taken += taken
+        return len(taken)
+
+    def read(self, size: int = -1, /) -> None:
+        return None
+
+
+def test_a_raw_file_takes_what_it_likes(volume: StorageVolume, full: StorageVolume, data: bytes) -> None:
+    sip = _Sip(100_000)
+    assert full.download(sip) == 4 * MIB  # type: ignore[arg-type]
+    assert sip.taken == data
+
+
+def test_a_file_that_does_not_wait_is_an_error_and_no_end(full: StorageVolume) -> None:
+    with pytest.raises(BlockingIOError):
+        full.download(_Sip(None))  # type: ignore[arg-type]
+    with pytest.raises(BlockingIOError):
+        full.upload(_Sip(None))  # type: ignore[arg-type]
 
 
 def test_an_open_file_counts_from_where_it_stands(volume: StorageVolume, data: bytes, tmp_path: Path) -> None:
@@ -261,6 +310,45 @@ def test_the_connection_closes_under_it(private_daemon: PrivateDaemon, full: Sto
         stream.read(1)
     stream.close()
     assert stream.closed
+
+
+def test_nothing_has_arrived_for_certain_when_the_connection_closes(
+    private_daemon: PrivateDaemon, full: StorageVolume
+) -> None:
+    for end in (Stream.finish, Stream.close):
+        with pyvirt.connect(private_daemon.uri("storage")) as other:
+            stream = other.storage_pools.volume(path=full.path()).open("w")
+            stream.write(b"something")
+        with pytest.raises(ClosedError):
+            end(stream)
+        assert stream.closed
+
+
+def test_what_was_read_to_the_end_is_there(private_daemon: PrivateDaemon, full: StorageVolume) -> None:
+    with pyvirt.connect(private_daemon.uri("storage")) as other:
+        stream = other.storage_pools.volume(path=full.path()).open()
+        assert len(stream.readall()) == 4 * MIB
+        assert stream.readinto(bytearray()) == 0
+        assert "at its end" in repr(stream)
+    stream.close()
+
+
+def test_the_connection_closes_under_one_who_waits(private_daemon: PrivateDaemon, full: StorageVolume) -> None:
+    with pyvirt.connect(private_daemon.uri("storage")) as other:
+        stream = other.storage_pools.volume(path=full.path()).open("w", flags=StreamFlags.NONBLOCK)
+        assert not stream.wait(StreamEventType.READABLE, timeout=0)
+        ended: list[type[BaseException]] = []
+
+        def wait() -> None:
+            with pytest.raises(ClosedError) as caught:
+                stream.wait(StreamEventType.READABLE, timeout=float("inf"))
+            ended.append(caught.type)
+
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+    thread.join(60)
+    assert ended == [ClosedError]
+    stream.abort()
 
 
 def test_one_that_nobody_closed(full: StorageVolume) -> None:

@@ -18,7 +18,6 @@ from anyio.lowlevel import checkpoint
 from pyvirt._lib import lib
 from pyvirt.aio._base import Async
 from pyvirt.enums.stream import StreamEventType, StreamFlags
-from pyvirt.errors import check
 from pyvirt.stream import Stream as SyncStream
 
 if TYPE_CHECKING:
@@ -130,12 +129,10 @@ class Stream(Async[SyncStream]):
         :param events: what to wait for, ``READABLE`` or ``WRITABLE``; an error and the end are told anyhow
         :param timeout: seconds; ``None`` waits without end
         """
-        self._sync._ptr  # noqa: B018  # or say that it is closed
-        watch = self._sync._handle.watch()
-        check(lib.pv_stream_watch_for(watch, events))
+        watch = self._sync._watch_for(events)
         with anyio.move_on_after(timeout):
             await anyio.wait_readable(lib.pv_stream_watch_fd(watch))
-        return StreamEventType(lib.pv_stream_watch_ready(watch))
+        return self._sync._ready(watch)
 
     # ---- the end ----
 
