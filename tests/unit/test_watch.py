@@ -200,6 +200,41 @@ def test_an_empty_host(conn: pyvirt.Connection) -> None:
         assert dict(watch) == {}
 
 
+def test_what_changes_nothing_holds_up_nobody(conn: pyvirt.Connection) -> None:
+    over = threading.Event()
+    defined: list[int] = []
+    xml = conn.domains[FIRST].xml_desc()
+
+    def define() -> None:
+        while not over.wait(0.02) and len(defined) < 1000:
+            conn.domains.define(xml)
+            defined.append(1)
+
+    with conn.domains.watch() as watch:
+        thread = threading.Thread(target=define)
+        thread.start()
+        assert watch.wait(0.2) == set()
+        over.set()
+        thread.join()
+    assert len(defined) < 1000
+
+
+def test_what_was_not_looked_at_is_made_up_for(conn: pyvirt.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    with conn.domains.watch() as watch:
+        conn.domains[FIRST].suspend()
+        assert watch._listener.wait(LIMIT)
+
+        def interrupted(domain: pyvirt.Domain) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(pyvirt.Domain, "state", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                watch.update()
+        assert watch[FIRST].state.state == DomainState.PAUSED
+        assert watch.wait(0) == {object_uuid(FIRST)}
+
+
 def test_a_poller(conn: pyvirt.Connection) -> None:
     with conn.domains.watch() as watch:
         poll = select.poll()

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import RLock
+from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -52,6 +53,7 @@ class DomainWatch(Mapping["str | UUID | Domain", WatchedDomain]):
         self._known: dict[bytes, WatchedDomain] = {}
         self._uuids: dict[str, bytes] = {}
         self._changed: set[UUID] = set()
+        self._stale = False  # events were taken, but what they told of was not looked at to the end
         # First this, then the list: what happens in between is known twice rather than not at all.
         self._listener = conn.events.listen(DomainLifecycle, buffer=buffer)
         try:
@@ -110,11 +112,12 @@ class DomainWatch(Mapping["str | UUID | Domain", WatchedDomain]):
 
         :param timeout: seconds, after which nothing is returned; ``None`` waits without end
         """
+        end = None if timeout is None else monotonic() + timeout
         while True:
             with self._lock:
                 self.update()
                 changed, self._changed = self._changed, set()
-            if changed or not self._listener.wait(timeout):
+            if changed or not self._listener.wait(None if end is None else end - monotonic()):
                 return changed
 
     # ---- keeping it current ----
@@ -122,8 +125,12 @@ class DomainWatch(Mapping["str | UUID | Domain", WatchedDomain]):
     def update(self) -> None:
         """Take in what has happened; every other method does so by itself."""
         with self._lock:
+            if self._stale:
+                self._list()
             while events := self._listener.take():
+                self._stale = True  # should an error or Ctrl-C come in between
                 self._apply(events)
+                self._stale = False
 
     def _apply(self, events: Iterable[DomainLifecycle | EventsLost]) -> None:
         about: dict[bytes, DomainLifecycle] = {}
@@ -175,6 +182,7 @@ class DomainWatch(Mapping["str | UUID | Domain", WatchedDomain]):
             self._remove(key)
         for now in found.values():
             self._put(now)
+        self._stale = False
 
     def _all(self) -> Iterator[WatchedDomain]:
         domains = self._conn.domains.list()
