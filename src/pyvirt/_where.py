@@ -256,6 +256,8 @@ def _in_states(domains: Domains, found: list[Domain], wanted: set[DomainState]) 
         frame = domains.stats(StatsGroup.STATE, domains=found)
     except NotSupportedError:
         return choose(found, lambda domain: domain.state().state in wanted)
+    if "domain" not in frame.tables:
+        return []  # all of them have gone
     column = frame.tables["domain"]["state.state"].to_list()
     states = dict(zip(frame.domains.uuids, column, strict=True))
     return [domain for domain in found if states.get(domain.uuid) in wanted]

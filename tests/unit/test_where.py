@@ -144,6 +144,15 @@ def test_what_vanishes_before_states_are_asked_for_is_left_out(conn: pyvirt.Conn
     assert names(conn.domains.where(name=remove, state=[DomainState.RUNNING, DomainState.CRASHED])) == ["db-1", "web-1"]
 
 
+def test_all_that_states_are_asked_for_may_have_vanished(conn: pyvirt.Connection) -> None:
+    def remove(name: str) -> bool:
+        conn.domains[name].undefine()
+        return True
+
+    conn.domains["db-1"].destroy()
+    assert names(conn.domains.where(name=remove, active=False, state=[DomainState.SHUTOFF, DomainState.CRASHED])) == []
+
+
 def test_an_error_is_not_taken_for_no(conn: pyvirt.Connection) -> None:
     def broken(name: str) -> bool:
         raise RuntimeError(name)
