@@ -187,7 +187,7 @@ class _Run(Generic[T, R]):
     def _work(self, lane: _Lane[T, R]) -> None:
         while True:
             with self._lock:
-                if not lane.waiting or lane.threads > lane.workers or self._cancelled():
+                if not lane.waiting or lane.threads > lane.workers or self._cancelled() or self._is_late():
                     lane.threads -= 1
                     return
                 task = lane.waiting.popleft()
@@ -230,6 +230,10 @@ class _Run(Generic[T, R]):
     def _wake(self) -> None:
         self._done.put(None)
 
+    def _is_late(self) -> bool:
+        """Whether the deadline has passed, which the caller may notice only when it has had all that is done."""
+        return self._ends is not None and monotonic() >= self._ends
+
     def _cancelled(self) -> bool:
         return self._cancel is not None and self._cancel.cancelled
 
@@ -271,7 +275,7 @@ class _Run(Generic[T, R]):
     def _give_up(self) -> list[_Task[T, R]]:
         """Take from the threads what has had its time."""
         now = monotonic()
-        over = self._ends is not None and now >= self._ends
+        over = self._is_late()
         late: list[_Task[T, R]] = []
         with self._lock:
             for lane in self._lanes.values():

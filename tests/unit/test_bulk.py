@@ -280,6 +280,24 @@ def test_a_deadline_for_all(never: threading.Event) -> None:
     assert all("1.5 s" in message for message in messages)
 
 
+def test_a_deadline_counts_for_a_loop_that_is_slow() -> None:
+    late = threading.Event()
+    begun: list[int] = []
+
+    def work(number: int) -> None:
+        begun.append(number)
+        late.wait(0.02)  # until then one after the other, slower than there is time for all
+
+    coming = bulk.imap(work, range(1000), workers=1, deadline=0.1)
+    next(coming)
+    settled()  # the worker stops by itself
+    assert len(begun) < 1000
+    late.set()
+    rest = list(coming)
+    assert len(rest) == 999
+    assert all(isinstance(result.error, pyvirt.OperationTimeoutError) for result in rest[len(begun) - 1 :])
+
+
 def test_a_connection_that_answers_nothing_more_is_left_alone(never: threading.Event) -> None:
     results = bulk.map(lambda number: never.wait(), range(200), workers=8, timeout=0.05)
 
