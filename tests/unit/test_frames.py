@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import glob
 import re
@@ -121,6 +122,7 @@ def test_tab_completion_knows_a_row(frame: StatsFrame, domains: list[Domain]) ->
     assert {"rd_bytes", "name"} <= set(dir(row.block["vda"]))
     assert "path" not in dir(row.block["vda"])
     assert repr(row.block["vda"]) == "<ItemRow {'name': 'vda', 'rd.bytes': 3000}>"
+    assert copy.copy(row.block["vda"]) == row.block["vda"]
     assert repr(row.block) == "<Items 'block': 'vda', 'vdb', 'vdc'>"
     assert repr(row).startswith(f"<DomainRow {domains[3].name!r}")
 

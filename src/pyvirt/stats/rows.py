@@ -74,7 +74,9 @@ class ItemRow(Mapping[str, "FieldValue"]):
         return found
 
     def __getattr__(self, name: str) -> FieldValue:
-        known = {} if name.startswith("_") else self._attributes()
+        if name.startswith("_"):
+            raise AttributeError(name)
+        known = self._attributes()
         if name not in known:
             raise AttributeError(f"{self._label()} has no {name!r}; it has {_list_of(known)}", name=name, obj=self)
         return self[known[name]]
