@@ -17,9 +17,10 @@ from pyvirt import Collector, StatsGroup
 from pyvirt._lib import ffi, lib
 from pyvirt._typedparams import to_dict
 from pyvirt.collector._one_by_one import records_of
+from pyvirt.collector._requests import Link, Request
 from pyvirt.collector._schedule import Schedule
 from pyvirt.collector._threads import Threads
-from pyvirt.enums import TypedParameterType
+from pyvirt.enums import ConnectGetAllDomainStatsFlags, TypedParameterType
 from pyvirt.stats.engine import engine_of, new_frame, sealed
 from pyvirt.stats.frame import StatsFrame
 from pyvirt.testing.hosts import temporary_host
@@ -332,6 +333,54 @@ def test_threads_are_as_many_as_there_are_jobs() -> None:
         assert started.acquire(timeout=30)
     threads.close(0.01)  # they hang, and are left to themselves
     release.set()
+
+
+def test_threads_may_be_closed_by_one_of_them() -> None:
+    # As happens when Python collects a forgotten collector there.
+    threads = Threads("pyvirt-collector")
+    failed: list[BaseException | None] = []
+    done = threading.Event()
+
+    def close() -> None:
+        try:
+            threads.close(30)
+            failed.append(None)
+        except RuntimeError as error:
+            failed.append(error)
+        done.set()
+
+    threads.run(close)
+    assert done.wait(30)
+    assert failed == [None]
+
+
+def test_no_more_threads(conn: pyvirt.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with Collector(conn, deadline=60) as collector:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(RuntimeError, match="new thread"):
+                collector.collect()
+        assert len(collector.collect()) == 200
+
+
+def test_a_deadline_without_end(conn: pyvirt.Connection) -> None:
+    with Collector(conn, deadline=float("inf")) as collector:
+        assert len(collector.collect()) == 200
+
+
+def test_nobody_wakes_to_look_where_that_cannot_be_done(conn: pyvirt.Connection) -> None:
+    with Collector(conn, deadline=60) as collector:
+        (host,) = collector._hosts
+        host.begin(1, StatsGroup.STATE, ConnectGetAllDomainStatsFlags(0), 60)
+        request = Request(1, Link(conn), list(conn.domains)[:2], StatsGroup.STATE, host._flags, one_by_one=False)
+        host._requests.append(request)
+        assert host.wakes_at() == request.look_at
+        host._can_look = False  # what LXC's driver makes of it
+        assert host.wakes_at() == float("inf")
+        host._requests.clear()
 
 
 # ---- drivers without bulk statistics ----

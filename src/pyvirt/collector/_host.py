@@ -150,7 +150,7 @@ class Host:
 
     def wakes_at(self) -> float:
         """Return when to call :meth:`advance` even if nothing has happened."""
-        if self.error is not None or self._probe is not None or self._looking_glass is None:
+        if self.error is not None or self._probe is not None or self._looking_glass is None or not self._can_look:
             return float("inf")
         return min((request.look_at for request in self._requests if request.stuck is None), default=float("inf"))
 

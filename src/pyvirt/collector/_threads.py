@@ -8,7 +8,7 @@ hangs, and there are as many threads as calls under way, so that the next one do
 from __future__ import annotations
 
 from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import RLock, Thread, current_thread
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -22,27 +22,30 @@ class Threads:
     def __init__(self, name: str) -> None:
         self._name = name
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._lock = Lock()
+        self._lock = RLock()  # Python may collect a collector, which closes this, in whatever a thread is at
         self._idle = 0
         self._threads: set[Thread] = set()
         self._closed = False
 
     def run(self, job: Callable[[], None]) -> None:
-        """Run *job*, which raises nothing, at once in a thread of its own."""
-        thread = None
+        """Run *job*, which raises nothing, at once in a thread of its own.
+
+        :raises RuntimeError: the system has no more threads
+        """
         with self._lock:
             if self._idle:
                 self._idle -= 1
             else:
                 thread = Thread(target=self._work, name=f"{self._name}-{len(self._threads) + 1}", daemon=True)
                 self._threads.add(thread)
-        self._jobs.put(job)
-        if thread is not None:
-            thread.start()
+                try:
+                    thread.start()  # before anybody can join it
+                except BaseException:
+                    self._threads.discard(thread)
+                    raise
+            self._jobs.put(job)
 
     def _work(self) -> None:
-        from threading import current_thread
-
         while True:
             job = self._jobs.get()
             if job is None:
@@ -69,4 +72,5 @@ class Threads:
             self._jobs.put(None)
         end = monotonic() + patience
         for thread in threads:
-            thread.join(max(0.0, end - monotonic()))
+            if thread is not current_thread():
+                thread.join(max(0.0, end - monotonic()))

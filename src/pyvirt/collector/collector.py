@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from queue import Empty, SimpleQueue
-from threading import Event, Lock
+from threading import TIMEOUT_MAX, Event, Lock
 from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -77,7 +77,11 @@ class _Done:
 
 
 def _start(threads: Threads, done: _Done, host: Host, job: Job) -> None:
-    threads.run(partial(job.run, partial(done.put, host)))
+    try:
+        threads.run(partial(job.run, partial(done.put, host)))
+    except RuntimeError as error:  # no more threads: it must not seem to be under way for ever
+        job.error = error
+        done.put(host, job)
 
 
 class Collector:
@@ -216,7 +220,7 @@ class Collector:
                 return
             wake = min(end, *(host.wakes_at() for host in self._hosts))
             try:
-                wait = max(0.0, wake - now)
+                wait = min(max(0.0, wake - now), TIMEOUT_MAX)
                 while True:
                     done = self._done.get(wait)
                     if done is None:
@@ -257,7 +261,7 @@ class Collector:
             wait = self._schedule.next_time(now) - now
             if wait <= 0:
                 return self.collect()
-            self._done.end.wait(wait)
+            self._done.end.wait(min(wait, TIMEOUT_MAX))
         raise StopIteration
 
     # ---- the end ----
