@@ -48,6 +48,24 @@ async def test_an_iteration_ends_with_the_collector(libvirt_host: HostFactory) -
             await collector.collect()
 
 
+async def test_closing_ends_an_iteration_that_waits(libvirt_host: HostFactory) -> None:
+    async with pyvirt.aio.connect(libvirt_host(domains=5)) as conn:
+        collector = pyvirt.aio.Collector(conn, groups=StatsGroup.STATE, interval=1000, deadline=60)
+        ticks: list[int] = []
+
+        async def go() -> None:
+            async for frame in collector:
+                ticks.append(len(frame))
+
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as group:
+                group.start_soon(go)
+                while not ticks:
+                    await anyio.sleep(0.001)
+                await collector.close()
+        assert ticks == [5]
+
+
 async def test_a_cancelled_tick_is_over_before_the_next(libvirt_host: HostFactory) -> None:
     async with (
         pyvirt.aio.connect(libvirt_host(domains=200)) as conn,

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pyvirt.aio._base import dispose
-from pyvirt.aio._runtime import Runtime
+from pyvirt.aio._runtime import Runtime, wait
+from pyvirt.aio._workers import Signal
 from pyvirt.aio.connection import Connection
 from pyvirt.collector import Collector as SyncCollector
 from pyvirt.enums.domain import StatsGroup
@@ -37,7 +38,7 @@ class Collector(AsyncIterator["CollectedFrame"]):
     :class:`pyvirt.Collector`.
     """
 
-    __slots__ = ("_runtime", "sync")
+    __slots__ = ("_end", "_runtime", "sync")
 
     def __init__(
         self,
@@ -54,6 +55,7 @@ class Collector(AsyncIterator["CollectedFrame"]):
             [conn.sync for conn in given], groups=groups, interval=interval, deadline=deadline, workers=workers
         )
         self._runtime = Runtime(1, None, _FAREWELL, dispose)
+        self._end = Signal()
 
     async def collect(self, *, timeout: float | None = None) -> CollectedFrame:
         """Make one tick now and return its frame, at the deadline at the latest.
@@ -69,14 +71,17 @@ class Collector(AsyncIterator["CollectedFrame"]):
     async def __anext__(self) -> CollectedFrame:
         while not self._runtime.workers.closing:
             now = monotonic()
-            wait = self.sync._schedule.next_time(now) - now
-            if wait <= 0:
+            pause = self.sync._schedule.next_time(now) - now
+            if pause <= 0:
                 return await self._runtime.call(inf, self.sync.collect)
-            await anyio.sleep(wait)
+            with anyio.move_on_after(pause):
+                await wait(self._end)
         raise StopAsyncIteration
 
     async def close(self) -> None:
         """End its threads, and a tick under way with :class:`ClosedError`.  Harmless when repeated."""
+        self._runtime.workers.refuse()
+        self._end.set()
         await self._runtime.close(self.sync.close)
 
     async def __aenter__(self) -> Self:
