@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import AsyncIterator
 
 import anyio
@@ -16,6 +17,7 @@ from pyvirt import DomainState
 from pyvirt.aio.events import Listener
 from pyvirt.enums.domain_event import DomainEventType
 from pyvirt.events import DomainLifecycle, EventsLost, NetworkLifecycle
+from pyvirt.events.hub import Events as SyncEvents
 from pyvirt.testing.hosts import domain_name
 
 if sys.version_info >= (3, 11):
@@ -203,6 +205,31 @@ async def test_a_subscription(
             await stop_and_go(domain, 1)
             with anyio.fail_after(LIMIT):
                 await told.wait()
+
+
+async def test_an_event_that_comes_while_it_subscribes(
+    conn: pyvirt.aio.Connection, domain: pyvirt.aio.Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = SyncEvents.subscribe
+    delivered = threading.Event()
+
+    def subscribe(events: SyncEvents, kind: type[DomainLifecycle], callback: object) -> object:
+        made = real(events, kind, callback)  # type: ignore[arg-type]
+        with real(events, kind, lambda event: delivered.set()):
+            domain.sync.suspend()
+            delivered.wait(0.2)
+        return made
+
+    send, receive = anyio.create_memory_object_stream[DomainLifecycle](100)
+    with send, receive:
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                SyncEvents, "subscribe", lambda events, kind, callback, domain: subscribe(events, kind, callback)
+            )
+            subscription = await conn.events.subscribe(DomainLifecycle, send.send_nowait)
+        with anyio.fail_after(LIMIT):
+            assert (await receive.receive()).event.name == "SUSPENDED"
+        await subscription.cancel()
 
 
 # ---- watches ----

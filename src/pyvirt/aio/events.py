@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from threading import Event as Flag
 from typing import TYPE_CHECKING, Generic, TypeVar
 from uuid import UUID
 
@@ -161,27 +162,33 @@ class Events(Async[SyncEvents]):
         :param domain: only events about this one; *kind* must be of domains
         """
         post = poster()
-        made: Subscription[E]
+        made: list[SyncSubscription[E]] = []
+        begun = Flag()  # the first event may be faster than the thread that subscribes
 
-        def call(event: E) -> None:
-            if made.active:
+        def call(sync: SyncSubscription[E], event: E) -> None:
+            if sync.active:
                 try:
                     callback(event)
                 except Exception as error:
-                    made.sync._dispatch._report(made.sync, event, error)  # type: ignore[arg-type]
+                    sync._dispatch._report(sync, event, error)  # type: ignore[arg-type]
 
         def deliver(event: E) -> None:
-            try:
-                post(lambda: call(event))
-            except RuntimeError:  # the loop has ended
-                pass
+            begun.wait()
+            for sync in made:
+                try:
+                    post(lambda: call(sync, event))  # noqa: B023  # there is one at most
+                except RuntimeError:  # the loop has ended
+                    pass
 
         def subscribe() -> SyncSubscription[E]:
-            return self._sync.subscribe(kind, deliver, domain=unwrap(domain))
+            try:
+                made.append(self._sync.subscribe(kind, deliver, domain=unwrap(domain)))
+            finally:
+                begun.set()
+            return made[0]
 
         found = await self._runtime.call(timeout, subscribe, dispose=SyncSubscription.cancel)
-        made = Subscription(self._runtime, found, callback)
-        return made
+        return Subscription(self._runtime, found, callback)
 
 
 class Subscription(Generic[E]):
@@ -273,14 +280,14 @@ class Listener(AsyncIterator["K | EventsLost"], Generic[K]):
             try:
                 if events := sync.take(most):
                     return events
+                with anyio.move_on_after(sync._timeout) as waiting:
+                    await anyio.wait_readable(sync)
             except ClosedError:
                 return []
             except ConnectionLostError:
                 if sync._tells:
                     return []
                 raise
-            with anyio.move_on_after(sync._timeout) as waiting:
-                await anyio.wait_readable(sync)
             if waiting.cancelled_caught:
                 return []
 
