@@ -337,6 +337,8 @@ class Events:
             self._register_with(source, domain)
             with self._lock:
                 ended = self._ended
+                if not ended:
+                    source.ready.set()  # from here on closing deregisters it
             if ended:
                 self._deregister(source, pointer)
                 self._refuse_if_ended()

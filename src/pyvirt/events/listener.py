@@ -87,8 +87,11 @@ class Listener(Generic[E]):
         :raises ClosedError: the listener, or the connection, was closed
         """
         events: list[Event] = []
-        while self._taken and len(events) < most:
-            events.append(self._taken.popleft())
+        try:
+            while self._taken and len(events) < most:
+                events.append(self._taken.popleft())
+        except IndexError:  # another thread was faster
+            pass
         while len(events) < most:
             chunk = self._take_chunk(min(most - len(events), _CHUNK), bool(events))
             events += chunk
