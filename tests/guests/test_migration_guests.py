@@ -10,10 +10,12 @@ import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 from guest_tools import emptied
 
 import pyvirt
+import pyvirt.aio
 from pyvirt.domain import Domain
 from pyvirt.domain._wait import moments
 from pyvirt.domain.dirty_rate import DirtyRate
@@ -285,6 +287,27 @@ def test_progress_and_a_change_of_mind(there: pyvirt.Connection, heavy: Domain, 
     assert len(there.domains) == 0
     Migration(heavy).set_max_speed(0)
     assert Migration(heavy).to(there, flags=LIVE, migrate_uri=migrate_uri).state() == ARRIVED
+
+
+def test_a_change_of_mind_that_is_awaited(
+    daemons: tuple[PrivateDaemon, PrivateDaemon], heavy: Domain, migrate_uri: str
+) -> None:
+    def progress(done: int, total: int) -> None:
+        if total:
+            raise LookupError("enough")
+
+    async def change_mind() -> None:
+        async with (
+            pyvirt.aio.connect(daemons[0].uri("qemu")) as source,
+            pyvirt.aio.connect(daemons[1].uri("qemu")) as target,
+        ):
+            domain = await source.domains.get(heavy.name)
+            with pytest.raises(LookupError, match="enough"):
+                await domain.migration.to(target, flags=LIVE, migrate_uri=migrate_uri, progress=progress)
+            await domain.job.wait(timeout=40)
+            assert (await domain.state()).state is DomainState.RUNNING
+
+    anyio.run(change_mind)
 
 
 def test_aborted_by_somebody(

@@ -166,6 +166,7 @@ async def watch(
     """Return what *call* does, which is this domain's job, and tell *progress* how far it is."""
     results: list[T] = []
     failures: list[Exception] = []
+    ended = False
 
     async def report() -> None:
         try:
@@ -177,10 +178,12 @@ async def watch(
             group.cancel_scope.cancel()
 
     async def work() -> None:
+        nonlocal ended
         try:
             results.append(await call())
         except Exception as error:
             failures.append(error)
+        ended = True
         group.cancel_scope.cancel()
 
     try:
@@ -189,7 +192,7 @@ async def watch(
                 group.start_soon(report)
                 group.start_soon(work)
     finally:
-        if not results and not failures:  # cancelled, or late
+        if not ended:  # cancelled, or late, or progress raised
             await _abort(job)
     if results:
         return results[0]
