@@ -40,7 +40,7 @@ typedef struct {
     int64_t domains;
     int64_t fields;
     int64_t bytes;          /* what the frame weighs */
-    int64_t taken;          /* CLOCK_MONOTONIC when the last records came, in ns */
+    int64_t taken;          /* CLOCK_MONOTONIC when the last records came, or nobody's, in ns */
     const uint32_t *layouts;
     const uint8_t *uuids;   /* 16 bytes a domain */
     const int32_t *ids;     /* -1: not running */

@@ -129,6 +129,16 @@ def test_a_host_without_domains() -> None:
 # ---- groups ----
 
 
+def test_rates_when_the_last_domain_is_gone() -> None:
+    with temporary_host(domains=1, running=0) as uri, pyvirt.connect(uri) as conn, Collector(conn) as collector:
+        before, all_before = collector.collect(), conn.domains.stats()
+        next(iter(conn.domains)).undefine()
+        now, all_now = collector.collect(), conn.domains.stats()
+        assert [*now.rates(before)] == [*all_now.rates(all_before)] == []
+        assert [*collector.collect().rates(now)] == [*conn.domains.stats(domains=[]).rates(all_now)] == []
+        assert before.time < all_before.time < now.time < all_now.time
+
+
 def test_only_the_groups_asked_for(conn: pyvirt.Connection) -> None:
     with Collector(conn, groups=StatsGroup.STATE) as collector:
         frame = collector.collect()

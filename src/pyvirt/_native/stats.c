@@ -279,12 +279,17 @@ void pv_frame_disown(pv_frame *frame)
     frame->inherited = true;
 }
 
+static int64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
 /* The frame takes the records over, whatever becomes of them. */
 static int add_answer(pv_frame *frame, virDomainStatsRecordPtr *records, int n)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    frame->taken = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    frame->taken = now();
     if (pv_reserve((void **)&frame->answers, &frame->answers_room, frame->n_answers + 1, sizeof(*frame->answers)) < 0) {
         virDomainStatsRecordListFree(records);
         return NO_MEMORY;
@@ -440,6 +445,8 @@ int pv_seal(pv_frame *frame)
 int pv_frame_seal(pv_frame *frame)
 {
     pv_schema *schema = frame->schema;
+    if (frame->taken == 0) /* nobody was asked, or nobody answered */
+        frame->taken = now();
     pthread_mutex_lock(&schema->lock);
     int result = pv_seal(frame);
     frame->sound = result == 0;
