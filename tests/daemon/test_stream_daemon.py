@@ -294,12 +294,14 @@ def test_an_exception_aborts(full: StorageVolume) -> None:
     assert "closed" in repr(stream)
 
 
-def test_finishing_hears_whether_it_arrived(volume: StorageVolume) -> None:
-    stream = volume.open("w", length=10)
-    stream.write(bytes(MIB))
-    with pytest.raises(Error, match="No space left"):
-        stream.finish()
-    assert stream.closed
+def test_finishing_hears_whether_it_arrived(private_daemon: PrivateDaemon, volume: StorageVolume) -> None:
+    # Of its own: once in a while libvirtd takes offence at a stream that ended while it wrote, and hangs up.
+    with pyvirt.connect(private_daemon.uri("storage")) as other:
+        stream = other.storage_pools.volume(path=volume.path()).open("w", length=10)
+        stream.write(bytes(MIB))
+        with pytest.raises(Error, match="No space left"):
+            stream.finish()
+        assert stream.closed
 
 
 def test_the_connection_closes_under_it(private_daemon: PrivateDaemon, full: StorageVolume) -> None:
