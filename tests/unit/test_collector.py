@@ -243,6 +243,7 @@ def test_an_iteration_wants_an_interval(conn: pyvirt.Connection) -> None:
         (ValueError, {"groups": {}}),
         (ValueError, {"groups": {StatsGroup.STATE: 0}}),
         (TypeError, {"groups": {StatsGroup.STATE: 1}, "interval": 1}),
+        (ValueError, {"groups": {StatsGroup.STATE: 1, StatsGroup.BLOCK: float("inf")}}),
     ],
     ids=str,
 )

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import floor
+from math import floor, inf
 from typing import TYPE_CHECKING
 
 from pyvirt.enums.domain import StatsGroup
@@ -38,7 +38,7 @@ class Schedule:
         else:
             self._always = groups
         for entry in self._entries:
-            if not entry.interval > 0:
+            if not 0 < entry.interval < inf:
                 raise ValueError(f"an interval is a number of seconds above 0, not {entry.interval!r}")
 
     @property
