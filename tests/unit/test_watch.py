@@ -219,6 +219,23 @@ def test_what_changes_nothing_holds_up_nobody(conn: pyvirt.Connection) -> None:
     assert len(defined) < 1000
 
 
+def test_one_who_waits_hears_of_what_another_has_taken_in(
+    conn: pyvirt.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with conn.domains.watch() as watch:
+        wait = watch._listener.wait
+
+        def after_another(timeout: float | None = None) -> bool:
+            monkeypatch.setattr(watch._listener, "wait", wait)
+            conn.domains[FIRST].suspend()
+            assert wait(LIMIT)
+            watch.update()
+            return wait(timeout)
+
+        monkeypatch.setattr(watch._listener, "wait", after_another)
+        assert watch.wait(LIMIT) == {object_uuid(FIRST)}
+
+
 def test_what_was_not_looked_at_is_made_up_for(conn: pyvirt.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     with conn.domains.watch() as watch:
         conn.domains[FIRST].suspend()

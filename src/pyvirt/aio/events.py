@@ -27,6 +27,7 @@ from pyvirt.events import Event, EventsLost, WatchedDomain
 from pyvirt.events import Subscription as SyncSubscription
 from pyvirt.events.hub import BUFFER
 from pyvirt.events.hub import Events as SyncEvents
+from pyvirt.events.watch import AGAIN
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -396,7 +397,8 @@ class DomainWatch(Async[SyncDomainWatch]):
                 changed = await self._runtime.call(None, lambda: self._sync.wait(0), dispose=self._see_again)
                 if changed:
                     return changed
-                await anyio.wait_readable(self._sync)
+                with anyio.move_on_after(AGAIN):
+                    await anyio.wait_readable(self._sync)
         return set()
 
     def _see_again(self, changed: set[UUID]) -> None:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from pyvirt.connection import Connection
 
 
+#: seconds until one who waits looks again: if another thread has taken in what happened, nothing wakes this one
+AGAIN = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class WatchedDomain:
     """What a watch knows of a domain."""
@@ -117,8 +121,10 @@ class DomainWatch(Mapping["str | UUID | Domain", WatchedDomain]):
             with self._lock:
                 self.update()
                 changed, self._changed = self._changed, set()
-            if changed or not self._listener.wait(None if end is None else end - monotonic()):
+            left = AGAIN if end is None else end - monotonic()
+            if changed or left <= 0:
                 return changed
+            self._listener.wait(min(left, AGAIN))
 
     # ---- keeping it current ----
 
