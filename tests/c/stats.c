@@ -50,6 +50,25 @@ static void test_odd_names(void)
     pv_schema_free(schema);
 }
 
+/* Only of 64 parts of a name it is kept which are numbers, and which a literal "*". */
+static void test_more_parts_than_there_are_bits(void)
+{
+    static const char *const ends[] = {"*.5.x", "5.5.x", "5.*.x"};
+    pv_schema *schema = pv_schema_new();
+    virDomainStatsRecordPtr record = new_record(domains[0]);
+    for (int i = 0; i < 3; i++) {
+        char name[NAME] = "a";
+        memset(name + 1, '.', 64);
+        strcpy(name + 65, ends[i]);
+        add_number(record, name, (unsigned)i);
+    }
+    pv_frame *frame = new_frame(schema, &record, 1);
+    check_frame(frame, &record, 1);
+    pv_frame_free(frame);
+    free_record(record);
+    pv_schema_free(schema);
+}
+
 /* The name fills its array to the last byte: libvirt always ends it, a damaged message might not. */
 static void test_a_name_without_an_end(void)
 {
@@ -331,6 +350,7 @@ int main(void)
     define_domains(conn, domains, DOMAINS);
 
     test_odd_names();
+    test_more_parts_than_there_are_bits();
     test_a_name_without_an_end();
     test_repeated_names();
     test_empty_frames();

@@ -71,7 +71,8 @@ static void parse_name(const char *field, struct parsed *out)
         uint32_t number;
         if (part != field)
             out->pattern[pattern++] = '.';
-        if (part != field && is_number(part, length, &number)) {
+        /* After the 64th part there is no bit to say so. */
+        if (part != field && bit != 0 && is_number(part, length, &number)) {
             out->numbers[out->n_numbers++] = number;
             out->where |= bit;
             out->pattern[pattern++] = '*';
