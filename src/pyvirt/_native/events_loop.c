@@ -154,6 +154,8 @@ static int add_handle(int fd, int events, virEventHandleCallback callback, void 
     if (watch(made, events) < 0) {
         made->free_opaque = NULL; /* it stays the caller's */
         made->events = 0;
+        if (made->own_fd >= 0)
+            close(made->own_fd);
         bury(made);
         id = -1;
     }
@@ -372,14 +374,14 @@ static int start_thread(void)
         loop.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (loop.epoll < 0)
         return -1;
-    if (loop.wake < 0) {
+    if (loop.wake < 0)
         loop.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (loop.wake < 0 || epoll_ctl(loop.epoll, EPOLL_CTL_ADD, loop.wake, &wake) < 0)
-            return -1;
-    }
+    if (loop.wake < 0)
+        return -1;
+    if (epoll_ctl(loop.epoll, EPOLL_CTL_ADD, loop.wake, &wake) < 0 && errno != EEXIST)
+        return -1;
     sigfillset(&all); /* signals are for Python's threads */
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    loop.tid = 0;
     errno = pthread_create(&loop.thread, NULL, run, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (errno != 0)
@@ -537,14 +539,15 @@ int pv_loop_pause(int milliseconds)
     pthread_mutex_lock(&loop.lock);
     loop.paused++;
     wake_up();
-    pid_t tid = loop.running ? loop.tid : 0;
+    bool ran = loop.running;
     /* From one of its own callbacks there is nothing to wait for. */
-    int failed = loop.running && pthread_equal(loop.thread, pthread_self());
+    int failed = ran && pthread_equal(loop.thread, pthread_self());
     while (loop.running && failed == 0)
         failed = pthread_cond_timedwait(&loop.stopped, &loop.lock, &end);
     bool running = loop.running;
+    pid_t tid = loop.tid; /* not before: a thread that was just made has yet to say */
     pthread_mutex_unlock(&loop.lock);
-    if (!running && tid != 0)
+    if (ran && !running)
         wait_until_gone(tid);
     return !running;
 }
