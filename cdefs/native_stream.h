@@ -35,7 +35,7 @@ int pv_pump_errno(const pv_pump *pump);
  */
 typedef struct pv_stream_watch pv_stream_watch;
 
-/* NULL: libvirt's error, or memory ran out. */
+/* NULL: errno if there is no memory or no file descriptor, 0 for libvirt's error. */
 pv_stream_watch *pv_stream_watch_new(virStreamPtr stream);
 int pv_stream_watch_fd(const pv_stream_watch *watch);
 

@@ -52,7 +52,8 @@ class StreamHandle(Handle):
         if self._watch is None:
             watch = lib.pv_stream_watch_new(self._ptr)
             if not watch:
-                raise last_error("virStreamEventAddCallback")
+                number = ffi.errno
+                raise OSError(number, "no watch for a stream") if number else last_error("virStreamEventAddCallback")
             self._watch = ffi.gc(watch, lib.pv_stream_watch_free)
         return self._watch
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -12,8 +13,9 @@
 
 struct pv_stream_watch {
     virStreamPtr stream;
+    pthread_mutex_t lock; /* what is readable says what for */
     int fd;
-    atomic_int ready;
+    int ready;
     atomic_int holders; /* whoever watches, and libvirt, which calls from its event loop */
 };
 
@@ -22,6 +24,7 @@ static void let_go(void *opaque)
     pv_stream_watch *watch = opaque;
     if (atomic_fetch_sub(&watch->holders, 1) > 1)
         return;
+    pthread_mutex_destroy(&watch->lock);
     close(watch->fd);
     free(watch);
 }
@@ -30,11 +33,11 @@ static void let_go(void *opaque)
 static void note(virStreamPtr stream, int events, void *opaque)
 {
     pv_stream_watch *watch = opaque;
-    uint64_t one = 1;
     virStreamEventUpdateCallback(stream, 0);
-    atomic_fetch_or(&watch->ready, events);
-    if (write(watch->fd, &one, sizeof(one)) < 0)
-        return; /* full: it is readable already */
+    pthread_mutex_lock(&watch->lock);
+    watch->ready |= events;
+    eventfd_write(watch->fd, 1); /* or it is full: readable already */
+    pthread_mutex_unlock(&watch->lock);
 }
 
 pv_stream_watch *pv_stream_watch_new(virStreamPtr stream)
@@ -44,18 +47,20 @@ pv_stream_watch *pv_stream_watch_new(virStreamPtr stream)
         return NULL;
     watch->holders = 2;
     watch->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (watch->fd < 0 || virStreamRef(stream) < 0)
-        goto fail;
-    watch->stream = stream;
-    if (virStreamEventAddCallback(stream, 0, note, watch, let_go) < 0)
-        goto fail;
-    return watch;
-fail:
-    if (watch->stream != NULL)
-        pv_release_stream(watch->stream);
-    if (watch->fd >= 0)
-        close(watch->fd);
-    free(watch);
+    if (watch->fd < 0) {
+        free(watch);
+        return NULL;
+    }
+    pthread_mutex_init(&watch->lock, NULL);
+    if (virStreamRef(stream) == 0) {
+        watch->stream = stream;
+        if (virStreamEventAddCallback(stream, 0, note, watch, let_go) == 0)
+            return watch;
+        pv_release_stream(stream);
+    }
+    watch->holders = 1;
+    let_go(watch);
+    errno = 0;
     return NULL;
 }
 
@@ -66,16 +71,20 @@ int pv_stream_watch_fd(const pv_stream_watch *watch)
 
 int pv_stream_watch_for(pv_stream_watch *watch, int events)
 {
-    uint64_t count;
-    if (read(watch->fd, &count, sizeof(count)) < 0)
-        count = 0; /* nothing was ready */
-    atomic_store(&watch->ready, 0);
+    eventfd_t ignored;
+    pthread_mutex_lock(&watch->lock);
+    eventfd_read(watch->fd, &ignored);
+    watch->ready = 0;
+    pthread_mutex_unlock(&watch->lock);
     return virStreamEventUpdateCallback(watch->stream, events);
 }
 
 int pv_stream_watch_ready(pv_stream_watch *watch)
 {
-    return atomic_load(&watch->ready);
+    pthread_mutex_lock(&watch->lock);
+    int ready = watch->ready;
+    pthread_mutex_unlock(&watch->lock);
+    return ready;
 }
 
 void pv_stream_watch_free(pv_stream_watch *watch)
