@@ -21,6 +21,9 @@ static char received[4 * HOLE];
 static size_t n_received;
 static long long holes;
 
+/* What is sent as the length of each hole. */
+static long long hole = HOLE;
+
 /* CHUNKS chunks and no end, if `endless` says so. */
 static bool endless;
 
@@ -38,7 +41,7 @@ int virStreamSparseRecvAll(virStreamPtr stream, virStreamSinkFunc handler, virSt
 {
     for (int i = 0; i < 2; i++)
         if (handler(stream, chunk, sizeof(chunk), opaque) != (int)sizeof(chunk) ||
-            hole_handler(stream, HOLE, opaque) < 0)
+            hole_handler(stream, hole, opaque) < 0)
             return -1;
     return 0;
 }
@@ -128,6 +131,23 @@ static void receives_holes(void)
         close(fd);
     }
     free(old);
+}
+
+/* No file is that large, and none has a hole that leads backwards: what has arrived is left alone. */
+static void refuses_impossible_holes(void)
+{
+    static const long long impossible[] = {INT64_MAX, INT64_MAX - CHUNK + 1, -1, -CHUNK, INT64_MIN};
+    for (size_t i = 0; i < sizeof(impossible) / sizeof(*impossible); i++) {
+        int fd = temporary_file();
+        pv_pump *pump = pv_pump_new(fd);
+        hole = impossible[i];
+        CHECK(pv_pump_receive(pump, NULL, 1) == -1 && pv_pump_errno(pump) == EFBIG);
+        CHECK(pv_pump_moved(pump) == CHUNK && lseek(fd, 0, SEEK_CUR) == CHUNK);
+        check_bytes(fd, 0, chunk, CHUNK);
+        pv_pump_free(pump);
+        close(fd);
+    }
+    hole = HOLE;
 }
 
 static void *drain(void *opaque)
@@ -235,6 +255,7 @@ int main(void)
         chunk[i] = (char)(i * 7 + 1);
     receives_data();
     receives_holes();
+    refuses_impossible_holes();
     writes_zeros_into_a_pipe();
     sends();
     says_what_the_file_said();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#define _GNU_SOURCE /* SEEK_DATA, fallocate */
+#define _GNU_SOURCE          /* SEEK_DATA, fallocate */
+#define _FILE_OFFSET_BITS 64 /* volumes are larger than 2 GiB on every machine */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -12,6 +13,8 @@
 #include <libvirt/libvirt.h>
 
 #include "native_stream.h"
+
+_Static_assert(sizeof(off_t) == sizeof(int64_t), "a position in a file has the size of libvirt's lengths");
 
 struct pv_pump {
     int fd;
@@ -112,6 +115,8 @@ static int take_hole(virStreamPtr stream, long long length, void *opaque)
     if (is_cancelled(pump))
         return fail(pump, ECANCELED);
     off_t at = lseek(pump->fd, 0, SEEK_CUR);
+    if (length < 0 || (at > 0 && length > INT64_MAX - at)) /* the daemon's word, which nobody has checked */
+        return fail(pump, EFBIG);
     if (at < 0 || fstat(pump->fd, &status) < 0 || !S_ISREG(status.st_mode))
         return write_zeros(pump, length);
     if (at < status.st_size && fallocate(pump->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, length) < 0)
