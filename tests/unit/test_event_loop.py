@@ -200,6 +200,17 @@ print(mine.handles, mine.timers)
     assert output_of(program) == "['SUSPENDED', 'RESUMED']\nPAUSED\none only\n{} {}\n"
 
 
+def test_a_loop_in_python_and_a_timer_that_is_gone() -> None:
+    """As when an event comes in for a connection that another thread is closing."""
+    program = f"""{LOOP}
+from pyvirt._lib import lib
+loop.register(Mine())
+lib.virEventUpdateTimeout(-1, 0)
+print("ignored")
+"""
+    assert output_of(program) == "ignored\n"
+
+
 def test_libvirts_own_loop() -> None:
     program = """
 import pyvirt

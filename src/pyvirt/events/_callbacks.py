@@ -47,7 +47,8 @@ class Adapter:
         self._loop.update_handle(watch, EventHandleType(events))
 
     def update_timeout(self, timer: int, interval: int) -> None:
-        self._loop.update_timeout(timer, interval)
+        if timer >= 0:  # libvirt has none any more for an event of a connection that another thread is closing
+            self._loop.update_timeout(timer, interval)
 
     def remove_handle(self, watch: int) -> int:
         self._loop.remove_handle(watch)
