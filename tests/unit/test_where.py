@@ -30,7 +30,7 @@ def conn(libvirt_host: HostFactory) -> Iterator[pyvirt.Connection]:
     file = Path(uri.removeprefix("test://"))
     text = file.read_text()
     for name, ours, state in (("vm-00001", "db-1", DomainState.CRASHED), ("vm-00002", "db-3", DomainState.PMSUSPENDED)):
-        text = text.replace(name, ours).replace("<test:runstate>1<", f"<test:runstate>{state:d}<", 1)
+        text = text.replace(name, ours).replace("<test:runstate>1<", f"<test:runstate>{int(state)}<", 1)
     file.write_text(text)
     with pyvirt.connect(uri) as conn:
         for name in ("web-1", "web-2", "web-3"):
