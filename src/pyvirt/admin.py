@@ -95,8 +95,8 @@ class AdminConnection(Root):
     _is_alive = _adm.virAdmConnectIsAlive
 
     def __init__(self, ptr: CData, uri: str | None) -> None:
-        super().__init__(ptr)
         self._uri = uri
+        super().__init__(ptr)
         #: The servers in this daemon.
         self.servers = Servers(self)
 

@@ -71,15 +71,16 @@ class Connection(Root):
     _is_alive = lib.virConnectIsAlive
 
     def __init__(self, ptr: CData) -> None:
-        super().__init__(ptr)
+        # First what is needed to close it, and to say so: another thread may fork as soon as it is known.
         self._uri: str | None = None
+        self._events: list[Events] = []  # at most one that anybody has seen: to append is atomic
+        super().__init__(ptr)
         self._auth: Auth | None = None
         self._flags = ConnectFlags(0)
         self._keepalive: tuple[int, int] | None = None
         self._host: Host | None = None
         self._stats_engine: Engine | None = None
         self._supported: dict[str, bool] = {}
-        self._events: list[Events] = []  # at most one that anybody has seen: to append is atomic
         #: The domains of this hypervisor.
         self.domains: Domains = Domains(self)
 

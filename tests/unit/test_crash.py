@@ -426,6 +426,27 @@ conn.close()
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_fork_while_another_thread_is_connecting() -> None:
+    """Here the same thread, at each line of it."""
+    program = """
+import os, sys, pyvirt
+children = []
+def trace(frame, event, argument):
+    if frame.f_code is pyvirt.Connection.__init__.__code__ and event == "line":
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        children.append(os.waitpid(pid, 0)[1])
+    return trace
+sys.settrace(trace)
+conn = pyvirt.connect("test:///default")
+sys.settrace(None)
+conn.close()
+print(len(children) > 5, set(children))
+"""
+    assert output_of(program) == "True {0}\n"
+
+
 def test_fork_while_other_threads_collect(tmp_path: Path) -> None:
     """What a child frees must not wait for a lock that a thread of its parent held."""
     program = """
