@@ -6,11 +6,13 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Iterator
+from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import output_of
 from stats_records import BOOLEAN, DOUBLE, INT, LLONG, STRING, UINT, ULLONG, Feed, Field, record_fields, used_memory
 
 import pyvirt
@@ -351,3 +353,29 @@ def test_frames_give_their_memory_back(domains: list[Domain]) -> None:
     for _ in range(200):
         make()
     assert used_memory() - before < 64 * 1024
+
+
+def test_the_heap_stays_between_ticks() -> None:
+    """glibc hands the end of the heap back, and a tick of a small host would fault it in again; not with an engine."""
+    program = """
+        import ctypes
+        from pyvirt.stats.engine import new_schema
+        libc = ctypes.CDLL(None)
+        libc.malloc.restype = ctypes.c_void_p
+        libc.free.argtypes = [ctypes.c_void_p]
+        libc.sbrk.restype = ctypes.c_ssize_t
+        blocks = [0] * 1500
+
+        def given_back():
+            for at in range(len(blocks)):
+                blocks[at] = libc.malloc(4096)
+            end = libc.sbrk(0)
+            for block in blocks:
+                libc.free(block)
+            return end - libc.sbrk(0)
+
+        print(given_back() > 0)
+        schema = new_schema()
+        print(given_back())
+    """
+    assert output_of(dedent(program)).split() == ["True", "0"]
