@@ -42,6 +42,7 @@ typedef struct {
     int64_t bytes;          /* what the frame weighs */
     int64_t taken;          /* CLOCK_MONOTONIC when the last records came, or nobody's, in ns */
     const uint32_t *layouts;
+    const uint32_t *hosts;  /* of each domain; NULL: nobody has said */
     const uint8_t *uuids;   /* 16 bytes a domain */
     const int32_t *ids;     /* -1: not running */
     const int64_t *name_offsets;
@@ -81,10 +82,10 @@ int pv_frame_identify(pv_frame *frame);
 pv_frame *pv_frame_select(pv_frame *frame, const uint32_t *domains, int64_t n);
 
 /*
- * Say on which host each domain is, where a frame has several: domains of one UUID on two hosts are two, and matched
- * with those on the same host.  0, or -2.
+ * Say on which host each domain is, and what the hosts are called: `n` texts, end to end, at n + 1 offsets.  Domains of
+ * one UUID on two hosts are two, and matched with those on the same host.  0, or -2.
  */
-int pv_frame_set_hosts(pv_frame *frame, const uint32_t *hosts);
+int pv_frame_set_hosts(pv_frame *frame, const uint32_t *hosts, const int64_t *offsets, const char *names, int64_t n);
 
 /* For the child after a fork: leave what libvirt gave to the parent alone, which may be in the middle of freeing it. */
 void pv_frame_disown(pv_frame *frame);

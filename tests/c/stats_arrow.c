@@ -196,6 +196,64 @@ static void test_a_child_that_outlives_its_frame(void)
     named.release(&named);
 }
 
+static void test_no_memory(pv_frame *frame)
+{
+    int block = table_called(frame, "block");
+    long n = 0;
+    for (bool done = false; !done; n++) {
+        allocations_left = n;
+        struct ArrowSchema *schema = pv_arrow_table_schema(frame, block);
+        struct ArrowArray *array = pv_arrow_table_array(frame, block);
+        struct ArrowArrayStream *stream = pv_arrow_table_stream(frame, block);
+        allocations_left = -1;
+        done = schema != NULL && array != NULL && stream != NULL;
+        pv_arrow_schema_free(schema);
+        pv_arrow_array_free(array);
+        pv_arrow_stream_free(stream);
+    }
+    CHECK(n > 30);
+}
+
+/* What hosts are called stands once for all domains, and goes wherever their numbers go; so for a selection. */
+static void test_hosts(void)
+{
+    static const uint32_t hosts[DOMAINS] = {1, 0, 1}, last[] = {2};
+    static const int64_t offsets[] = {0, 1, 5};
+    pv_schema *names = pv_schema_new();
+    pv_frame *frame = make_frame(names);
+    CHECK(pv_frame_set_hosts(frame, hosts, offsets, "a\xffold", 2) == 0);
+    CHECK(pv_frame_set_hosts(frame, hosts, offsets, "abold", 2) == 0); /* the second time counts */
+    pv_frame *selection = pv_frame_select(frame, last, 1);
+    CHECK(selection != NULL);
+    struct ArrowArray *array = pv_arrow_table_array(frame, table_called(frame, "block"));
+    struct ArrowSchema *schema = pv_arrow_table_schema(frame, table_called(frame, "block"));
+    struct ArrowArray *few = pv_arrow_table_array(selection, table_called(selection, "block"));
+    test_no_memory(frame);
+    pv_frame_free(frame);
+    pv_frame_free(selection);
+    pv_schema_free(names);
+    CHECK(schema->n_children == KEYS + 4 && array->n_children == KEYS + 4 && few->length == 3);
+    struct ArrowArray child = *array->children[0];
+    struct ArrowSchema named = *schema->children[0];
+    array->children[0]->release = NULL;
+    schema->children[0]->release = NULL;
+    pv_arrow_array_free(array);
+    pv_arrow_schema_free(schema);
+    CHECK(strcmp(named.name, "domain.host") == 0 && strcmp(named.format, "I") == 0);
+    CHECK(strcmp(named.dictionary->format, "U") == 0 && named.dictionary->n_children == 0);
+    CHECK(child.length == 6 && child.dictionary->length == 2 && few->children[0]->dictionary->length == 2);
+    for (int i = 0, row = 0; i < DOMAINS; i++)
+        for (int k = 0; k <= i; k++, row++)
+            CHECK(((const uint32_t *)child.buffers[1])[row] == hosts[i]);
+    for (int row = 0; row < 3; row++)
+        CHECK(((const uint32_t *)few->children[0]->buffers[1])[row] == 1);
+    check_text(child.dictionary, 0, "a");
+    check_text(few->children[0]->dictionary, 1, "bold");
+    pv_arrow_array_free(few);
+    child.release(&child);
+    named.release(&named);
+}
+
 static void test_columns(pv_frame *frame)
 {
     pv_column_view *views = calloc((size_t)pv_frame_n_columns(frame), sizeof(*views));
@@ -259,24 +317,6 @@ static void test_capsules(pv_frame *frame)
     moved.release(&moved);
 }
 
-static void test_no_memory(pv_frame *frame)
-{
-    int block = table_called(frame, "block");
-    long n = 0;
-    for (bool done = false; !done; n++) {
-        allocations_left = n;
-        struct ArrowSchema *schema = pv_arrow_table_schema(frame, block);
-        struct ArrowArray *array = pv_arrow_table_array(frame, block);
-        struct ArrowArrayStream *stream = pv_arrow_table_stream(frame, block);
-        allocations_left = -1;
-        done = schema != NULL && array != NULL && stream != NULL;
-        pv_arrow_schema_free(schema);
-        pv_arrow_array_free(array);
-        pv_arrow_stream_free(stream);
-    }
-    CHECK(n > 30);
-}
-
 int main(void)
 {
     pv_errors_install(); /* nothing on stderr */
@@ -288,6 +328,7 @@ int main(void)
     test_tables(frame);
     test_a_stream(frame);
     test_a_child_that_outlives_its_frame();
+    test_hosts();
     test_columns(frame);
     test_release_in_other_threads();
     test_capsules(frame);

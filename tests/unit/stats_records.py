@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pyvirt import Domain
 from pyvirt._lib import ffi, lib
 from pyvirt.stats import StatsFrame
+from pyvirt.stats.engine import new_frame, new_schema, sealed
 from pyvirt.stats.layouts import Shared
 
 INT, UINT, LLONG, ULLONG, DOUBLE, BOOLEAN, STRING = range(1, 8)
@@ -26,19 +27,18 @@ class Feed:
     """Frames made of given records, which share names and layouts as those of a connection do."""
 
     def __init__(self) -> None:
-        self._schema = ffi.gc(lib.pv_schema_new(), lib.pv_schema_free)
+        self._schema = new_schema()
         self._shared = Shared()
 
     def frame(self, *parts: Sequence[tuple[Domain, Sequence[Field]]]) -> StatsFrame:
         """Return a frame of these records, added part by part as the parts of a large host are."""
-        frame = ffi.gc(lib.pv_frame_new(self._schema), lib.pv_frame_free)
+        frame = new_frame(self._schema)
         for records in parts:
             array = _allocate("virDomainStatsRecordPtr", len(records) + 1)
             for i, (domain, fields) in enumerate(records):
                 array[i] = _record(domain, fields)
             assert lib.pv_frame_add(frame, array, len(records)) == len(records)
-        assert lib.pv_frame_seal(frame) == 0
-        return StatsFrame(frame, self._shared)
+        return StatsFrame(sealed(frame), self._shared)
 
 
 def _allocate(kind: str, count: int) -> Any:

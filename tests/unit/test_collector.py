@@ -8,14 +8,17 @@ import threading
 import time
 from collections.abc import Iterator
 
+import polars
+import pyarrow
 import pytest
 from processes import output_of
-from stats_records import ULLONG, Feed
+from stats_records import ULLONG, Feed, used_memory
 
 import pyvirt
 from pyvirt import Collector, StatsGroup
 from pyvirt._lib import ffi, lib
 from pyvirt._typedparams import to_dict
+from pyvirt.collector import CollectedFrame
 from pyvirt.collector._one_by_one import records_of
 from pyvirt.collector._requests import Link, Request
 from pyvirt.collector._schedule import Schedule
@@ -83,7 +86,7 @@ def test_several_hosts_in_one_frame(conn: pyvirt.Connection) -> None:
     ):
         before = collector.collect()
         frame = collector.collect()
-        assert list(frame.hosts) == [conn.uri(), other.uri(), third.uri()]
+        assert frame.hosts == (conn.uri(), other.uri(), third.uri())
         found = list(zip(frame.domains.hosts, frame.domains.names, strict=True))
         # The generated hosts have domains of the same names and UUIDs: the host tells them apart.
         expected = [(0, one.name) for one in conn.domains] + [(1, one.name) for one in other.domains] + [(2, "test")]
@@ -94,13 +97,109 @@ def test_several_hosts_in_one_frame(conn: pyvirt.Connection) -> None:
         assert some.rates(before).seconds > 0
 
 
+@pytest.fixture
+def two_hosts(conn: pyvirt.Connection) -> Iterator[CollectedFrame]:
+    """A frame of ``large`` and ``small``, which have domains of the same names and UUIDs, and of one that is down."""
+    with (
+        temporary_host(domains=2, running=1.0) as uri,
+        pyvirt.connect(uri) as small,
+        pyvirt.connect("test:///default") as down,
+        Collector({"large": conn, "small": small, "down": down}, deadline=30) as collector,
+    ):
+        down.close()
+        yield collector.collect()
+
+
+def test_a_frame_is_keyed_by_host(conn: pyvirt.Connection, two_hosts: CollectedFrame) -> None:
+    frame = two_hosts
+    assert frame.hosts == ("large", "small", "down")
+    assert frame["small", "vm-00001"].host == "small"
+    assert frame["large", frame["small", "vm-00001"].uuid].host == "large"
+    assert frame["vm-00199"].host == "large"
+    assert [row.host for row in frame].count("small") == 2
+    assert ("small", "vm-00001") in frame
+    assert "vm-00001" in frame
+    assert ("small", "vm-00199") not in frame
+    assert ("elsewhere", "vm-00001") not in frame
+    for key in ("vm-00001", frame["small", "vm-00001"].uuid):
+        with pytest.raises(KeyError, match=rf"{key}' is on 2 hosts: ask for \('large', '{key}'\)"):
+            frame[key]
+    with pytest.raises(KeyError, match="no domain 'vm-00199' of 'small'"):
+        frame["small", "vm-00199"]
+    with pytest.raises(KeyError, match="no domain 'vm-99999' among the 202"):
+        frame["vm-99999"]
+
+
+def test_a_selection_keeps_what_is_known_of_its_hosts(two_hosts: CollectedFrame) -> None:
+    frame = two_hosts
+    assert set(frame.errors) == {"down"}
+    some = frame.select("vm-0000[12]", tables="domain")
+    assert sorted(zip(some.domains.host_names, some.domains.names, strict=True)) == [
+        (host, name) for host in ("large", "small") for name in ("vm-00001", "vm-00002")
+    ]
+    assert (set(some.tables), some.errors, some.duration) == ({"domain"}, frame.errors, frame.duration)
+    small = frame.select(hosts="sm*")
+    assert small["vm-00001"].host == "small"
+    assert (len(small), small.errors, small.missing, small.hosts) == (2, {}, {}, frame.hosts)
+    assert small.to_dicts() == [dict(frame["small", name]) for name in small.domains.names]
+    down = frame.select(hosts=["down"])
+    assert (len(down), set(down.errors)) == (0, {"down"})
+    assert len(frame.select("vm-00001", hosts=["large", "down"])) == 1
+    assert repr(small.select("vm-00001")["vm-00001"]).startswith("<CollectedRow 'vm-00001' {")
+
+
+def test_exports_say_the_host(two_hosts: CollectedFrame) -> None:
+    for frame in (two_hosts, two_hosts.select(hosts=["small", "down"]), two_hosts.select("vm-00001")):
+        for name, table in frame.tables.items():
+            expected = [frame.domains.host_names[domain] for domain in table.domain]
+            assert frame.to_numpy()[name]["domain.host"].tolist() == expected
+            arrow = pyarrow.table(table)
+            arrow.validate(full=True)
+            assert arrow.column_names[:2] == ["domain.host", "domain.name"]
+            assert arrow["domain.host"].to_pylist() == expected
+            assert polars.DataFrame(table)["domain.host"].to_list() == expected
+            assert frame.to_pandas()[name]["domain.host"].tolist() == expected
+            assert frame.to_arrow()[name].to_pandas()["domain.host"].tolist() == expected
+
+
+def test_names_of_hosts_that_are_no_utf8_are_readable(conn: pyvirt.Connection) -> None:
+    with (
+        pyvirt.connect("test:///default") as other,
+        Collector({"Grüße": conn, "\udce4": other}, deadline=30) as collector,
+    ):
+        frame = collector.collect()
+    assert frame["\udce4", "test"].host == "\udce4"
+    assert set(frame.to_arrow()["domain"]["domain.host"].to_pylist()) == {"Grüße", "?"}
+
+
+def test_exported_hosts_give_their_memory_back(two_hosts: CollectedFrame) -> None:
+    def export() -> None:
+        for table in two_hosts.select(hosts="large").tables.values():
+            pyarrow.table(table)
+
+    for _ in range(5):
+        export()
+    before = used_memory()
+    for _ in range(50):
+        export()
+    assert used_memory() - before < 64 * 1024
+
+
+def test_hosts_of_one_name_are_told_apart() -> None:
+    with pyvirt.connect("test:///default") as one, pyvirt.connect("test:///default") as two:
+        with pytest.raises(ValueError, match="several connections to 'test:///default': tell them apart by names"):
+            Collector([one, two])
+        with Collector({"one": one, "two": two}) as collector:
+            assert sorted(collector.collect().domains.host_names) == ["one", "two"]
+
+
 def test_rates_are_of_a_domain_on_one_host(conn: pyvirt.Connection) -> None:
     """A domain that is being migrated has its UUID on two hosts; numbers of one are nothing to the other."""
     feed, domain = Feed(), conn.domains.list()[0]
 
     def frame(*rows: tuple[int, int]) -> StatsFrame:
         made = feed.frame([(domain, [("cpu.time", ULLONG, value)]) for _, value in rows])
-        assert lib.pv_frame_set_hosts(made._frame, [host for host, _ in rows]) == 0
+        assert lib.pv_frame_set_hosts(made._frame, [host for host, _ in rows], [0, 1, 2, 3], b"abc", 3) == 0
         return made
 
     before = frame((0, 100), (1, 1000))

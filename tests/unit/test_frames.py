@@ -165,10 +165,10 @@ def test_domains_are_chosen(
 
 
 def test_a_name_that_looks_like_a_glob_is_a_name(frame: StatsFrame) -> None:
-    from pyvirt.stats.select import table_names
+    from pyvirt.stats.select import chosen_names
 
-    assert table_names(["a*", "ab"], "a*") == {"a*"}
-    assert table_names(["ac", "ab"], ["a*", "x"]) == {"ac", "ab"}
+    assert chosen_names(["a*", "ab"], "a*") == {"a*"}
+    assert chosen_names(["ac", "ab"], ["a*", "x"]) == {"ac", "ab"}
 
 
 def test_nobody_is_chosen_by_a_number(frame: StatsFrame) -> None:

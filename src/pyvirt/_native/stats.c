@@ -490,6 +490,7 @@ static void drop_identity(pv_frame *frame)
     free_answers(frame);
     frame->inherited = false;
     free_column(&frame->names);
+    free_column(&frame->host_names);
     free(frame->uuids);
     free(frame->ids);
     free(frame->hosts);
@@ -498,16 +499,21 @@ static void drop_identity(pv_frame *frame)
     frame->hosts = NULL;
 }
 
-int pv_frame_set_hosts(pv_frame *frame, const uint32_t *hosts)
+static void *copy_of(const void *bytes, int64_t n, size_t width)
 {
-    size_t size = (size_t)frame->domains * sizeof(*hosts);
-    uint32_t *copy = malloc(size + 1);
-    if (copy == NULL)
-        return NO_MEMORY;
-    memcpy(copy, hosts, size);
+    void *copy = malloc((size_t)n * width + 1);
+    return copy != NULL && n > 0 ? memcpy(copy, bytes, (size_t)n * width) : copy;
+}
+
+int pv_frame_set_hosts(pv_frame *frame, const uint32_t *hosts, const int64_t *offsets, const char *names, int64_t n)
+{
     free(frame->hosts);
-    frame->hosts = copy;
-    return 0;
+    free_column(&frame->host_names);
+    frame->hosts = copy_of(hosts, frame->domains, sizeof(*hosts));
+    frame->host_names.cells = copy_of(offsets, n + 1, sizeof(*offsets));
+    frame->host_names.text = copy_of(names, offsets[n], 1);
+    frame->n_hosts = n;
+    return frame->hosts != NULL && frame->host_names.cells != NULL && frame->host_names.text != NULL ? 0 : NO_MEMORY;
 }
 
 void pv_frame_destroy(pv_frame *frame)

@@ -42,7 +42,7 @@ struct ArrowArrayStream {
     void *private_data;
 };
 
-enum { NULLABLE = 2, KEYS = 3, MAX_BUFFERS = 3, MAX_OWNED = 2 };
+enum { NULLABLE = 2, MAX_BUFFERS = 3, MAX_OWNED = 2 };
 
 static const char *format_of(int type)
 {
@@ -71,6 +71,7 @@ struct schema_body {
     char *name;
     struct ArrowSchema **pointers;
     struct ArrowSchema *children;
+    struct ArrowSchema dictionary;
 };
 
 static void release_schema(struct ArrowSchema *schema)
@@ -79,6 +80,8 @@ static void release_schema(struct ArrowSchema *schema)
     for (int64_t i = 0; i < schema->n_children; i++)
         if (schema->children[i]->release != NULL)
             schema->children[i]->release(schema->children[i]);
+    if (schema->dictionary != NULL && schema->dictionary->release != NULL)
+        schema->dictionary->release(schema->dictionary);
     free(body->name);
     free(body->pointers);
     free(body->children);
@@ -119,9 +122,22 @@ static int add_child_schema(struct ArrowSchema *schema, const char *format, cons
     return result;
 }
 
+/* A number for each row, and once for all what the numbers stand for. */
+static int add_host_schema(struct ArrowSchema *schema)
+{
+    struct ArrowSchema *child = schema->children[schema->n_children];
+    if (add_child_schema(schema, "I", "domain.host") < 0)
+        return NO_MEMORY;
+    struct schema_body *body = child->private_data;
+    if (fill_schema(&body->dictionary, "U", "", 0) < 0)
+        return NO_MEMORY;
+    child->dictionary = &body->dictionary;
+    return 0;
+}
+
 static int count_children(const pv_frame *frame, int table)
 {
-    int n = KEYS + frame->schema->tables[table].n_index;
+    int n = (frame->hosts != NULL) + 3 + frame->schema->tables[table].n_index;
     for (int i = 0; i < frame->n_columns; i++)
         n += frame->columns[i].used && frame->schema->columns[i].table == table;
     return n;
@@ -133,8 +149,8 @@ static int fill_table_schema(const pv_frame *frame, int table, struct ArrowSchem
     char name[24] = "index";
     if (fill_schema(out, "+s", "", count_children(frame, table)) < 0)
         return NO_MEMORY;
-    int failed = add_child_schema(out, "U", "domain.name") < 0 || add_child_schema(out, "w:16", "domain.uuid") < 0 ||
-                 add_child_schema(out, "i", "domain.id") < 0;
+    int failed = (frame->hosts != NULL && add_host_schema(out) < 0) || add_child_schema(out, "U", "domain.name") < 0 ||
+                 add_child_schema(out, "w:16", "domain.uuid") < 0 || add_child_schema(out, "i", "domain.id") < 0;
     for (int level = 0; level < def->n_index && !failed; level++) {
         if (def->n_index > 1)
             snprintf(name, sizeof(name), "index.%d", level);
@@ -159,6 +175,7 @@ struct array_body {
     void *owned[MAX_OWNED];
     struct ArrowArray **pointers;
     struct ArrowArray *children;
+    struct ArrowArray dictionary;
 };
 
 static void release_array(struct ArrowArray *array)
@@ -167,6 +184,8 @@ static void release_array(struct ArrowArray *array)
     for (int64_t i = 0; i < array->n_children; i++)
         if (array->children[i]->release != NULL)
             array->children[i]->release(array->children[i]);
+    if (array->dictionary != NULL && array->dictionary->release != NULL)
+        array->dictionary->release(array->dictionary);
     for (int i = 0; i < MAX_OWNED; i++)
         free(body->owned[i]);
     free(body->pointers);
@@ -357,6 +376,23 @@ static int fill_names(pv_frame *frame, const struct table *table, struct ArrowAr
     return NO_MEMORY;
 }
 
+static int fill_hosts(pv_frame *frame, const struct table *table, struct ArrowArray *out)
+{
+    if (fill_gathered(frame, table, frame->hosts, sizeof(*frame->hosts), out) < 0)
+        return NO_MEMORY;
+    struct ArrowArray *dictionary = &((struct array_body *)out->private_data)->dictionary;
+    struct array_body *body = fill_array(frame, dictionary, frame->n_hosts, 3, 0);
+    if (body != NULL) {
+        out->dictionary = dictionary;
+        body->buffers[1] = frame->host_names.cells;
+        body->buffers[2] = frame->host_names.text;
+        if (make_utf8(body, frame->host_names.cells, frame->n_hosts) == 0)
+            return 0;
+    }
+    release_array(out);
+    return NO_MEMORY;
+}
+
 static int fill_table_array(pv_frame *frame, int id, struct ArrowArray *out)
 {
     const struct table *table = &frame->tables[id];
@@ -364,6 +400,8 @@ static int fill_table_array(pv_frame *frame, int id, struct ArrowArray *out)
         return NO_MEMORY;
     int failed = 0;
 #define ADD(call) failed = failed || (call) < 0 || (out->n_children++, 0)
+    if (frame->hosts != NULL)
+        ADD(fill_hosts(frame, table, out->children[out->n_children]));
     ADD(fill_names(frame, table, out->children[out->n_children]));
     ADD(fill_gathered(frame, table, frame->uuids, VIR_UUID_BUFLEN, out->children[out->n_children]));
     ADD(fill_gathered(frame, table, frame->ids, sizeof(*frame->ids), out->children[out->n_children]));

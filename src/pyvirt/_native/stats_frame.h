@@ -53,7 +53,9 @@ struct pv_frame {
     uint8_t *uuids;
     int32_t *ids;
     struct column names;
-    uint32_t *hosts; /* of each domain; NULL: there is one */
+    uint32_t *hosts; /* of each domain; NULL: nobody has said */
+    struct column host_names;
+    int64_t n_hosts;
 };
 
 /* One more owner, who calls pv_frame_free() as well. */

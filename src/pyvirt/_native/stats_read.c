@@ -17,6 +17,7 @@ void pv_frame_describe(const pv_frame *frame, pv_frame_view *view)
         .name_offsets = frame->names.cells,
         .names = frame->names.text,
         .layouts = frame->layouts,
+        .hosts = frame->hosts,
     };
 }
 

@@ -73,14 +73,21 @@ static int copy_identity(pv_frame *frame, const pv_frame *from, const uint32_t *
             return NO_MEMORY;
     }
     ((int64_t *)frame->names.cells)[n] = frame->names.text_size;
+    return 0;
+}
+
+static int copy_hosts(pv_frame *frame, const pv_frame *from, const uint32_t *domains, int64_t n)
+{
     if (from->hosts == NULL)
         return 0;
-    frame->hosts = malloc(((size_t)n + 1) * sizeof(*frame->hosts));
-    if (frame->hosts == NULL)
+    uint32_t *hosts = malloc((size_t)n * sizeof(*hosts) + 1);
+    if (hosts == NULL)
         return NO_MEMORY;
     for (int64_t i = 0; i < n; i++)
-        frame->hosts[i] = from->hosts[domains[i]];
-    return 0;
+        hosts[i] = from->hosts[domains[i]];
+    int result = pv_frame_set_hosts(frame, hosts, from->host_names.cells, from->host_names.text, from->n_hosts);
+    free(hosts);
+    return result;
 }
 
 static int select_domains(pv_frame *frame, const pv_frame *from, const uint32_t *domains, int64_t n)
@@ -106,6 +113,8 @@ pv_frame *pv_frame_select(pv_frame *from, const uint32_t *domains, int64_t n)
     int result = select_domains(frame, from, domains, n);
     if (result == 0)
         result = copy_identity(frame, from, domains, n);
+    if (result == 0)
+        result = copy_hosts(frame, from, domains, n);
     pthread_mutex_unlock(&from->schema->lock);
     if (result < 0) {
         pv_frame_free(frame);

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from pyvirt.collector import CollectedFrame
+    from pyvirt.connection import Connection as SyncConnection
 
 _FAREWELL = 1.0  # seconds; a tick under way ends as soon as the collector is closed
 
@@ -42,18 +43,20 @@ class Collector(AsyncIterator["CollectedFrame"]):
 
     def __init__(
         self,
-        connections: Connection | Iterable[Connection],
+        connections: Connection | Iterable[Connection] | Mapping[str, Connection],
         *,
         groups: StatsGroup | Mapping[StatsGroup, float] = StatsGroup.ALL,
         interval: float | None = None,
         deadline: float = 2.0,
         workers: int = 4,
     ) -> None:
-        given = [connections] if isinstance(connections, Connection) else connections
+        given: Iterable[SyncConnection] | Mapping[str, SyncConnection]
+        if isinstance(connections, Mapping):
+            given = {name: conn.sync for name, conn in connections.items()}
+        else:
+            given = [conn.sync for conn in ((connections,) if isinstance(connections, Connection) else connections)]
         #: That of the synchronous model.
-        self.sync = SyncCollector(
-            [conn.sync for conn in given], groups=groups, interval=interval, deadline=deadline, workers=workers
-        )
+        self.sync = SyncCollector(given, groups=groups, interval=interval, deadline=deadline, workers=workers)
         self._runtime = Runtime(1, None, _FAREWELL, dispose)
         self._end = Signal()
 

@@ -13,6 +13,6 @@ once who is stuck), the rest of it is asked again, and the deadline holds whatev
 """
 
 from pyvirt.collector.collector import Collector
-from pyvirt.collector.frame import CollectedDomains, CollectedFrame, Missing
+from pyvirt.collector.frame import CollectedDomains, CollectedFrame, CollectedRow, Missing
 
-__all__ = ["CollectedDomains", "CollectedFrame", "Collector", "Missing"]
+__all__ = ["CollectedDomains", "CollectedFrame", "CollectedRow", "Collector", "Missing"]

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from pyvirt._lib import lib
 from pyvirt.collector._requests import Closing, Job, Link, Listing, Opening, Probe, Request, as_error
@@ -68,9 +69,11 @@ def _may_have_more(conn: Connection) -> bool:
 class Host:
     """One host of a collector, the place of the connection that was given for it."""
 
-    def __init__(self, number: int, conn: Connection, workers: int, start: Callable[[Host, Job], None]) -> None:
+    def __init__(
+        self, number: int, name: str, conn: Connection, workers: int, start: Callable[[Host, Job], None]
+    ) -> None:
         self.number = number
-        self.uri: str = conn._uri or ""
+        self.name = name
         self._given = conn
         self._daemon = _may_have_more(conn)
         self._workers = workers
@@ -439,17 +442,17 @@ class Host:
 
     # ---- the end of a tick ----
 
-    def end(self) -> dict[bytes, Missing]:
+    def end(self) -> dict[UUID, Missing]:
         """Return who is not in the frame, and why."""
         # One that said who is there, and then nothing more, not even who is stuck, hangs too.
         silent = not self._heard or not (self.rows or self._probe is None or self.finished)
         if self.error is None and silent:
             self.error = OperationTimeoutError(
-                f"no answer from {self.uri} within {self._deadline:g} s", function="virDomainListGetStats"
+                f"no answer from {self.name} within {self._deadline:g} s", function="virDomainListGetStats"
             )
         missing = dict(self._reasons())
         self._first = {uuid for uuid, why in missing.items() if why in (Missing.LATE, Missing.NOT_ASKED)}
-        return missing
+        return {UUID(bytes=uuid): why for uuid, why in missing.items()}
 
     def _reasons(self) -> Iterator[tuple[bytes, Missing]]:
         lost = None

@@ -6,19 +6,20 @@ from __future__ import annotations
 import os
 import warnings
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from itertools import accumulate
 from queue import Empty, SimpleQueue
 from threading import TIMEOUT_MAX, Event, Lock
 from time import monotonic
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from pyvirt._lib import ffi, lib
 from pyvirt.collector._host import MOST_UNDER_WAY, Host
 from pyvirt.collector._schedule import Schedule
 from pyvirt.collector._threads import Threads
-from pyvirt.collector.frame import CollectedFrame, Missing
+from pyvirt.collector.frame import CollectedFrame, Tick
 from pyvirt.connection import Connection
 from pyvirt.enums.domain import ConnectGetAllDomainStatsFlags, StatsGroup
 from pyvirt.errors import ClosedError
@@ -84,10 +85,29 @@ def _start(threads: Threads, done: _Done, host: Host, job: Job) -> None:
         done.put(host, job)
 
 
+def _by_name(connections: Connection | Iterable[Connection] | Mapping[str, Connection]) -> dict[str, Connection]:
+    """Return the connections by what their hosts are called."""
+    if isinstance(connections, Mapping):
+        given = [*connections.items()]
+    else:
+        some = (connections,) if isinstance(connections, Connection) else connections
+        given = [(getattr(conn, "_uri", None) or "", conn) for conn in some]
+    if not given:
+        raise ValueError("there is no connection to collect from")
+    if not all(isinstance(conn, Connection) for _, conn in given):
+        raise TypeError("a Collector takes pyvirt.Connection objects")
+    named = dict(given)
+    if len(named) < len(given):
+        twice = next(name for name, n in Counter(name for name, _ in given).items() if n > 1)
+        raise ValueError(f"several connections to {twice!r}: tell them apart by names, Collector({{name: conn, …}})")
+    return named
+
+
 class Collector:
     """Bulk statistics in ticks, of one connection or many.  A context manager, and an iterator over frames.
 
-    :param connections: one, or some; they stay open, and stay the caller's
+    :param connections: one, or some, or a mapping to them from what their hosts are to be called, by default what they
+        were opened with; they stay open, and stay the caller's
     :param groups: which groups of statistics; or a mapping from groups to the seconds between two ticks that have
         them: ``{StatsGroup.STATE | StatsGroup.CPU_TOTAL: 1, StatsGroup.BLOCK: 10}``
     :param interval: seconds between two ticks of an iteration, where *groups* is no mapping
@@ -98,7 +118,7 @@ class Collector:
 
     def __init__(
         self,
-        connections: Connection | Iterable[Connection],
+        connections: Connection | Iterable[Connection] | Mapping[str, Connection],
         *,
         groups: StatsGroup | Mapping[StatsGroup, float] = StatsGroup.ALL,
         interval: float | None = None,
@@ -107,11 +127,7 @@ class Collector:
     ) -> None:
         self._closed = True  # until there is something to close
         self._pid = os.getpid()
-        given = [connections] if isinstance(connections, Connection) else [*connections]
-        if not given:
-            raise ValueError("there is no connection to collect from")
-        if not all(isinstance(conn, Connection) for conn in given):
-            raise TypeError("a Collector takes pyvirt.Connection objects")
+        given = _by_name(connections)
         if not 1 <= workers <= MOST_UNDER_WAY:
             raise ValueError(f"workers are 1 to {MOST_UNDER_WAY}, not {workers}")
         if not deadline > 0:
@@ -126,8 +142,9 @@ class Collector:
         self._done = _Done()
         self._threads = Threads("pyvirt-collector")
         start = partial(_start, self._threads, self._done)
-        self._hosts = [Host(number, conn, workers, start) for number, conn in enumerate(given)]
-        self._uris = [host.uri for host in self._hosts]
+        self._hosts = [Host(number, name, conn, workers, start) for number, (name, conn) in enumerate(given.items())]
+        names = [name.encode("utf-8", "surrogateescape") for name in given]
+        self._names = ffi.new("int64_t[]", [*accumulate(map(len, names), initial=0)]), b"".join(names)
         self._busy = Lock()
         self._closed = False
 
@@ -182,28 +199,22 @@ class Collector:
             for host in self._hosts:
                 host.begin(self.ticks, groups, flags, self.deadline)
             self._work(end, add)
-            missing = self._missing()
+            missing = {host.name: host.end() for host in self._hosts}
             self._complain()
+            self._say_hosts(frame, runs)
         except BaseException:
             lib.pv_frame_free(frame)
             raise
-        ready = sealed(frame)
-        places = array("I")
-        for number, count in runs:
-            places.extend([number] * count)
-        if len(self._hosts) > 1 and lib.pv_frame_set_hosts(ready, ffi.from_buffer("uint32_t[]", places)) < 0:
-            raise MemoryError
-        made = CollectedFrame(
-            ready,
-            self._shared,
-            places=memoryview(places).toreadonly(),
-            hosts=self._uris,
+        keeper = sealed(frame)
+        tick = Tick(
+            hosts=tuple(missing),
             groups=groups,
             missing=missing,
-            errors={host.uri: host.error for host in self._hosts if host.error is not None},
+            errors={host.name: host.error for host in self._hosts if host.error is not None},
             skipped=skipped,
             duration=monotonic() - started,
         )
+        made = CollectedFrame(keeper, self._shared, tick)
         for host in self._hosts:
             for conn in host.connections:
                 conn._adopt(made.keeper)
@@ -232,8 +243,13 @@ class Collector:
                 pass
         raise ClosedError("the collector was closed in the middle of a tick")
 
-    def _missing(self) -> dict[UUID, Missing]:
-        return {UUID(bytes=uuid): why for host in self._hosts for uuid, why in host.end().items()}
+    def _say_hosts(self, frame: CData, runs: Iterable[tuple[int, int]]) -> None:
+        """Tell *frame* of each domain on which host it is, from how many came one after the other."""
+        places = array("I")
+        for number, count in runs:
+            places.extend([number] * count)
+        if lib.pv_frame_set_hosts(frame, ffi.from_buffer("uint32_t[]", places), *self._names, len(self._hosts)) < 0:
+            raise MemoryError
 
     def _complain(self) -> None:
         """Raise if nobody said anything that was worth the tick."""
@@ -243,7 +259,7 @@ class Collector:
         if len(errors) == 1:
             raise errors[0]
         first = errors[0]
-        text = "; ".join(f"{host.uri}: {host.error}" for host in self._hosts)
+        text = "; ".join(f"{host.name}: {host.error}" for host in self._hosts)
         raise type(first)(f"no connection answered: {text}", code=first.code, domain=first.domain)
 
     # ---- many ticks ----

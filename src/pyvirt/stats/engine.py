@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyvirt._lib import ffi, lib
 from pyvirt.enums.domain import ConnectGetAllDomainStatsFlags, StatsGroup
 from pyvirt.errors import last_error
-from pyvirt.stats.frame import StatsFrame
+from pyvirt.stats.frame import FrameKeeper, StatsFrame
 from pyvirt.stats.layouts import Shared
 
 if TYPE_CHECKING:
@@ -128,15 +128,12 @@ def new_frame(schema: CData) -> CData:
     return frame
 
 
-def sealed(frame: CData) -> CData:
-    """Make a frame ready to read, and let Python's collector free it."""
+def sealed(frame: CData) -> FrameKeeper:
+    """Make a frame ready to read, and take it over."""
     if lib.pv_frame_seal(frame) < 0:
         lib.pv_frame_free(frame)
         raise MemoryError
-    view = ffi.new("pv_frame_view *")
-    lib.pv_frame_describe(frame, view)
-    # The size tells the collector what hangs on this small object.
-    return ffi.gc(frame, lib.pv_frame_free, view.bytes)
+    return FrameKeeper(frame)
 
 
 def enforce_unknown(groups: StatsGroup, flags: ConnectGetAllDomainStatsFlags) -> ConnectGetAllDomainStatsFlags:

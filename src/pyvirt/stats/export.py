@@ -33,7 +33,7 @@ STRING = TypedParameterType.STRING
 BOOLEAN = TypedParameterType.BOOLEAN
 
 # What tells rows of different tables that they belong to the same domain, in every export.
-NAME, UUID, ID = "domain.name", "domain.uuid", "domain.id"
+HOST, NAME, UUID, ID = "domain.host", "domain.name", "domain.uuid", "domain.id"
 
 _new_capsule = ctypes.pythonapi.PyCapsule_New
 _new_capsule.restype = ctypes.py_object
@@ -129,13 +129,15 @@ def _objects(numpy: ModuleType, items: Sequence[object]) -> Array:
 def to_numpy(frame: StatsFrame) -> dict[str, dict[str, Array]]:
     """Make arrays over the memory of the frame; texts and what is taken from the domains are copied."""
     numpy = _load("numpy", "to_numpy", "numpy")
+    hosts = None if frame.domains.host_names is None else _objects(numpy, frame.domains.host_names)
     names = _objects(numpy, frame.domains.names)
     uuids = numpy.frombuffer(frame.domains.uuid_bytes, "V16") if len(frame) else numpy.empty(0, "V16")
     ids = numpy.asarray(frame.domains.ids)
     tables = {}
     for table_name, table in frame.tables.items():
         of = slice(None) if table_name == "domain" else numpy.asarray(table.domain)
-        arrays = {NAME: names[of], UUID: uuids[of], ID: ids[of]}
+        arrays = {} if hosts is None else {HOST: hosts[of]}
+        arrays.update({NAME: names[of], UUID: uuids[of], ID: ids[of]})
         arrays.update(zip(index_names(table), map(numpy.asarray, table.index), strict=True))
         for name, column in table.items():
             array = _objects(numpy, column.to_list()) if column.type is STRING else numpy.asarray(column.values)
@@ -154,6 +156,8 @@ def to_pandas(frame: StatsFrame) -> dict[str, pandas.DataFrame]:
         table = frame.tables[table_name]
         series: dict[str, object] = dict(arrays)
         series[UUID] = uuids[numpy.asarray(table.domain)]
+        if HOST in series:
+            series[HOST] = pandas.Categorical(arrays[HOST])
         for name, column in table.items():
             if column.valid is not None and column.type is not STRING:
                 kind = {BOOLEAN: "BooleanArray", TypedParameterType.DOUBLE: "FloatingArray"}.get(column.type)

@@ -300,10 +300,14 @@ class FrameKeeper:
     All that reaches into the frame's memory holds on to this, as only then the connection still knows of it.
     """
 
-    __slots__ = ("__weakref__", "frame")
+    __slots__ = ("__weakref__", "frame", "view")
 
     def __init__(self, frame: CData) -> None:
-        self.frame = frame
+        """Take over a sealed ``pv_frame``, to be freed with this."""
+        self.view = ffi.new("pv_frame_view *")
+        lib.pv_frame_describe(frame, self.view)
+        # The size tells the garbage collector what hangs on this small object.
+        self.frame = _gc(frame, lib.pv_frame_free, self.view.bytes)
 
     def close(self) -> None:
         """Let go of the domains, and keep in mind who they were."""
@@ -341,6 +345,11 @@ class DomainColumns:
         offsets = ffi.unpack(self._view.name_offsets, len(self) + 1)
         return decode_texts(offsets, ffi.buffer(self._view.names, offsets[-1])[:] if offsets[-1] else b"")
 
+    @property
+    def host_names(self) -> list[str] | None:
+        """The host of each; ``None`` where all are of one connection and nobody had to say."""
+        return None
+
     @cached_property
     def uuid_bytes(self) -> memoryview:
         """Their UUIDs, 16 bytes each, end to end."""
@@ -359,6 +368,9 @@ class DomainColumns:
         for keys in (self.uuids, self.names):
             found.update(zip(keys, range(len(self)), strict=True))
         return found
+
+    def __contains__(self, domain: object) -> bool:
+        return domain in self.rows
 
     def row_of(self, domain: str | UUID) -> int:
         """Return the row of one of them, by name or UUID.
@@ -382,29 +394,20 @@ class StatsFrame:
     ``frame["vm-1"]`` is the row of a domain, by name or UUID, and iterating gives the rows of all of them.
     """
 
-    def __init__(
-        self,
-        frame: CData,
-        shared: Shared,
-        *,
-        keeper: FrameKeeper | None = None,
-        only: frozenset[str] | None = None,
-    ) -> None:
-        """Take over a sealed ``pv_frame``; *shared* belongs to all frames of one engine.
+    def __init__(self, keeper: FrameKeeper, shared: Shared, *, only: frozenset[str] | None = None) -> None:
+        """Show what *keeper* keeps; *shared* belongs to all frames of one engine.
 
-        :param keeper: that of another frame over the same memory
         :param only: the names of the tables that it shows
         """
         self._shared = shared
-        self._view = ffi.new("pv_frame_view *")
-        lib.pv_frame_describe(frame, self._view)
+        self._view = keeper.view
         self._only = only
         #: when they came, in seconds of ``time.monotonic()``
         self.time: float = self._view.taken / 1e9
         #: bytes of memory behind all columns
         self.nbytes: int = self._view.bytes
         #: for the connection, which keeps no frame alive but has to know of it
-        self.keeper = keeper or FrameKeeper(frame)
+        self.keeper = keeper
         self._hold = holding(self.keeper)
         self.domains = DomainColumns(self.keeper, self._view.domains)
 
@@ -475,10 +478,13 @@ class StatsFrame:
         tables = (Table(self.keeper, self._hold, view, by_table.get(id, {})) for id, view in self._table_views.items())
         return {table.name: table for table in tables}
 
-    def __iter__(self) -> Iterator[DomainRow]:
+    def _row(self, row: int) -> DomainRow:
         from pyvirt.stats.rows import DomainRow
 
-        return (DomainRow(self, row) for row in range(len(self)))
+        return DomainRow(self, row)
+
+    def __iter__(self) -> Iterator[DomainRow]:
+        return map(self._row, range(len(self)))
 
     def __getitem__(self, domain: str | UUID) -> DomainRow:
         """Return the row of one domain.
@@ -486,12 +492,10 @@ class StatsFrame:
         :param domain: its name or UUID
         :raises KeyError: it is not in this frame
         """
-        from pyvirt.stats.rows import DomainRow
-
-        return DomainRow(self, self.domains.row_of(domain))
+        return self._row(self.domains.row_of(domain))
 
     def __contains__(self, domain: object) -> bool:
-        return domain in self.domains.rows
+        return domain in self.domains
 
     def select(
         self,
@@ -507,19 +511,29 @@ class StatsFrame:
         :param domains: names, globs of names, UUIDs, ``Domain`` objects, and functions that take a row and say yes
         :param tables: names and globs of names
         """
-        from pyvirt.stats.select import domain_rows, table_names
+        rows, only = self._choose(domains, tables)
+        return StatsFrame(self._keep(rows), self._shared, only=only)
 
-        only = self._only if tables is None else table_names(self.tables, tables)
-        rows = range(len(self)) if domains is None else domain_rows(self, domains)
+    def _choose(
+        self, domains: DomainChoice | Iterable[DomainChoice] | None, tables: str | Iterable[str] | None
+    ) -> tuple[Sequence[int], frozenset[str] | None]:
+        """Return the rows of the domains, and the names of the tables if not all."""
+        from pyvirt.stats.select import chosen_names, domain_rows
+
+        return (
+            range(len(self)) if domains is None else domain_rows(self, domains),
+            self._only if tables is None else chosen_names(self.tables, tables),
+        )
+
+    def _keep(self, rows: Sequence[int]) -> FrameKeeper:
+        """Return what keeps the memory of a frame of these rows, in that order: our own if they are all of them."""
         if len(rows) == len(self):
-            return StatsFrame(self._frame, self._shared, keeper=self.keeper, only=only)
+            return self.keeper
         self.keeper.close()  # what is copied knows its domains by name, not by a handle
         chosen = lib.pv_frame_select(self._frame, ffi.new("uint32_t[]", list(rows)), len(rows))
         if not chosen:
             raise MemoryError
-        view = ffi.new("pv_frame_view *")
-        lib.pv_frame_describe(chosen, view)
-        return StatsFrame(ffi.gc(chosen, lib.pv_frame_free, view.bytes), self._shared, only=only)
+        return FrameKeeper(chosen)
 
     def to_numpy(self) -> dict[str, dict[str, Array]]:
         """Return the columns of each table as arrays, over the memory of this frame where they are numbers.

@@ -192,4 +192,4 @@ class DomainRow(ItemRow):
         return f"domain {self.name!r}"
 
     def __repr__(self) -> str:
-        return f"<DomainRow {self.name!r} {dict(self)!r}>"
+        return f"<{type(self).__name__} {self.name!r} {dict(self)!r}>"

@@ -59,8 +59,8 @@ def _rows_of(frame: StatsFrame, choice: DomainChoice) -> Iterator[int]:
     raise TypeError(f"a domain is chosen by name, glob, UUID, Domain or function, not by {type(choice).__name__}")
 
 
-def table_names(names: Iterable[str], choice: str | Iterable[str]) -> frozenset[str]:
+def chosen_names(names: Iterable[str], choice: str | Iterable[str]) -> frozenset[str]:
     """Return those of *names* that *choice*, names and globs of them, means."""
     names = list(names)
-    chosen = (choice,) if isinstance(choice, str) else choice
-    return frozenset(names[at] for pattern in chosen for at in _matching(pattern, names))
+    patterns = (choice,) if isinstance(choice, str) else choice
+    return frozenset(names[at] for pattern in patterns for at in _matching(pattern, names))
