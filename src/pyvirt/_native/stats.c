@@ -179,15 +179,6 @@ static int move_texts(pv_frame *frame, const struct layout *layout, virDomainSta
     return 0;
 }
 
-/* Records come from all over the heap, and waiting for memory is most of what taking them apart costs. */
-static void prefetch_params(const virDomainStatsRecord *record)
-{
-    enum { LINE = 64, MOST = 64 * 1024 };
-    size_t size = (size_t)record->nparams * sizeof(*record->params);
-    for (size_t at = 0; at < size && at < MOST; at += LINE)
-        __builtin_prefetch((const char *)record->params + at);
-}
-
 /* Take over the values of the first records, as many as have one layout, and return how many those were. */
 static int add_run(pv_frame *frame, virDomainStatsRecordPtr *records, int left)
 {
@@ -198,12 +189,8 @@ static int add_run(pv_frame *frame, virDomainStatsRecordPtr *records, int left)
         return NO_MEMORY;
     frame->layout = layout;
     int n = 1;
-    for (; n < left && n < LONGEST; n++) {
-        if (n + 1 < left)
-            prefetch_params(records[n + 1]);
-        if (!pv_layout_fits(layout, records[n]->params, records[n]->nparams))
-            break;
-    }
+    while (n < left && n < LONGEST && pv_layout_fits(layout, records[n]->params, records[n]->nparams))
+        n++;
     if (pv_reserve((void **)&frame->layouts, &frame->layouts_room, frame->domains + n, sizeof(*frame->layouts)) < 0)
         return NO_MEMORY;
     if ((layout->id >= frame->uses_room || frame->uses[layout->id] == 0) && pv_meet_layout(frame, layout) < 0)
