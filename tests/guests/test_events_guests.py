@@ -270,6 +270,12 @@ def test_a_device_that_stays(conn: pyvirt.Connection) -> None:
     with pytest.raises(OperationTimeoutError, match="'net0' was not gone"):
         domain.devices.detach(f"<interface type='user'><mac address='{mac.upper()}'/></interface>", wait=0.1)
     assert len(domain.interfaces) == 1
+    # libvirt writes these numbers in another way
+    address = "<address type='pci' domain='0' bus='0x0' slot='0x10' function='0'/>"
+    rng = f"<rng model='virtio'><backend model='random'>/dev/urandom</backend>{address}</rng>"
+    domain.devices.attach(rng)
+    with pytest.raises(OperationTimeoutError, match="'rng0' was not gone"):
+        domain.devices.detach(rng, wait=0.1)
 
 
 # ---- what needs an operating system ----

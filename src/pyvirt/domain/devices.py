@@ -30,8 +30,6 @@ def _alias(device: _Element) -> str | None:
 
 def _describes(wanted: _Element, device: _Element) -> bool:
     """Whether *device* has all that *wanted* says, or what alone tells such devices apart."""
-    if wanted.tag != device.tag:
-        return False
     element, attribute = _KEYS.get(str(wanted.tag), ("", ""))
     key = wanted.find(element) if element else None
     if key is not None and (value := key.get(attribute)):
@@ -81,7 +79,7 @@ class Devices(Part):
         if wait is None:
             self._detach(xml, flags)
         else:
-            self._detach_and_wait(self._alias_of(xml), flags, wait, lambda: self._detach(xml, flags))
+            self._detach_and_wait(self._aliases_of(xml), flags, wait, lambda: self._detach(xml, flags))
 
     def _detach(self, xml: str, flags: DeviceModify) -> None:
         check(lib.virDomainDetachDeviceFlags(self._ptr, encode(xml), flags))
@@ -98,7 +96,7 @@ class Devices(Part):
         if wait is None:
             self._detach_alias(alias, flags)
         else:
-            self._detach_and_wait(alias, flags, wait, lambda: self._detach_alias(alias, flags))
+            self._detach_and_wait({alias}, flags, wait, lambda: self._detach_alias(alias, flags))
 
     def _detach_alias(self, alias: str, flags: DeviceModify) -> None:
         check(lib.virDomainDetachDeviceAlias(self._ptr, encode(alias), flags))
@@ -110,21 +108,26 @@ class Devices(Part):
         if self._domain.is_active():
             yield from parse(self._domain.xml_desc()).iterfind("devices/*")
 
-    def _alias_of(self, xml: str) -> str | None:
-        """Return the alias of the running device that *xml* describes, ``None`` if none does.
+    def _aliases_of(self, xml: str) -> set[str]:
+        """Return the alias of the running device that *xml* describes.
+
+        libvirt takes other spellings than its own, ``0x1`` for ``0x0001``: if none is described, all of its kind are
+        returned, of which the one that libvirt has found will go.
 
         :raises InvalidArgumentError: it could be several
         """
         from pyvirt.xmldesc import parse
 
         wanted = parse(xml)
-        found = [alias for device in self._running() if _describes(wanted, device) and (alias := _alias(device))]
+        kind = {alias: device for device in self._running() if device.tag == wanted.tag and (alias := _alias(device))}
+        found = {alias for alias, device in kind.items() if _describes(wanted, device)}
         if len(found) > 1:
             raise InvalidArgumentError(f"that could be {', '.join(found)}: which to wait for, its alias would tell")
-        return found[0] if found else None
+        return found or set(kind)
 
-    def _detach_and_wait(self, alias: str | None, flags: DeviceModify, wait: float, detach: Callable[[], None]) -> None:
-        if alias is None or (flags & DeviceModify.CONFIG and not flags & DeviceModify.LIVE):
+    def _detach_and_wait(self, aliases: set[str], flags: DeviceModify, wait: float, detach: Callable[[], None]) -> None:
+        """Detach, and wait until the first of *aliases* is gone."""
+        if not aliases or (flags & DeviceModify.CONFIG and not flags & DeviceModify.LIVE):
             detach()
             return
         kinds = ("DomainDeviceRemoved", "DomainDeviceRemovalFailed", "DomainLifecycle")
@@ -132,22 +135,26 @@ class Devices(Part):
             moments.listen()
             detach()
             for _ in moments:
-                if alias not in map(_alias, self._running()):
+                if not aliases <= set(map(_alias, self._running())):
                     return
-                self._look_for_refusal(alias, moments.news)
+                self._look_for_refusal(aliases, moments.news)
+        which = " or ".join(map(repr, sorted(aliases)))
         raise OperationTimeoutError(
-            f"device {alias!r} was not gone {wait:g} s after the guest was asked for it",
+            f"device {which} was not gone {wait:g} s after the guest was asked for it",
             function="virDomainDetachDeviceFlags",
         )
 
     @staticmethod
-    def _look_for_refusal(alias: str, news: list[Event]) -> None:
+    def _look_for_refusal(aliases: set[str], news: list[Event]) -> None:
         from pyvirt.events import DomainDeviceRemovalFailed
 
-        if any(isinstance(event, DomainDeviceRemovalFailed) and event.alias == alias for event in news):
-            raise OperationFailedError(
-                f"the guest does not let go of device {alias!r}", code=9, function="virDomainDetachDeviceFlags"
-            )
+        for event in news:
+            if isinstance(event, DomainDeviceRemovalFailed) and event.alias in aliases:
+                raise OperationFailedError(
+                    f"the guest does not let go of device {event.alias!r}",
+                    code=9,
+                    function="virDomainDetachDeviceFlags",
+                )
 
     def update(self, xml: str, *, flags: DeviceModify = DeviceModify.CURRENT) -> None:
         """Change a device: other media in a drive, another link state, …  (virDomainUpdateDeviceFlags)
