@@ -58,7 +58,7 @@ def test_a_tick_is_what_bulk_statistics_say(conn: pyvirt.Connection, workers: in
             assert (frame.missing, frame.errors, frame.skipped) == ({}, {}, 0)
             assert frame.domains.hosts.tolist() == [0] * 200
             assert 0 < frame.duration < 30
-    assert repr(frame) == "<CollectedFrame of 200 domains on 1 hosts, 400 fields>"
+    assert repr(frame) == "<CollectedFrame of 200 domains on 1 host, 400 fields>"
 
 
 def test_columns_keep_their_ids_between_ticks(conn: pyvirt.Connection) -> None:
@@ -142,6 +142,7 @@ def test_a_selection_keeps_what_is_known_of_its_hosts(two_hosts: CollectedFrame)
     assert small["vm-00001"].host == "small"
     assert (len(small), small.errors, small.missing, small.hosts) == (2, {}, {}, frame.hosts)
     assert small.to_dicts() == [dict(frame["small", name]) for name in small.domains.names]
+    assert repr(small).startswith("<CollectedFrame of 2 domains on 1 host, ")
     down = frame.select(hosts=["down"])
     assert (len(down), set(down.errors)) == (0, {"down"})
     assert len(frame.select("vm-00001", hosts=["large", "down"])) == 1

@@ -153,7 +153,9 @@ class CollectedFrame(StatsFrame):
 
     def __repr__(self) -> str:
         missing = f", {len(self.missing)} missing" if self.missing else ""
-        return f"<CollectedFrame of {len(self)} domains on {len(self.hosts)} hosts, {self.fields} fields{missing}>"
+        hosts = len(self._tick.missing)
+        on = f"{hosts} host{'s' * (hosts != 1)}"
+        return f"<CollectedFrame of {len(self)} domains on {on}, {self.fields} fields{missing}>"
 
     def _row(self, row: int) -> CollectedRow:
         return CollectedRow(self, row)
