@@ -59,8 +59,8 @@ def build_synthetic() -> Path:
 
 
 def require_bindings() -> None:
-    """Make sure that this Python has both bindings."""
-    if missing := [name for name in ("pyvirt._libvirt", "libvirt") if not is_installed(name)]:
+    """Make sure that this Python has both bindings, and what runs them."""
+    if missing := [name for name in ("pyvirt._libvirt", "libvirt", "anyio", "trio") if not is_installed(name)]:
         raise Unavailable(f"{sys.executable} has no {' and no '.join(missing)}: run ci/setup bench")
 
 
