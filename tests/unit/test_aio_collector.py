@@ -36,6 +36,17 @@ async def test_ticks(libvirt_host: HostFactory) -> None:
         assert one.in_flight == 0
 
 
+async def test_hosts_by_name(libvirt_host: HostFactory) -> None:
+    async with (
+        pyvirt.aio.connect(libvirt_host(domains=3)) as one,
+        pyvirt.aio.connect(libvirt_host(domains=2)) as other,
+        pyvirt.aio.Collector({"one": one, "other": other}, deadline=60) as collector,
+    ):
+        frame = await collector.collect()
+    assert sorted(frame.domains.host_names) == ["one"] * 3 + ["other"] * 2
+    assert frame["other", "vm-00001"].host == "other"
+
+
 async def test_an_iteration_ends_with_the_collector(libvirt_host: HostFactory) -> None:
     async with pyvirt.aio.connect(libvirt_host(domains=5)) as conn:
         collector = pyvirt.aio.Collector(conn, groups=StatsGroup.STATE, interval=0.01, deadline=60)
