@@ -393,6 +393,8 @@ static int start_thread(void)
 
 /* ---- fork ---- */
 
+static pthread_mutex_t registering = PTHREAD_MUTEX_INITIALIZER; /* taken before the loop's own */
+
 static void before_fork(void)
 {
     pthread_mutex_lock(&loop.lock);
@@ -406,6 +408,9 @@ static void after_fork_in_parent(void)
 /*
  * What is watched belongs to the parent's connections, and so does the set of it in the kernel, which both processes
  * now share.  The items themselves are left alone: nobody knows what state their owners are in.
+ *
+ * Who was registering a loop is not here, and has perhaps done it.  The fork could not wait for that: meanwhile a loop
+ * of somebody else's is asked, which may be written in Python, and who forks there holds the GIL.
  */
 static void after_fork_in_child(void)
 {
@@ -421,27 +426,17 @@ static void after_fork_in_child(void)
     loop.timers.before = loop.timers.after = &loop.timers;
     memset(loop.buckets, 0, sizeof(loop.buckets));
     pthread_cond_init(&loop.stopped, NULL);
+    pthread_mutex_init(&registering, NULL);
     pthread_mutex_unlock(&loop.lock);
 }
 
+/* When this is loaded, before anybody can hold the lock. */
+__attribute__((constructor)) static void watch_forks(void)
+{
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
 /* ---- for Python ---- */
-
-static void never(int timer, void *opaque)
-{
-    (void)timer;
-    (void)opaque;
-}
-
-static pthread_mutex_t registering = PTHREAD_MUTEX_INITIALIZER;
-
-/* Whether somebody has registered a loop.  To register a second one would make libvirt print a warning. */
-static bool somebody_has(void)
-{
-    int probe = virEventAddTimeout(-1, never, NULL, NULL);
-    if (probe >= 0)
-        virEventRemoveTimeout(probe);
-    return probe >= 0;
-}
 
 static int owner(void)
 {
@@ -458,17 +453,38 @@ static void set_owner(int owner)
     pthread_mutex_unlock(&loop.lock);
 }
 
+static void never(int timer, void *opaque)
+{
+    (void)timer;
+    (void)opaque;
+}
+
+/*
+ * Whose loop libvirt has, by asking it, as `registered`.  To register a second one would make libvirt print a warning;
+ * and ours is there without having been noted if this process was forked at that moment.
+ */
+static int ask_owner(void)
+{
+    int probe = virEventAddTimeout(-1, never, NULL, NULL);
+    if (probe < 0)
+        return -1;
+    pthread_mutex_lock(&loop.lock);
+    int found = find(probe, true) != NULL;
+    pthread_mutex_unlock(&loop.lock);
+    virEventRemoveTimeout(probe);
+    return found;
+}
+
 int pv_loop_start(void)
 {
     if (owner() < 0) {
         pthread_mutex_lock(&registering);
-        if (owner() < 0 && somebody_has()) {
-            set_owner(0);
-        } else if (owner() < 0) {
-            pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+        int found = owner() < 0 ? ask_owner() : owner();
+        if (found < 0) {
             virEventRegisterImpl(add_handle, update_handle, remove_handle, add_timeout, update_timeout, remove_timeout);
-            set_owner(1);
+            found = 1;
         }
+        set_owner(found);
         pthread_mutex_unlock(&registering);
     }
     pthread_mutex_lock(&loop.lock);
@@ -485,11 +501,10 @@ int pv_loop_start(void)
 int pv_loop_leave(void)
 {
     pthread_mutex_lock(&registering);
-    bool ours = owner() == 1, theirs = !ours && somebody_has();
-    if (!ours)
-        set_owner(0);
+    int found = owner() == 1 ? 1 : ask_owner();
+    set_owner(found == 1);
     pthread_mutex_unlock(&registering);
-    return ours ? -1 : theirs;
+    return found == 1 ? -1 : found == 0;
 }
 
 int pv_loop_owner(void)
