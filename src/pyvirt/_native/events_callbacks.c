@@ -202,11 +202,12 @@ typedef struct {
 static void on_turn(int timer, void *opaque)
 {
     closing *news = opaque;
-    if (news->once) {
-        deliver(news->source, NULL, NUMBERS(news->reason), NONE);
-        virEventRemoveTimeout(timer);
+    if (!news->once) {
+        news->once = true;
+        return;
     }
-    news->once = true;
+    deliver(news->source, NULL, NUMBERS(news->reason), NONE);
+    virEventRemoveTimeout(timer); /* there are loops that free it in this call */
 }
 
 static void forget_closing(void *opaque)
