@@ -70,8 +70,8 @@ int pv_frame_add(pv_frame *frame, virDomainStatsRecordPtr *records, int n);
 int pv_frame_seal(pv_frame *frame);
 
 /*
- * Learn the names, UUIDs and ids of the domains.  Until then the frame keeps references to them, and by those a closed
- * connection open.  0, or -2.
+ * Learn the names, UUIDs and ids of the domains.  Until then, and as long as another thread is at the same, the frame
+ * keeps references to them, and by those a closed connection open.  0, or -2.
  */
 int pv_frame_identify(pv_frame *frame);
 

@@ -7,13 +7,16 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <libvirt/libvirt.h>
 
 #include "harness.h"
+#include "native_errors.h"
 #include "native_events.h"
+#include "native_stats.h"
 
 enum { SECONDS = 60 /* that nothing here takes */, LIMIT = SECONDS * 1000 };
 
@@ -106,11 +109,68 @@ static void test_another_thread_registers_the_loop(void)
     in_child(has_its_own_loop);
 }
 
+/* ---- names of domains, which libvirt is asked for ---- */
+
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER; /* as libvirt has one, for its log */
+static pv_frame *frame;
+
+const char *virDomainGetName(virDomainPtr domain)
+{
+    const char *(*real)(virDomainPtr);
+    *(void **)&real = dlsym(RTLD_NEXT, "virDomainGetName");
+    if (held) {
+        sem_post(&arrived);
+        pthread_mutex_lock(&log_lock);
+        pthread_mutex_unlock(&log_lock);
+    }
+    return real(domain);
+}
+
+static void *identify(void *unused)
+{
+    (void)unused;
+    held = true;
+    CHECK(pv_frame_identify(frame) == 0);
+    return NULL;
+}
+
+static void learns_the_names(void)
+{
+    pv_frame_view view;
+    pthread_mutex_unlock(&log_lock);
+    pv_frame_disown(frame);
+    CHECK(pv_frame_identify(frame) == 0);
+    pv_frame_describe(frame, &view);
+    CHECK(view.domains == 1 && view.name_offsets[1] == 4 && memcmp(view.names, "test", 4) == 0);
+    pv_frame_free(frame);
+}
+
+/* libvirt holds the lock of its log when it forks (virFork), for the ssh of a remote connection say. */
+static void test_another_thread_asks_for_names(void)
+{
+    pthread_t thread;
+    virConnectPtr conn = virConnectOpen("test:///default");
+    pv_schema *schema = pv_schema_new();
+    frame = pv_frame_new(schema);
+    CHECK(conn != NULL && pv_frame_collect(frame, conn, NULL, 0, 0) == 1 && pv_frame_seal(frame) == 0);
+    pthread_mutex_lock(&log_lock);
+    CHECK(pthread_create(&thread, NULL, identify, NULL) == 0);
+    until_it_arrives();
+    in_child(learns_the_names);
+    pthread_mutex_unlock(&log_lock);
+    CHECK(pthread_join(thread, NULL) == 0);
+    pv_frame_free(frame);
+    pv_schema_free(schema);
+    virConnectClose(conn);
+}
+
 int main(void)
 {
     alarm(SECONDS);
+    pv_errors_install();
     CHECK(sem_init(&arrived, 0, 0) == 0 && sem_init(&leave, 0, 0) == 0);
     test_another_thread_registers_the_loop();
+    test_another_thread_asks_for_names();
     CHECK(pv_loop_pause(LIMIT) == 1);
     return 0;
 }

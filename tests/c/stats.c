@@ -297,6 +297,45 @@ static void test_threads_share_a_schema_and_a_frame(void)
     pv_schema_free(schema);
 }
 
+static void *identify(void *frame)
+{
+    CHECK(pv_frame_identify(frame) == 0);
+    return NULL;
+}
+
+static void *describe_until_identified(void *frame)
+{
+    pv_frame_view view;
+    do
+        pv_frame_describe(frame, &view);
+    while (view.uuids == NULL);
+    CHECK(view.ids[DOMAINS - 1] == -1 && view.name_offsets[DOMAINS] > 0 && view.names[0] != '\0');
+    return NULL;
+}
+
+/* Who the domains are is there at once, for whoever looks, and however many ask. */
+static void test_threads_identify_a_frame(void)
+{
+    void *(*const roles[THREADS])(void *) = {identify, describe_until_identified, identify, describe_until_identified};
+    pthread_t threads[THREADS];
+    virDomainStatsRecordPtr records[DOMAINS];
+    pv_schema *schema = pv_schema_new();
+    for (int i = 0; i < DOMAINS; i++)
+        records[i] = new_record(domains[i]);
+    for (int round = 0; round < FRAMES; round++) {
+        pv_frame *frame = new_frame(schema, records, DOMAINS);
+        for (int i = 0; i < THREADS; i++)
+            CHECK(pthread_create(&threads[i], NULL, roles[i], frame) == 0);
+        for (int i = 0; i < THREADS; i++)
+            CHECK(pthread_join(threads[i], NULL) == 0);
+        check_frame(frame, records, DOMAINS);
+        pv_frame_free(frame);
+    }
+    for (int i = 0; i < DOMAINS; i++)
+        free_record(records[i]);
+    pv_schema_free(schema);
+}
+
 /* ---- out of memory ---- */
 
 /* One tick in which the allocations after the first `n` fail: whether none did. */
@@ -358,6 +397,7 @@ int main(void)
     test_libvirts_own_records();
     test_arbitrary_records();
     test_threads_share_a_schema_and_a_frame();
+    test_threads_identify_a_frame();
     test_no_memory();
 
     for (int i = 0; i < DOMAINS; i++)

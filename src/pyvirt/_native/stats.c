@@ -214,20 +214,24 @@ static void free_answers(pv_frame *frame)
     frame->n_answers = 0;
 }
 
+struct identity {
+    uint8_t *uuids;
+    int32_t *ids;
+    struct column names;
+};
+
 /*
  * libvirt formats a UUID for its debug log at each question about a domain, which costs more than all of that domain's
  * columns.  So nobody is asked until somebody wants to know: until then the frame keeps the records, without their
  * parameters.
  */
-static int identify(pv_frame *frame)
+static int ask(const pv_frame *frame, struct identity *who)
 {
-    if (frame->uuids != NULL) /* others may be reading by now */
-        return 0;
     int64_t rows = frame->domains;
-    uint8_t *uuids = malloc((size_t)rows * VIR_UUID_BUFLEN + 1);
-    int32_t *ids = malloc(((size_t)rows + 1) * sizeof(*ids));
-    if (uuids == NULL || ids == NULL || resize_cells(&frame->names, VIR_TYPED_PARAM_STRING, rows) < 0)
-        goto fail;
+    who->uuids = malloc((size_t)rows * VIR_UUID_BUFLEN + 1);
+    who->ids = malloc(((size_t)rows + 1) * sizeof(*who->ids));
+    if (who->uuids == NULL || who->ids == NULL || resize_cells(&who->names, VIR_TYPED_PARAM_STRING, rows) < 0)
+        return NO_MEMORY;
     for (int64_t i = 0; i < frame->n_answers; i++) {
         const struct answer *answer = &frame->answers[i];
         for (int k = 0; k < answer->n; k++) {
@@ -235,30 +239,50 @@ static int identify(pv_frame *frame)
             int64_t row = answer->first + k;
             const char *name = virDomainGetName(domain);
             int64_t length = name != NULL ? (int64_t)strlen(name) : 0;
-            if (pv_put_text(&frame->names, row, name, length) < 0)
-                goto fail;
-            virDomainGetUUID(domain, uuids + row * VIR_UUID_BUFLEN);
-            ids[row] = (int32_t)virDomainGetID(domain);
+            if (pv_put_text(&who->names, row, name, length) < 0)
+                return NO_MEMORY;
+            virDomainGetUUID(domain, who->uuids + row * VIR_UUID_BUFLEN);
+            who->ids[row] = (int32_t)virDomainGetID(domain);
         }
     }
-    ((int64_t *)frame->names.cells)[rows] = frame->names.text_size;
-    frame->uuids = uuids;
-    frame->ids = ids;
-    free_answers(frame);
+    ((int64_t *)who->names.cells)[rows] = who->names.text_size;
     return 0;
-fail:
-    free(uuids);
-    free(ids);
-    free_column(&frame->names);
-    return NO_MEMORY;
 }
 
+static void publish(pv_frame *frame, struct identity *who)
+{
+    frame->uuids = who->uuids;
+    frame->ids = who->ids;
+    frame->names = who->names;
+    *who = (struct identity){0};
+}
+
+/*
+ * The lock is not held while libvirt is asked: whoever forks waits for it, and when libvirt does that itself, for the
+ * ssh of a connection say, it holds the lock of its log (virFork), which it takes at each question.
+ */
 int pv_frame_identify(pv_frame *frame)
 {
+    struct identity who = {0};
     pthread_mutex_lock(&frame->schema->lock);
-    int result = identify(frame);
+    bool known = frame->uuids != NULL;
+    frame->asking += !known;
     pthread_mutex_unlock(&frame->schema->lock);
-    return result;
+    if (known)
+        return 0;
+    int result = ask(frame, &who);
+    pthread_mutex_lock(&frame->schema->lock);
+    if (result == 0 && frame->uuids == NULL)
+        publish(frame, &who);
+    known = frame->uuids != NULL;
+    bool last = --frame->asking == 0 && known;
+    pthread_mutex_unlock(&frame->schema->lock);
+    free(who.uuids);
+    free(who.ids);
+    free_column(&who.names);
+    if (last)
+        free_answers(frame);
+    return known ? 0 : NO_MEMORY;
 }
 
 void pv_frame_disown(pv_frame *frame)
@@ -273,15 +297,17 @@ static int64_t now(void)
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-/* The frame takes the records over, whatever becomes of them. */
-static int add_answer(pv_frame *frame, virDomainStatsRecordPtr *records, int n)
+static bool keep_answer(pv_frame *frame, virDomainStatsRecordPtr *records, int n)
+{
+    if (pv_reserve((void **)&frame->answers, &frame->answers_room, frame->n_answers + 1, sizeof(*frame->answers)) < 0)
+        return false;
+    frame->answers[frame->n_answers++] = (struct answer){.records = records, .first = frame->domains, .n = n};
+    return true;
+}
+
+static int add_records(pv_frame *frame, virDomainStatsRecordPtr *records, int n)
 {
     frame->taken = now();
-    if (pv_reserve((void **)&frame->answers, &frame->answers_room, frame->n_answers + 1, sizeof(*frame->answers)) < 0) {
-        virDomainStatsRecordListFree(records);
-        return NO_MEMORY;
-    }
-    frame->answers[frame->n_answers++] = (struct answer){.records = records, .first = frame->domains, .n = n};
     for (int i = 0, run; i < n; i += run) {
         run = add_run(frame, records + i, n - i);
         if (run < 0)
@@ -306,8 +332,11 @@ int pv_frame_collect(pv_frame *frame, virConnectPtr conn, virDomainPtr *domains,
 int pv_frame_add(pv_frame *frame, virDomainStatsRecordPtr *records, int n)
 {
     pthread_mutex_lock(&frame->schema->lock);
-    int result = add_answer(frame, records, n);
+    bool kept = keep_answer(frame, records, n);
+    int result = kept ? add_records(frame, records, n) : NO_MEMORY;
     pthread_mutex_unlock(&frame->schema->lock);
+    if (!kept)
+        virDomainStatsRecordListFree(records);
     return result;
 }
 
@@ -476,6 +505,7 @@ static void drop_identity(pv_frame *frame)
 {
     free_answers(frame);
     frame->inherited = false;
+    frame->asking = 0; /* those that were asking are the parent's, after a fork */
     free_column(&frame->names);
     free_column(&frame->host_names);
     free(frame->uuids);

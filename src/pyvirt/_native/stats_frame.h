@@ -49,6 +49,7 @@ struct pv_frame {
     struct answer *answers;
     int64_t n_answers, answers_room;
     bool inherited; /* the answers are those of the process before a fork, and not to be touched */
+    int asking;     /* threads that are reading the answers */
     /* Who the domains are, once identified. */
     uint8_t *uuids;
     int32_t *ids;

@@ -7,6 +7,7 @@
 
 void pv_frame_describe(const pv_frame *frame, pv_frame_view *view)
 {
+    pthread_mutex_lock(&frame->schema->lock); /* another thread may identify it */
     *view = (pv_frame_view){
         .domains = frame->domains,
         .fields = frame->fields,
@@ -19,6 +20,7 @@ void pv_frame_describe(const pv_frame *frame, pv_frame_view *view)
         .layouts = frame->layouts,
         .hosts = frame->hosts,
     };
+    pthread_mutex_unlock(&frame->schema->lock);
 }
 
 int pv_frame_n_tables(const pv_frame *frame)
