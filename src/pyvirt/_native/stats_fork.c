@@ -5,7 +5,6 @@
  * A fork copies a lock in whatever state it is, and in the child nobody is there to release one that another thread of
  * the parent held.  So fork waits until it holds all of them.
  */
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* taken before a schema's own */
 static pv_schema *first;
 
@@ -23,14 +22,14 @@ static void release_all(void)
     pthread_mutex_unlock(&lock);
 }
 
-static void watch_forks(void)
+/* When this is loaded: done at first use it would be done again in a child that was forked in the middle of that. */
+__attribute__((constructor)) static void watch_forks(void)
 {
     pthread_atfork(hold_all, release_all, release_all);
 }
 
 void pv_schema_enlist(pv_schema *schema)
 {
-    pthread_once(&once, watch_forks);
     pthread_mutex_lock(&lock);
     schema->next = first;
     schema->link = &first;
