@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -242,6 +243,40 @@ static void is_cancelled_from_elsewhere(void)
     close(null);
 }
 
+static void *fill_a_pipe(void *pump)
+{
+    CHECK(pv_pump_receive(pump, NULL, 0) == -1 && pv_pump_errno(pump) == ECANCELED);
+    return NULL;
+}
+
+static void interrupt(int number)
+{
+    (void)number;
+}
+
+/* A signal is what ends a write that waits; it is not what went wrong. */
+static void is_cancelled_while_it_waits(void)
+{
+    int ends[2];
+    pthread_t writer;
+    struct sigaction action = {.sa_handler = interrupt};
+    CHECK(sigaction(SIGUSR1, &action, NULL) == 0 && pipe(ends) == 0);
+    pv_pump *pump = pv_pump_new(ends[1]);
+    endless = true;
+    CHECK(pthread_create(&writer, NULL, fill_a_pipe, pump) == 0);
+    while (pv_pump_moved(pump) == 0) /* it takes the first chunk, and then no more */
+        sched_yield();
+    pv_pump_cancel(pump);
+    while (pthread_tryjoin_np(writer, NULL) != 0) {
+        CHECK(pthread_kill(writer, SIGUSR1) == 0);
+        sched_yield();
+    }
+    endless = false;
+    pv_pump_free(pump);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void runs_out_of_memory(void)
 {
     allocations_left = 0;
@@ -260,6 +295,7 @@ int main(void)
     sends();
     says_what_the_file_said();
     is_cancelled_from_elsewhere();
+    is_cancelled_while_it_waits();
     runs_out_of_memory();
     return 0;
 }

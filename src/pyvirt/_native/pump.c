@@ -69,8 +69,10 @@ static bool is_cancelled(const pv_pump *pump)
 static int write_all(pv_pump *pump, const char *data, size_t size)
 {
     while (size > 0) {
+        if (is_cancelled(pump))
+            return fail(pump, ECANCELED);
         ssize_t n = write(pump->fd, data, size);
-        if (n < 0 && errno == EINTR && !is_cancelled(pump))
+        if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return fail(pump, errno);
@@ -85,11 +87,7 @@ static int take_data(virStreamPtr stream, const char *data, size_t size, void *o
 {
     pv_pump *pump = opaque;
     (void)stream;
-    if (is_cancelled(pump))
-        return fail(pump, ECANCELED);
-    if (write_all(pump, data, size) < 0)
-        return -1;
-    return (int)size;
+    return write_all(pump, data, size) < 0 ? -1 : (int)size;
 }
 
 static int write_zeros(pv_pump *pump, int64_t length)
@@ -97,8 +95,6 @@ static int write_zeros(pv_pump *pump, int64_t length)
     static const char zeros[64 * 1024];
     while (length > 0) {
         size_t n = length < (int64_t)sizeof(zeros) ? (size_t)length : sizeof(zeros);
-        if (is_cancelled(pump))
-            return fail(pump, ECANCELED);
         if (write_all(pump, zeros, n) < 0)
             return -1;
         length -= (int64_t)n;
