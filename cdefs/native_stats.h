@@ -121,8 +121,8 @@ int pv_frame_match(pv_frame *now, int table, int key, pv_frame *before, int tabl
                    int64_t *match);
 
 /*
- * Growth per second of a counter.  Rows without one (no match, no value, it went back) stay 0 in `rates` and in the
- * bitmap `valid`.  Returns how many have one.
+ * Growth per second of a counter, by the times at which the records of that domain came.  Rows without one (no match,
+ * no value, it went back) stay 0 in `rates` and in the bitmap `valid`.  Returns how many have one.
  */
 int64_t pv_frame_rate(const pv_frame *now, int column, const pv_frame *before, int column_before,
-                      const int64_t *match, double seconds, double *rates, uint8_t *valid);
+                      const int64_t *match, double *rates, uint8_t *valid);

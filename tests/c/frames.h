@@ -188,7 +188,7 @@ static inline void check_rates_of_table(const pv_frame *now, const pv_frame *bef
         double *rates = calloc(rows, sizeof(*rates));
         uint8_t *valid = calloc((rows + 7) / 8, 1);
         CHECK(rates != NULL && valid != NULL);
-        int64_t found = pv_frame_rate(now, id, before, id, match, 0.5, rates, valid), set = 0;
+        int64_t found = pv_frame_rate(now, id, before, id, match, rates, valid), set = 0;
         for (int64_t row = 0; row < column.rows; row++) {
             set += bit(valid, row);
             CHECK(bit(valid, row) ? match[row] >= 0 && !(rates[row] < 0) : rates[row] == 0);

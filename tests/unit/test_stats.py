@@ -309,6 +309,18 @@ def test_rates_find_vcpus_by_their_number(domains: list[Domain]) -> None:
     assert rates_of(now, before, "vcpu", "time") == [None, 3]
 
 
+def test_rates_go_by_the_time_at_which_each_domain_came(domains: list[Domain]) -> None:
+    feed = Feed()
+    slow, fast = domains[:2]
+    # The slow one is the last to come the second time, and its host would spoil the rate of the other.
+    before = feed.frame([(slow, [("cpu.time", ULLONG, 0)])], [(fast, [("cpu.time", ULLONG, 0)])])
+    now = feed.frame([(fast, [("cpu.time", ULLONG, 10**9)])], [(slow, [("cpu.time", ULLONG, 10**9)])])
+    rates = now.rates(before)
+    of_fast, of_slow = rates["domain"]["cpu.time"].values
+    assert of_fast > 10**9 / rates.seconds > of_slow
+    assert now.select(fast).rates(before.select(fast))["domain"]["cpu.time"].to_list() == [of_fast]
+
+
 def test_rates_of_frames_from_different_connections(domains: list[Domain]) -> None:
     before = Feed().frame([(domains[0], [("other", INT, 1), ("net.0.name", STRING, "a"), ("cpu.time", ULLONG, 10)])])
     now = Feed().frame([(domains[0], [("cpu.time", ULLONG, 11)])])

@@ -89,6 +89,13 @@ static void free_column(struct column *column)
 
 /* ---- records ---- */
 
+int pv_reserve_domains(pv_frame *frame, int64_t n)
+{
+    if (pv_reserve((void **)&frame->times, &frame->times_room, n, sizeof(*frame->times)) < 0)
+        return NO_MEMORY;
+    return pv_reserve((void **)&frame->layouts, &frame->layouts_room, n, sizeof(*frame->layouts));
+}
+
 /* The first record of a layout: its columns have to be there. */
 int pv_meet_layout(pv_frame *frame, const struct layout *layout)
 {
@@ -191,7 +198,7 @@ static int add_run(pv_frame *frame, virDomainStatsRecordPtr *records, int left)
     int n = 1;
     while (n < left && n < LONGEST && pv_layout_fits(layout, records[n]->params, records[n]->nparams))
         n++;
-    if (pv_reserve((void **)&frame->layouts, &frame->layouts_room, frame->domains + n, sizeof(*frame->layouts)) < 0)
+    if (pv_reserve_domains(frame, frame->domains + n) < 0)
         return NO_MEMORY;
     if ((layout->id >= frame->uses_room || frame->uses[layout->id] == 0) && pv_meet_layout(frame, layout) < 0)
         return NO_MEMORY;
@@ -199,8 +206,10 @@ static int add_run(pv_frame *frame, virDomainStatsRecordPtr *records, int left)
         return NO_MEMORY;
     frame->uses[layout->id] += n;
     frame->fields += (int64_t)layout->n_fields * n;
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
+        frame->times[frame->domains] = frame->taken;
         frame->layouts[frame->domains++] = layout->id;
+    }
     move_numbers(frame, layout, records, n);
     return move_texts(frame, layout, records, n) < 0 ? NO_MEMORY : n;
 }
@@ -454,7 +463,7 @@ int pv_seal(pv_frame *frame)
         frame->bytes += table->room * (int64_t)((1 + width) * sizeof(uint32_t));
     }
     count_present(frame);
-    frame->bytes += frame->domains * (VIR_UUID_BUFLEN + 16);
+    frame->bytes += frame->domains * (VIR_UUID_BUFLEN + 24);
     return seal_columns(frame);
 }
 
@@ -548,6 +557,7 @@ void pv_frame_destroy(pv_frame *frame)
     free(frame->tables);
     free(frame->columns);
     free(frame->layouts);
+    free(frame->times);
     free(frame->uses);
     free(frame->base);
     free(frame);

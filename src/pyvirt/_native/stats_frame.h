@@ -42,6 +42,8 @@ struct pv_frame {
     const struct layout *layout; /* of the last record */
     uint32_t *layouts;           /* of each domain */
     int64_t layouts_room;
+    int64_t *times; /* of each domain, when its record came: hosts answer one after the other */
+    int64_t times_room;
     int64_t *uses; /* how many domains have a layout */
     int64_t uses_room;
     int64_t *base; /* first row of each table of the layout at hand */
@@ -66,6 +68,7 @@ pv_frame *pv_frame_hold(pv_frame *frame);
 bool pv_view_column(const pv_frame *frame, int id, pv_column_view *view);
 
 /* What filling a frame is made of, for those who do not have records.  The lock is held.  0, or NO_MEMORY. */
+int pv_reserve_domains(pv_frame *frame, int64_t n);
 int pv_meet_layout(pv_frame *frame, const struct layout *layout);
 int pv_add_rows(pv_frame *frame, const struct layout *layout, int n);
 int pv_put_text(struct column *column, int64_t row, const char *text, int64_t length);

@@ -333,33 +333,37 @@ static bool growth(int type, const void *a, int64_t row_a, const void *b, int64_
     }
 }
 
-/* The type of a column, and of its table the rows; -1 where the frame has no value of it. */
-static int type_of(const pv_frame *frame, int id, int64_t *rows)
+/* The type of a column, and its table; -1 where the frame has no value of it. */
+static int type_of(const pv_frame *frame, int id, const struct table **table)
 {
     if (id < 0 || id >= frame->n_columns || !frame->columns[id].used)
         return -1;
     pthread_mutex_lock(&frame->schema->lock);
     const struct column_def *def = &frame->schema->columns[id];
     int type = def->type;
-    *rows = frame->tables[def->table].rows;
+    *table = &frame->tables[def->table];
     pthread_mutex_unlock(&frame->schema->lock);
     return type;
 }
 
 int64_t pv_frame_rate(const pv_frame *now, int column, const pv_frame *before, int column_before, const int64_t *match,
-                      double seconds, double *rates, uint8_t *valid)
+                      double *rates, uint8_t *valid)
 {
-    int64_t found = 0, rows, rows_before;
-    int type = type_of(now, column, &rows);
-    if (type < 0 || type != type_of(before, column_before, &rows_before))
+    int64_t found = 0;
+    const struct table *table, *table_before;
+    int type = type_of(now, column, &table);
+    if (type < 0 || type != type_of(before, column_before, &table_before))
         return 0;
     const struct column *ours = &now->columns[column], *theirs = &before->columns[column_before];
-    for (int64_t row = 0; row < rows; row++) {
+    for (int64_t row = 0; row < table->rows; row++) {
         double grown;
         if (match[row] < 0 || !pv_is_valid(ours, row) || !pv_is_valid(theirs, match[row]) ||
             !growth(type, ours->cells, row, theirs->cells, match[row], &grown))
             continue;
-        rates[row] = grown / seconds;
+        int64_t time = now->times[table->domain[row]] - before->times[table_before->domain[match[row]]];
+        if (time <= 0)
+            continue;
+        rates[row] = grown / ((double)time / 1e9);
         valid[row >> 3] = (uint8_t)(valid[row >> 3] | 1u << (row & 7));
         found++;
     }

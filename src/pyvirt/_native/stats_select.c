@@ -53,6 +53,7 @@ static int add_domain(pv_frame *frame, const pv_frame *from, uint32_t domain, in
         (*base)[i] = first_row(&from->tables[layout->tables[i].table], domain);
     frame->uses[id]++;
     frame->fields += layout->n_fields;
+    frame->times[frame->domains] = from->times[domain];
     frame->layouts[frame->domains++] = id;
     return copy_cells(frame, layout, from, *base);
 }
@@ -93,7 +94,7 @@ static int copy_hosts(pv_frame *frame, const pv_frame *from, const uint32_t *dom
 static int select_domains(pv_frame *frame, const pv_frame *from, const uint32_t *domains, int64_t n)
 {
     int64_t *base = NULL, room = 0;
-    int result = pv_reserve((void **)&frame->layouts, &frame->layouts_room, n, sizeof(*frame->layouts));
+    int result = pv_reserve_domains(frame, n);
     for (int64_t i = 0; i < n && result == 0; i++)
         result = add_domain(frame, from, domains[i], &base, &room);
     free(base);

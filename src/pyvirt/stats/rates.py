@@ -60,8 +60,8 @@ class Rates(Mapping[str, RateTable]):
     """The rates of all counters between two frames, by table: ``rates["net"]["rx.bytes"].values``."""
 
     def __init__(self, now: StatsFrame, before: StatsFrame) -> None:
-        #: seconds between the two
-        self.seconds = now.time - before.time
+        #: seconds between the two; each domain's own may differ, as hosts, and parts of one, answer at other moments
+        self.seconds: float = (now.keeper.view.taken - before.keeper.view.taken) / 1e9
         if self.seconds <= 0:
             raise ValueError("rates() wants an older frame than this one")
         self.frame = now
@@ -98,7 +98,6 @@ class Rates(Mapping[str, RateTable]):
                 before._frame,
                 older[name].id,
                 match,
-                self.seconds,
                 rates,
                 valid,
             )
