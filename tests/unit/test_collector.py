@@ -18,7 +18,7 @@ import pyvirt
 from pyvirt import Collector, StatsGroup
 from pyvirt._lib import ffi, lib
 from pyvirt._typedparams import to_dict
-from pyvirt.collector import CollectedFrame
+from pyvirt.collector import CollectedFrame, CollectedRow
 from pyvirt.collector._one_by_one import records_of
 from pyvirt.collector._requests import Link, Request
 from pyvirt.collector._schedule import Schedule
@@ -147,6 +147,14 @@ def test_a_selection_keeps_what_is_known_of_its_hosts(two_hosts: CollectedFrame)
     assert (len(down), set(down.errors)) == (0, {"down"})
     assert len(frame.select("vm-00001", hosts=["large", "down"])) == 1
     assert repr(small.select("vm-00001")["vm-00001"]).startswith("<CollectedRow 'vm-00001' {")
+
+
+def test_a_selection_by_a_function_of_the_row_and_its_host(two_hosts: CollectedFrame) -> None:
+    def is_first_of_small(row: CollectedRow) -> bool:
+        return (row.host, row.name) == ("small", "vm-00001")
+
+    for choice in (two_hosts.select(is_first_of_small), two_hosts.select([is_first_of_small])):
+        assert list(zip(choice.domains.host_names, choice.domains.names, strict=True)) == [("small", "vm-00001")]
 
 
 def test_exports_say_the_host(two_hosts: CollectedFrame) -> None:

@@ -14,17 +14,20 @@ from pyvirt.stats.rows import DomainRow
 from pyvirt.stats.select import chosen_names
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from uuid import UUID
 
+    from pyvirt.domain import Domain
     from pyvirt.enums.domain import StatsGroup
     from pyvirt.errors import Error
     from pyvirt.stats.frame import FrameKeeper
     from pyvirt.stats.layouts import Shared
-    from pyvirt.stats.select import DomainChoice
 
 #: a domain: its name or UUID, or its host and one of these, as two hosts may have domains of one name
 DomainKey: TypeAlias = "str | UUID | tuple[str, str | UUID]"
+
+#: as :data:`pyvirt.stats.select.DomainChoice`, but functions may ask for the host of a row
+CollectedChoice: TypeAlias = "str | UUID | Domain | Callable[[CollectedRow], object]"
 
 
 class Missing(str, Enum):
@@ -173,7 +176,7 @@ class CollectedFrame(StatsFrame):
 
     def select(
         self,
-        domains: DomainChoice | Iterable[DomainChoice] | None = None,
+        domains: CollectedChoice | Iterable[CollectedChoice] | None = None,
         *,
         tables: str | Iterable[str] | None = None,
         hosts: str | Iterable[str] | None = None,
@@ -183,7 +186,7 @@ class CollectedFrame(StatsFrame):
         :param hosts: names and globs of names; ``missing`` and ``errors`` are those of these hosts then
         """
         frame = self if hosts is None else self._on(chosen_names(self.hosts, hosts))
-        rows, only = frame._choose(domains, tables)
+        rows, only = frame._choose(domains, tables)  # type: ignore[arg-type]  # it gives functions rows of ours
         return CollectedFrame(frame._keep(rows), frame._shared, frame._tick, only=only)
 
     def _on(self, hosts: Collection[str]) -> CollectedFrame:
