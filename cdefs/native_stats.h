@@ -83,7 +83,7 @@ pv_frame *pv_frame_select(pv_frame *frame, const uint32_t *domains, int64_t n);
 
 /*
  * Say on which host each domain is, and what the hosts are called: `n` texts, end to end, at n + 1 offsets.  Domains of
- * one UUID on two hosts are two, and matched with those on the same host.  0, or -2.
+ * one UUID on two hosts are two, and matched with those on a host of the same name.  0, or -2.
  */
 int pv_frame_set_hosts(pv_frame *frame, const uint32_t *hosts, const int64_t *offsets, const char *names, int64_t n);
 

@@ -218,6 +218,23 @@ def test_rates_are_of_a_domain_on_one_host(conn: pyvirt.Connection) -> None:
     assert grown == [10, 50, None]
 
 
+def test_rates_know_a_host_by_its_name(conn: pyvirt.Connection) -> None:
+    """A collector made anew may have more hosts, in front too."""
+    feed, domain = Feed(), conn.domains.list()[0]
+
+    def frame(hosts: str, *values: int) -> StatsFrame:
+        made = feed.frame([(domain, [("cpu.time", ULLONG, value)]) for value in values])
+        count = len(values)
+        names = [*range(count + 1)], hosts.encode()
+        assert lib.pv_frame_set_hosts(made._frame, [*range(count)], *names, count) == 0
+        return made
+
+    before = frame("ab", 100, 1000)
+    rates = frame("cab", 3, 150, 1010).rates(before)
+    grown = [None if rate is None else round(rate * rates.seconds) for rate in rates["domain"]["cpu.time"].to_list()]
+    assert grown == [None, 50, 10]
+
+
 def test_domains_that_come_and_go(conn: pyvirt.Connection) -> None:
     xml = "<domain type='test'><name>{}</name><memory>1024</memory><os><type>hvm</type></os></domain>"
     with temporary_host(domains=2) as uri, pyvirt.connect(uri) as changing, Collector(changing) as collector:

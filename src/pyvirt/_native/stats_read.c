@@ -162,6 +162,7 @@ void pv_cells_varying(const int64_t *cells, int64_t records, int64_t fields, uin
 /* UUID -> domain, open addressing; a UUID is random enough to be its own hash. */
 struct uuid_map {
     const pv_frame *frame;
+    uint32_t *hosts; /* what place that frame has for each host of another; NULL: the host does not matter */
     uint32_t *buckets;
     uint64_t mask;
 };
@@ -193,9 +194,31 @@ static int map_uuids(struct uuid_map *map, const pv_frame *frame)
     return 0;
 }
 
-static bool same_host(const pv_frame *a, uint32_t domain_a, const pv_frame *b, uint32_t domain_b)
+static bool same_text(const struct column *a, int64_t row_a, const struct column *b, int64_t row_b)
 {
-    return a->hosts == NULL || b->hosts == NULL || a->hosts[domain_a] == b->hosts[domain_b];
+    const int64_t *at_a = (const int64_t *)a->cells + row_a, *at_b = (const int64_t *)b->cells + row_b;
+    int64_t length = at_a[1] - at_a[0];
+    return length == at_b[1] - at_b[0] &&
+           (length == 0 || memcmp(a->text + at_a[0], b->text + at_b[0], (size_t)length) == 0);
+}
+
+/* By name: another collector may have other hosts, or the same in another order. */
+static int map_hosts(struct uuid_map *map, const pv_frame *now)
+{
+    const pv_frame *before = map->frame;
+    if (now->hosts == NULL || before->hosts == NULL)
+        return 0;
+    map->hosts = malloc((size_t)now->n_hosts * sizeof(*map->hosts) + 1);
+    if (map->hosts == NULL)
+        return NO_MEMORY;
+    for (int64_t i = 0; i < now->n_hosts; i++) {
+        int64_t at = i; /* where it mostly is */
+        if (at >= before->n_hosts || !same_text(&now->host_names, i, &before->host_names, at))
+            for (at = 0; at < before->n_hosts && !same_text(&now->host_names, i, &before->host_names, at);)
+                at++;
+        map->hosts[i] = (uint32_t)at; /* their number, which nobody has, if it is new */
+    }
+    return 0;
 }
 
 /* The same domain of an older frame, or -1. */
@@ -205,7 +228,7 @@ static int64_t find_domain(const struct uuid_map *map, const pv_frame *now, uint
     for (uint64_t at = uuid_hash(uuid) & map->mask; map->buckets[at] != 0; at = (at + 1) & map->mask) {
         uint32_t domain = map->buckets[at] - 1;
         if (memcmp(map->frame->uuids + (size_t)domain * VIR_UUID_BUFLEN, uuid, VIR_UUID_BUFLEN) == 0 &&
-            same_host(now, wanted, map->frame, domain))
+            (map->hosts == NULL || map->hosts[now->hosts[wanted]] == map->frame->hosts[domain]))
             return domain;
     }
     return -1;
@@ -233,13 +256,8 @@ struct side {
 
 static bool same_item(const struct side *a, int64_t row_a, const struct side *b, int64_t row_b)
 {
-    if (a->key != NULL && b->key != NULL && pv_is_valid(a->key, row_a) && pv_is_valid(b->key, row_b)) {
-        const int64_t *at_a = (const int64_t *)a->key->cells + row_a;
-        const int64_t *at_b = (const int64_t *)b->key->cells + row_b;
-        int64_t length = at_a[1] - at_a[0];
-        return length == at_b[1] - at_b[0] &&
-               (length == 0 || memcmp(a->key->text + at_a[0], b->key->text + at_b[0], (size_t)length) == 0);
-    }
+    if (a->key != NULL && b->key != NULL && pv_is_valid(a->key, row_a) && pv_is_valid(b->key, row_b))
+        return same_text(a->key, row_a, b->key, row_b);
     if (a->width != b->width)
         return false;
     for (size_t i = 0; i < a->width; i++)
@@ -270,11 +288,8 @@ int pv_frame_match(pv_frame *now, int table, int key, pv_frame *before, int tabl
     struct side theirs = side_of(before, table_before, key_before);
     struct uuid_map map = {0};
     int64_t *starts = row_starts(before, theirs.table);
-    if (starts == NULL || map_uuids(&map, before) < 0) {
-        free(starts);
-        return NO_MEMORY;
-    }
-    int64_t row = 0;
+    int result = starts == NULL || map_uuids(&map, before) < 0 || map_hosts(&map, now) < 0 ? NO_MEMORY : 0;
+    int64_t row = result == 0 ? 0 : ours.table->rows;
     while (row < ours.table->rows) {
         uint32_t domain = ours.table->domain[row];
         int64_t other = find_domain(&map, now, domain);
@@ -296,7 +311,8 @@ int pv_frame_match(pv_frame *now, int table, int key, pv_frame *before, int tabl
     }
     free(starts);
     free(map.buckets);
-    return 0;
+    free(map.hosts);
+    return result;
 }
 
 /* The growth from b to a as a double, exact where it fits; false if the counter went back or is not one. */
