@@ -14,6 +14,8 @@ import pytest
 import pyvirt
 from pyvirt import Collector
 from pyvirt.collector import Missing
+from pyvirt.collector._host import Host
+from pyvirt.collector._requests import Opening
 from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.pytest_plugin import HostFactory
 
@@ -90,6 +92,26 @@ def test_closing_does_not_wait_for_a_daemon_that_hangs(daemon: PrivateDaemon, co
     finally:
         daemon.resume()
     wait_for_no_threads()
+
+
+def test_a_connection_that_opens_while_it_is_closed(conn: pyvirt.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[pyvirt.Connection] = []
+    take = Host._take_connection
+
+    def close_before(host: Host, job: Opening) -> None:
+        closing = threading.Thread(target=collector.close)
+        closing.start()
+        closing.join()
+        assert job.opened is not None
+        opened.append(job.opened)
+        take(host, job)
+
+    monkeypatch.setattr(Host, "_take_connection", close_before)
+    with Collector(conn, deadline=30) as collector, pytest.raises(pyvirt.ClosedError, match="middle of a tick"):
+        collector.collect()
+    wait_for_no_threads()
+    assert opened
+    assert all(one.closed for one in opened)
 
 
 def test_nor_does_the_interpreter(daemon: PrivateDaemon) -> None:

@@ -479,7 +479,7 @@ class Host:
     def close(self) -> None:
         """Close the connections that were opened here."""
         for conn in (*self.connections, self._looking_glass):
-            if conn is not None and conn is not self._given:
+            if conn is not None and conn is not self._given and not conn.closed:
                 self._start(Closing(self._tick, conn))
 
 

@@ -177,6 +177,8 @@ class Collector:
             return self._tick(started, groups, skipped)
         finally:
             self._busy.release()
+            if self._closed:  # close() in another thread has not seen what was opened since
+                self._close_hosts()
 
     def _check_open(self) -> None:
         if self._closed:
@@ -294,9 +296,12 @@ class Collector:
         if os.getpid() != self._pid:
             return
         self._done.close()
+        self._close_hosts()
+        self._threads.close(_FAREWELL)
+
+    def _close_hosts(self) -> None:
         for host in self._hosts:
             host.close()
-        self._threads.close(_FAREWELL)
 
     def __enter__(self) -> Self:
         return self
