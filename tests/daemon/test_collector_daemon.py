@@ -79,6 +79,26 @@ def test_a_daemon_that_hangs_fails_at_the_deadline_and_works_again(
     wait_for_no_threads()
 
 
+def test_if_nobody_answers_what_may_pass_is_raised(daemon: PrivateDaemon, conn: pyvirt.Connection) -> None:
+    other = pyvirt.connect("test:///default")
+    with Collector({"closed": other, "hangs": conn}, deadline=0.5) as collector:
+        other.close()
+        daemon.pause()
+        try:
+            with pytest.raises(
+                pyvirt.OperationTimeoutError, match="closed: the connection is closed; hangs: no answer"
+            ):
+                collector.collect()
+        finally:
+            daemon.resume()
+        collector.deadline = 30.0
+        assert set(collector.collect().errors) == {"closed"}
+        conn.close()
+        with pytest.raises(pyvirt.ClosedError, match="hangs: the connection is closed"):
+            collector.collect()
+    wait_for_no_threads()
+
+
 def test_closing_does_not_wait_for_a_daemon_that_hangs(daemon: PrivateDaemon, conn: pyvirt.Connection) -> None:
     collector = Collector(conn, deadline=0.2)
     collector.collect()

@@ -260,9 +260,10 @@ class Collector:
             return
         if len(errors) == 1:
             raise errors[0]
-        first = errors[0]
+        # What may pass comes first: a program goes on collecting after that, and not after the others.
+        passing = next((error for error in errors if isinstance(error, (TimeoutError, ConnectionError))), errors[0])
         text = "; ".join(f"{host.name}: {host.error}" for host in self._hosts)
-        raise type(first)(f"no connection answered: {text}", code=first.code, domain=first.domain)
+        raise type(passing)(f"no connection answered: {text}", code=passing.code, domain=passing.domain)
 
     # ---- many ticks ----
 
