@@ -18,7 +18,7 @@ import pyvirt
 from pyvirt import Collector, StatsGroup
 from pyvirt._lib import ffi, lib
 from pyvirt._typedparams import to_dict
-from pyvirt.collector import CollectedFrame, CollectedRow
+from pyvirt.collector import CollectedFrame, CollectedRow, Missing
 from pyvirt.collector._one_by_one import records_of
 from pyvirt.collector._requests import Link, Request
 from pyvirt.collector._schedule import Schedule
@@ -249,6 +249,11 @@ def test_a_host_without_domains() -> None:
     with temporary_host(domains=0) as uri, pyvirt.connect(uri) as conn, Collector(conn) as collector:
         frame = collector.collect()
         assert (len(frame), frame.missing, frame.tables) == (0, {}, {})
+
+
+def test_why_a_domain_is_missing_prints_as_one_says_it() -> None:
+    # Of a str and an Enum, Python 3.10 and later ones make different texts.
+    assert f"{Missing.NOT_ASKED} {Missing.STUCK!s} " + str(Missing.LATE) == "not asked stuck late"
 
 
 # ---- groups ----

@@ -44,6 +44,8 @@ class Missing(str, Enum):
     #: its connection hangs or is lost
     UNREACHABLE = "unreachable"
 
+    __str__ = str.__str__  # as an enum.StrEnum, which Python 3.10 has not
+
 
 @dataclass(frozen=True)
 class Tick:
