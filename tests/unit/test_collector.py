@@ -389,6 +389,8 @@ def test_no_connection_or_something_else(conn: pyvirt.Connection) -> None:
         Collector([])
     with pytest.raises(TypeError):
         Collector([conn, "test:///default"])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="names are str, not int"):
+        Collector({1: conn})  # type: ignore[arg-type]
 
 
 def test_one_tick_at_a_time(conn: pyvirt.Connection) -> None:

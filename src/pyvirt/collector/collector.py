@@ -96,6 +96,9 @@ def _by_name(connections: Connection | Iterable[Connection] | Mapping[str, Conne
         raise ValueError("there is no connection to collect from")
     if not all(isinstance(conn, Connection) for _, conn in given):
         raise TypeError("a Collector takes pyvirt.Connection objects")
+    for name, _ in given:
+        if not isinstance(name, str):
+            raise TypeError(f"names are str, not {type(name).__name__}")
     named = dict(given)
     if len(named) < len(given):
         twice = next(name for name, n in Counter(name for name, _ in given).items() if n > 1)
