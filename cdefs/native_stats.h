@@ -114,8 +114,8 @@ int pv_frame_cells(const pv_frame *frame, int64_t *cells);
 void pv_cells_varying(const int64_t *cells, int64_t records, int64_t fields, uint8_t *varying);
 
 /*
- * For each row of a table of `now` the row of `before` that is the same thing, or -1: the domain by UUID, the item by
- * the text in its key column where both have one (column ids, -1 for none), else by its numbers.  0, or -2.
+ * For each row of a table of `now` the row of `before` that is the same thing, or -1: the domain by UUID and id, the
+ * item by the text in its key column where both have one (column ids, -1 for none), else by its numbers.  0, or -2.
  */
 int pv_frame_match(pv_frame *now, int table, int key, pv_frame *before, int table_before, int key_before,
                    int64_t *match);

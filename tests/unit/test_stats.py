@@ -321,6 +321,18 @@ def test_rates_go_by_the_time_at_which_each_domain_came(domains: list[Domain]) -
     assert now.select(fast).rates(before.select(fast))["domain"]["cpu.time"].to_list() == [of_fast]
 
 
+def test_a_domain_started_anew_has_no_rates() -> None:
+    with temporary_host(domains=2, running=1.0) as uri, pyvirt.connect(uri) as conn:
+        feed, (same, again) = Feed(), conn.domains.list()
+        before = feed.frame([(same, [("cpu.time", ULLONG, 10)]), (again, [("cpu.time", ULLONG, 10)])])
+        assert len(before.domains.ids) == 2
+        again.destroy()
+        again.start()
+        # Its counter is higher than it was before all the same.
+        now = feed.frame([(same, [("cpu.time", ULLONG, 15)]), (again, [("cpu.time", ULLONG, 500)])])
+        assert rates_of(now, before, "domain", "cpu.time") == [5, None]
+
+
 def test_rates_of_frames_from_different_connections(domains: list[Domain]) -> None:
     before = Feed().frame([(domains[0], [("other", INT, 1), ("net.0.name", STRING, "a"), ("cpu.time", ULLONG, 10)])])
     now = Feed().frame([(domains[0], [("cpu.time", ULLONG, 11)])])

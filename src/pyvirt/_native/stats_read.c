@@ -221,13 +221,14 @@ static int map_hosts(struct uuid_map *map, const pv_frame *now)
     return 0;
 }
 
-/* The same domain of an older frame, or -1. */
+/* The same domain of an older frame, or -1.  With another id it was started anew: what it counts began at 0 again. */
 static int64_t find_domain(const struct uuid_map *map, const pv_frame *now, uint32_t wanted)
 {
     const uint8_t *uuid = now->uuids + (size_t)wanted * VIR_UUID_BUFLEN;
     for (uint64_t at = uuid_hash(uuid) & map->mask; map->buckets[at] != 0; at = (at + 1) & map->mask) {
         uint32_t domain = map->buckets[at] - 1;
         if (memcmp(map->frame->uuids + (size_t)domain * VIR_UUID_BUFLEN, uuid, VIR_UUID_BUFLEN) == 0 &&
+            map->frame->ids[domain] == now->ids[wanted] &&
             (map->hosts == NULL || map->hosts[now->hosts[wanted]] == map->frame->hosts[domain]))
             return domain;
     }

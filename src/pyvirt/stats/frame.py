@@ -594,7 +594,7 @@ class StatsFrame:
         """Return the growth per second of all counters since *previous*.
 
         Rows are the same thing if the domain has the same UUID and the item the same name (or, without names, the
-        same index numbers).  What is new, or went back, has no rate: absent, never negative.
+        same index numbers).  What is new, was started anew, or went back, has no rate: absent, never negative.
 
         :raises ValueError: *previous* is not older than this frame
         """
