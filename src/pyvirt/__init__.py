@@ -59,6 +59,7 @@ from pyvirt.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyvirt import bulk as bulk
     from pyvirt.auth import Credential
     from pyvirt.capabilities import Capabilities, DomainCapabilities
     from pyvirt.checkpoint import Checkpoint
@@ -114,26 +115,27 @@ _LATER = {
 }
 
 
-def __getattr__(name: str) -> object:
-    from importlib import import_module
+if not TYPE_CHECKING:  # a type checker that saw __getattr__ would let every misspelt name pass
 
-    from pyvirt import enums
+    def __getattr__(name: str) -> object:
+        from importlib import import_module
 
-    if name == "bulk":
-        return import_module("pyvirt.bulk")
-    # Not whatever pyvirt.enums has: its submodules are not those of pyvirt.
-    home = _LATER.get(name) or ("pyvirt.enums" if name in enums.__all__ else None)
-    if home is None:
-        raise AttributeError(f"module 'pyvirt' has no attribute {name!r}")
-    value: object = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
+        from pyvirt import enums
 
+        if name == "bulk":
+            return import_module("pyvirt.bulk")
+        # Not whatever pyvirt.enums has: its submodules are not those of pyvirt.
+        home = _LATER.get(name) or ("pyvirt.enums" if name in enums.__all__ else None)
+        if home is None:
+            raise AttributeError(f"module 'pyvirt' has no attribute {name!r}")
+        value: object = getattr(import_module(home), name)
+        globals()[name] = value
+        return value
 
-def __dir__() -> list[str]:
-    from pyvirt import enums
+    def __dir__() -> list[str]:
+        from pyvirt import enums
 
-    return sorted({*globals(), *_LATER, *enums.__all__})
+        return sorted({*globals(), *_LATER, *enums.__all__})
 
 
 __all__ = [

@@ -61,6 +61,12 @@ def test_a_name_that_is_not_there(name: str) -> None:
     assert not hasattr(pyvirt, name)
 
 
+def test_a_type_checker_knows_which_names_there_are() -> None:
+    with pytest.raises(AttributeError):
+        pyvirt.Nothing  # type: ignore[attr-defined]  # noqa: B018
+    assert callable(pyvirt.bulk.map)  # a module, and not "object"
+
+
 def test_a_star_import_has_what_is_promised() -> None:
     assert output_of(
         "from pyvirt import *; import pyvirt; print(set(pyvirt.__all__) - {'__version__'} <= set(globals()))"
