@@ -179,6 +179,7 @@ def test_names_of_hosts_that_are_no_utf8_are_readable(conn: pyvirt.Connection) -
         frame = collector.collect()
     assert frame["\udce4", "test"].host == "\udce4"
     assert set(frame.to_arrow()["domain"]["domain.host"].to_pylist()) == {"Grüße", "?"}
+    assert set(frame.to_pandas()["domain"]["domain.host"]) == {"Grüße", "?"}
 
 
 def test_exported_hosts_give_their_memory_back(two_hosts: CollectedFrame) -> None:

@@ -337,6 +337,7 @@ def test_texts_that_are_no_utf8_are_readable(domains: list[Domain]) -> None:
     table = frame.to_arrow()["domain"]
     table.validate(full=True)
     assert table["t"].to_pylist() == ["ok", "?", "a??", "é???"]
+    assert frame.to_pandas()["domain"]["t"].tolist() == ["ok", "?", "a??", "é???"]
     assert frame.tables["domain"]["t"].to_list() == texts  # the frame keeps them as they were
 
 

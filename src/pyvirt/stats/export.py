@@ -17,7 +17,7 @@ from pyvirt._lib import ffi, lib
 from pyvirt.enums.common import TypedParameterType
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from types import ModuleType
 
     import numpy
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow
 
     from pyvirt._lib import CData
+    from pyvirt._typedparams import TypedValue
     from pyvirt.stats.frame import Column, StatsFrame, Table
 
     Array: TypeAlias = numpy.ndarray[tuple[int, ...], numpy.dtype[numpy.generic]]
@@ -146,6 +147,14 @@ def to_numpy(frame: StatsFrame) -> dict[str, dict[str, Array]]:
     return tables
 
 
+def _readable(texts: Iterable[TypedValue | None]) -> list[TypedValue | None]:
+    """Put ``?`` for each byte that is no UTF-8, as Arrow's readers get it: pandas may keep texts in Arrow's arrays."""
+    return [
+        text.encode("utf-8", "replace").decode() if isinstance(text, str) and not text.isascii() else text
+        for text in texts
+    ]
+
+
 def to_pandas(frame: StatsFrame) -> dict[str, pandas.DataFrame]:
     """Make data frames; columns with holes have pandas' types that know of them, so integers stay exact."""
     pandas = _load("pandas", "to_pandas", "pandas")
@@ -156,14 +165,15 @@ def to_pandas(frame: StatsFrame) -> dict[str, pandas.DataFrame]:
         table = frame.tables[table_name]
         series: dict[str, object] = dict(arrays)
         series[UUID] = uuids[numpy.asarray(table.domain)]
+        series[NAME] = _readable(arrays[NAME])
         if HOST in series:
-            series[HOST] = pandas.Categorical(arrays[HOST])
+            series[HOST] = pandas.Categorical(_readable(arrays[HOST]))
         for name, column in table.items():
             if column.valid is not None and column.type is not STRING:
                 kind = {BOOLEAN: "BooleanArray", TypedParameterType.DOUBLE: "FloatingArray"}.get(column.type)
                 make = getattr(pandas.arrays, kind or "IntegerArray")
                 series[name] = make(numpy.asarray(column.values), _mask(numpy, column))
             elif column.type is STRING:
-                series[name] = pandas.array(column.to_list(), dtype="string")
+                series[name] = pandas.array(_readable(column.to_list()), dtype="string")
         frames[table_name] = pandas.DataFrame(series, copy=False)
     return frames
