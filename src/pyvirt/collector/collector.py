@@ -109,8 +109,8 @@ def _by_name(connections: Connection | Iterable[Connection] | Mapping[str, Conne
 class Collector:
     """Bulk statistics in ticks, of one connection or many.  A context manager, and an iterator over frames.
 
-    :param connections: one, or some, or a mapping to them from what their hosts are to be called, by default what they
-        were opened with; they stay open, and stay the caller's
+    :param connections: one, or some, or a mapping to them from what their hosts are to be called, by default their
+        URIs; they stay open, and stay the caller's
     :param groups: which groups of statistics; or a mapping from groups to the seconds between two ticks that have
         them: ``{StatsGroup.STATE | StatsGroup.CPU_TOTAL: 1, StatsGroup.BLOCK: 10}``
     :param interval: seconds between two ticks of an iteration, where *groups* is no mapping
