@@ -11,6 +11,7 @@ from pyvirt._convert import encode
 from pyvirt._handle import Handle
 from pyvirt._lib import ffi, lib
 from pyvirt._object import Typed
+from pyvirt._xml import encode_xml
 from pyvirt.errors import InvalidArgumentError, NotFoundError, check, last_error
 
 TYPE_CHECKING = False
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pyvirt._lib import CData
     from pyvirt._object import Object
     from pyvirt.connection import Connection
+    from pyvirt.xmldesc import XML
 
     T = TypeVar("T", bound=Handle)
     #: What a look-up returns instead of raising: nothing else, if the caller did not say.
@@ -118,10 +120,10 @@ class Collection(Typed[T]):
             _free(array)
         return self._kind._many(self._conn, pointers)  # type: ignore[return-value]
 
-    def _from_xml(self, xml: str, flags: int, plain: Callable[..., CData], flagged: Callable[..., CData]) -> T:
+    def _from_xml(self, xml: XML, flags: int, plain: Callable[..., CData], flagged: Callable[..., CData]) -> T:
         """Make an object of what it looks like: an old daemon knows only the function without flags."""
         call, more = (flagged, (flags,)) if flags else (plain, ())
-        return self._wrap(call(self._owner._ptr, encode(xml), *more), call=call)
+        return self._wrap(call(self._owner._ptr, encode_xml(xml), *more), call=call)
 
     # ---- what a class may know better ----
 

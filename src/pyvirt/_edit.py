@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pyvirt.errors import OperationInvalidError
-from pyvirt.xmldesc import parse, serialize
+from pyvirt.xmldesc import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def edit(read: Callable[[], str], define: Callable[[str], object]) -> Iterator[_Element]:
+def edit(read: Callable[[], str], define: Callable[[_Element], object]) -> Iterator[_Element]:
     """Hand over what *read* returns, and *define* what a block makes of it; nothing if the block raises."""
     root = parse(read())
     yield root
-    define(serialize(root))
+    define(root)
 
 
 def stored(one: Storable[F], flags: F) -> str:

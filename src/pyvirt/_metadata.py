@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pyvirt._convert import encode_or_null, take_string
 from pyvirt._object import Typed
+from pyvirt._xml import xml_text
 from pyvirt.errors import check
 
 TYPE_CHECKING = False
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from typing_extensions import Never
 
     from pyvirt._lib import CData
+    from pyvirt.xmldesc import XML
 
     F = TypeVar("F", bound=int)
 else:
@@ -44,7 +46,7 @@ class Notes(Typed[F]):
         """
         return self._get(_ELEMENT, uri, flags)
 
-    def set(self, uri: str, xml: str, *, key: str, flags: F = _CURRENT) -> None:
+    def set(self, uri: str, xml: XML, *, key: str, flags: F = _CURRENT) -> None:
         """Store an element, in place of the one that namespace has.  (virDomainSetMetadata, virNetworkSetMetadata)
 
         :param uri: the namespace
@@ -52,7 +54,7 @@ class Notes(Typed[F]):
         :param key: the prefix that the namespace gets: ``<key:…>``
         :raises XMLError: *xml* is no XML
         """
-        self._set(_ELEMENT, xml, key, uri, flags)
+        self._set(_ELEMENT, xml_text(xml), key, uri, flags)
 
     def delete(self, uri: str, *, flags: F = _CURRENT) -> None:
         """Remove the element of a namespace, if there is one.  (virDomainSetMetadata, virNetworkSetMetadata)"""

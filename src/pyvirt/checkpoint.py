@@ -19,6 +19,8 @@ from pyvirt.errors import DomainCheckpointNotFoundError, check
 if TYPE_CHECKING:
     from typing import TypeAlias
 
+    from pyvirt.xmldesc import XML
+
     CheckpointList: TypeAlias = list["Checkpoint"]  # in the collection below, list is a method
 
 
@@ -85,7 +87,7 @@ class Checkpoints(Moments[Checkpoint]):
 
     def create(
         self,
-        xml: str | None = None,
+        xml: XML | None = None,
         *,
         name: str | None = None,
         description: str | None = None,

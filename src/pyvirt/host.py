@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pyvirt._convert import cpu_numbers, decode, encode, encode_or_null, string_array, take_string, take_strings
 from pyvirt._lib import ffi, lib
 from pyvirt._typedparams import UINT, Params, fill_dict, take_dict
+from pyvirt._xml import encode_xml, xml_text
 from pyvirt.capabilities import Capabilities, DomainCapabilities
 from pyvirt.enums import params
 from pyvirt.enums.host import (
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pyvirt._lib import CData
     from pyvirt._typedparams import TypedValue
     from pyvirt.connection import Connection
+    from pyvirt.xmldesc import XML
 
 _ALL = -1  # of virNodeGetCPUStats, virNodeGetMemoryStats, virNodeGetFreePages, virNodeAllocPages
 _MOST_CELLS = 1024  # REMOTE_NODE_MAX_CELLS: the daemon refuses to be asked for more at once
@@ -156,17 +158,17 @@ class Host:
         count = check(lib.virConnectGetCPUModelNames(self._conn._ptr, encode(arch), out, 0))
         return take_strings(out[0], count)
 
-    def compare_cpu(self, xml: str, *, flags: ConnectCompareCPUFlags = ConnectCompareCPUFlags(0)) -> CPUCompareResult:
+    def compare_cpu(self, xml: XML, *, flags: ConnectCompareCPUFlags = ConnectCompareCPUFlags(0)) -> CPUCompareResult:
         """Return whether this host's CPU can stand in for another.  (virConnectCompareCPU)
 
         :param xml: a ``<cpu>``, as in the capabilities of a host or in a domain
         :raises Error: with ``FAIL_INCOMPATIBLE``, in place of ``INCOMPATIBLE``: the message says why
         """
-        return CPUCompareResult(check(lib.virConnectCompareCPU(self._conn._ptr, encode(xml), flags)))
+        return CPUCompareResult(check(lib.virConnectCompareCPU(self._conn._ptr, encode_xml(xml), flags)))
 
     def compare_hypervisor_cpu(
         self,
-        xml: str,
+        xml: XML,
         *,
         emulator: str | None = None,
         arch: str | None = None,
@@ -184,22 +186,22 @@ class Host:
             encode_or_null(arch),
             encode_or_null(machine),
             encode_or_null(virttype),
-            encode(xml),
+            encode_xml(xml),
             flags,
         )
         return CPUCompareResult(check(result))
 
-    def baseline_cpu(self, xmls: Iterable[str], *, flags: ConnectBaselineCPUFlags = ConnectBaselineCPUFlags(0)) -> str:
+    def baseline_cpu(self, xmls: Iterable[XML], *, flags: ConnectBaselineCPUFlags = ConnectBaselineCPUFlags(0)) -> str:
         """Return the best ``<cpu>`` that several hosts have in common.  (virConnectBaselineCPU)
 
         :param xmls: a ``<cpu>`` for each host
         """
-        array, kept = string_array(list(xmls))
+        array, kept = string_array([*map(xml_text, xmls)])
         return take_string(lib.virConnectBaselineCPU(self._conn._ptr, array, len(kept), flags))
 
     def baseline_hypervisor_cpu(
         self,
-        xmls: Iterable[str],
+        xmls: Iterable[XML],
         *,
         emulator: str | None = None,
         arch: str | None = None,
@@ -213,7 +215,7 @@ class Host:
 
         :param xmls: a ``<cpu>`` for each host, best made of the ``host-model`` in its domain capabilities
         """
-        array, kept = string_array(list(xmls))
+        array, kept = string_array([*map(xml_text, xmls)])
         return take_string(
             lib.virConnectBaselineHypervisorCPU(
                 self._conn._ptr,

@@ -13,6 +13,7 @@ from pyvirt._lib import lib
 from pyvirt._names import list_names
 from pyvirt._object import KnownByName
 from pyvirt._where import WhereActive
+from pyvirt._xml import encode_xml
 from pyvirt.enums.interface import ConnectListAllInterfacesFlags, InterfaceDefineFlags, InterfaceXMLFlags
 from pyvirt.errors import InterfaceNotFoundError, check
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from pyvirt._collection import D
     from pyvirt.inventory import InterfaceInventory
+    from pyvirt.xmldesc import XML
 
     InterfaceList: TypeAlias = list["Interface"]  # in the collection below, list is a method
     NameList: TypeAlias = list[str]
@@ -128,14 +130,14 @@ class Interfaces(WhereActive[Interface]):
     def _by_mac_string(self, mac_string: str) -> Interface:
         return self._wrap(lib.virInterfaceLookupByMACString(self._conn._ptr, encode(mac_string)), mac_string)
 
-    def define(self, xml: str, *, flags: InterfaceDefineFlags = InterfaceDefineFlags(0)) -> Interface:
+    def define(self, xml: XML, *, flags: InterfaceDefineFlags = InterfaceDefineFlags(0)) -> Interface:
         """Store the configuration of an interface, or replace it; the next start takes it up.
 
         (virInterfaceDefineXML)
 
         :raises XMLError: *xml* is no XML, or no interface
         """
-        return self._wrap(lib.virInterfaceDefineXML(self._conn._ptr, encode(xml), flags))
+        return self._wrap(lib.virInterfaceDefineXML(self._conn._ptr, encode_xml(xml), flags))
 
     # ---- changes that can be taken back ----
 

@@ -11,6 +11,7 @@ from pyvirt._lib import lib
 from pyvirt._names import list_names
 from pyvirt._object import Autostarting, KnownByName
 from pyvirt._where import WhereCapable
+from pyvirt._xml import encode_xml
 from pyvirt.enums.nodedev import (
     ConnectListAllNodeDeviceFlags,
     NodeDeviceCreateXMLFlags,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from pyvirt._collection import D
     from pyvirt.inventory import NodeDeviceInventory
+    from pyvirt.xmldesc import XML
 
     NodeDeviceList: TypeAlias = list["NodeDevice"]  # in the collection below, list is a method
     NameList: TypeAlias = list[str]
@@ -145,14 +147,14 @@ class NodeDevice(KnownByName, Autostarting[str]):
         """Return what is known of it: as it runs, or with ``INACTIVE`` as defined.  (virNodeDeviceGetXMLDesc)"""
         return take_string(lib.virNodeDeviceGetXMLDesc(self._ptr, flags))
 
-    def update(self, xml: str, *, flags: NodeDeviceUpdateFlags = NodeDeviceUpdateFlags.CURRENT) -> None:
+    def update(self, xml: XML, *, flags: NodeDeviceUpdateFlags = NodeDeviceUpdateFlags.CURRENT) -> None:
         """Change a mediated device.  (virNodeDeviceUpdate)
 
         :param xml: the whole device as it shall be
         :param flags: which to change: the running one, the defined one or both
         :raises NotSupportedError: before libvirt 10.1
         """
-        check(lib.virNodeDeviceUpdate(self._ptr, encode(xml), flags))
+        check(lib.virNodeDeviceUpdate(self._ptr, encode_xml(xml), flags))
 
 
 class NodeDevices(WhereCapable[NodeDevice]):
@@ -237,19 +239,19 @@ class NodeDevices(WhereCapable[NodeDevice]):
             raise error
         return self._wrap(pointer)
 
-    def define(self, xml: str, *, flags: NodeDeviceDefineXMLFlags = NodeDeviceDefineXMLFlags(0)) -> NodeDevice:
+    def define(self, xml: XML, *, flags: NodeDeviceDefineXMLFlags = NodeDeviceDefineXMLFlags(0)) -> NodeDevice:
         """Store a mediated device, to be started when wanted.  (virNodeDeviceDefineXML)
 
         :raises XMLError: *xml* is no XML
         :raises NotSupportedError: its parent cannot have any
         """
-        return self._wrap(lib.virNodeDeviceDefineXML(self._conn._ptr, encode(xml), flags))
+        return self._wrap(lib.virNodeDeviceDefineXML(self._conn._ptr, encode_xml(xml), flags))
 
-    def create(self, xml: str, *, flags: NodeDeviceCreateXMLFlags = NodeDeviceCreateXMLFlags(0)) -> NodeDevice:
+    def create(self, xml: XML, *, flags: NodeDeviceCreateXMLFlags = NodeDeviceCreateXMLFlags(0)) -> NodeDevice:
         """Start a mediated device, or make a virtual HBA, that vanishes when it is destroyed.
 
         (virNodeDeviceCreateXML)
 
         :raises XMLError: *xml* is no XML
         """
-        return self._wrap(lib.virNodeDeviceCreateXML(self._conn._ptr, encode(xml), flags))
+        return self._wrap(lib.virNodeDeviceCreateXML(self._conn._ptr, encode_xml(xml), flags))

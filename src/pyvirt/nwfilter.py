@@ -6,11 +6,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyvirt._collection import RAISE, Collection
-from pyvirt._convert import decode, encode, take_string
+from pyvirt._convert import decode, take_string
 from pyvirt._edit import edit
 from pyvirt._lib import lib
 from pyvirt._object import NamedByUUID, Object
 from pyvirt._where import WhereNamed
+from pyvirt._xml import encode_xml
 from pyvirt.enums.nwfilter import NWFilterBindingCreateFlags, NWFilterDefineFlags
 from pyvirt.errors import NWFilterBindingNotFoundError, NWFilterNotFoundError, check
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from pyvirt._collection import D
     from pyvirt.inventory import NWFilterInventory
+    from pyvirt.xmldesc import XML
 
     NWFilterList: TypeAlias = list["NWFilter"]  # in the classes below, list is a method
     BindingList: TypeAlias = list["NWFilterBinding"]
@@ -99,7 +101,7 @@ class NWFilters(WhereNamed[NWFilter]):
         """
         return self._get(default, "exactly one of name and uuid", (self._by_name, name), (self._by_uuid, uuid))
 
-    def define(self, xml: str, *, flags: NWFilterDefineFlags = NWFilterDefineFlags(0)) -> NWFilter:
+    def define(self, xml: XML, *, flags: NWFilterDefineFlags = NWFilterDefineFlags(0)) -> NWFilter:
         """Store a filter, or change the one of that name and UUID, also for guests that run.
 
         (virNWFilterDefineXML, or with *flags* virNWFilterDefineXMLFlags)
@@ -165,7 +167,7 @@ class NWFilterBindings(Collection[NWFilterBinding]):
         """
         return self._get(default, "a port_dev", (self._by_name, port_dev))
 
-    def create(self, xml: str, *, flags: NWFilterBindingCreateFlags = NWFilterBindingCreateFlags(0)) -> NWFilterBinding:
+    def create(self, xml: XML, *, flags: NWFilterBindingCreateFlags = NWFilterBindingCreateFlags(0)) -> NWFilterBinding:
         """Apply a filter to a device.  (virNWFilterBindingCreateXML)
 
         A device that is not there is no error: it gets the rules when the filter is next defined.
@@ -174,4 +176,4 @@ class NWFilterBindings(Collection[NWFilterBinding]):
         :raises OperationFailedError: a filter is applied to it already
         :raises XMLError: *xml* is no XML, or no binding
         """
-        return self._wrap(lib.virNWFilterBindingCreateXML(self._conn._ptr, encode(xml), flags))
+        return self._wrap(lib.virNWFilterBindingCreateXML(self._conn._ptr, encode_xml(xml), flags))

@@ -15,6 +15,7 @@ from pyvirt._lib import ffi, lib
 from pyvirt._names import list_names
 from pyvirt._object import KnownByUUID
 from pyvirt._where import WhereUsed
+from pyvirt._xml import encode_xml
 from pyvirt.enums.error import ErrorNumber
 from pyvirt.enums.secret import ConnectListAllSecretsFlags, SecretDefineFlags, SecretUsageType
 from pyvirt.errors import AccessDeniedError, SecretNotFoundError, check, last_error
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from pyvirt._collection import D
     from pyvirt.inventory import SecretInventory
+    from pyvirt.xmldesc import XML
 
     SecretList: TypeAlias = list["Secret"]  # in the collection below, list is a method
     UUIDList: TypeAlias = list[UUID]
@@ -156,11 +158,11 @@ class Secrets(WhereUsed[Secret], UUIDCollection[Secret]):
         what = "a uuid, or usage_type and usage_id"
         return self._get(default, what, (self._by_uuid, uuid), (self._by_usage, usage_type, usage_id))
 
-    def define(self, xml: str, *, flags: SecretDefineFlags = SecretDefineFlags(0)) -> Secret:
+    def define(self, xml: XML, *, flags: SecretDefineFlags = SecretDefineFlags(0)) -> Secret:
         """Store a secret without a value, or change what is known of the one with that UUID.  (virSecretDefineXML)
 
         :raises XMLError: *xml* is no XML
         :raises NotSupportedError: nobody knows that type of usage
         :raises Error: another secret is for the same thing already
         """
-        return self._wrap(lib.virSecretDefineXML(self._conn._ptr, encode(xml), flags))
+        return self._wrap(lib.virSecretDefineXML(self._conn._ptr, encode_xml(xml), flags))

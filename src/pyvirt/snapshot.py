@@ -21,6 +21,8 @@ from pyvirt.errors import DomainSnapshotNotFoundError, check
 if TYPE_CHECKING:
     from typing import TypeAlias
 
+    from pyvirt.xmldesc import XML
+
     SnapshotList: TypeAlias = list["Snapshot"]  # in the collection below, list is a method
     NameList: TypeAlias = list[str]
 
@@ -126,7 +128,7 @@ class Snapshots(Moments[Snapshot]):
 
     def create(
         self,
-        xml: str | None = None,
+        xml: XML | None = None,
         *,
         name: str | None = None,
         description: str | None = None,

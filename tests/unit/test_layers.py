@@ -20,7 +20,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "src"
 FLOORS = {
     "gateway": ["_version", "_lib"],
     "core": ["errors", "_convert", "_names", "_poll", "_typedparams", "_handle"],
-    "values": ["enums", "models", "uri", "auth", "pki", "xmldesc", "capabilities"],
+    "values": ["enums", "models", "uri", "auth", "pki", "xmldesc", "_xml", "capabilities"],
     "model": [
         *("_login", "_object", "_collection", "_edit", "_metadata", "_watch"),
         *("connection", "host", "domain", "snapshot", "checkpoint", "network", "storage"),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyvirt._where import Pattern
     from pyvirt.aio.connection import Connection
     from pyvirt.aio.domain.domain import Domain
+    from pyvirt.xmldesc._read import XML
 
 
 class Checkpoint(AsyncHandle[SyncCheckpoint]):
@@ -114,7 +115,7 @@ class Checkpoints(Async[SyncCheckpoints]):
 
     async def create(
         self,
-        xml: str | None = None,
+        xml: XML | None = None,
         *,
         name: str | None = None,
         description: str | None = None,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pyvirt.capabilities.host import Capabilities
     from pyvirt.enums.host import CPUCompareResult, NodeSuspendTarget
     from pyvirt.models import NodeCPUMap, NodeInfo, SecurityModel
+    from pyvirt.xmldesc._read import XML
 
 
 class Host(Async[SyncHost]):
@@ -70,14 +71,14 @@ class Host(Async[SyncHost]):
         return await self._runtime.call(timeout, lambda: self._sync.cpu_models(arch))
 
     async def compare_cpu(
-        self, xml: str, *, flags: ConnectCompareCPUFlags = ConnectCompareCPUFlags(0), timeout: float | None = None
+        self, xml: XML, *, flags: ConnectCompareCPUFlags = ConnectCompareCPUFlags(0), timeout: float | None = None
     ) -> CPUCompareResult:
         """Return whether this host's CPU can stand in for another.  (virConnectCompareCPU)"""
         return await self._runtime.call(timeout, lambda: self._sync.compare_cpu(xml, flags=flags))
 
     async def compare_hypervisor_cpu(
         self,
-        xml: str,
+        xml: XML,
         *,
         emulator: str | None = None,
         arch: str | None = None,
@@ -96,7 +97,7 @@ class Host(Async[SyncHost]):
 
     async def baseline_cpu(
         self,
-        xmls: Iterable[str],
+        xmls: Iterable[XML],
         *,
         flags: ConnectBaselineCPUFlags = ConnectBaselineCPUFlags(0),
         timeout: float | None = None,
@@ -106,7 +107,7 @@ class Host(Async[SyncHost]):
 
     async def baseline_hypervisor_cpu(
         self,
-        xmls: Iterable[str],
+        xmls: Iterable[XML],
         *,
         emulator: str | None = None,
         arch: str | None = None,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyvirt._where import Pattern
     from pyvirt.aio.connection import Connection
     from pyvirt.inventory import InterfaceInventory
+    from pyvirt.xmldesc._read import XML
 
 
 class Interface(AsyncHandle[SyncInterface]):
@@ -129,7 +130,7 @@ class Interfaces(Async[SyncInterfaces]):
         )
 
     async def define(
-        self, xml: str, *, flags: InterfaceDefineFlags = InterfaceDefineFlags(0), timeout: float | None = None
+        self, xml: XML, *, flags: InterfaceDefineFlags = InterfaceDefineFlags(0), timeout: float | None = None
     ) -> Interface:
         """Store the configuration of an interface, or replace it; the next start takes it up.
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pyvirt._where import Pattern
     from pyvirt.aio.connection import Connection
     from pyvirt.inventory import NodeDeviceInventory
+    from pyvirt.xmldesc._read import XML
 
 
 class NodeDevice(AsyncHandle[SyncNodeDevice]):
@@ -96,7 +97,7 @@ class NodeDevice(AsyncHandle[SyncNodeDevice]):
         return await self._runtime.call(timeout, lambda: self._sync.xml_desc(flags=flags))
 
     async def update(
-        self, xml: str, *, flags: NodeDeviceUpdateFlags = NodeDeviceUpdateFlags.CURRENT, timeout: float | None = None
+        self, xml: XML, *, flags: NodeDeviceUpdateFlags = NodeDeviceUpdateFlags.CURRENT, timeout: float | None = None
     ) -> None:
         """Change a mediated device.  (virNodeDeviceUpdate)"""
         await self._runtime.call(timeout, lambda: self._sync.update(xml, flags=flags))
@@ -194,13 +195,13 @@ class NodeDevices(Async[SyncNodeDevices]):
         )
 
     async def define(
-        self, xml: str, *, flags: NodeDeviceDefineXMLFlags = NodeDeviceDefineXMLFlags(0), timeout: float | None = None
+        self, xml: XML, *, flags: NodeDeviceDefineXMLFlags = NodeDeviceDefineXMLFlags(0), timeout: float | None = None
     ) -> NodeDevice:
         """Store a mediated device, to be started when wanted.  (virNodeDeviceDefineXML)"""
         return await self._runtime.call(timeout, lambda: NodeDevice(self._runtime, self._sync.define(xml, flags=flags)))
 
     async def create(
-        self, xml: str, *, flags: NodeDeviceCreateXMLFlags = NodeDeviceCreateXMLFlags(0), timeout: float | None = None
+        self, xml: XML, *, flags: NodeDeviceCreateXMLFlags = NodeDeviceCreateXMLFlags(0), timeout: float | None = None
     ) -> NodeDevice:
         """Start a mediated device, or make a virtual HBA, that vanishes when it is destroyed.
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pyvirt._where import Pattern
     from pyvirt.aio.connection import Connection
     from pyvirt.inventory import NWFilterInventory
+    from pyvirt.xmldesc._read import XML
 
 
 class NWFilter(AsyncHandle[SyncNWFilter]):
@@ -111,7 +112,7 @@ class NWFilters(Async[SyncNWFilters]):
         )
 
     async def define(
-        self, xml: str, *, flags: NWFilterDefineFlags = NWFilterDefineFlags(0), timeout: float | None = None
+        self, xml: XML, *, flags: NWFilterDefineFlags = NWFilterDefineFlags(0), timeout: float | None = None
     ) -> NWFilter:
         """Store a filter, or change the one of that name and UUID, also for guests that run.
 
@@ -195,7 +196,7 @@ class NWFilterBindings(Async[SyncNWFilterBindings]):
 
     async def create(
         self,
-        xml: str,
+        xml: XML,
         *,
         flags: NWFilterBindingCreateFlags = NWFilterBindingCreateFlags(0),
         timeout: float | None = None,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pyvirt.aio.connection import Connection
     from pyvirt.enums.secret import SecretUsageType
     from pyvirt.inventory import SecretInventory
+    from pyvirt.xmldesc._read import XML
 
 
 class Secret(AsyncHandle[SyncSecret]):
@@ -125,7 +126,7 @@ class Secrets(Async[SyncSecrets]):
         )
 
     async def define(
-        self, xml: str, *, flags: SecretDefineFlags = SecretDefineFlags(0), timeout: float | None = None
+        self, xml: XML, *, flags: SecretDefineFlags = SecretDefineFlags(0), timeout: float | None = None
     ) -> Secret:
         """Store a secret without a value, or change what is known of the one with that UUID.  (virSecretDefineXML)"""
         return await self._runtime.call(timeout, lambda: Secret(self._runtime, self._sync.define(xml, flags=flags)))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pyvirt._where import Pattern
     from pyvirt.aio.connection import Connection
     from pyvirt.aio.domain.domain import Domain
+    from pyvirt.xmldesc._read import XML
 
 
 class Snapshot(AsyncHandle[SyncSnapshot]):
@@ -149,7 +150,7 @@ class Snapshots(Async[SyncSnapshots]):
 
     async def create(
         self,
-        xml: str | None = None,
+        xml: XML | None = None,
         *,
         name: str | None = None,
         description: str | None = None,

@@ -7,21 +7,24 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pyvirt.errors import XMLError
-from pyvirt.xmldesc import parse
+from pyvirt.xmldesc import serialize
+from pyvirt.xmldesc._read import tree_of
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
+
+    from pyvirt.xmldesc import XML
 
 _UNITS = {"B": 1, "bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _LAST_CPU = (1 << 16) - 1  # beyond is nonsense, which would only fill our memory
 
 
-def document(xml: str, tag: str) -> _Element:
-    """Return the root of a document, which is a *tag*."""
-    root = parse(xml)
+def document(xml: XML, tag: str) -> tuple[_Element, str]:
+    """Return the root of a document, which is a *tag*, and its text."""
+    root = tree_of(xml)
     if root.tag != tag:
         raise XMLError(f"expected a <{tag}> document, got <{root.tag}>")
-    return root
+    return root, xml if isinstance(xml, str) else serialize(root)
 
 
 def text(parent: _Element, path: str) -> str | None:

@@ -12,6 +12,8 @@ from pyvirt.capabilities import _read as read
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
+    from pyvirt.xmldesc import XML
+
 
 @dataclass(frozen=True, slots=True)
 class Support:
@@ -77,12 +79,12 @@ class DomainCapabilities:
     xml: str = field(repr=False)
 
     @classmethod
-    def parse(cls, xml: str) -> DomainCapabilities:
+    def parse(cls, xml: XML) -> DomainCapabilities:
         """Read a ``<domainCapabilities>`` document.
 
         :raises XMLError: it is none
         """
-        root = read.document(xml, "domainCapabilities")
+        root, text = read.document(xml, "domainCapabilities")
         return cls(
             path=read.text(root, "path"),
             domain=read.text(root, "domain"),
@@ -96,7 +98,7 @@ class DomainCapabilities:
             memory_backing=_support_of(root, "memoryBacking"),
             devices={str(device.tag): _support(device) for device in root.iterfind("devices/*")},
             features={str(feature.tag): _support(feature) for feature in root.iterfind("features/*")},
-            xml=xml,
+            xml=text,
         )
 
 

@@ -13,6 +13,8 @@ from pyvirt.capabilities import _read as read
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
+    from pyvirt.xmldesc import XML
+
 
 @dataclass(frozen=True, slots=True)
 class CPUTopology:
@@ -162,17 +164,17 @@ class Capabilities:
     xml: str = field(repr=False)
 
     @classmethod
-    def parse(cls, xml: str) -> Capabilities:
+    def parse(cls, xml: XML) -> Capabilities:
         """Read a ``<capabilities>`` document.
 
         :raises XMLError: it is none
         """
-        root = read.document(xml, "capabilities")
+        root, text = read.document(xml, "capabilities")
         host = root.find("host")
         return cls(
             host=HostCapabilities() if host is None else _host(host),
             guests=tuple(_guests(root)),
-            xml=xml,
+            xml=text,
         )
 
 

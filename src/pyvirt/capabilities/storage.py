@@ -5,8 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pyvirt.capabilities import _read as read
+
+if TYPE_CHECKING:
+    from pyvirt.xmldesc import XML
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +36,12 @@ class StoragePoolCapabilities:
     xml: str = field(repr=False)
 
     @classmethod
-    def parse(cls, xml: str) -> StoragePoolCapabilities:
+    def parse(cls, xml: XML) -> StoragePoolCapabilities:
         """Read a ``<storagepoolCapabilities>`` document.
 
         :raises XMLError: this is none
         """
+        root, text = read.document(xml, "storagepoolCapabilities")
         pools = {
             pool.get("type", ""): StoragePoolSupport(
                 supported=read.yes(pool.get("supported")),
@@ -45,6 +50,6 @@ class StoragePoolCapabilities:
                 volume_formats=read.texts(pool, "volOptions/enum[@name='targetFormatType']/value"),
                 default_volume_format=read.attribute(pool, "volOptions/defaultFormat", "type"),
             )
-            for pool in read.document(xml, "storagepoolCapabilities").iterfind("pool")
+            for pool in root.iterfind("pool")
         }
-        return cls(pools, xml)
+        return cls(pools, text)

@@ -11,6 +11,7 @@ from pyvirt._convert import encode
 from pyvirt._lib import lib
 from pyvirt._object import Named
 from pyvirt._where import WhereNamed
+from pyvirt._xml import encode_xml
 from pyvirt.domain.domain import Domain
 from pyvirt.errors import NotFoundError, check, last_error
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from pyvirt._collection import D
     from pyvirt._lib import CData
+    from pyvirt.xmldesc import XML
 
 
 class Moment(Named[tuple[bytes, str]]):
@@ -87,13 +89,13 @@ class Moments(WhereNamed[M]):
         """
         return self._get(default, "a name", (self._by_name, name))
 
-    def _document(self, xml: str | None, **texts: str | None) -> bytes:
+    def _document(self, xml: XML | None, **texts: str | None) -> bytes:
         """Return *xml*, or the document that says no more than *texts*."""
         given = {tag: text for tag, text in texts.items() if text is not None}
         if xml is not None:
             if given:
                 raise TypeError("give xml, or name and description")
-            return encode(xml)
+            return encode_xml(xml)
         for text in given.values():
             encode(text)  # or say what is wrong with it
         inner = "".join(f"<{tag}>{escape(text)}</{tag}>" for tag, text in given.items())

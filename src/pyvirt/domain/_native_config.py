@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from pyvirt._convert import encode, take_string
 from pyvirt._lib import lib
+from pyvirt._xml import encode_xml
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyvirt.connection import Connection
+    from pyvirt.xmldesc import XML
 
 
 class NativeConfig:
@@ -26,10 +28,10 @@ class NativeConfig:
         """
         return take_string(lib.virConnectDomainXMLFromNative(self._conn._ptr, encode(format), encode(config), 0))
 
-    def xml_to_native(self, format: str, xml: str) -> str:
+    def xml_to_native(self, format: str, xml: XML) -> str:
         """Return a domain in a hypervisor's own configuration.  (virConnectDomainXMLToNative)
 
         :param format: ``"qemu-argv"``, the command line that libvirt would start; ``"xen-xl"``, …
         :raises InvalidArgumentError: the driver does not know that format
         """
-        return take_string(lib.virConnectDomainXMLToNative(self._conn._ptr, encode(format), encode(xml), 0))
+        return take_string(lib.virConnectDomainXMLToNative(self._conn._ptr, encode(format), encode_xml(xml), 0))

@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
-from pyvirt._convert import encode, encode_or_null, take_string
+from pyvirt._convert import take_string
 from pyvirt._lib import lib
+from pyvirt._xml import encode_xml, encode_xml_or_null
 from pyvirt.domain._part import Part
 from pyvirt.enums.domain_job import DomainBackupBeginFlags
 from pyvirt.errors import check
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyvirt.xmldesc import XML
 
 
 class Backup(Part):
@@ -20,9 +25,9 @@ class Backup(Part):
 
     def begin(
         self,
-        xml: str,
+        xml: XML,
         *,
-        checkpoint_xml: str | None = None,
+        checkpoint_xml: XML | None = None,
         flags: DomainBackupBeginFlags = DomainBackupBeginFlags(0),
     ) -> None:
         """Begin one; its state is that of this moment, whatever the guest writes meanwhile.  (virDomainBackupBegin)
@@ -36,7 +41,7 @@ class Backup(Part):
         :raises OperationUnsupportedError: the domain does not run, or its disks cannot be asked what has changed
         :raises XMLError: this is no XML, or no backup
         """
-        check(lib.virDomainBackupBegin(self._ptr, encode(xml), encode_or_null(checkpoint_xml), flags))
+        check(lib.virDomainBackupBegin(self._ptr, encode_xml(xml), encode_xml_or_null(checkpoint_xml), flags))
 
     def xml_desc(self) -> str:
         """Return its description, with what *begin* left open.  (virDomainBackupGetXMLDesc)

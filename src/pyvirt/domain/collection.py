@@ -6,8 +6,9 @@ from __future__ import annotations
 from functools import partial
 
 from pyvirt._collection import RAISE, Collection
-from pyvirt._convert import encode, encode_or_null, take_string
+from pyvirt._convert import encode, take_string
 from pyvirt._lib import ffi, lib
+from pyvirt._xml import encode_xml, encode_xml_or_null
 from pyvirt.domain._native_config import NativeConfig
 from pyvirt.domain.domain import Domain, save_params
 from pyvirt.enums.domain import (
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pyvirt.events.watch import DomainWatch
     from pyvirt.inventory import DomainInventory
     from pyvirt.stats import StatsFrame
+    from pyvirt.xmldesc import XML
 
     DomainList: TypeAlias = list[Domain]  # in the class below, list is a method
     IntList: TypeAlias = list[int]
@@ -170,16 +172,16 @@ class Domains(NativeConfig, Collection[Domain]):
     def _by_id(self, id: int) -> Domain:
         return self._wrap(lib.virDomainLookupByID(self._conn._ptr, id), id)
 
-    def define(self, xml: str, *, flags: DomainDefineFlags = DomainDefineFlags(0)) -> Domain:
+    def define(self, xml: XML, *, flags: DomainDefineFlags = DomainDefineFlags(0)) -> Domain:
         """Store a configuration; a running domain of that UUID gets it at its next start.
 
         (virDomainDefineXMLFlags)
 
         :raises XMLError: *xml* is no XML, or no domain
         """
-        return self._wrap(lib.virDomainDefineXMLFlags(self._conn._ptr, encode(xml), flags))
+        return self._wrap(lib.virDomainDefineXMLFlags(self._conn._ptr, encode_xml(xml), flags))
 
-    def create(self, xml: str, *, files: Iterable[int] = (), flags: DomainCreateFlags = DomainCreateFlags(0)) -> Domain:
+    def create(self, xml: XML, *, files: Iterable[int] = (), flags: DomainCreateFlags = DomainCreateFlags(0)) -> Domain:
         """Start a domain that vanishes when it stops.  (virDomainCreateXML, virDomainCreateXMLWithFiles)
 
         It stays if a configuration was stored before, or is stored while it runs.
@@ -191,8 +193,8 @@ class Domains(NativeConfig, Collection[Domain]):
         """
         numbers = [*files]
         if numbers:
-            return self._create_with(encode(xml), numbers, flags)
-        return self._wrap(lib.virDomainCreateXML(self._conn._ptr, encode(xml), flags))
+            return self._create_with(encode_xml(xml), numbers, flags)
+        return self._wrap(lib.virDomainCreateXML(self._conn._ptr, encode_xml(xml), flags))
 
     def _create_with(self, xml: bytes, files: IntList, flags: DomainCreateFlags) -> Domain:
         array = ffi.new("int[]", files)
@@ -202,7 +204,7 @@ class Domains(NativeConfig, Collection[Domain]):
         self,
         path: str,
         *,
-        xml: str | None = None,
+        xml: XML | None = None,
         params: Mapping[str, TypedValue] | None = None,
         flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0),
     ) -> None:
@@ -215,7 +217,7 @@ class Domains(NativeConfig, Collection[Domain]):
         if params:
             self._restore_with(save_params(path, xml, params), flags)
         else:
-            check(lib.virDomainRestoreFlags(self._conn._ptr, encode(path), encode_or_null(xml), flags))
+            check(lib.virDomainRestoreFlags(self._conn._ptr, encode(path), encode_xml_or_null(xml), flags))
 
     def _restore_with(self, params: Params, flags: DomainSaveRestoreFlags) -> None:
         with params:
@@ -226,10 +228,10 @@ class Domains(NativeConfig, Collection[Domain]):
         return take_string(lib.virDomainSaveImageGetXMLDesc(self._conn._ptr, encode(path), flags))
 
     def save_image_define_xml(
-        self, path: str, xml: str, *, flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0)
+        self, path: str, xml: XML, *, flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0)
     ) -> None:
         """Change the configuration in a file that :meth:`Domain.save` wrote.  (virDomainSaveImageDefineXML)"""
-        check(lib.virDomainSaveImageDefineXML(self._conn._ptr, encode(path), encode(xml), flags))
+        check(lib.virDomainSaveImageDefineXML(self._conn._ptr, encode(path), encode_xml(xml), flags))
 
     def stats(
         self,

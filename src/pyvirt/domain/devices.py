@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pyvirt._convert import encode
 from pyvirt._lib import lib
+from pyvirt._xml import encode_xml
 from pyvirt.domain._part import Part
 from pyvirt.domain._wait import Moments
 from pyvirt.enums.domain import DeviceModify
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
     from pyvirt.events import Event
+    from pyvirt.xmldesc import XML
 
 
 # Where a kind of device has what alone tells one from another.
@@ -55,16 +57,16 @@ class Devices(Part):
 
     __slots__ = ()
 
-    def attach(self, xml: str, *, flags: DeviceModify = DeviceModify.CURRENT) -> None:
+    def attach(self, xml: XML, *, flags: DeviceModify = DeviceModify.CURRENT) -> None:
         """Attach a device.  (virDomainAttachDeviceFlags)
 
         :param xml: one device element, ``<disk>…</disk>``
         :raises XMLError: *xml* is no XML, or no device
         :raises OperationInvalidError: the domain is not in the state that *flags* need
         """
-        check(lib.virDomainAttachDeviceFlags(self._ptr, encode(xml), flags))
+        check(lib.virDomainAttachDeviceFlags(self._ptr, encode_xml(xml), flags))
 
-    def detach(self, xml: str, *, flags: DeviceModify = DeviceModify.CURRENT, wait: float | None = None) -> None:
+    def detach(self, xml: XML, *, flags: DeviceModify = DeviceModify.CURRENT, wait: float | None = None) -> None:
         """Detach a device.  (virDomainDetachDeviceFlags)
 
         A running guest is asked to let go of it, and QEMU's driver waits for some seconds; the device is gone when it
@@ -76,13 +78,14 @@ class Devices(Part):
         :raises OperationTimeoutError: the guest has not let go of it within *wait*, but may still do so
         :raises OperationFailedError: the guest does not let go of it
         """
+        document = encode_xml(xml)
         if wait is None:
-            self._detach(xml, flags)
+            self._detach(document, flags)
         else:
-            self._detach_and_wait(self._aliases_of(xml), flags, wait, lambda: self._detach(xml, flags))
+            self._detach_and_wait(self._aliases_of(document), flags, wait, lambda: self._detach(document, flags))
 
-    def _detach(self, xml: str, flags: DeviceModify) -> None:
-        check(lib.virDomainDetachDeviceFlags(self._ptr, encode(xml), flags))
+    def _detach(self, document: bytes, flags: DeviceModify) -> None:
+        check(lib.virDomainDetachDeviceFlags(self._ptr, document, flags))
 
     def detach_alias(
         self, alias: str, *, flags: DeviceModify = DeviceModify.CURRENT, wait: float | None = None
@@ -108,8 +111,8 @@ class Devices(Part):
         if self._domain.is_active():
             yield from parse(self._domain.xml_desc()).iterfind("devices/*")
 
-    def _aliases_of(self, xml: str) -> set[str]:
-        """Return the alias of the running device that *xml* describes.
+    def _aliases_of(self, document: bytes) -> set[str]:
+        """Return the alias of the running device that *document* describes.
 
         libvirt takes other spellings than its own, ``0x1`` for ``0x0001``: if none is described, all of its kind are
         returned, of which the one that libvirt has found will go.
@@ -118,7 +121,7 @@ class Devices(Part):
         """
         from pyvirt.xmldesc import parse
 
-        wanted = parse(xml)
+        wanted = parse(document)
         kind = {alias: device for device in self._running() if device.tag == wanted.tag and (alias := _alias(device))}
         found = {alias for alias, device in kind.items() if _describes(wanted, device)}
         if len(found) > 1:
@@ -156,25 +159,25 @@ class Devices(Part):
                     function="virDomainDetachDeviceFlags",
                 )
 
-    def update(self, xml: str, *, flags: DeviceModify = DeviceModify.CURRENT) -> None:
+    def update(self, xml: XML, *, flags: DeviceModify = DeviceModify.CURRENT) -> None:
         """Change a device: other media in a drive, another link state, …  (virDomainUpdateDeviceFlags)
 
         :param xml: the whole element as it shall be; what it leaves out is taken for its default
         :param flags: with ``FORCE`` the media of a locked drive changes too
         :raises NotSupportedError: that cannot change while the domain runs
         """
-        check(lib.virDomainUpdateDeviceFlags(self._ptr, encode(xml), flags))
+        check(lib.virDomainUpdateDeviceFlags(self._ptr, encode_xml(xml), flags))
 
-    def hotplug(self, xml: str) -> None:
+    def hotplug(self, xml: XML) -> None:
         """Attach a device to the running domain, also in drivers that know no flags.  (virDomainAttachDevice)
 
         :raises OperationInvalidError: it does not run
         """
-        check(lib.virDomainAttachDevice(self._ptr, encode(xml)))
+        check(lib.virDomainAttachDevice(self._ptr, encode_xml(xml)))
 
-    def hotunplug(self, xml: str) -> None:
+    def hotunplug(self, xml: XML) -> None:
         """Detach a device from the running domain, also in drivers that know no flags.  (virDomainDetachDevice)
 
         :raises OperationInvalidError: it does not run
         """
-        check(lib.virDomainDetachDevice(self._ptr, encode(xml)))
+        check(lib.virDomainDetachDevice(self._ptr, encode_xml(xml)))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pyvirt._convert import decode, encode, encode_or_null
 from pyvirt._lib import ffi, lib
 from pyvirt._typedparams import UINT, ULLONG, Params, fill_dict
+from pyvirt._xml import encode_xml
 from pyvirt.domain._part import NamedPart, Parts, known
 from pyvirt.domain.blockjob import BlockJob, chain_of
 from pyvirt.enums import params
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from pyvirt._typedparams import TypedValue
     from pyvirt.domain.blockjob import Chain
+    from pyvirt.xmldesc import XML
 
 _COPY_PARAMETERS = {
     params.DOMAIN_BLOCK_COPY_BANDWIDTH: ULLONG,
@@ -137,7 +139,7 @@ class Disk(NamedPart):
 
     def copy_to(
         self,
-        xml: str,
+        xml: XML,
         *,
         bandwidth: int | None = None,
         granularity: int | None = None,
@@ -156,7 +158,8 @@ class Disk(NamedPart):
         given = zip(_COPY_PARAMETERS, (bandwidth, granularity, buf_size), strict=True)
         before = chain_of(self._domain, self._name)
         with Params({name: value for name, value in given if value is not None}, _COPY_PARAMETERS) as array:
-            check(lib.virDomainBlockCopy(self._ptr, encode(self._name), encode(xml), array.pointer, array.count, flags))
+            dest = encode_xml(xml)
+            check(lib.virDomainBlockCopy(self._ptr, encode(self._name), dest, array.pointer, array.count, flags))
         return BlockJob(self._domain, self._name, before)
 
     def commit(

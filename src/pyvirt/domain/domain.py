@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from pyvirt._convert import encode, encode_or_null, take_string
+from pyvirt._convert import encode, take_string
 from pyvirt._lib import ffi, lib
 from pyvirt._object import Autostarting, NamedByUUID, says_yes
+from pyvirt._xml import encode_xml, encode_xml_or_null, xml_text
 from pyvirt.domain._input import Input
 from pyvirt.domain._sides import Sides
 from pyvirt.enums.domain import (
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pyvirt.enums.domain_job import DomainCoreDumpFlags, DomainCoreDumpFormat
     from pyvirt.enums.host import NodeSuspendTarget
     from pyvirt.models import DomainControlInfo, DomainInfo, DomainStateReason
+    from pyvirt.xmldesc import XML
 
     _NO_DUMP_FLAGS = DomainCoreDumpFlags(0)
 else:  # importing that enumeration would make importing pyvirt slower
@@ -57,11 +59,11 @@ class _States(dict[int, "DomainStateReason"]):
         return made
 
 
-def save_params(path: str, xml: str | None, params: Mapping[str, TypedValue]) -> Params:
+def save_params(path: str, xml: XML | None, params: Mapping[str, TypedValue]) -> Params:
     """Return the array that virDomainSaveParams and virDomainRestoreParams take."""
     from pyvirt._typedparams import INT, Params
 
-    given = {"file": path} if xml is None else {"file": path, "dxml": xml}
+    given = {"file": path} if xml is None else {"file": path, "dxml": xml_text(xml)}
     return Params({**given, **params}, {"parallel.channels": INT})
 
 
@@ -246,7 +248,7 @@ class Domain(Sides, Input, NamedByUUID, Autostarting[bytes]):
         self,
         path: str,
         *,
-        xml: str | None = None,
+        xml: XML | None = None,
         params: Mapping[str, TypedValue] | None = None,
         flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0),
     ) -> None:
@@ -261,7 +263,7 @@ class Domain(Sides, Input, NamedByUUID, Autostarting[bytes]):
         if params:
             self._save_with(save_params(path, xml, params), flags)
         else:
-            check(lib.virDomainSaveFlags(self._ptr, encode(path), encode_or_null(xml), flags))
+            check(lib.virDomainSaveFlags(self._ptr, encode(path), encode_xml_or_null(xml), flags))
 
     def _save_with(self, params: Params, flags: DomainSaveRestoreFlags) -> None:
         with params:
@@ -283,12 +285,12 @@ class Domain(Sides, Input, NamedByUUID, Autostarting[bytes]):
         """Return the configuration that the next start goes on with.  (virDomainManagedSaveGetXMLDesc)"""
         return take_string(lib.virDomainManagedSaveGetXMLDesc(self._ptr, flags))
 
-    def managed_save_define_xml(self, xml: str, *, flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0)) -> None:
+    def managed_save_define_xml(self, xml: XML, *, flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0)) -> None:
         """Change the configuration that the next start goes on with.  (virDomainManagedSaveDefineXML)
 
         :param flags: also whether it then runs or is paused
         """
-        check(lib.virDomainManagedSaveDefineXML(self._ptr, encode(xml), flags))
+        check(lib.virDomainManagedSaveDefineXML(self._ptr, encode_xml(xml), flags))
 
     def undefine(self, *, flags: DomainUndefineFlags = DomainUndefineFlags(0)) -> None:
         """Drop the stored configuration; if it runs it becomes transient.  (virDomainUndefineFlags)

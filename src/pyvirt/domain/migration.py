@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 from pyvirt._convert import encode, encode_or_null, string_array
 from pyvirt._lib import ffi, lib
 from pyvirt._typedparams import INT, STRING, ULLONG, Params
+from pyvirt._xml import xml_text
 from pyvirt.connection import Connection
 from pyvirt.domain._part import Part
 from pyvirt.domain.domain import Domain
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
     from pyvirt._lib import CData
     from pyvirt._typedparams import TypedValue
     from pyvirt.domain.job import Progress
+    from pyvirt.xmldesc import XML
 
-    Values: TypeAlias = Mapping[str, TypedValue | Sequence[str]]
+    Value: TypeAlias = TypedValue | XML | Sequence[str]
+    Values: TypeAlias = Mapping[str, Value]
 
 _TYPES = {
     params.MIGRATE_PARAM_URI: STRING,
@@ -58,6 +61,7 @@ _TYPES = {
     params.MIGRATE_PARAM_PARALLEL_CONNECTIONS: INT,
     params.MIGRATE_PARAM_TLS_DESTINATION: STRING,
 }
+_DOCUMENTS = (params.MIGRATE_PARAM_DEST_XML, params.MIGRATE_PARAM_PERSIST_XML)
 _FIELDS = {field.replace(".", "_"): field for field in _TYPES}
 
 
@@ -70,9 +74,9 @@ class MigrationParameters(TypedDict, total=False):
     destination_name: str
     #: its configuration there, made of ``dom.xml_desc(flags=DomainXMLFlags.MIGRATABLE)``; only what the guest cannot
     #: see may differ
-    destination_xml: str
+    destination_xml: XML
     #: its stored configuration there, with ``PERSIST_DEST``
-    persistent_xml: str
+    persistent_xml: XML
     #: MiB per second, as the next
     bandwidth: int
     bandwidth_postcopy: int
@@ -115,6 +119,8 @@ class _Array(Params):
         for name, value in values.items():
             if isinstance(value, list | tuple):
                 several[name] = [*value]
+            elif name in _DOCUMENTS:
+                single[name] = xml_text(value)  # type: ignore[arg-type]  # or what it refuses
             else:
                 single[name] = value  # type: ignore[assignment]  # or what Params refuses
         super().__init__(single, _TYPES)
@@ -135,7 +141,7 @@ class _Array(Params):
         del kept
 
 
-def _values(values: Values | None, more: Mapping[str, TypedValue | Sequence[str]]) -> Values:
+def _values(values: Values | None, more: Values) -> Values:
     for name in more:
         if name not in _FIELDS:
             raise TypeError(f"a migration has no parameter {name!r}")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pyvirt._collection import D
     from pyvirt.inventory import NetworkInventory
+    from pyvirt.xmldesc import XML
 
     NetworkList: TypeAlias = list[Network]  # in the class below, list is a method
 
@@ -64,7 +65,7 @@ class Networks(WhereLiving[Network]):
         """
         return self._get(default, "exactly one of name and uuid", (self._by_name, name), (self._by_uuid, uuid))
 
-    def define(self, xml: str, *, flags: NetworkDefineFlags = NetworkDefineFlags(0)) -> Network:
+    def define(self, xml: XML, *, flags: NetworkDefineFlags = NetworkDefineFlags(0)) -> Network:
         """Store a configuration; a network of that UUID that is up gets it at its next start.
 
         (virNetworkDefineXML, or with *flags* virNetworkDefineXMLFlags)
@@ -75,7 +76,7 @@ class Networks(WhereLiving[Network]):
         """
         return self._from_xml(xml, flags, lib.virNetworkDefineXML, lib.virNetworkDefineXMLFlags)
 
-    def create(self, xml: str, *, flags: NetworkCreateFlags = NetworkCreateFlags(0)) -> Network:
+    def create(self, xml: XML, *, flags: NetworkCreateFlags = NetworkCreateFlags(0)) -> Network:
         """Bring a network up that vanishes when it is taken down.
 
         (virNetworkCreateXML, or with *flags* virNetworkCreateXMLFlags)

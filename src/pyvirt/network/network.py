@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._convert import decode, decode_or_none, encode, encode_or_null, take_string
+from pyvirt._convert import decode, decode_or_none, encode_or_null, take_string
 from pyvirt._edit import edit, stored
 from pyvirt._lib import ffi, lib
 from pyvirt._object import Autostarting, NamedByUUID
+from pyvirt._xml import encode_xml
 from pyvirt.enums.network import (
     IPAddrType,
     NetworkDefineFlags,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from pyvirt._lib import CData
     from pyvirt.network.ports import NetworkPorts
+    from pyvirt.xmldesc import XML
 
 
 def _take_leases(leases: CData, count: int) -> list[NetworkDHCPLease]:
@@ -146,7 +148,7 @@ class Network(NamedByUUID, Autostarting[bytes]):
         self,
         command: NetworkUpdateCommand,
         section: NetworkUpdateSection,
-        xml: str,
+        xml: XML,
         *,
         parent_index: int = -1,
         flags: NetworkUpdateFlags = NetworkUpdateFlags.CURRENT,
@@ -160,4 +162,4 @@ class Network(NamedByUUID, Autostarting[bytes]):
         :raises OperationUnsupportedError: that section cannot be changed so
         :raises OperationInvalidError: it is there already, or not there, or the network is not up
         """
-        check(lib.virNetworkUpdate(self._ptr, command, section, parent_index, encode(xml), flags))
+        check(lib.virNetworkUpdate(self._ptr, command, section, parent_index, encode_xml(xml), flags))

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from pyvirt._collection import RAISE, UUIDCollection
-from pyvirt._convert import encode, take_string
+from pyvirt._convert import take_string
 from pyvirt._lib import lib
 from pyvirt._object import Object, uuid_bytes
 from pyvirt._typedparams import UINT, Params, take_dict
+from pyvirt._xml import encode_xml
 from pyvirt.enums import params
 from pyvirt.enums.network import NetworkPortCreateFlags
 from pyvirt.errors import InvalidArgumentError, NetworkPortNotFoundError, check
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from pyvirt._collection import D
     from pyvirt._typedparams import TypedValue
+    from pyvirt.xmldesc import XML
 
     PortList: TypeAlias = list["NetworkPort"]  # in the class below, list is a method
 
@@ -117,7 +119,7 @@ class NetworkPorts(UUIDCollection[NetworkPort]):
         """
         return self._get(default, "a uuid", (self._by_uuid, uuid))
 
-    def create(self, xml: str, *, flags: NetworkPortCreateFlags = NetworkPortCreateFlags(0)) -> NetworkPort:
+    def create(self, xml: XML, *, flags: NetworkPortCreateFlags = NetworkPortCreateFlags(0)) -> NetworkPort:
         """Plug something in.  (virNetworkPortCreateXML)
 
         :param xml: ``<networkport>`` with the ``<owner>``'s name and UUID, and a ``<mac>``
@@ -125,4 +127,4 @@ class NetworkPorts(UUIDCollection[NetworkPort]):
         :raises AlreadyExistsError: a port of that UUID is there
         :raises XMLError: *xml* is no XML, or no port
         """
-        return self._wrap(lib.virNetworkPortCreateXML(self._owner._ptr, encode(xml), flags))
+        return self._wrap(lib.virNetworkPortCreateXML(self._owner._ptr, encode_xml(xml), flags))

@@ -6,12 +6,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from pyvirt._collection import RAISE, Collection
-from pyvirt._convert import encode, encode_or_null, take_string
+from pyvirt._convert import encode, take_string
 from pyvirt._edit import edit, stored
 from pyvirt._lib import ffi, lib
 from pyvirt._names import list_names
 from pyvirt._object import Autostarting, NamedByUUID
 from pyvirt._where import WhereLiving
+from pyvirt._xml import encode_xml, encode_xml_or_null
 from pyvirt.capabilities.storage import StoragePoolCapabilities
 from pyvirt.enums.storage import (
     ConnectListAllStoragePoolsFlags,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from pyvirt._collection import D
     from pyvirt.inventory import StoragePoolInventory
+    from pyvirt.xmldesc import XML
 
 
 class StoragePool(NamedByUUID, Autostarting[bytes]):
@@ -229,23 +231,23 @@ class StoragePools(WhereLiving[StoragePool]):
         volumes = _AllVolumes(self._conn)
         return volumes._get(default, "exactly one of key and path", (volumes._by_key, key), (volumes._by_path, path))
 
-    def define(self, xml: str, *, flags: StoragePoolDefineFlags = StoragePoolDefineFlags(0)) -> StoragePool:
+    def define(self, xml: XML, *, flags: StoragePoolDefineFlags = StoragePoolDefineFlags(0)) -> StoragePool:
         """Store a configuration; an active pool of that UUID gets it at its next start.  (virStoragePoolDefineXML)
 
         :raises XMLError: *xml* is no XML, or no pool
         :raises OperationFailedError: its name, its UUID or its source belongs to another pool
         """
-        return self._wrap(lib.virStoragePoolDefineXML(self._conn._ptr, encode(xml), flags))
+        return self._wrap(lib.virStoragePoolDefineXML(self._conn._ptr, encode_xml(xml), flags))
 
-    def create(self, xml: str, *, flags: StoragePoolCreateFlags = StoragePoolCreateFlags(0)) -> StoragePool:
+    def create(self, xml: XML, *, flags: StoragePoolCreateFlags = StoragePoolCreateFlags(0)) -> StoragePool:
         """Start a pool that vanishes when it stops; what it stores stays.  (virStoragePoolCreateXML)
 
         :param flags: ``WITH_BUILD`` and its kin do what :meth:`StoragePool.build` does before
         :raises XMLError: *xml* is no XML, or no pool
         """
-        return self._wrap(lib.virStoragePoolCreateXML(self._conn._ptr, encode(xml), flags))
+        return self._wrap(lib.virStoragePoolCreateXML(self._conn._ptr, encode_xml(xml), flags))
 
-    def find_sources(self, type: str, source: str | None = None) -> str:
+    def find_sources(self, type: str, source: XML | None = None) -> str:
         """Return what pools could be made of, as a ``<sources>`` document.  (virConnectFindStoragePoolSources)
 
         :param type: of pool: ``"logical"`` finds volume groups, ``"netfs"`` exports, ``"iscsi"`` targets
@@ -253,7 +255,7 @@ class StoragePools(WhereLiving[StoragePool]):
         :raises OperationUnsupportedError: pools of that type are not searched for
         """
         return take_string(
-            lib.virConnectFindStoragePoolSources(self._conn._ptr, encode(type), encode_or_null(source), 0)
+            lib.virConnectFindStoragePoolSources(self._conn._ptr, encode(type), encode_xml_or_null(source), 0)
         )
 
     def capabilities(self) -> StoragePoolCapabilities:

@@ -6,11 +6,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from pyvirt._collection import RAISE
-from pyvirt._convert import decode, encode, take_string
+from pyvirt._convert import decode, take_string
 from pyvirt._lib import ffi, lib
 from pyvirt._names import list_names
 from pyvirt._object import Named
 from pyvirt._where import WhereNamed
+from pyvirt._xml import encode_xml
 from pyvirt.enums.storage import (
     StorageVolCreateFlags,
     StorageVolDeleteFlags,
@@ -24,7 +25,7 @@ from pyvirt.enums.storage import (
 from pyvirt.enums.stream import StreamFlags
 from pyvirt.errors import InvalidArgumentError, StorageVolumeNotFoundError, check, check_pointer
 from pyvirt.models import StorageVolumeInfo
-from pyvirt.xmldesc import parse, serialize
+from pyvirt.xmldesc import parse
 
 if TYPE_CHECKING:
     import os
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from pyvirt.inventory import StorageVolumeInventory
     from pyvirt.storage.pools import StoragePool
     from pyvirt.stream import Stream
+    from pyvirt.xmldesc import XML
 
 
 class StorageVolume(Named[str]):
@@ -102,7 +104,7 @@ class StorageVolume(Named[str]):
             element.text = name
         except ValueError:  # lxml's
             raise InvalidArgumentError(f"no name in an XML document: {name[:80]!r}") from None
-        return self.pool().volumes.create_from(serialize(root), self, flags=flags)
+        return self.pool().volumes.create_from(root, self, flags=flags)
 
     def resize(self, capacity: int, *, flags: StorageVolResizeFlags = StorageVolResizeFlags(0)) -> None:
         """Change its size, of which a guest that uses it hears nothing.  (virStorageVolResize)
@@ -240,17 +242,17 @@ class StorageVolumes(WhereNamed[StorageVolume]):
         """
         return self._get(default, "a name", (self._by_name, name))
 
-    def create(self, xml: str, *, flags: StorageVolCreateFlags = StorageVolCreateFlags(0)) -> StorageVolume:
+    def create(self, xml: XML, *, flags: StorageVolCreateFlags = StorageVolCreateFlags(0)) -> StorageVolume:
         """Make a new volume.  (virStorageVolCreateXML)
 
         :param xml: a ``<volume>``; its ``<capacity>`` is in bytes unless it has a unit
         :raises AlreadyExistsError: there is one of that name
         :raises XMLError: *xml* is no XML, or no volume
         """
-        return self._wrap(lib.virStorageVolCreateXML(self._owner._ptr, encode(xml), flags))
+        return self._wrap(lib.virStorageVolCreateXML(self._owner._ptr, encode_xml(xml), flags))
 
     def create_from(
-        self, xml: str, source: StorageVolume, *, flags: StorageVolCreateFlags = StorageVolCreateFlags(0)
+        self, xml: XML, source: StorageVolume, *, flags: StorageVolCreateFlags = StorageVolCreateFlags(0)
     ) -> StorageVolume:
         """Make a new volume with the content of another, converted if the formats differ.
 
@@ -262,4 +264,4 @@ class StorageVolumes(WhereNamed[StorageVolume]):
         :param flags: ``REFLINK`` shares the blocks, where the file system can
         :raises AlreadyExistsError: there is one of that name
         """
-        return self._wrap(lib.virStorageVolCreateXMLFrom(self._owner._ptr, encode(xml), source._ptr, flags))
+        return self._wrap(lib.virStorageVolCreateXMLFrom(self._owner._ptr, encode_xml(xml), source._ptr, flags))

@@ -12,7 +12,7 @@ Nothing here calls libvirt.  Validation and the builders load when they are firs
 
 from __future__ import annotations
 
-from pyvirt.xmldesc._read import MAX_SIZE, parse, serialize
+from pyvirt.xmldesc._read import MAX_SIZE, XML, parse, serialize
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "MAX_SIZE",
+    "XML",
     "InvalidXMLError",
     "Problem",
     "SchemasMissingError",

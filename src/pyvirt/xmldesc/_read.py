@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from lxml import etree
 
 from pyvirt.errors import XMLError
+
+XML: TypeAlias = str | bytes | etree._Element
+"""What is taken for a document: text, the bytes of a file in whatever encoding they declare, or an element."""
 
 MAX_SIZE = 4 << 20
 """How many bytes of a document are read by default: libvirt's protocol carries no longer text than this."""
@@ -46,6 +51,18 @@ def parse(text: str | bytes, *, max_size: int = MAX_SIZE) -> etree._Element:
         said = str(error.msg)
         said = next((words for sign, words in _LIMITS.items() if sign in said), said)
         raise XMLError(f"this is no XML: {said}") from None
+
+
+def tree_of(xml: XML, *, max_size: int = MAX_SIZE) -> etree._Element:
+    """Return the element that *xml* is, or what :func:`parse` makes of it.
+
+    :raises TypeError: it is none of the three
+    """
+    if isinstance(xml, etree._Element):
+        return xml
+    if isinstance(xml, (str, bytes)):
+        return parse(xml, max_size=max_size)
+    raise TypeError(f"expected XML as str, bytes or an lxml element, got {type(xml).__name__}")
 
 
 def _check_size(size: int, most: int) -> None:

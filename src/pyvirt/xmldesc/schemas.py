@@ -13,7 +13,7 @@ from lxml import etree
 from pyvirt.errors import NotSupportedError, XMLError
 from pyvirt.xmldesc._build import adopt, node
 from pyvirt.xmldesc._explain import Problem, explain, problem_at
-from pyvirt.xmldesc._read import MAX_SIZE, parse
+from pyvirt.xmldesc._read import MAX_SIZE, XML, tree_of
 
 _RNG = "{http://relaxng.org/ns/structure/1.0}"
 
@@ -86,7 +86,7 @@ _schemas: dict[tuple[Path, str], _Schema] = {}
 
 
 def validate(
-    xml: str | bytes | etree._Element,
+    xml: XML,
     *,
     device: bool = False,
     schemas: str | os.PathLike[str] | None = None,
@@ -105,7 +105,7 @@ def validate(
     :raises XMLError: it is no XML, or of no kind that libvirt has a schema for
     :raises SchemasMissingError: there are no schemas
     """
-    element = parse(xml, max_size=max_size) if isinstance(xml, (str, bytes)) else xml
+    element = tree_of(xml, max_size=max_size)
     if element.getroottree().docinfo.internalDTD is not None:
         raise XMLError("this document has a document type declaration, and none of libvirt's does")
     name = "domain" if device else SCHEMAS.get(str(element.tag))

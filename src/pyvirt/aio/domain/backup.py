@@ -12,6 +12,7 @@ from pyvirt.enums.domain_job import DomainBackupBeginFlags
 
 if TYPE_CHECKING:
     from pyvirt.aio.domain.domain import Domain
+    from pyvirt.xmldesc._read import XML
 
 
 class Backup(Async[SyncBackup]):
@@ -21,9 +22,9 @@ class Backup(Async[SyncBackup]):
 
     async def begin(
         self,
-        xml: str,
+        xml: XML,
         *,
-        checkpoint_xml: str | None = None,
+        checkpoint_xml: XML | None = None,
         flags: DomainBackupBeginFlags = DomainBackupBeginFlags(0),
         timeout: float | None = None,
     ) -> None:

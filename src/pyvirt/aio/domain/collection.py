@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pyvirt.enums.domain import DomainState
     from pyvirt.inventory import DomainInventory
     from pyvirt.stats.frame import StatsFrame
+    from pyvirt.xmldesc._read import XML
 
 
 class Domains(Async[SyncDomains]):
@@ -118,7 +119,7 @@ class Domains(Async[SyncDomains]):
         )
 
     async def define(
-        self, xml: str, *, flags: DomainDefineFlags = DomainDefineFlags(0), timeout: float | None = None
+        self, xml: XML, *, flags: DomainDefineFlags = DomainDefineFlags(0), timeout: float | None = None
     ) -> Domain:
         """Store a configuration; a running domain of that UUID gets it at its next start.  (virDomainDefineXMLFlags)"""
         from pyvirt.aio.domain.domain import Domain
@@ -127,7 +128,7 @@ class Domains(Async[SyncDomains]):
 
     async def create(
         self,
-        xml: str,
+        xml: XML,
         *,
         files: Iterable[int] = (),
         flags: DomainCreateFlags = DomainCreateFlags(0),
@@ -144,7 +145,7 @@ class Domains(Async[SyncDomains]):
         self,
         path: str,
         *,
-        xml: str | None = None,
+        xml: XML | None = None,
         params: Mapping[str, TypedValue] | None = None,
         flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0),
         timeout: float | None = None,
@@ -161,7 +162,7 @@ class Domains(Async[SyncDomains]):
     async def save_image_define_xml(
         self,
         path: str,
-        xml: str,
+        xml: XML,
         *,
         flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0),
         timeout: float | None = None,
@@ -202,7 +203,7 @@ class Domains(Async[SyncDomains]):
         """Return the XML of what a hypervisor's own configuration says.  (virConnectDomainXMLFromNative)"""
         return await self._runtime.call(timeout, lambda: self._sync.xml_from_native(format, config))
 
-    async def xml_to_native(self, format: str, xml: str, *, timeout: float | None = None) -> str:
+    async def xml_to_native(self, format: str, xml: XML, *, timeout: float | None = None) -> str:
         """Return a domain in a hypervisor's own configuration.  (virConnectDomainXMLToNative)"""
         return await self._runtime.call(timeout, lambda: self._sync.xml_to_native(format, xml))
 

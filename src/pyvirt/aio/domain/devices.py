@@ -12,6 +12,7 @@ from pyvirt.enums.domain import DeviceModify
 
 if TYPE_CHECKING:
     from pyvirt.aio.domain.domain import Domain
+    from pyvirt.xmldesc._read import XML
 
 
 class Devices(Async[SyncDevices]):
@@ -20,14 +21,14 @@ class Devices(Async[SyncDevices]):
     __slots__ = ()
 
     async def attach(
-        self, xml: str, *, flags: DeviceModify = DeviceModify.CURRENT, timeout: float | None = None
+        self, xml: XML, *, flags: DeviceModify = DeviceModify.CURRENT, timeout: float | None = None
     ) -> None:
         """Attach a device.  (virDomainAttachDeviceFlags)"""
         await self._runtime.call(timeout, lambda: self._sync.attach(xml, flags=flags))
 
     async def detach(
         self,
-        xml: str,
+        xml: XML,
         *,
         flags: DeviceModify = DeviceModify.CURRENT,
         wait: float | None = None,
@@ -48,16 +49,16 @@ class Devices(Async[SyncDevices]):
         await self._runtime.call(timeout, lambda: self._sync.detach_alias(alias, flags=flags, wait=wait))
 
     async def update(
-        self, xml: str, *, flags: DeviceModify = DeviceModify.CURRENT, timeout: float | None = None
+        self, xml: XML, *, flags: DeviceModify = DeviceModify.CURRENT, timeout: float | None = None
     ) -> None:
         """Change a device: other media in a drive, another link state, …  (virDomainUpdateDeviceFlags)"""
         await self._runtime.call(timeout, lambda: self._sync.update(xml, flags=flags))
 
-    async def hotplug(self, xml: str, *, timeout: float | None = None) -> None:
+    async def hotplug(self, xml: XML, *, timeout: float | None = None) -> None:
         """Attach a device to the running domain, also in drivers that know no flags.  (virDomainAttachDevice)"""
         await self._runtime.call(timeout, lambda: self._sync.hotplug(xml))
 
-    async def hotunplug(self, xml: str, *, timeout: float | None = None) -> None:
+    async def hotunplug(self, xml: XML, *, timeout: float | None = None) -> None:
         """Detach a device from the running domain, also in drivers that know no flags.  (virDomainDetachDevice)"""
         await self._runtime.call(timeout, lambda: self._sync.hotunplug(xml))
 

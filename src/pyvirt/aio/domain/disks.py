@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pyvirt.aio.domain.domain import Domain
     from pyvirt.enums.domain_device import DomainDiskErrorCode
     from pyvirt.models import BlockInfo, BlockStats
+    from pyvirt.xmldesc._read import XML
 
 
 class Disk(Async[SyncDisk]):
@@ -87,7 +88,7 @@ class Disk(Async[SyncDisk]):
 
     async def copy_to(
         self,
-        xml: str,
+        xml: XML,
         *,
         bandwidth: int | None = None,
         granularity: int | None = None,

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from pyvirt.enums.domain_job import DomainCoreDumpFormat
     from pyvirt.enums.host import NodeSuspendTarget
     from pyvirt.models import DomainControlInfo, DomainInfo, DomainStateReason, Screenshot, SecurityLabel
+    from pyvirt.xmldesc._read import XML
 
 
 class Domain(AsyncHandle[SyncDomain]):
@@ -163,7 +164,7 @@ class Domain(AsyncHandle[SyncDomain]):
         self,
         path: str,
         *,
-        xml: str | None = None,
+        xml: XML | None = None,
         params: Mapping[str, TypedValue] | None = None,
         flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0),
         timeout: float | None = None,
@@ -195,7 +196,7 @@ class Domain(AsyncHandle[SyncDomain]):
         return await self._runtime.call(timeout, lambda: self._sync.managed_save_xml_desc(flags=flags))
 
     async def managed_save_define_xml(
-        self, xml: str, *, flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0), timeout: float | None = None
+        self, xml: XML, *, flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0), timeout: float | None = None
     ) -> None:
         """Change the configuration that the next start goes on with.  (virDomainManagedSaveDefineXML)"""
         await self._runtime.call(timeout, lambda: self._sync.managed_save_define_xml(xml, flags=flags))

@@ -12,6 +12,7 @@ from pyvirt.enums.domain import DomainModificationImpact
 
 if TYPE_CHECKING:
     from pyvirt.aio.domain.domain import Domain
+    from pyvirt.xmldesc._read import XML
 
 
 class Metadata(Async[SyncMetadata]):
@@ -35,7 +36,7 @@ class Metadata(Async[SyncMetadata]):
     async def set(
         self,
         uri: str,
-        xml: str,
+        xml: XML,
         *,
         key: str,
         flags: DomainModificationImpact = DomainModificationImpact(0),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pyvirt._where import Pattern
     from pyvirt.aio.network.network import Network
     from pyvirt.inventory import NetworkInventory
+    from pyvirt.xmldesc._read import XML
 
 
 class Networks(Async[SyncNetworks]):
@@ -65,7 +66,7 @@ class Networks(Async[SyncNetworks]):
         )
 
     async def define(
-        self, xml: str, *, flags: NetworkDefineFlags = NetworkDefineFlags(0), timeout: float | None = None
+        self, xml: XML, *, flags: NetworkDefineFlags = NetworkDefineFlags(0), timeout: float | None = None
     ) -> Network:
         """Store a configuration; a network of that UUID that is up gets it at its next start.
 
@@ -76,7 +77,7 @@ class Networks(Async[SyncNetworks]):
         return await self._runtime.call(timeout, lambda: Network(self._runtime, self._sync.define(xml, flags=flags)))
 
     async def create(
-        self, xml: str, *, flags: NetworkCreateFlags = NetworkCreateFlags(0), timeout: float | None = None
+        self, xml: XML, *, flags: NetworkCreateFlags = NetworkCreateFlags(0), timeout: float | None = None
     ) -> Network:
         """Bring a network up that vanishes when it is taken down.
 

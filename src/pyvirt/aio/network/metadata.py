@@ -4,9 +4,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pyvirt.aio._base import Async
 from pyvirt.enums.network import NetworkUpdateFlags
 from pyvirt.network.metadata import NetworkMetadata as SyncNetworkMetadata
+
+if TYPE_CHECKING:
+    from pyvirt.xmldesc._read import XML
 
 
 class NetworkMetadata(Async[SyncNetworkMetadata]):
@@ -23,7 +28,7 @@ class NetworkMetadata(Async[SyncNetworkMetadata]):
     async def set(
         self,
         uri: str,
-        xml: str,
+        xml: XML,
         *,
         key: str,
         flags: NetworkUpdateFlags = NetworkUpdateFlags(0),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyvirt.aio.network.ports import NetworkPorts
     from pyvirt.enums.network import NetworkUpdateCommand, NetworkUpdateSection
     from pyvirt.models import NetworkDHCPLease
+    from pyvirt.xmldesc._read import XML
 
 
 class Network(AsyncHandle[SyncNetwork]):
@@ -84,7 +85,7 @@ class Network(AsyncHandle[SyncNetwork]):
         self,
         command: NetworkUpdateCommand,
         section: NetworkUpdateSection,
-        xml: str,
+        xml: XML,
         *,
         parent_index: int = -1,
         flags: NetworkUpdateFlags = NetworkUpdateFlags.CURRENT,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyvirt._typedparams import TypedValue
     from pyvirt.aio.connection import Connection
     from pyvirt.aio.network.network import Network
+    from pyvirt.xmldesc._read import XML
 
 
 class NetworkPort(AsyncHandle[SyncNetworkPort]):
@@ -89,7 +90,7 @@ class NetworkPorts(Async[SyncNetworkPorts]):
         )
 
     async def create(
-        self, xml: str, *, flags: NetworkPortCreateFlags = NetworkPortCreateFlags(0), timeout: float | None = None
+        self, xml: XML, *, flags: NetworkPortCreateFlags = NetworkPortCreateFlags(0), timeout: float | None = None
     ) -> NetworkPort:
         """Plug something in.  (virNetworkPortCreateXML)"""
         return await self._runtime.call(

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pyvirt.capabilities.storage import StoragePoolCapabilities
     from pyvirt.inventory import StoragePoolInventory
     from pyvirt.models import StoragePoolInfo
+    from pyvirt.xmldesc._read import XML
 
 
 class StoragePool(AsyncHandle[SyncStoragePool]):
@@ -221,7 +222,7 @@ class StoragePools(Async[SyncStoragePools]):
         )
 
     async def define(
-        self, xml: str, *, flags: StoragePoolDefineFlags = StoragePoolDefineFlags(0), timeout: float | None = None
+        self, xml: XML, *, flags: StoragePoolDefineFlags = StoragePoolDefineFlags(0), timeout: float | None = None
     ) -> StoragePool:
         """Store a configuration; an active pool of that UUID gets it at its next start.  (virStoragePoolDefineXML)"""
         return await self._runtime.call(
@@ -229,14 +230,14 @@ class StoragePools(Async[SyncStoragePools]):
         )
 
     async def create(
-        self, xml: str, *, flags: StoragePoolCreateFlags = StoragePoolCreateFlags(0), timeout: float | None = None
+        self, xml: XML, *, flags: StoragePoolCreateFlags = StoragePoolCreateFlags(0), timeout: float | None = None
     ) -> StoragePool:
         """Start a pool that vanishes when it stops; what it stores stays.  (virStoragePoolCreateXML)"""
         return await self._runtime.call(
             timeout, lambda: StoragePool(self._runtime, self._sync.create(xml, flags=flags))
         )
 
-    async def find_sources(self, type: str, source: str | None = None, *, timeout: float | None = None) -> str:
+    async def find_sources(self, type: str, source: XML | None = None, *, timeout: float | None = None) -> str:
         """Return what pools could be made of, as a ``<sources>`` document.  (virConnectFindStoragePoolSources)"""
         return await self._runtime.call(timeout, lambda: self._sync.find_sources(type, source))
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pyvirt.aio.stream import Stream
     from pyvirt.inventory import StorageVolumeInventory
     from pyvirt.models import StorageVolumeInfo
+    from pyvirt.xmldesc._read import XML
 
 
 class StorageVolume(AsyncHandle[SyncStorageVolume]):
@@ -190,7 +191,7 @@ class StorageVolumes(Async[SyncStorageVolumes]):
         )
 
     async def create(
-        self, xml: str, *, flags: StorageVolCreateFlags = StorageVolCreateFlags(0), timeout: float | None = None
+        self, xml: XML, *, flags: StorageVolCreateFlags = StorageVolCreateFlags(0), timeout: float | None = None
     ) -> StorageVolume:
         """Make a new volume.  (virStorageVolCreateXML)"""
         return await self._runtime.call(
@@ -199,7 +200,7 @@ class StorageVolumes(Async[SyncStorageVolumes]):
 
     async def create_from(
         self,
-        xml: str,
+        xml: XML,
         source: StorageVolume,
         *,
         flags: StorageVolCreateFlags = StorageVolCreateFlags(0),
