@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 import pytest
+from lxml import etree
 
 import pyvirt
 from pyvirt.errors import (
@@ -54,6 +56,19 @@ NOT_A_TEXT: dict[str, tuple[type[Exception], str, Any]] = {
     "NUL": (InvalidArgumentError, "NUL at byte 4", NUL),
     "a lone surrogate": (InvalidArgumentError, "surrogate at position 0", SURROGATE),
 }
+#: What is no document, wherever one is taken, before libvirt is asked.
+NOT_A_DOCUMENT: dict[str, tuple[type[Exception], str, Any]] = {
+    "a number": (TypeError, "^expected XML as str, bytes or an lxml element, got int$", 5),
+    "a buffer": (TypeError, "got bytearray", bytearray(b"<a/>")),
+    "a tree": (TypeError, "got _ElementTree", etree.ElementTree(etree.Element("a"))),
+    "an element of another library": (TypeError, "got Element", ElementTree.Element("a")),
+    "NUL": (InvalidArgumentError, "NUL at byte 4", NUL),
+    "NUL in bytes": (InvalidArgumentError, "NUL at byte 4", NUL.encode()),
+    "NUL in a declaration": (InvalidArgumentError, "NUL at byte 32", "<?xml version='1.0' encoding='x'\0?><a/>"),
+    "UTF-16 without a mark": (InvalidArgumentError, "NUL at byte 1", "<a/>".encode("utf-16-le")),
+    "a lone surrogate": (InvalidArgumentError, "surrogate at position 0", SURROGATE),
+    "no encoding": (XMLError, "unknown encoding: none", b"<?xml version='1.0' encoding='none'?><a/>"),
+}
 NOT_A_UUID: dict[str, tuple[type[Exception], str, Any]] = {
     "no UUID": (InvalidArgumentError, "'nobody' is no UUID", "nobody"),
     "nothing": (InvalidArgumentError, "'' is no UUID", ""),
@@ -73,7 +88,11 @@ def wrong_documents(root: str) -> dict[str, tuple[type[Exception], str, Any]]:
         "nothing": (XMLError, "empty", ""),
         "cut off": (XMLError, "end of data|end of Start Tag", f"<{root}><name>test</name>"),
         "of something else": (XMLError, f"'{root}', not 'other'", "<other/>"),
-        **NOT_A_TEXT,
+        "bytes of something else": (XMLError, f"'{root}', not 'other'", b"<other/>"),
+        "an element of something else": (XMLError, f"'{root}', not 'other'", etree.Element("other")),
+        "just bytes": (XMLError, "Start tag expected", b"just bytes"),
+        "no UTF-8": (XMLError, "not proper UTF-8", f"<{root}><name>\xfc</name></{root}>".encode("latin-1")),
+        **NOT_A_DOCUMENT,
     }
 
 

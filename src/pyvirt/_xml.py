@@ -62,7 +62,8 @@ def _decode(data: bytes) -> str:
 
 
 def _encoding_at(text: str) -> tuple[int, int]:
-    """Return where a declaration has an encoding, or 0 and 0."""
+    """Return where a declaration has an encoding, or 0 and 0; what cannot be one stays, for libvirt to find."""
     end = text.find("?>") if text.startswith(("<?xml", "\ufeff<?xml")) else -1
     start = text.find("encoding", 0, end) if end > 0 else -1
-    return (start, end) if start > 0 else (0, 0)
+    named = text[max(start, 0) : max(end, 0)]
+    return (start, end) if start > 0 and named.isascii() and "\0" not in named else (0, 0)

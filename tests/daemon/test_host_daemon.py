@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from lxml import etree
+from lxml.etree import _Element
 
 import pyvirt
 from pyvirt.enums import (
@@ -78,10 +79,10 @@ def huge_pages(size: int, what: str) -> int:
     return int(Path(f"/sys/kernel/mm/hugepages/hugepages-{size >> 10}kB/{what}").read_text())
 
 
-def own_cpu(host: Host) -> str:
+def own_cpu(host: Host) -> _Element:
     cpu = parse(host.capabilities().xml).find("host/cpu")
     assert cpu is not None
-    return serialize(cpu)
+    return cpu
 
 
 def features(cpu: str) -> set[str | None]:
@@ -314,7 +315,8 @@ def test_compare_and_baseline_hypervisor_cpu(host: Host) -> None:
 
 def test_baseline_cpu(host: Host) -> None:
     cpu = own_cpu(host)
-    assert parse(host.baseline_cpu([cpu, cpu])).findtext("model") == parse(cpu).findtext("model")
+    forms = [cpu, serialize(cpu), serialize(cpu).encode()]
+    assert parse(host.baseline_cpu(forms)).findtext("model") == cpu.findtext("model")
     plain = features(host.baseline_cpu([cpu]))
     assert plain
     assert plain < features(host.baseline_cpu([cpu], flags=ConnectBaselineCPUFlags.EXPAND_FEATURES))

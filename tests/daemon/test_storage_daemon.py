@@ -42,7 +42,7 @@ from pyvirt.storage import StoragePool, StoragePools, StorageVolume
 from pyvirt.testing._system import require
 from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.pytest_plugin import DaemonFactory, skip_unless_in_ci
-from pyvirt.xmldesc import parse
+from pyvirt.xmldesc import XML, parse
 
 MIB = 1 << 20
 List, Build, Resize = ConnectListAllStoragePoolsFlags, StoragePoolBuildFlags, StorageVolResizeFlags
@@ -365,7 +365,7 @@ def test_what_cannot_be_made_leaves_nothing(
     assert os.listdir(directory) == ["disk.raw"]
 
 
-def create_encrypted(pool: StoragePool, xml: str) -> StorageVolume:
+def create_encrypted(pool: StoragePool, xml: XML) -> StorageVolume:
     """Create it, again where qemu-img could not tell how fast it is: it gives up when the machine's time is stolen."""
     for _ in range(5):
         try:

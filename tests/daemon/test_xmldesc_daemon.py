@@ -107,7 +107,7 @@ def test_a_domain_with_everything(conn: pyvirt.Connection) -> None:
         ],
     )
     validate(root)
-    domain = conn.domains.define(serialize(root))
+    domain = conn.domains.define(root)
     with undefined(domain.undefine):
         stored = parse(domain.xml_desc())
         validate(stored)
@@ -129,7 +129,7 @@ def test_uefi(conn: pyvirt.Connection, secure_boot: bool | None) -> None:
     with contextlib.ExitStack() as stack:
         if not installed:  # libvirt 9.0 looks for a firmware when the domain starts, later ones when it is defined
             stack.enter_context(pytest.raises((OperationFailedError, NotSupportedError), match="firmware"))
-        domain = conn.domains.define(serialize(root))
+        domain = conn.domains.define(root)
         stack.enter_context(undefined(lambda: domain.undefine(flags=DomainUndefineFlags.NVRAM)))
         stored = parse(domain.xml_desc())
         validate(stored)
@@ -143,51 +143,49 @@ def test_uefi(conn: pyvirt.Connection, secure_boot: bool | None) -> None:
 
 def test_a_guest_with_a_snapshot_a_checkpoint_and_backups(conn: pyvirt.Connection) -> None:
     directory = "/var/lib/libvirt/images/xmldesc"
-    pool = conn.storage_pools.define(serialize(x.pool(NAME, target=directory, mode=0o711)))
+    pool = conn.storage_pools.define(x.pool(NAME, target=directory, mode=0o711))
     with undefined(pool.undefine):
         pool.build()
         pool.start()
         with destroyed(pool):
-            base = pool.volumes.create(serialize(x.volume("base.img", MIB)))
+            base = pool.volumes.create(x.volume("base.img", MIB))
             disk = pool.volumes.create(
-                serialize(x.volume("disk.qcow2", MIB, backing=base.path(), backing_format="raw", mode=0o600))
+                x.volume("disk.qcow2", MIB, backing=base.path(), backing_format="raw", mode=0o600)
             )
             assert parse(disk.xml_desc()).findtext("backingStore/path") == base.path()
             for volume in (base, disk):
                 validate(volume.xml_desc())
             domain = conn.domains.create(
-                serialize(
-                    x.domain(
-                        NAME,
-                        memory=16 * MIB,
-                        type="qemu",
-                        memballoon=False,
-                        disks=x.disk("vda", file=disk.path(), format="qcow2"),
-                        devices=x.controller("usb", model="none"),
-                        rng=True,
-                        agent=True,
-                        graphics=x.graphics(),
-                    )
+                x.domain(
+                    NAME,
+                    memory=16 * MIB,
+                    type="qemu",
+                    memballoon=False,
+                    disks=x.disk("vda", file=disk.path(), format="qcow2"),
+                    devices=x.controller("usb", model="none"),
+                    rng=True,
+                    agent=True,
+                    graphics=x.graphics(),
                 ),
                 flags=DomainCreateFlags.PAUSED,
             )
             with destroyed(domain):
                 validate(domain.xml_desc())
-                inner = domain.snapshots.create(serialize(x.snapshot("inner", description="before & after")))
+                inner = domain.snapshots.create(x.snapshot("inner", description="before & after"))
                 validate(inner.xml_desc())
                 inner.delete()
-                checkpoint = domain.checkpoints.create(serialize(x.checkpoint("first", disks=["vda"])))
+                checkpoint = domain.checkpoints.create(x.checkpoint("first", disks=["vda"]))
                 validate(checkpoint.xml_desc())
                 for backup in (
                     x.push_backup({"vda": f"{directory}/full"}),
                     x.push_backup({"vda": f"{directory}/increment"}, incremental="first"),
                 ):
                     validate(backup)
-                    domain.backup.begin(serialize(backup))
+                    domain.backup.begin(backup)
                     domain.job.wait(timeout=60)
                 backup = x.pull_backup({"vda": f"{directory}/scratch"}, socket=f"{directory}/nbd", incremental="first")
                 validate(backup)
-                domain.backup.begin(serialize(backup))
+                domain.backup.begin(backup)
                 assert parse(domain.backup.xml_desc()).findtext("incremental") == "first"
                 domain.job.abort()
                 domain.job.wait(timeout=60)
@@ -197,7 +195,7 @@ def test_a_guest_with_a_snapshot_a_checkpoint_and_backups(conn: pyvirt.Connectio
                     memory=f"{directory}/memory",
                     disks=[x.snapshot_disk("vda", file=f"{directory}/overlay.qcow2", format="qcow2")],
                 )
-                validate(domain.snapshots.create(serialize(outer)).xml_desc())
+                validate(domain.snapshots.create(outer).xml_desc())
 
 
 def test_a_container(private_daemon_factory: DaemonFactory) -> None:
@@ -206,7 +204,7 @@ def test_a_container(private_daemon_factory: DaemonFactory) -> None:
         root = x.domain(
             NAME, memory=64 * MIB, type="lxc", init="/bin/sleep", arguments=["infinity"], interfaces=[], vcpus=1
         )
-        domain = conn.domains.create(serialize(root))
+        domain = conn.domains.create(root)
         with destroyed(domain):
             validate(domain.xml_desc())
             assert domain.is_active()
@@ -235,7 +233,7 @@ def test_a_network(system_daemon: PrivateDaemon) -> None:
     )
     validate(root)
     with pyvirt.connect(system_daemon.uri("network")) as conn:
-        network = conn.networks.define(serialize(root))
+        network = conn.networks.define(root)
         with undefined(network.undefine):
             network.start()
             with destroyed(network):
@@ -258,7 +256,7 @@ def test_a_network(system_daemon: PrivateDaemon) -> None:
 )
 def test_networks_of_other_kinds_start(system_daemon: PrivateDaemon, root: etree._Element) -> None:
     with pyvirt.connect(system_daemon.uri("network")) as conn:
-        network = conn.networks.create(serialize(root))
+        network = conn.networks.create(serialize(root).encode())
         with destroyed(network):
             validate(network.xml_desc())
 
@@ -268,7 +266,7 @@ def test_networks_of_the_hosts_own(system_daemon: PrivateDaemon, forward: str) -
     bridge, device = ("br0", None) if forward == "bridge" else (None, "lo")
     root = x.network(NAME, forward=forward, bridge=bridge, forward_device=device)
     with pyvirt.connect(system_daemon.uri("network")) as conn:
-        network = conn.networks.define(serialize(root))
+        network = conn.networks.define(root)
         with undefined(network.undefine):
             validate(network.xml_desc())
 
@@ -284,7 +282,7 @@ def test_pools(private_daemon: PrivateDaemon) -> None:
     ]
     with pyvirt.connect(private_daemon.uri("storage")) as conn:
         for root in roots:
-            pool = conn.storage_pools.define(serialize(root))
+            pool = conn.storage_pools.define(root)
             with undefined(pool.undefine):
                 validate(pool.xml_desc())
                 assert parse(pool.xml_desc()).get("type") == root.get("type")
@@ -296,26 +294,26 @@ def test_secrets_and_an_encrypted_volume(private_daemon: PrivateDaemon) -> None:
         contextlib.ExitStack() as stack,
     ):
         for usage in ("ceph", "iscsi", "tls", "vtpm"):
-            secret = conn.secrets.define(serialize(x.secret(usage, f"{NAME} {usage}", description="a & b")))
+            secret = conn.secrets.define(x.secret(usage, f"{NAME} {usage}", description="a & b"))
             stack.enter_context(undefined(secret.undefine))
             validate(secret.xml_desc())
-        secret = conn.secrets.define(serialize(x.secret("volume", f"/{NAME}", ephemeral=True)))
+        secret = conn.secrets.define(x.secret("volume", f"/{NAME}", ephemeral=True))
         stack.enter_context(undefined(secret.undefine))
         secret.set_value(b"passphrase")
         with pytest.raises(Error, match="private"):
             secret.value()
         pool = conn.storage_pools.create(
-            serialize(x.pool(NAME, target="/var/lib/libvirt/xmldesc")), flags=StoragePoolCreateFlags.WITH_BUILD
+            x.pool(NAME, target="/var/lib/libvirt/xmldesc"), flags=StoragePoolCreateFlags.WITH_BUILD
         )
         stack.enter_context(destroyed(pool))
-        volume = create_encrypted(pool, serialize(x.volume("secret.img", MIB, encryption=secret.uuid)))
+        volume = create_encrypted(pool, x.volume("secret.img", MIB, encryption=secret.uuid))
         assert [one.get("format") for one in parse(volume.xml_desc()).iterfind("target/encryption")] == ["luks"]
         validate(volume.xml_desc())
 
 
 def test_a_filter(system_daemon: PrivateDaemon) -> None:
     with pyvirt.connect(system_daemon.uri("nwfilter")) as conn:
-        inner = conn.nwfilters.define(serialize(x.nwfilter(f"{NAME}-inner", chain="arp")))
+        inner = conn.nwfilters.define(x.nwfilter(f"{NAME}-inner", chain="arp"))
         with undefined(inner.undefine):
             root = x.nwfilter(
                 NAME,
@@ -329,7 +327,7 @@ def test_a_filter(system_daemon: PrivateDaemon) -> None:
                 ],
                 priority=-700,
             )
-            outer = conn.nwfilters.define(serialize(root))
+            outer = conn.nwfilters.define(root)
             with undefined(outer.undefine):
                 stored = parse(outer.xml_desc())
                 validate(stored)

@@ -54,6 +54,7 @@ from pyvirt.models import BlockInfo
 from pyvirt.testing import guests
 from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.guests import Nic, paused_guest, tiny_guest, write_boot_disk
+from pyvirt.xmldesc import XML, parse
 
 MIB = 1 << 20
 SIZE = 16 * MIB
@@ -143,6 +144,15 @@ def test_a_disk_comes_and_goes(guest: Domain, tmp_path: Path) -> None:
     assert "sda" in disks
     devices.hotunplug(xml)
     assert "sda" not in disks
+
+
+@pytest.mark.parametrize("form", [str, lambda text: text.encode("latin-1"), parse])
+def test_a_disk_in_other_forms(form: Callable[[str], XML], guest: Domain, tmp_path: Path) -> None:
+    xml = form(f"<?xml version='1.0' encoding='ISO-8859-1'?>{disk_xml(raw(tmp_path / 'größer.img'))}")
+    guest.devices.attach(xml)
+    assert guest.disks["sda"].info().capacity == MIB
+    guest.devices.detach(xml, wait=WHILE)
+    assert "sda" not in guest.disks
 
 
 def test_devices_of_both_configurations(guest: Domain, tmp_path: Path) -> None:

@@ -195,7 +195,7 @@ def test_with_another_name_and_configuration(there: pyvirt.Connection, guest: Do
         flags=LIVE,
         migrate_uri=migrate_uri,
         destination_name="immigrant",
-        destination_xml=pyvirt.xmldesc.serialize(root),
+        destination_xml=root,
     )
     assert moved.name == "immigrant"
     assert moved.state() == ARRIVED

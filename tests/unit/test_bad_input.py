@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +47,10 @@ CASES = {
     "XML of something else": Case(XMLError, "'network'", lambda conn: conn.domains.create("<network/>")),
     "XML cut off": Case(XMLError, "end of data", lambda conn: conn.domains.define("<domain type='test'>")),
     "XML that lacks a name": Case(XMLError, "name", lambda conn: conn.domains.define("<domain type='test'/>")),
-    "XML as bytes": Case(TypeError, "expected str, got bytes", lambda conn: conn.domains.define(b"<domain/>")),
+    "XML as a file": Case(
+        TypeError, "bytes or an lxml element, got BytesIO", lambda conn: conn.domains.define(BytesIO())
+    ),
+    "XML as bytes cut off": Case(XMLError, "end of data", lambda conn: conn.domains.define(b"<domain type='test'>")),
     "XML with NUL": Case(InvalidArgumentError, "NUL at byte 8", lambda conn: conn.domains.define("<domain>\0")),
     "unknown name": Case(DomainNotFoundError, "'nobody'", lambda conn: conn.domains["nobody"]),
     "unknown UUID": Case(DomainNotFoundError, "00000000-0000", lambda conn: conn.domains.get(uuid=uuid.UUID(int=0))),
@@ -129,6 +133,13 @@ def test_any_xml(xml: str) -> None:
         conn.domains.define(xml)
 
 
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=60))
+def test_any_bytes_as_xml(xml: bytes) -> None:
+    with pyvirt.connect(DEFAULT) as conn, pytest.raises((XMLError, InvalidArgumentError)):
+        conn.domains.define(xml.replace(b"\n", b""))
+
+
 # ---- nothing leaked ----
 
 LEAKS = {
@@ -144,6 +155,9 @@ LEAKS = {
     "closed connection": "closed.domains['test']",
     "domain of a closed connection": "dead.state()",
     "bytes": "domains[b'test']",
+    "no document": "domains.define(5)",
+    "bytes in no encoding": "domains.define(b\"<?xml version='1.0' encoding='none'?>\")",
+    "element of something else": "domains.define(other)",
     "NUL": r"domains['te\0st']",
     "lone surrogate": r"domains['\ud800']",
     "long name": "domains[long]",
@@ -155,12 +169,12 @@ LEAKS = {
 }
 
 LEAK_PROGRAM = """
-import gc, sys, pyvirt
+import gc, sys, pyvirt.xmldesc
 expression, guarded, times = sys.argv[1:]
 conn, closed = pyvirt.connect("test:///default"), pyvirt.connect("test:///default")
 domains, domain, dead = conn.domains, conn.domains["test"], closed.domains["test"]
 closed.close()
-long = "n" * 10_000
+long, other = "n" * 10_000, pyvirt.xmldesc.parse("<other/>")
 call = eval("lambda: " + expression)
 
 def fail(times):

@@ -161,7 +161,7 @@ SIDES = {
     "agent: one text": Case(TypeError, "'/mnt'", lambda domain: domain.agent.fs_freeze("/mnt")),
     "agent: time as text": Case(TypeError, "integer", lambda domain: domain.agent.set_time("now")),
     "devices: NUL": Case(InvalidArgumentError, "NUL", lambda domain: domain.devices.attach(NUL)),
-    "devices: bytes": Case(TypeError, "got bytes", lambda domain: domain.devices.detach(b"<disk/>")),
+    "devices: a list": Case(TypeError, "got list", lambda domain: domain.devices.detach(["<disk/>"])),
     "devices: surrogate": Case(
         InvalidArgumentError, "surrogate", lambda domain: domain.devices.detach_alias(SURROGATE)
     ),
