@@ -4,21 +4,12 @@
 from __future__ import annotations
 
 import pyvirt
-from pyvirt import DomainState
-
-XML = """
-<domain type='test'>
-  <name>example</name>
-  <memory unit='GiB'>2</memory>
-  <vcpu>2</vcpu>
-  <os><type>hvm</type></os>
-</domain>
-"""
+from pyvirt import DomainState, xmldesc
 
 
 def main() -> None:
     with pyvirt.connect("test:///default") as conn:
-        domain = conn.domains.define(XML)
+        domain = conn.domains.define(xmldesc.domain("example", type="test", memory=2 << 30, vcpus=2))
         print("defined ", domain.name, domain.uuid, domain.state().state.name)
 
         domain.start()

@@ -30,7 +30,7 @@ from pyvirt.errors import (
 )
 from pyvirt.host import Host
 from pyvirt.testing.daemon import Isolation, PrivateDaemon
-from pyvirt.xmldesc import parse, serialize
+from pyvirt.xmldesc import XML, parse, serialize
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 KSM = Path("/sys/kernel/mm/ksm")
@@ -315,7 +315,7 @@ def test_compare_and_baseline_hypervisor_cpu(host: Host) -> None:
 
 def test_baseline_cpu(host: Host) -> None:
     cpu = own_cpu(host)
-    forms = [cpu, serialize(cpu), serialize(cpu).encode()]
+    forms: list[XML] = [cpu, serialize(cpu), serialize(cpu).encode()]
     assert parse(host.baseline_cpu(forms)).findtext("model") == cpu.findtext("model")
     plain = features(host.baseline_cpu([cpu]))
     assert plain

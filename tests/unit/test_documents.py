@@ -76,7 +76,7 @@ def methods() -> dict[str, Callable[..., object]]:
 
 def takers() -> list[Taker]:
     return [
-        Taker(*name.split("."), parameter=one.name, several="Iterable" in one.annotation)  # type: ignore[call-arg]
+        Taker(name.partition(".")[0], name.partition(".")[2], one.name, "Iterable" in one.annotation)
         for name, method in methods().items()
         for one in inspect.signature(method).parameters.values()
         if re.search(r"\bXML\b", str(one.annotation))

@@ -194,7 +194,7 @@ def test_bad_input(domain: Domain, error: type[Exception], call: Call) -> None:
 
 def test_input_of_another_type(domain: Domain) -> None:
     wrong: list[Call] = [
-        lambda domain: Devices(domain).attach(DISK.encode()),  # type: ignore[arg-type]
+        lambda domain: Devices(domain).attach(bytearray(DISK.encode())),  # type: ignore[arg-type]
         lambda domain: Disks(domain)[b"vda"].info(),  # type: ignore[index]
         lambda domain: Disks(domain)[0].info(),  # type: ignore[index]
         lambda domain: disk(domain).resize("10G"),  # type: ignore[arg-type]

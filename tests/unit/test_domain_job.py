@@ -146,7 +146,7 @@ def test_bad_input(
 @pytest.mark.parametrize(
     ("error", "call"),
     [
-        (TypeError, lambda domain: Backup(domain).begin(b"<domainbackup/>")),  # type: ignore[arg-type]
+        (TypeError, lambda domain: Backup(domain).begin(["<domainbackup/>"])),  # type: ignore[arg-type]
         (InvalidArgumentError, lambda domain: Backup(domain).begin("<a/>", checkpoint_xml="\0")),
         (TypeError, lambda domain: DirtyRate(domain).start("5")),  # type: ignore[arg-type]
         (OverflowError, lambda domain: DirtyRate(domain).start(1 << 40)),
