@@ -29,7 +29,7 @@ from pyvirt.errors import (
 from pyvirt.secret import Secret, Secrets
 from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.pytest_plugin import DaemonFactory
-from pyvirt.xmldesc import parse
+from pyvirt.xmldesc import XML, parse
 
 if TYPE_CHECKING:
     from pyvirt._lib import CData
@@ -162,12 +162,13 @@ def test_defining_again(secrets: Secrets) -> None:
         ("<secret><usage type='nobody'/></secret>", NotSupportedError),
         ("<secret><usage type='volume'/></secret>", Error),
         ("<secret\0/>", InvalidArgumentError),
-        (b"<secret/>", TypeError),
+        (b"<volume/>", XMLError),
+        (5, TypeError),
         (secret_xml(), Error),  # for what the other one is for already
         (secret_xml(SecretUsageType.CEPH, uuid=SOME), Error),  # the same UUID for something else
     ],
 )
-def test_what_cannot_be_defined(secrets: Secrets, xml: str, error: type[Exception]) -> None:
+def test_what_cannot_be_defined(secrets: Secrets, xml: XML, error: type[Exception]) -> None:
     there = secrets.define(secret_xml(uuid=SOME))
     there.set_value(b"kept")
     before = there.xml_desc()

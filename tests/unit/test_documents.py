@@ -394,7 +394,7 @@ def test_any_bytes(data: bytes) -> None:
     st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn"]), max_size=20),
     st.sampled_from(["UTF-8", "UTF-16", "ISO-8859-1", "windows-1251", "KOI8-R", "ISO-8859-15"]),
 )
-def test_libvirt_reads_what_lxml_reads(words: str, encoding: str) -> None:
+def test_what_is_encoded_reads_as_the_file_did(words: str, encoding: str) -> None:
     words = words.encode(encoding, "ignore").decode(encoding)
     root = etree.Element("a")
     root.text = words

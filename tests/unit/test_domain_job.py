@@ -21,6 +21,7 @@ from pyvirt.domain.migration import Migration, _Array
 from pyvirt.enums import DomainAbortJobFlags, DomainMigrateFlags, params
 from pyvirt.errors import ClosedError, InvalidArgumentError, NotSupportedError
 from pyvirt.uri import URI
+from pyvirt.xmldesc import XML
 
 ELSEWHERE = "test:///elsewhere"
 
@@ -167,7 +168,7 @@ def test_more_bad_input(domain: Domain, error: type[Exception], call: Call) -> N
 def test_every_parameter_has_its_keyword_and_type() -> None:
     fields = {value for name, value in vars(params).items() if name.startswith("MIGRATE_PARAM_")}
     assert set(migration._TYPES) == fields
-    keywords = get_type_hints(migration.MigrationParameters)
+    keywords = get_type_hints(migration.MigrationParameters, localns={"XML": XML})
     assert set(keywords) == set(migration._FIELDS) == {field.replace(".", "_") for field in fields}
     kinds = {keyword: migration._TYPES[field] for keyword, field in migration._FIELDS.items()}
     texts = {keyword for keyword, kind in keywords.items() if kind is not int}

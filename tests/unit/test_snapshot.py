@@ -210,7 +210,7 @@ def test_redefining(tree: Snapshots) -> None:
         (DomainSnapshotNotFoundError, lambda snapshots: snapshots["n" * 10_000]),
         (InvalidArgumentError, lambda snapshots: snapshots["there"].delete(flags=Delete(1 << 30))),
         (InvalidArgumentError, lambda snapshots: snapshots["there"].delete(flags=Delete.CHILDREN_ONLY | 1)),
-        (TypeError, lambda snapshots: snapshots.create(b"<domainsnapshot/>")),
+        (TypeError, lambda snapshots: snapshots.create(["<domainsnapshot/>"])),
         (TypeError, lambda snapshots: snapshots.create(name=5)),
         (TypeError, lambda snapshots: snapshots.create("<domainsnapshot/>", name="two names")),
         (TypeError, lambda snapshots: snapshots.get(5)),
