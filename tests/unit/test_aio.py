@@ -12,7 +12,7 @@ import pytest
 
 import pyvirt
 import pyvirt.aio
-from pyvirt import DomainState
+from pyvirt import DomainState, xmldesc
 from pyvirt.aio.storage.volumes import StorageVolumes
 from pyvirt.testing.hosts import domain_name
 from pyvirt.testing.pytest_plugin import HostFactory
@@ -63,6 +63,16 @@ async def test_objects_come_as_their_counterparts(libvirt_test_uri: str) -> None
         assert await device.parent() in {None, *(await conn.node_devices.list())}
         tree = await conn.node_devices.tree()
         assert {type(one) for devices in tree.values() for one in devices} == {pyvirt.aio.NodeDevice}
+
+
+@pytest.mark.parametrize("xml", [NETWORK, NETWORK.encode(), xmldesc.parse(NETWORK)], ids=["str", "bytes", "element"])
+async def test_documents_are_taken_in_every_form(xml: xmldesc.XML, libvirt_test_uri: str) -> None:
+    async with pyvirt.aio.connect(libvirt_test_uri) as conn:
+        network = await conn.networks.define(xml)
+        assert_type(network, pyvirt.aio.Network)
+        assert network.name == "extra"
+        with pytest.raises(TypeError, match="an lxml element, got int"):
+            await conn.networks.define(5)  # type: ignore[arg-type]
 
 
 async def test_values_come_as_they_are(libvirt_test_uri: str) -> None:
