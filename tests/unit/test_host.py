@@ -22,7 +22,7 @@ from pyvirt.errors import (
 from pyvirt.host import Host
 from pyvirt.models import NodeCPUMap, NodeInfo, SecurityModel
 from pyvirt.testing.hosts import host_uri
-from pyvirt.xmldesc import parse
+from pyvirt.xmldesc import XML, parse
 
 PENRYN = "<cpu><arch>x86_64</arch><model>Penryn</model></cpu>"
 NEHALEM = "<cpu><arch>x86_64</arch><model>Nehalem</model></cpu>"
@@ -191,10 +191,11 @@ def test_baseline_cpu(host: Host) -> None:
         ([NEHALEM, "<cpu>"], XMLError),
         (["<cpu\0/>"], InvalidArgumentError),
         (["\ud800"], InvalidArgumentError),
-        ([b"<cpu/>"], TypeError),
+        ([b"<cpu/>"], XMLError),
+        ([5], TypeError),
     ],
 )
-def test_baseline_of_what_is_no_cpu(host: Host, xmls: list[str], error: type[Exception]) -> None:
+def test_baseline_of_what_is_no_cpu(host: Host, xmls: list[XML], error: type[Exception]) -> None:
     with pytest.raises(error):
         host.baseline_cpu(xmls)
 

@@ -18,7 +18,7 @@ from pyvirt.errors import (
     XMLError,
 )
 from pyvirt.interface import Interface, Interfaces
-from pyvirt.xmldesc import parse
+from pyvirt.xmldesc import XML, parse
 
 MAC = "aa:bb:cc:dd:ee:01"
 
@@ -180,10 +180,11 @@ def test_defining_again_replaces(interfaces: Interfaces) -> None:
         ("<network/>", Error),
         ("<interface\0/>", InvalidArgumentError),
         ("\ud800", InvalidArgumentError),
-        (b"<interface/>", TypeError),
+        (b"<interface/>", XMLError),
+        (5, TypeError),
     ],
 )
-def test_what_is_no_interface_is_not_defined(interfaces: Interfaces, xml: str, error: type[Exception]) -> None:
+def test_what_is_no_interface_is_not_defined(interfaces: Interfaces, xml: XML, error: type[Exception]) -> None:
     with pytest.raises(error):
         interfaces.define(xml)
     assert all_names(interfaces) == ["eth1"]

@@ -23,7 +23,7 @@ from pyvirt.errors import (
     XMLError,
 )
 from pyvirt.nodedev import NodeDevice, NodeDevices
-from pyvirt.xmldesc import parse
+from pyvirt.xmldesc import XML, parse
 
 # The test driver's devices by the names of their parents.
 TREE = {None: {"computer"}, "computer": {"scsi_host1", "scsi_host2"}, "scsi_host1": {"scsi_host11"}}
@@ -219,10 +219,11 @@ def test_a_virtual_hba_comes_and_goes(devices: NodeDevices) -> None:
         *([] if NEWER else [(VHBA.replace("wwnn", "nnww"), Error)]),  # later ones make up what is missing
         ("<device\0/>", InvalidArgumentError),
         ("\ud800", InvalidArgumentError),
-        (b"<device/>", TypeError),
+        (b"<device/>", Error),
+        (5, TypeError),
     ],
 )
-def test_what_is_no_device_is_not_made(devices: NodeDevices, xml: str, error: type[Exception]) -> None:
+def test_what_is_no_device_is_not_made(devices: NodeDevices, xml: XML, error: type[Exception]) -> None:
     with pytest.raises(error):
         devices.create(xml)
     assert names(devices.list()) == NAMES

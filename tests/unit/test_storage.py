@@ -35,7 +35,7 @@ from pyvirt.models import StoragePoolInfo, StorageVolumeInfo
 from pyvirt.storage import StoragePool, StoragePools, StorageVolume, StorageVolumes
 from pyvirt.testing.hosts import object_uuid
 from pyvirt.testing.pytest_plugin import HostFactory
-from pyvirt.xmldesc import parse
+from pyvirt.xmldesc import XML, parse
 
 List = ConnectListAllStoragePoolsFlags
 UNKNOWN = "12345678-1234-1234-1234-123456789abc"
@@ -235,12 +235,13 @@ def test_what_a_pool_that_is_not_active_refuses(pool: StoragePool, call: Callabl
         (POOL.format("pool-1"), OperationFailedError, "pool-1"),
         ("<pool>\0</pool>", InvalidArgumentError, "NUL"),
         ("<pool>\ud800</pool>", InvalidArgumentError, "surrogate"),
-        (b"<pool/>", TypeError, "bytes"),
+        (b"<volume/>", XMLError, "'pool'"),
+        (5, TypeError, "got int"),
     ],
 )
 @pytest.mark.parametrize("method", ["define", "create"])
 def test_bad_pools_leave_nothing_behind(
-    pools: StoragePools, method: str, xml: str, error: type[Exception], message: str
+    pools: StoragePools, method: str, xml: XML, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
         getattr(pools, method)(xml)
