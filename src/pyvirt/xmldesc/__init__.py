@@ -55,19 +55,20 @@ _LATER = {
 }
 
 
-def __getattr__(name: str) -> object:
-    from importlib import import_module
+if not TYPE_CHECKING:  # a type checker that saw __getattr__ would let every misspelt name pass
 
-    home = _LATER.get(name)
-    if home is None:
-        raise AttributeError(f"module 'pyvirt.xmldesc' has no attribute {name!r}")
-    value: object = getattr(import_module(f"pyvirt.xmldesc.{home}"), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        from importlib import import_module
 
+        home = _LATER.get(name)
+        if home is None:
+            raise AttributeError(f"module 'pyvirt.xmldesc' has no attribute {name!r}")
+        value: object = getattr(import_module(f"pyvirt.xmldesc.{home}"), name)
+        globals()[name] = value
+        return value
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_LATER})
 
 
 __all__ = [
