@@ -13,7 +13,8 @@ from pyvirt._lib import ffi, lib
 from pyvirt._typedparams import INT, STRING, UINT, ULLONG, add_field
 from pyvirt.enums.domain import StatsGroup
 from pyvirt.enums.domain_device import DomainMemoryStatTags
-from pyvirt.errors import ClosedError, ConnectionLostError, DomainNotFoundError, Error
+from pyvirt.errors import ClosedError, ConnectionLostError, DomainNotFoundError, Error, NotSupportedError
+from pyvirt.stats.engine import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -138,7 +139,12 @@ def fields_of(domain: Domain, groups: StatsGroup) -> Iterator[Field]:
 
 
 def records_of(domains: Iterable[Domain], groups: StatsGroup) -> tuple[CData, int]:
-    """Return records as a driver with bulk statistics makes them, and their number; they are the caller's to free."""
+    """Return records as a driver with bulk statistics makes them, and their number; they are the caller's to free.
+
+    :raises NotSupportedError: one of *groups* is none, as such a driver has it too
+    """
+    if unknown(groups):
+        raise NotSupportedError(f"no driver has statistics of the groups {unknown(groups):#x}")
     domains = list(domains)
     records = lib.pv_records_new(len(domains))
     if not records:

@@ -138,7 +138,12 @@ def sealed(frame: CData) -> FrameKeeper:
 
 def enforce_unknown(groups: StatsGroup, flags: ConnectGetAllDomainStatsFlags) -> ConnectGetAllDomainStatsFlags:
     """Return *flags* that make unknown groups an error: libvirt would leave out in silence what it does not know."""
-    return flags | ConnectGetAllDomainStatsFlags.ENFORCE_STATS if groups & ~_KNOWN_GROUPS else flags
+    return flags | ConnectGetAllDomainStatsFlags.ENFORCE_STATS if unknown(groups) else flags
+
+
+def unknown(groups: StatsGroup) -> int:
+    """Return the bits of *groups* that are no group."""
+    return groups & ~_KNOWN_GROUPS
 
 
 def engine_of(conn: Connection) -> Engine:
