@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 _PLUGIN = "pyvirt.testing.pytest_plugin"
+_MARKS = "needed_libvirt"
 
 # libvirt reads LIBVIRT_DEFAULT_URI, LIBVIRT_AUTH_FILE, LIBVIRT_DEBUG and others when it is first used.
 for _name in [name for name in os.environ if name.startswith("LIBVIRT_")]:
@@ -25,6 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
     names = {getattr(plugin, "__name__", None) for plugin in config.pluginmanager.get_plugins()}
     if _PLUGIN not in names:
         config.pluginmanager.import_plugin(_PLUGIN)
+    config.pluginmanager.import_plugin(_MARKS)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable
 
 import pytest
-from drivers import check_closes
+from drivers import check_closes, lacking, unless_lacking
 
 import pyvirt
 from pyvirt.domain import Domain
-from pyvirt.errors import ClosedError, OperationUnsupportedError
+from pyvirt.errors import ClosedError, InvalidArgumentError
 
 
 def functions_named(method: object) -> set[str]:
@@ -27,9 +27,15 @@ def check_closed(call: Callable[[Domain], object]) -> None:
         call(domain)
 
 
+def invalid(function: str) -> type[Exception]:
+    """Return what bad arguments of *function* raise, also where there is no such function."""
+    return unless_lacking(function, InvalidArgumentError)[0]
+
+
 def check_lacking(domain: Domain, function: str, call: Callable[[Domain], object]) -> None:
     """Call what the driver of *domain*, that of ``test:///default``, does not have."""
-    with pytest.raises(OperationUnsupportedError, match=function) as caught:
+    error, message = lacking(function)
+    with pytest.raises(error, match=message) as caught:
         call(domain)
     assert caught.value.function == function
     check_closes(domain.connection)

@@ -14,8 +14,11 @@ import pyvirt
 #: Every warning is an error, and Python looks twice at everything.
 STRICT = ("-X", "dev", "-W", "error")
 
-#: What these tests import is what the programs import, whether it is installed or in src/.
-ENVIRONMENT = {"PYTHONPATH": str(Path(pyvirt.__file__).parents[1]), "PYTHONUNBUFFERED": "1"}
+#: What these tests import is what the programs import, whether it is installed or in src/; and what stands beside them.
+ENVIRONMENT = {
+    "PYTHONPATH": os.pathsep.join([str(Path(pyvirt.__file__).parents[1]), str(Path(__file__).parent)]),
+    "PYTHONUNBUFFERED": "1",
+}
 
 
 def run(

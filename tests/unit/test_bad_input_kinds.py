@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from bad_input import LONG, NUL, SURROGATE, UNKNOWN, Case, Kind, cases, check_case, check_closed
-from drivers import check_closes
+from drivers import check_closes, unless_lacking
 
 import pyvirt
 from pyvirt.errors import (
@@ -130,14 +130,20 @@ SIDES = {
     "memory: a look at less than nothing": Case(
         ValueError, "negative", lambda domain: domain.memory.peek(0, -1, flags=1)
     ),
-    "iothreads: unknown": Case(InvalidArgumentError, "'99'", lambda domain: domain.iothreads.remove(99)),
+    "iothreads: unknown": Case(
+        *unless_lacking("virDomainDelIOThread", InvalidArgumentError, "'99'"),
+        lambda domain: domain.iothreads.remove(99),
+    ),
     "iothreads: text": Case(TypeError, "integer", lambda domain: domain.iothreads.add("1")),
     "numa: unknown": Case(NotSupportedError, "'nobody'", lambda domain: domain.numa.set_parameters({"nobody": 1})),
     "scheduler: unknown": Case(
         NotSupportedError, "'nobody'", lambda domain: domain.scheduler.set_parameters({"nobody": 1})
     ),
     "scheduler: text": Case(TypeError, "'weight'", lambda domain: domain.scheduler.set_parameters({"weight": "x"})),
-    "blkio: unknown": Case(NotSupportedError, "'nobody'", lambda domain: domain.blkio.set_parameters({"nobody": 1})),
+    "blkio: unknown": Case(
+        *unless_lacking("virDomainSetBlkioParameters", NotSupportedError, "'nobody'"),
+        lambda domain: domain.blkio.set_parameters({"nobody": 1}),
+    ),
     "perf: unknown": Case(NotSupportedError, "'nobody'", lambda domain: domain.perf.set_events({"nobody": True})),
     "perf: NUL": Case(InvalidArgumentError, "NUL", lambda domain: domain.perf.set_events({NUL: True})),
     "metadata: unknown": Case(

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import polars
 import pyarrow
 import pytest
+from any_stats import one_by_one, stats
+from drivers import since
 from processes import output_of
 from stats_records import ULLONG, Feed, used_memory
 
@@ -24,7 +26,6 @@ from pyvirt.collector._requests import Link, Request
 from pyvirt.collector._schedule import Schedule
 from pyvirt.collector._threads import Threads
 from pyvirt.enums import ConnectGetAllDomainStatsFlags, TypedParameterType
-from pyvirt.stats.engine import engine_of, new_frame, sealed
 from pyvirt.stats.frame import StatsFrame
 from pyvirt.testing.hosts import temporary_host
 
@@ -47,6 +48,7 @@ def _no_thread_left() -> Iterator[None]:
 # ---- a frame ----
 
 
+@since("virConnectGetAllDomainStats")
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_a_tick_is_what_bulk_statistics_say(conn: pyvirt.Connection, workers: int) -> None:
     expected = conn.domains.stats()
@@ -141,7 +143,7 @@ def test_a_selection_keeps_what_is_known_of_its_hosts(two_hosts: CollectedFrame)
     small = frame.select(hosts="sm*")
     assert small["vm-00001"].host == "small"
     assert (len(small), small.errors, small.missing, small.hosts) == (2, {}, {}, frame.hosts)
-    assert small.to_dicts() == [dict(frame["small", name]) for name in small.domains.names]
+    assert [dict(row) for row in small] == [dict(frame["small", name]) for name in small.domains.names]
     assert repr(small).startswith("<CollectedFrame of 2 domains on 1 host, ")
     down = frame.select(hosts=["down"])
     assert (len(down), set(down.errors)) == (0, {"down"})
@@ -262,11 +264,11 @@ def test_why_a_domain_is_missing_prints_as_one_says_it() -> None:
 
 def test_rates_when_the_last_domain_is_gone() -> None:
     with temporary_host(domains=1, running=0) as uri, pyvirt.connect(uri) as conn, Collector(conn) as collector:
-        before, all_before = collector.collect(), conn.domains.stats()
+        before, all_before = collector.collect(), stats(conn)
         next(iter(conn.domains)).undefine()
-        now, all_now = collector.collect(), conn.domains.stats()
+        now, all_now = collector.collect(), stats(conn)
         assert [*now.rates(before)] == [*all_now.rates(all_before)] == []
-        assert [*collector.collect().rates(now)] == [*conn.domains.stats(domains=[]).rates(all_now)] == []
+        assert [*collector.collect().rates(now)] == [*stats(conn, []).rates(all_now)] == []
         assert before.time < all_before.time < now.time < all_now.time
 
 
@@ -531,17 +533,17 @@ def test_nobody_wakes_to_look_where_that_cannot_be_done(conn: pyvirt.Connection)
 # ---- drivers without bulk statistics ----
 
 
+@since("virConnectGetAllDomainStats")
 def test_statistics_one_by_one_have_the_names_and_types_of_bulk_ones(conn: pyvirt.Connection) -> None:
-    domains = conn.domains.list()
-    records, count = records_of(domains, StatsGroup.ALL)
-    frame = new_frame(engine_of(conn)._schema)
-    assert lib.pv_frame_add(frame, records, count) == 200
-    made = StatsFrame(sealed(frame), engine_of(conn)._shared)
-    conn._adopt(made.keeper)
-    bulk = conn.domains.stats()
+    made, bulk = one_by_one(conn, conn.domains.list()), conn.domains.stats()
+    assert len(made) == 200
     expected = dict(zip(bulk.domains.uuids, bulk.to_dicts(), strict=True))
     for uuid, row in zip(made.domains.uuids, made.to_dicts(), strict=True):
         assert expected[uuid].items() <= row.items()
+
+
+def test_what_is_told_one_by_one(conn: pyvirt.Connection) -> None:
+    made = one_by_one(conn, conn.domains.list())
     running = made.domains.names.index("vm-00001")
     row = made.to_dicts()[running]
     assert {
@@ -553,6 +555,11 @@ def test_statistics_one_by_one_have_the_names_and_types_of_bulk_ones(conn: pyvir
         "block.0.rd.reqs",
     } <= row.keys()
     assert made.tables["net"]["rx.bytes"].type is TypedParameterType.ULLONG
+
+
+def test_a_group_that_nobody_knows_one_by_one() -> None:
+    with pytest.raises(pyvirt.NotSupportedError, match="groups 0x10000000"):
+        records_of([], StatsGroup.STATE | StatsGroup(1 << 28))
 
 
 def test_only_some_groups_one_by_one_and_no_domain_that_is_gone() -> None:

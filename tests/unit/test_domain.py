@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from drivers import since
 
 import pyvirt
 from pyvirt import Domain, DomainState
@@ -263,13 +264,13 @@ def test_defining_again_replaces_what_is_stored(conn: pyvirt.Connection, running
     assert len(conn.domains) == 5
 
 
-WRONG_MOMENTS: list[tuple[str, Callable[[Domain], object]]] = [
+WRONG_MOMENTS = [
     ("guest", lambda domain: domain.destroy()),
     ("guest", lambda domain: domain.reboot()),
     ("guest", lambda domain: domain.reset()),
     ("guest", lambda domain: domain.save("/nowhere/at/all")),
     ("guest", lambda domain: domain.managed_save()),
-    ("guest", lambda domain: domain.control_info()),
+    pytest.param("guest", lambda domain: domain.control_info(), marks=since("virDomainGetControlInfo")),
     ("running", lambda domain: domain.rename("other")),
     ("running", lambda domain: domain.connection.domains.create(domain.xml_desc())),
     ("transient", lambda domain: domain.managed_save()),
@@ -380,6 +381,7 @@ def test_info_of_many_at_once(libvirt_host: HostFactory) -> None:
             assert list(pool.map(ask, range(8))) == [{(number, number)} for number in range(1, 9)]
 
 
+@since("virDomainGetControlInfo")
 def test_control_info(running: Domain) -> None:
     info = running.control_info()
     assert (info.state, info.details) == (DomainControlState.OK, DomainControlErrorReason.NONE)
@@ -413,7 +415,7 @@ def test_autostart(guest: Domain) -> None:
         (lambda domain: domain.pm_wakeup(), OperationUnsupportedError),
         (lambda domain: domain.managed_save_xml_desc(), OperationUnsupportedError),
         (lambda domain: domain.managed_save_define_xml(xml()), OperationUnsupportedError),
-        (lambda domain: domain.save("/nowhere", params={"parallel.channels": 2}), OperationUnsupportedError),
+        (lambda domain: domain.save("/nowhere", params={"parallel.channels": 2}), NotSupportedError),
         (lambda domain: domain.connection.domains.restore("/n", params={"image_format": "raw"}), NotSupportedError),
         (lambda domain: domain.save("/nowhere", xml=xml()), NotSupportedError),
     ],

@@ -8,9 +8,10 @@ import socket
 from collections.abc import Callable
 
 import pytest
+from drivers import lacking, since
 from hypothesis import given
 from hypothesis import strategies as st
-from method_tables import check_closed, check_lacking, functions_named
+from method_tables import check_closed, check_lacking, functions_named, invalid
 
 import pyvirt
 from pyvirt.domain import Domain, Domains
@@ -64,7 +65,6 @@ UNSUPPORTED: dict[str, list[Call]] = {
     "virDomainAuthorizedSSHKeysSet": [lambda domain: Agent(domain).set_authorized_ssh_keys("root", ["ssh-rsa A"])],
     "virDomainAgentSetResponseTimeout": [lambda domain: Agent(domain).set_response_timeout(3)],
     "virDomainSetLaunchSecurityState": [lambda domain: LaunchSecurity(domain).set_state({"sev-secret": "x"})],
-    "virDomainOpenGraphicsFD": [lambda domain: domain.open_graphics_fd()],
     "virDomainOpenConsole": [lambda domain: domain.console()],
     "virDomainOpenChannel": [lambda domain: domain.channel("org.example.port")],
     "virDomainGetSecurityLabelList": [lambda domain: domain.security_labels()],
@@ -76,7 +76,9 @@ ELSEWHERE: dict[str, list[Call]] = {
     # The driver refuses a flag that libvirt itself adds.
     "virDomainGetLaunchSecurityInfo": [lambda domain: LaunchSecurity(domain).info()],
     "virDomainGraphicsReload": [lambda domain: domain.graphics_reload()],
+    # libvirt itself may say that no file can be passed.
     "virDomainOpenGraphics": [lambda domain: domain.open_graphics(0)],
+    "virDomainOpenGraphicsFD": [lambda domain: domain.open_graphics_fd()],
 }
 TABLE = [
     (function, call) for table in (SUPPORTED, UNSUPPORTED, ELSEWHERE) for function, calls in table.items()
@@ -109,7 +111,10 @@ def test_a_closed_connection(function: str, call: Call) -> None:
     check_closed(call)
 
 
-@pytest.mark.parametrize(("function", "call"), [(name, call) for name, calls in SUPPORTED.items() for call in calls])
+@pytest.mark.parametrize(
+    ("function", "call"),
+    [pytest.param(name, call, marks=since(name)) for name, calls in SUPPORTED.items() for call in calls],
+)
 def test_what_the_driver_has(domain: Domain, function: str, call: Call) -> None:
     call(domain)
 
@@ -124,8 +129,12 @@ def test_what_this_libvirt_or_the_driver_lacks(domain: Domain) -> None:
         domain.graphics_reload()
     assert caught.value.function == "virDomainGraphicsReload"
     ours, theirs = socket.socketpair()
-    with ours, theirs, pytest.raises(OperationUnsupportedError):
+    with ours, theirs, pytest.raises(NotSupportedError) as caught:
         domain.open_graphics(theirs.fileno())
+    assert caught.value.function == "virDomainOpenGraphics"
+    with pytest.raises(NotSupportedError) as caught:
+        domain.open_graphics_fd()
+    assert caught.value.function == "virDomainOpenGraphicsFD"
 
 
 def test_defaults_of_methods_that_load_no_enumeration() -> None:
@@ -157,7 +166,7 @@ def test_defaults_of_methods_that_load_no_enumeration() -> None:
         (InvalidArgumentError, lambda domain: Agent(domain).set_authorized_ssh_keys("root", ["\ud800"])),
         (OverflowError, lambda domain: Agent(domain).set_response_timeout(1 << 40)),
         (TypeError, lambda domain: Agent(domain).set_response_timeout(0.5)),  # type: ignore[arg-type]
-        (InvalidArgumentError, lambda domain: LaunchSecurity(domain).set_state({})),
+        (invalid("virDomainSetLaunchSecurityState"), lambda domain: LaunchSecurity(domain).set_state({})),
         (InvalidArgumentError, lambda domain: LaunchSecurity(domain).set_state({"x" * 99: 1})),
         (InvalidArgumentError, lambda domain: domain.send_key([])),
         (InvalidArgumentError, lambda domain: domain.send_key(range(1, 18))),
@@ -167,11 +176,11 @@ def test_defaults_of_methods_that_load_no_enumeration() -> None:
         (TypeError, lambda domain: domain.send_key("a")),
         (InvalidArgumentError, lambda domain: domain.send_process_signal(0, DomainProcessSignal.TERM)),
         (InvalidArgumentError, lambda domain: domain.send_process_signal(2, DomainProcessSignal.TERM)),
-        (InvalidArgumentError, lambda domain: domain.messages(DomainMessageType(1 << 20))),
+        (invalid("virDomainGetMessages"), lambda domain: domain.messages(DomainMessageType(1 << 20))),
         (InvalidArgumentError, lambda domain: domain.open_graphics(-1)),
         (InvalidArgumentError, lambda domain: domain.open_graphics(0)),  # no socket
         (OverflowError, lambda domain: domain.open_graphics_fd(-1)),
-        (InvalidArgumentError, lambda domain: domain.fd_associate("disk", [])),
+        (invalid("virDomainFDAssociate"), lambda domain: domain.fd_associate("disk", [])),
         (TypeError, lambda domain: domain.fd_associate("disk", ["0"])),
         (TypeError, lambda domain: domain.connection.domains.xml_to_native("x", None)),
         (InvalidArgumentError, lambda domain: domain.connection.domains.xml_from_native("\0", "")),
@@ -214,7 +223,15 @@ def test_the_guest_of_the_test_driver(domain: Domain) -> None:
         FilesystemInfo("/", "vda1", "ext4", ("vda",)),
         FilesystemInfo("/boot", "vda2", "ext4", ("vda",)),
     ]
+
+
+@since("virDomainGetSecurityLabel")
+def test_a_label(domain: Domain) -> None:
     assert domain.security_label() == SecurityLabel("libvirt-test", True)
+
+
+@since("virDomainGetMessages")
+def test_messages(domain: Domain) -> None:
     assert domain.messages(DomainMessageType.TAINTING) == []
 
 
@@ -303,7 +320,7 @@ def test_any_names_can_be_nested(flat: dict[str, int]) -> None:
 
 def test_there_are_constants_for_the_names_of_launches(domain: Domain) -> None:
     values = {params.DOMAIN_LAUNCH_SECURITY_SEV_SECRET_HEADER: "aa", params.DOMAIN_LAUNCH_SECURITY_SEV_SECRET: "bb"}
-    with pytest.raises(OperationUnsupportedError):
+    with pytest.raises(lacking("virDomainSetLaunchSecurityState")[0]):
         LaunchSecurity(domain).set_state(values)
     with pytest.raises(OperationUnsupportedError):
         Agent(domain).guest_info(DomainGuestInfoTypes.OS | DomainGuestInfoTypes.USERS)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import get_type_hints
 
 import pytest
+from drivers import since
 from method_tables import check_closed, check_lacking, functions_named
 
 import pyvirt
@@ -93,6 +94,7 @@ def test_a_closed_connection(cls: type[Part], name: str, function: str, call: Ca
     check_closed(call)
 
 
+@since("virDomainListGetStats")
 def test_dirty_rates_of_a_driver_without(domain: Domain) -> None:
     assert DirtyRate(domain).stats() == {}
     domain.connection.close()

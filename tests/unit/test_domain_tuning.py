@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from drivers import lacking, since
 from hypothesis import given
 from hypothesis import strategies as st
-from method_tables import check_closed, check_lacking, functions_named
+from method_tables import check_closed, check_lacking, functions_named, invalid
 
 import pyvirt
 from pyvirt._convert import cpu_map, cpu_numbers
@@ -108,7 +109,7 @@ SUPPORTED = [
     Call("virDomainAddIOThread", IOThreads.add, (4,)),
     Call("virDomainDelIOThread", IOThreads.remove, (1,)),
     Call("virDomainPinIOThread", IOThreads.pin, (2, {1})),
-    Call("virDomainSetIOThreadParams", IOThreads.set_parameters, (3, {"poll_grow": 3})),
+    Call("virDomainSetIOThreadParams", IOThreads.set_parameters, (2, {"poll_grow": 3})),
     Call("virDomainGetSchedulerType", Scheduler.type),
     Call("virDomainGetSchedulerParameters", Scheduler.basic_parameters),
     Call("virDomainSetSchedulerParameters", Scheduler.set_basic_parameters, ({"weight": 20},)),
@@ -147,12 +148,10 @@ HOST = """<node><domain type='test'>
 
 @pytest.fixture
 def domain(tmp_path: Path) -> Iterator[Domain]:
-    """A domain with two of four vCPUs, 4 GiB of memory and two I/O threads, running; one more thread is plugged in."""
+    """A domain with two of four vCPUs, 4 GiB of memory and two I/O threads, running."""
     (tmp_path / "host.xml").write_text(HOST)
     with pyvirt.connect(host_uri(tmp_path / "host.xml")) as conn:
-        made = conn.domains["tuned"]
-        IOThreads(made).add(3, flags=LIVE)
-        yield made
+        yield conn.domains["tuned"]
 
 
 # All of them
@@ -173,7 +172,7 @@ def test_a_closed_connection(call: Call) -> None:
     check_closed(call.__call__)
 
 
-@pytest.mark.parametrize("call", SUPPORTED, ids=str)
+@pytest.mark.parametrize("call", [pytest.param(call, marks=since(call.function), id=str(call)) for call in SUPPORTED])
 def test_what_the_driver_has(domain: Domain, call: Call) -> None:
     call(domain)
 
@@ -185,10 +184,8 @@ def test_what_the_driver_lacks(domain: Domain, call: Call) -> None:
 
 @pytest.mark.parametrize("call", NEWER, ids=str)
 def test_what_an_older_libvirt_lacks(domain: Domain, call: Call) -> None:
-    message = call.function  # the test driver's own words
-    if pyvirt.library_version() < (11, 2, 0):
-        message += r" needs libvirt >= 11\.2\.0"
-    with pytest.raises(NotSupportedError, match=message) as caught:
+    error, message = lacking(call.function)
+    with pytest.raises(error, match=message) as caught:
         call(domain)
     assert caught.value.function == call.function
 
@@ -204,11 +201,11 @@ def test_what_an_older_libvirt_lacks(domain: Domain, call: Call) -> None:
         (InvalidArgumentError, Call("", Vcpus.pin, (0, {-1}))),
         (InvalidArgumentError, Call("", Vcpus.pin_emulator, ([1 << 40],))),
         (InvalidArgumentError, Call("", IOThreads.pin, (1, [16384]))),
-        (InvalidArgumentError, Call("", IOThreads.pin, (9, [0]))),
-        (InvalidArgumentError, Call("", IOThreads.add, (1,))),
-        (InvalidArgumentError, Call("", IOThreads.remove, (9,))),
-        (InvalidArgumentError, Call("", IOThreads.set_parameters, (3, {"poll_grow": 1 << 40}))),
-        (NotSupportedError, Call("", IOThreads.set_parameters, (3, {"nope": 1}))),
+        (invalid("virDomainPinIOThread"), Call("", IOThreads.pin, (9, [0]))),
+        (invalid("virDomainAddIOThread"), Call("", IOThreads.add, (1,))),
+        (invalid("virDomainDelIOThread"), Call("", IOThreads.remove, (9,))),
+        (InvalidArgumentError, Call("", IOThreads.set_parameters, (2, {"poll_grow": 1 << 40}))),
+        (NotSupportedError, Call("", IOThreads.set_parameters, (2, {"nope": 1}))),
         (InvalidArgumentError, Call("", Memory.set, (0,))),
         (InvalidArgumentError, Call("", Memory.set, (5 * GIB,))),
         (OperationInvalidError, Call("", Memory.set_max, (GIB,))),
@@ -222,7 +219,7 @@ def test_what_an_older_libvirt_lacks(domain: Domain, call: Call) -> None:
         (OperationInvalidError, Call("", Numa.set_parameters, ({"numa_mode": DomainNumatuneMemMode.INTERLEAVE},))),
         (InvalidArgumentError, Call("", Scheduler.set_parameters, ({"weight": -1},))),
         (NotSupportedError, Call("", Scheduler.set_parameters, ({"vcpu_quota": 1000},))),
-        (InvalidArgumentError, Call("", Blkio.set_parameters, ({"device_weight": "/dev/sda"},))),
+        (invalid("virDomainSetBlkioParameters"), Call("", Blkio.set_parameters, ({"device_weight": "/dev/sda"},))),
         (InvalidArgumentError, Call("", Blkio.set_parameters, ({"weight": 1 << 40},))),
         (NotSupportedError, Call("", Perf.set_events, ({"nope": True},))),
         (InvalidArgumentError, Call("", Perf.set_events, ({"n" * 80: True},))),
@@ -434,8 +431,10 @@ def test_numa(domain: Domain) -> None:
     assert numa.parameters() == {"numa_mode": DomainNumatuneMemMode.STRICT, "numa_nodeset": "1"}
 
 
+@since("virDomainAddIOThread")
 def test_iothreads(domain: Domain) -> None:
     threads = IOThreads(domain)
+    threads.add(3, flags=LIVE)
     threads.add(7)
     threads.pin(7, {1})
     threads.remove(2)
@@ -453,6 +452,7 @@ def test_iothreads(domain: Domain) -> None:
     assert threads.list() == []
 
 
+@since("virDomainAddIOThread")
 def test_iothreads_do_not_leak(domain: Domain) -> None:
     threads = IOThreads(domain)
     for id in range(10, 60):
@@ -479,6 +479,7 @@ def test_scheduler(domain: Domain) -> None:
     assert scheduler.basic_parameters() == {params.DOMAIN_SCHEDULER_WEIGHT: 50}
 
 
+@since("virDomainGetBlkioParameters")
 def test_blkio(domain: Domain) -> None:
     blkio = Blkio(domain)
     assert blkio.parameters()["weight"] == 0

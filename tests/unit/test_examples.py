@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from drivers import since
 
 import pyvirt
 
@@ -39,7 +40,13 @@ def run(*arguments: str | Path, directory: Path) -> subprocess.CompletedProcess[
     return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+STATISTICS = since("virConnectGetAllDomainStats")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=STATISTICS if path.name == "stats.py" else (), id=path.name) for path in EXAMPLES],
+)
 def test_an_example_runs(path: Path, tmp_path: Path) -> None:
     done = run(path, directory=tmp_path)
 
@@ -49,6 +56,7 @@ def test_an_example_runs(path: Path, tmp_path: Path) -> None:
     assert re.fullmatch(PRINTED[path.name], done.stdout), done.stdout
 
 
+@STATISTICS
 def test_the_code_in_the_readme_runs(tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert blocks

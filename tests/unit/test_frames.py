@@ -18,6 +18,7 @@ import pandas
 import polars
 import pyarrow
 import pytest
+from any_stats import stats
 from api_facts import macros
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -298,14 +299,14 @@ def test_arrow_copies_no_numbers_and_no_texts(frame: StatsFrame) -> None:
 
 def test_arrow_outlives_the_frame(domains: list[Domain]) -> None:
     with pyvirt.connect("test:///default") as conn:
-        frame = conn.domains.stats()
+        frame = stats(conn)
         expected = frame.to_dicts()[0]["state.state"]
         table = frame.to_arrow()["domain"]
         batch = pyarrow.record_batch(frame.tables["domain"])
         column = pyarrow.array(frame.tables["domain"]["state.state"])
         frame.close()
         for _ in range(20):  # would reuse the memory if it were free
-            conn.domains.stats()
+            stats(conn)
     gc.collect()
     assert table["state.state"].to_pylist() == column.to_pylist() == [expected]
     assert batch["domain.name"].to_pylist() == ["test"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from drivers import still_lacking
+from drivers import since, still_lacking
 
 import pyvirt
 from pyvirt.enums import ConnectBaselineCPUFlags, ErrorNumber, NodeSuspendTarget
@@ -130,6 +130,7 @@ def test_info_of_a_model_that_fills_its_field(tmp_path: Path) -> None:
         assert conn.host.info().model == "m" * 31
 
 
+@since("virNodeGetSecurityModel")
 def test_security_model(host: Host) -> None:
     assert host.security_model() == SecurityModel(model="testSecurity", doi="")
 

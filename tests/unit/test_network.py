@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 
 import pytest
+from bad_input import other_root
 
 import pyvirt
 from pyvirt import xmldesc
@@ -279,6 +280,11 @@ def test_edit_needs_a_driver_that_shows_what_is_stored(default: Network) -> None
         pass
 
 
+# Without a daemon, older ones take the section for the command and the other way round.
+in_order = pytest.mark.libvirt("7.2", "hands the section and the command to a driver as it got them")
+
+
+@in_order
 @pytest.mark.parametrize("flags", [NetworkUpdateFlags.CURRENT, NetworkUpdateFlags.CONFIG])
 def test_update_a_section(networks: Networks, flags: NetworkUpdateFlags) -> None:
     network = networks.define(LAB)
@@ -288,6 +294,7 @@ def test_update_a_section(networks: Networks, flags: NetworkUpdateFlags) -> None
     assert "10.9.8.77" not in network.xml_desc()
 
 
+@in_order
 def test_update_takes_the_right_parent(networks: Networks) -> None:
     two = "<ip address='10.9.9.1' prefix='24'/></network>"
     network = networks.define(LAB.replace("</network>", two))
@@ -301,6 +308,7 @@ def test_update_takes_the_right_parent(networks: Networks) -> None:
     assert "10.9.8.5" not in network.xml_desc()
 
 
+@in_order
 def test_update_what_cannot_be(networks: Networks) -> None:
     network = networks.define(LAB)
     add, hosts = NetworkUpdateCommand.ADD_LAST, NetworkUpdateSection.IP_DHCP_HOST
@@ -389,11 +397,11 @@ def test_unsupported(default: Network) -> None:
 BAD: dict[str, tuple[xmldesc.XML, type[Exception], str]] = {
     "no XML": ("network", XMLError, "Start tag expected"),
     "unfinished": ("<network><name>lab</name>", XMLError, "Premature end"),
-    "something else": ("<domain><name>lab</name></domain>", XMLError, "'network'"),
+    "something else": ("<domain><name>lab</name></domain>", XMLError, other_root("network", "domain")),
     "no name": ("<network/>", XMLError, "name"),
     "a NUL": (LAB + "\0", InvalidArgumentError, "NUL"),
     "half a character": (LAB.replace("lab", "\ud800"), InvalidArgumentError, "surrogate"),
-    "bytes of something else": (b"<domain/>", XMLError, "'network'"),
+    "bytes of something else": (b"<domain/>", XMLError, other_root("network", "domain")),
     "a bad address": (LAB.replace("10.9.8.1'", "10.9.8'"), Error, "10.9.8"),
 }
 

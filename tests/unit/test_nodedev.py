@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from drivers import NEWER, still_lacking
+from drivers import NEWER, still_lacking, unless_lacking
 from method_tables import functions_named
 
 import pyvirt
@@ -253,20 +253,22 @@ def test_a_reader_changes_nothing() -> None:
     with pyvirt.connect("test:///default", readonly=True) as conn:
         devices = NodeDevices(conn)
         device = devices["scsi_host2"]
-        changes: list[Callable[[], object]] = [
-            lambda: devices.create(VHBA),
-            lambda: devices.define(VHBA),
-            device.destroy,
-            device.undefine,
-            device.start,
-            device.detach,
-            device.reattach,
-            device.reset,
-            lambda: device.set_autostart(True),
-        ]
-        for change in changes:
-            with pytest.raises(AccessDeniedError):
+        changes: dict[str, Callable[[], object]] = {
+            "virNodeDeviceCreateXML": lambda: devices.create(VHBA),
+            "virNodeDeviceDefineXML": lambda: devices.define(VHBA),
+            "virNodeDeviceDestroy": device.destroy,
+            "virNodeDeviceUndefine": device.undefine,
+            "virNodeDeviceCreate": device.start,
+            "virNodeDeviceDetachFlags": device.detach,
+            "virNodeDeviceReAttach": device.reattach,
+            "virNodeDeviceReset": device.reset,
+            "virNodeDeviceSetAutostart": lambda: device.set_autostart(True),
+        }
+        for function, change in changes.items():
+            with pytest.raises(Error) as caught:
                 change()
+            assert type(caught.value) is unless_lacking(function, AccessDeniedError)[0]
+            assert caught.value.function == function
         assert names(devices.list()) == NAMES
         assert device.parent_name() == "computer"
 

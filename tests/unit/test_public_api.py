@@ -134,8 +134,9 @@ def test_other_ways_to_run_python(options: list[str]) -> None:
 import sys
 sys.path[:0] = {sys.path!r}
 import pyvirt
+from any_stats import stats
 with pyvirt.connect("test:///default") as conn:
-    print(len(conn.domains), len(conn.domains.stats()), pyvirt.DomainState.RUNNING.name)
+    print(len(conn.domains), len(stats(conn)), pyvirt.DomainState.RUNNING.name)
 """
     done = run(*options, "-W", "error", "-c", program, env={"LC_ALL": "C"})
     assert (done.returncode, done.stdout, done.stderr) == (0, "1 1 RUNNING\n", "")

@@ -10,6 +10,8 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
+from any_stats import stats
+from drivers import since
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import output_of
@@ -55,6 +57,7 @@ def plain_call(conn: pyvirt.Connection, groups: int = 0) -> dict[bytes, dict[str
 # ---- from the driver ----
 
 
+@since("virConnectGetAllDomainStats")
 def test_every_field_of_every_domain_is_kept(conn: pyvirt.Connection) -> None:
     frame = conn.domains.stats()
     expected = plain_call(conn)
@@ -65,7 +68,7 @@ def test_every_field_of_every_domain_is_kept(conn: pyvirt.Connection) -> None:
 
 
 def test_domains_are_named_as_their_handles_say(conn: pyvirt.Connection) -> None:
-    frame = conn.domains.stats()
+    frame = stats(conn)
     handles = {domain.uuid: domain for domain in conn.domains}
     assert len(frame.domains.names) == len(handles)
     for name, uuid, id in zip(frame.domains.names, frame.domains.uuids, frame.domains.ids, strict=True):
@@ -73,6 +76,7 @@ def test_domains_are_named_as_their_handles_say(conn: pyvirt.Connection) -> None
     assert -1 in frame.domains.ids
 
 
+@since("virDomainListGetStats")
 def test_only_the_domains_asked_for(conn: pyvirt.Connection, domains: list[Domain]) -> None:
     frame = conn.domains.stats(domains=domains[3:6])
     assert sorted(frame.domains.names) == sorted(domain.name for domain in domains[3:6])
@@ -81,16 +85,19 @@ def test_only_the_domains_asked_for(conn: pyvirt.Connection, domains: list[Domai
     assert conn.domains.stats(domains=[]).tables == {}
 
 
+@since("virConnectGetAllDomainStats")
 def test_filters_of_the_listing_apply(conn: pyvirt.Connection) -> None:
     frame = conn.domains.stats(flags=pyvirt.ConnectGetAllDomainStatsFlags.INACTIVE)
     assert frame.domains.ids.tolist() == [-1] * 5
 
 
+@since("virConnectGetAllDomainStats")
 def test_a_group_that_nobody_knows_is_refused(conn: pyvirt.Connection) -> None:
     with pytest.raises(pyvirt.NotSupportedError, match="0x10000000"):
         conn.domains.stats(StatsGroup(1 << 28))
 
 
+@since("virDomainListGetStats")
 def test_domains_of_another_connection_are_refused(conn: pyvirt.Connection, domains: list[Domain]) -> None:
     with pyvirt.connect("test:///default") as other, pytest.raises(pyvirt.InvalidArgumentError):
         other.domains.stats(domains=[*domains[:1], *other.domains])
@@ -98,21 +105,21 @@ def test_domains_of_another_connection_are_refused(conn: pyvirt.Connection, doma
 
 def test_a_closed_connection_says_so() -> None:
     with pyvirt.connect("test:///default") as conn:
-        frame = conn.domains.stats()
+        frame = stats(conn)
     with pytest.raises(pyvirt.ClosedError):
         conn.domains.stats()
     assert frame.to_dicts()[0]["state.state"] == pyvirt.DomainState.RUNNING  # a frame needs no connection
 
 
 def test_ids_of_columns_stay_between_ticks(conn: pyvirt.Connection) -> None:
-    first, second = conn.domains.stats(), conn.domains.stats()
+    first, second = stats(conn), stats(conn)
     ids = {name: column.id for name, column in first.tables["domain"].items()}
     assert ids
     assert ids == {name: column.id for name, column in second.tables["domain"].items()}
 
 
 def test_a_view_outlives_its_frame(conn: pyvirt.Connection) -> None:
-    frame = conn.domains.stats()
+    frame = stats(conn)
     expected = frame.tables["domain"]["state.state"].values.tolist()
     gone = weakref.ref(frame)
     values = frame.tables["domain"]["state.state"].values
@@ -122,7 +129,7 @@ def test_a_view_outlives_its_frame(conn: pyvirt.Connection) -> None:
     gc.collect()
     assert gone() is None
     for _ in range(20):  # would reuse the memory if it were free
-        conn.domains.stats()
+        stats(conn)
     assert values.tolist() == expected
     assert ids.tolist() == expected_ids
     assert values.readonly
@@ -349,8 +356,8 @@ def test_gauges_have_no_rate(domains: list[Domain]) -> None:
 
 
 def test_rates_want_an_older_frame(conn: pyvirt.Connection) -> None:
-    first = conn.domains.stats()
-    second = conn.domains.stats()
+    first = stats(conn)
+    second = stats(conn)
     with pytest.raises(ValueError, match="older"):
         first.rates(second)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from any_stats import stats
 
 import pyvirt
 from pyvirt.domain.collection import Domains
@@ -83,7 +84,7 @@ LOOKS: dict[str, Callable[[pyvirt.Connection], object]] = {
     "a name": lambda conn: ["passing-3" in them for them in (conn.domains, conn.networks, conn.storage_pools)],
     "a default": lambda conn: conn.domains.get("passing-3", default=None),
     "lengths": lambda conn: [len(conn.domains), len(conn.networks), len(conn.storage_pools), len(conn.node_devices)],
-    "statistics": lambda conn: conn.domains.stats().to_dicts(),
+    "statistics": lambda conn: stats(conn).to_dicts(),
 }
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
-from xml_documents import everything
+from xml_documents import everything, matching
 
 import pyvirt
 from pyvirt import xmldesc
@@ -66,8 +66,15 @@ def test_what_libvirt_writes_itself() -> None:
         validate(conn.domains["test"].xml_desc())
         validate(conn.networks["default"].xml_desc())
         validate(conn.storage_pools["default-pool"].xml_desc())
+        validate(conn.node_devices["computer"].xml_desc())
+
+
+@pytest.mark.libvirt("9.0", "is the first seen that matches: 7.0 misses page sizes without a CPU model, and vport_ops")
+def test_what_libvirt_writes_of_the_host() -> None:
+    with pyvirt.connect("test:///default") as conn:
         validate(conn.host.capabilities().xml)
-        validate(next(iter(conn.node_devices)).xml_desc())
+        for device in conn.node_devices:
+            validate(device.xml_desc())
 
 
 @pytest.mark.parametrize(
@@ -294,7 +301,7 @@ def explained(element: etree._Element) -> tuple[Problem, ...]:
     return explain(element, schema_directory() / f"{schemas.SCHEMAS[str(element.tag)]}.rng")
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("name", matching(DOCUMENTS))
 def test_nothing_is_found_in_what_is_right(name: str) -> None:
     validate(DOCUMENTS[name])
     assert explained(DOCUMENTS[name]) == ()

@@ -3,11 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 from uuid import UUID
 
+import pytest
 from lxml import etree
 
 from pyvirt import xmldesc as x
+
+if TYPE_CHECKING:
+    from _pytest.mark.structures import ParameterSet
 
 SECRET = UUID("5a4b2a31-7d0c-4b0e-8e55-0d9f6a1f7a01")
 ID = UUID("0f5f9a5e-5e63-4f7a-9d0e-5d3d5f1a2b3c")
@@ -15,6 +21,23 @@ IQN = "iqn.2026-01.org.example:disks"
 MAC = "52:54:00:12:34:56"
 OWN = x.parse("<a xmlns='urn:example:a'><b c='d'/></a>")
 GIB = 1 << 30
+
+
+# Since when the schemas know what some of them have.
+SCHEMAS_SINCE = {
+    "domain: uefi": "7.2",  # features of the firmware
+    "domain: no secure boot": "7.2",
+    "volume: thin": "7.4",  # the size of clusters
+    "other: external": "8.2",  # manual snapshots of disks
+}
+
+
+def matching(names: Iterable[str]) -> list[ParameterSet]:
+    """Return *names* of everything() as parameters of a test that validates them."""
+    return [
+        pytest.param(name, marks=pytest.mark.libvirt(SCHEMAS_SINCE.get(name, "6.0"), "has it in its schemas"))
+        for name in names
+    ]
 
 
 def domains() -> dict[str, etree._Element]:

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Statistics of any libvirt's test driver, for tests of what becomes of them, and for programs of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyvirt
+from pyvirt import Domain, StatsFrame, StatsGroup
+from pyvirt._lib import lib
+from pyvirt.collector._one_by_one import records_of
+from pyvirt.stats.engine import engine_of, new_frame, sealed
+
+
+def stats(conn: pyvirt.Connection, domains: Sequence[Domain] | None = None) -> StatsFrame:
+    """Return bulk statistics, or where an older driver has none, a frame of what was asked one by one."""
+    try:
+        return conn.domains.stats(domains=domains)
+    except pyvirt.OperationUnsupportedError:
+        return one_by_one(conn, conn.domains.list() if domains is None else domains)
+
+
+def one_by_one(conn: pyvirt.Connection, domains: Sequence[Domain]) -> StatsFrame:
+    """Return a frame of *conn* that is made as for a driver without bulk statistics."""
+    engine = engine_of(conn)
+    records, count = records_of(domains, StatsGroup.ALL)
+    frame = new_frame(engine._schema)
+    added = lib.pv_frame_add(frame, records, count)
+    assert added == count
+    made = StatsFrame(sealed(frame), engine._shared)
+    conn._adopt(made.keeper)
+    return made

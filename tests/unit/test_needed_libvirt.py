@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The mark for tests that need a newer libvirt than the oldest."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from needed_libvirt import WHOLE
+from processes import ENVIRONMENT, run
+
+import pyvirt
+
+ROOT = Path(__file__).resolve().parents[2]
+TESTS = """
+import pytest
+
+@pytest.mark.libvirt("6.0", "was there")
+@pytest.mark.parametrize("number", [1, 2])
+def test_there(number):
+    pass
+
+@pytest.mark.parametrize("number", [pytest.param(1, marks=pytest.mark.libvirt("99.0", "is not there yet")), 2])
+@pytest.mark.libvirt("6.0", "was there")
+def test_of_tomorrow(number):
+    pass
+"""
+
+
+@pytest.mark.parametrize("ci", ["", "true"])
+def test_what_needs_a_newer_libvirt_is_left_out(ci: str, tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(TESTS)
+    settings = ["-c", str(ROOT / "pyproject.toml"), "-o", "pythonpath=", "-p", "needed_libvirt"]
+    path = os.pathsep.join([ENVIRONMENT["PYTHONPATH"], str(ROOT / "tests")])
+    done = run("-m", "pytest", *settings, "-p", "no:cacheprovider", "-v", tmp_path, env={"CI": ci, "PYTHONPATH": path})
+    if ci and pyvirt.library_version() >= WHOLE:
+        assert done.returncode == pytest.ExitCode.USAGE_ERROR
+        assert "these would be left out: " in done.stderr
+        assert "test_of_tomorrow[1]" in done.stderr
+    else:
+        assert done.returncode == 0, done.stdout
+        assert ": 1 tests left out, which need a newer one" in done.stdout
+        assert "3 passed, 1 deselected" in done.stdout
+        assert "test_of_tomorrow[1]" not in done.stdout
