@@ -21,7 +21,7 @@ from processes import output_of
 
 import pyvirt
 from pyvirt import DomainEventStoppedDetailType, DomainEventType
-from pyvirt._lib import lib
+from pyvirt._lib import ffi, lib
 from pyvirt.errors import ClosedError, InvalidArgumentError, NotSupportedError
 from pyvirt.events import (
     ConnectionClosed,
@@ -544,6 +544,27 @@ def test_what_nobody_holds_is_given_back(conn: pyvirt.Connection, domain: pyvirt
     conn.events.subscribe(DomainLifecycle, print)  # but this lives on
     gc.collect()
     assert set(conn.events._sources) == {CLOSE, (*DomainLifecycle._kind, None)}
+
+
+def test_a_connection_closed_while_its_events_are_read(
+    libvirt_host: HostFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read then is kept by nobody: it would keep the connection open for good, and its socket."""
+    conn = pyvirt.connect(libvirt_host(domains=1))
+    pointer = ffi.cast("virConnectPtr", conn._ptr)
+    assert lib.virConnectRef(pointer) == 0
+    read = DomainLifecycle._read
+
+    def close_and_read(*args: Any) -> DomainLifecycle:
+        conn.close()
+        return read(*args)
+
+    monkeypatch.setattr(DomainLifecycle, "_read", close_and_read)
+    listener = conn.events.listen(DomainLifecycle)
+    blink(next(iter(conn.domains)))
+    assert listener.wait(LIMIT)
+    assert types(listener.take())[:1] == [Type.SUSPENDED]
+    assert lib.virConnectClose(pointer) == 0  # that was the last reference
 
 
 def test_an_interrupt_ends_waiting_and_loses_nothing(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:

@@ -85,11 +85,12 @@ class Decoder:
     event.  To look one up costs a tenth of making it.
     """
 
-    __slots__ = ("_conn", "_known")
+    __slots__ = ("_conn", "_ended", "_known")
 
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
         self._known: dict[int, Event] = {}
+        self._ended = False
 
     def read(self, room: CData, count: int) -> list[Event]:
         """Return the events of the first *count* items in *room*."""
@@ -145,6 +146,13 @@ class Decoder:
         lib.pv_event_ref(event)
         if self._known.setdefault(item, made) is not made:  # another thread was faster
             lib.pv_event_unref(event)
+        if self._ended:  # since this read began, and all that was kept by then is forgotten
+            self.forget()
+
+    def end(self) -> None:
+        """Keep nothing from here on: each holds a reference to its object in C, and that the connection open."""
+        self._ended = True
+        self.forget()
 
     def forget(self) -> None:
         """Drop what is kept."""

@@ -410,7 +410,7 @@ class Events:
             listener._end()
         if dispatch is not None:
             dispatch.end()
-        self._decoder.forget()
+        self._decoder.end()
         return sources
 
     def _close(self) -> None:
