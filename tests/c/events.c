@@ -269,6 +269,30 @@ static void test_events_that_come_again(void)
     pv_queue_free(other);
 }
 
+static pv_source *leaving;
+
+static void deregister_it(void)
+{
+    pv_source_deregister(leaving, conn);
+}
+
+/* The event that is made then is kept by nobody, as it would keep the connection open. */
+static void test_one_that_is_deregistered_while_its_event_is_made(void)
+{
+    virConnectPtr own = virConnectOpen("test:///default");
+    virDomainPtr its = virDomainLookupByName(own, "test");
+    pv_queue *queue = pv_queue_new(10);
+    leaving = pv_source_new(PV_DOMAIN, 0);
+    CHECK(its != NULL && pv_source_attach(leaving, queue, 0) == 0);
+    at_allocation = deregister_it;
+    ((virConnectDomainEventCallback)pv_event_callback(PV_DOMAIN, 0))(own, its, VIR_DOMAIN_EVENT_SUSPENDED, 0, leaving);
+    CHECK(at_allocation == NULL && !readable(queue, 0));
+    virDomainFree(its);
+    CHECK(virConnectClose(own) == 0);
+    pv_source_free(leaving);
+    pv_queue_free(queue);
+}
+
 /* ---- the loop ---- */
 
 static void on_timer(int timer, void *opaque)
@@ -477,6 +501,7 @@ int main(void)
     test_what_does_not_fit();
     test_a_queue_that_has_ended_is_let_go();
     test_events_that_come_again();
+    test_one_that_is_deregistered_while_its_event_is_made();
     test_the_loop();
     test_pausing();
     test_a_child();

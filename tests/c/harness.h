@@ -12,8 +12,15 @@
 /* How many allocations of this thread still succeed; negative: all. */
 static _Thread_local long allocations_left = -1;
 
+/* Called once, by the next allocation of this thread: for what another thread might do just then. */
+static _Thread_local void (*at_allocation)(void);
+
 static inline bool refuse_allocation(void)
 {
+    void (*meanwhile)(void) = at_allocation;
+    at_allocation = NULL;
+    if (meanwhile != NULL)
+        meanwhile();
     if (allocations_left == 0)
         return true;
     if (allocations_left > 0)

@@ -271,7 +271,7 @@ void pv_source_lifecycle(pv_source *source, virDomainPtr domain, int event, int 
         made = pv_source_event(source, domain, numbers, 2, NULL, 0, NULL, 0);
         bool lasting = made != NULL && name != NULL && repeats(event) && virDomainGetID(domain) != (unsigned)-1;
         pthread_mutex_lock(&source->lock);
-        if (lasting)
+        if (lasting && source->ntargets > 0) /* it was not deregistered meanwhile, after which nothing forgets */
             keep(source, name, made);
         hand_out(source, made);
     }
