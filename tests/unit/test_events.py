@@ -567,6 +567,29 @@ def test_a_connection_closed_while_its_events_are_read(
     assert lib.virConnectClose(pointer) == 0  # that was the last reference
 
 
+def test_closing_waits_for_what_reads_for_callbacks(libvirt_host: HostFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would return before the connection is closed."""
+    reading, closed = threading.Event(), threading.Event()
+    conn = pyvirt.connect(libvirt_host(domains=1))
+    pointer = ffi.cast("virConnectPtr", conn._ptr)
+    assert lib.virConnectRef(pointer) == 0
+    read = DomainLifecycle._read
+
+    def read_slowly(*args: Any) -> DomainLifecycle:
+        reading.set()
+        closed.wait(0.2)  # and on, if it is closing that waits
+        return read(*args)
+
+    monkeypatch.setattr(DomainLifecycle, "_read", read_slowly)
+    conn.events.subscribe(DomainLifecycle, print)
+    blink(next(iter(conn.domains)))
+    assert reading.wait(LIMIT)
+    conn.close()
+    left = lib.virConnectClose(pointer)
+    closed.set()
+    assert left == 0
+
+
 def test_an_interrupt_ends_waiting_and_loses_nothing(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     class Stop(Exception):
         pass

@@ -136,6 +136,7 @@ class Dispatch:
                     subscription._active = False
             self._routes.clear()
         lib.pv_queue_end(self.queue)
+        _let_it_read()
 
     def disown(self) -> None:
         """Forget it in the child of a fork."""
@@ -230,11 +231,15 @@ class _Dispatcher:
         except OSError:  # closed, and with that gone by itself
             pass
 
+    def is_current(self) -> bool:
+        """Whether this is called by its thread."""
+        return current_thread() is self._thread
+
     def stop(self) -> None:
         """End it, or leave it alone if a callback takes too long for that."""
         self._stopping = True
         os.write(self._waker, b"\0")
-        if current_thread() is not self._thread:
+        if not self.is_current():
             self._thread.join(1)
 
 
@@ -250,6 +255,12 @@ def _dispatcher() -> _Dispatcher:
         if not _one:
             _one.append(_Dispatcher())
         return _one[0]
+
+
+def _let_it_read() -> None:
+    """Wait until the dispatcher is done with what it has taken, and which keeps a connection open."""
+    if not (_one and _one[0].is_current()) and _in_libvirt.acquire(timeout=1):
+        _in_libvirt.release()
 
 
 def _before_fork() -> None:
