@@ -3,12 +3,22 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
+from drivers import check_closes
 
 import pyvirt
 from pyvirt.domain import Domain
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_connection_left() -> Iterator[None]:
+    """See that no module of tests leaves its host to all after it: hundreds of them would fail, and not that one."""
+    yield
+    gc.collect()
+    check_closes(pyvirt.connect("test:///default"))
 
 
 @pytest.fixture
