@@ -98,6 +98,19 @@ def test_a_rename(conn: pyvirt.Connection) -> None:
         assert seen(watch) == fresh(conn)
 
 
+def test_an_event_under_an_old_name_that_comes_late(conn: pyvirt.Connection) -> None:
+    """libvirt queues events when it no longer holds the domain's lock: one from before a rename may come after it."""
+    domain = next(domain for domain in conn.domains if not domain.is_active())
+    with conn.events.listen(DomainLifecycle, timeout=LIMIT) as listener, conn.domains.watch() as watch:
+        conn.domains.define(domain.xml_desc())
+        late = next(listener)
+        assert isinstance(late, DomainLifecycle)
+        domain.rename("other")
+        settle(conn, watch)
+        watch._apply([late])
+        assert seen(watch) == fresh(conn)
+
+
 def test_one_takes_the_name_of_another(conn: pyvirt.Connection) -> None:
     xml = "<domain type='test'><name>same</name><uuid>{}</uuid><memory>1</memory><os><type>hvm</type></os></domain>"
     with conn.domains.watch() as watch:

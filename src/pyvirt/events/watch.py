@@ -139,21 +139,31 @@ class DomainWatch(Mapping["str | UUID | Domain", WatchedDomain]):
                 self._stale = False
 
     def _apply(self, events: Iterable[DomainLifecycle | EventsLost]) -> None:
-        about: dict[bytes, DomainLifecycle] = {}
+        about: dict[bytes, Domain] = {}
+        renamed: set[bytes] = set()
         for event in events:
             if isinstance(event, EventsLost):
                 self._list()
                 return
-            # A domain that gets another name has an event under the old name, and then one under the new.
+            # A domain that gets another name has an event under the old name, and then one under the new.  libvirt
+            # queues events without the domain's lock, so others under the old name may come even after these.
+            uuid, domain = event.domain._identity(), event.domain
+            if uuid in about and about[uuid].name != domain.name:
+                renamed.add(uuid)
             if not (
                 event.event == DomainEventType.UNDEFINED and event.detail == DomainEventUndefinedDetailType.RENAMED
             ):
-                about[event.domain._identity()] = event
-        for uuid, event in about.items():
-            self._look_at(uuid, event.domain)
+                about[uuid] = domain
+        for uuid, domain in about.items():
+            before = self._known.get(uuid)
+            if before is not None and before.name != domain.name:
+                renamed.add(uuid)
+            self._look_at(uuid, domain, uuid in renamed)
 
-    def _look_at(self, uuid: bytes, domain: Domain) -> None:
+    def _look_at(self, uuid: bytes, domain: Domain, renamed: bool) -> None:
         try:
+            if renamed:
+                domain = self._conn.domains.get(uuid=uuid)
             state = domain.state()
         except DomainNotFoundError:
             self._remove(uuid)
