@@ -58,16 +58,16 @@ def build_synthetic() -> Path:
     return build("synthetic.c", "synthetic.so", "-shared", "-fPIC")
 
 
-def require_bindings() -> None:
-    """Make sure that this Python has both bindings, and what runs them."""
-    if missing := [name for name in ("pyvirt._libvirt", "libvirt", "anyio", "trio") if not is_installed(name)]:
+def require_bindings(*names: str) -> None:
+    """Make sure that this Python has the modules *names*, by default both bindings."""
+    if missing := [name for name in names or ("pyvirt._libvirt", "libvirt") if not is_installed(name)]:
         raise Unavailable(f"{sys.executable} has no {' and no '.join(missing)}: run ci/setup bench")
 
 
-def enter_checkout() -> None:
-    """Start this program again in the checkout's ``.venv``, set up for it, unless this Python has both bindings."""
+def enter_checkout(*names: str) -> None:
+    """Start this program again in the checkout's ``.venv``, set up for it, unless this Python has what it needs."""
     try:
-        require_bindings()
+        require_bindings(*names)
     except Unavailable:
         venv = ROOT / ".venv"
         if Path(sys.prefix) == venv:
