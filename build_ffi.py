@@ -64,7 +64,7 @@ BASE_INCLUDES = """
 #include <libvirt/virterror.h>
 """
 
-# An extension of its own cannot link to errors.c; pyvirt._lib points the hook there.
+# An extension of its own cannot link to errors.c; pyvirt._core.lib points the hook there.
 HOOK = "void (*pv_unsupported_hook)(const char *function, const char *needed, const char *present);"
 
 TOKEN = re.compile(

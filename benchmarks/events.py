@@ -64,7 +64,7 @@ def with_libvirt_python(uri: str) -> tuple[Produce, Consume]:
 def with_pyvirt(form: str, uri: str) -> tuple[Produce, Consume]:
     """Hold pyvirt's loop while events are made, and count what it delivers."""
     import pyvirt
-    from pyvirt._lib import lib
+    from pyvirt._core.lib import lib
     from pyvirt.events import DomainLifecycle
 
     conn = pyvirt.connect(uri)

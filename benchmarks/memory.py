@@ -47,7 +47,7 @@ def resident(line: str) -> int:
 
 def ask_and_free(uri: str) -> tuple[int, int]:
     """Do what every binding has to: get the records, and free them."""
-    from pyvirt._lib import ffi, lib
+    from pyvirt._core.lib import ffi, lib
 
     conn = lib.virConnectOpen(uri.encode())
     records = ffi.new("virDomainStatsRecordPtr **")

@@ -29,8 +29,8 @@ VALUES = {"enums", "models", "uri", "auth", "xmldesc", "capabilities", "errors",
 
 # What the hand-written base classes have, and which of them a class gets.
 BASES = {
-    "pyvirt._handle:Root": ("AsyncRoot", {"close", "closed", "__enter__", "__exit__"}),
-    "pyvirt._handle:Handle": ("AsyncHandle", {"close", "closed"}),
+    "pyvirt._core.root:Root": ("AsyncRoot", {"close", "closed", "__enter__", "__exit__"}),
+    "pyvirt._core.handle:Handle": ("AsyncHandle", {"close", "closed"}),
 }
 
 # Written by hand: a function in pyvirt.aio that is given the asynchronous object and the arguments.

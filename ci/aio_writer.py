@@ -29,6 +29,7 @@ from aio_model import (
     tree_of,
 )
 
+GENERATED = "pyvirt.aio._generated"
 WIDTH = 120
 CLASS_MARGIN = "    "  # functions are indented once more when they stand in a class
 LAZY = ("Iterator", "Iterable", "Generator", "AbstractContextManager")
@@ -60,7 +61,7 @@ def home(reference: str) -> str:
     by_hand = CLASSES_BY_HAND.get(reference)
     if by_hand is not None:
         return by_hand
-    return "pyvirt.aio" + reference.partition(":")[0].removeprefix("pyvirt")
+    return GENERATED + reference.partition(":")[0].removeprefix("pyvirt")
 
 
 class Renderer(ast.NodeTransformer):
@@ -529,7 +530,7 @@ class FunctionWriter(Writer):
         assert self.node.returns is not None
         returns = self.resolve(self.member, self.node.returns)
         [kind] = models_in(returns)
-        opens = any(one.reference == "pyvirt._handle:Root" for one in ancestors(kind))
+        opens = any(one.reference == "pyvirt._core.root:Root" for one in ancestors(kind))
         return self.write_opening(kind) if opens else self.write_call(returns)
 
     def write_opening(self, kind: str) -> str:
@@ -579,7 +580,7 @@ def awaited(target: Target, handles: list[str]) -> str:
     """A method that makes the counterpart of any object, for those that come in values, as in events."""
     target.use("typing:overload")
     base = target.use("pyvirt.aio._base:AsyncHandle", at_run_time=True)
-    handle = target.use("pyvirt._handle:Handle")
+    handle = target.use("pyvirt._core.handle:Handle")
     lines = ["    if TYPE_CHECKING:", ""]
     for reference in handles:
         name = reference.partition(":")[2]

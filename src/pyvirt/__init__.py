@@ -62,9 +62,10 @@ if TYPE_CHECKING:
     from pyvirt import bulk as bulk
     from pyvirt.auth import Credential
     from pyvirt.capabilities import Capabilities, DomainCapabilities
-    from pyvirt.checkpoint import Checkpoint
     from pyvirt.collector import Collector
     from pyvirt.domain.blockjob import BlockJob
+    from pyvirt.domain.checkpoints import Checkpoint
+    from pyvirt.domain.snapshots import Snapshot
     from pyvirt.enums import *  # noqa: F403
     from pyvirt.host import Host
     from pyvirt.interface import Interface
@@ -80,7 +81,6 @@ if TYPE_CHECKING:
     from pyvirt.nodedev import NodeDevice
     from pyvirt.nwfilter import NWFilter, NWFilterBinding
     from pyvirt.secret import Secret
-    from pyvirt.snapshot import Snapshot
     from pyvirt.stats import StatsFrame
     from pyvirt.storage import StoragePool, StorageVolume
     from pyvirt.uri import URI
@@ -89,7 +89,7 @@ if TYPE_CHECKING:
 _LATER = {
     "StorageVolume": "pyvirt.storage",
     "StoragePool": "pyvirt.storage",
-    "Snapshot": "pyvirt.snapshot",
+    "Snapshot": "pyvirt.domain.snapshots",
     "Secret": "pyvirt.secret",
     "NWFilterBinding": "pyvirt.nwfilter",
     "NWFilter": "pyvirt.nwfilter",
@@ -98,7 +98,7 @@ _LATER = {
     "Network": "pyvirt.network",
     "Interface": "pyvirt.interface",
     "Collector": "pyvirt.collector",
-    "Checkpoint": "pyvirt.checkpoint",
+    "Checkpoint": "pyvirt.domain.checkpoints",
     "BlockJob": "pyvirt.domain.blockjob",
     "Capabilities": "pyvirt.capabilities",
     "Credential": "pyvirt.auth",

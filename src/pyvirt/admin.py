@@ -13,11 +13,14 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, ClassVar
 
-from pyvirt._convert import decode, encode, encode_or_null, take_string
-from pyvirt._handle import Handle, Root, use_library
-from pyvirt._lib import ffi, lib, load_extension
-from pyvirt._poll import wait_for
-from pyvirt._typedparams import UINT, Params, take_dict
+from pyvirt._core.call import check, check_pointer, forget, last_error
+from pyvirt._core.handle import Handle
+from pyvirt._core.lib import ffi, lib, load_extension
+from pyvirt._core.params import UINT, Params, take_dict
+from pyvirt._core.poll import wait_for
+from pyvirt._core.process import use_library
+from pyvirt._core.root import Root
+from pyvirt._core.text import decode, encode, encode_or_null, take_string
 from pyvirt.connection import version_tuple
 from pyvirt.enums.admin import AdmConnectDaemonShutdownFlags, ClientTransport
 from pyvirt.enums.common import ConnectCloseReason
@@ -28,17 +31,13 @@ from pyvirt.errors import (
     NotFoundError,
     NotSupportedError,
     OperationInvalidError,
-    check,
-    check_pointer,
-    forget,
-    last_error,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from pyvirt._lib import CData
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.lib import CData
+    from pyvirt._core.params import TypedValue
 
 try:
     _adm, _adm_ffi = load_extension("admin")

@@ -20,7 +20,8 @@ from threading import TIMEOUT_MAX, Lock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from pyvirt._handle import Handle, Root
+from pyvirt._core.handle import Handle
+from pyvirt._core.root import Root
 from pyvirt.domain._part import Part
 from pyvirt.errors import Error, InvalidArgumentError, NotFoundError, OperationAbortedError, OperationTimeoutError
 

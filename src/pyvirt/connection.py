@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from pyvirt._convert import encode_or_null, take_string
-from pyvirt._handle import Root, use_library
-from pyvirt._lib import ffi, lib
-from pyvirt._typedparams import LLONG, Params
+from pyvirt._core.call import check, last_error
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.params import LLONG, Params
+from pyvirt._core.process import use_library
+from pyvirt._core.root import Root
+from pyvirt._core.text import encode_or_null, take_string
 from pyvirt.auth import auth_file
 from pyvirt.domain import Domains
 from pyvirt.enums.host import ConnectFlags
@@ -17,17 +19,15 @@ from pyvirt.errors import (
     InvalidArgumentError,
     NotSupportedError,
     OperationTimeoutError,
-    check,
-    last_error,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pyvirt._handle import Handle
-    from pyvirt._lib import CData
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.handle import Handle
+    from pyvirt._core.lib import CData
+    from pyvirt._core.params import TypedValue
     from pyvirt.auth import Auth
     from pyvirt.events.hub import Events
     from pyvirt.host import Host
@@ -194,7 +194,7 @@ class Connection(Root):
 
     def type(self) -> str:
         """Return the name of the driver, ``"QEMU"`` or ``"TEST"``.  (virConnectGetType)"""
-        from pyvirt._convert import decode
+        from pyvirt._core.text import decode
 
         name = lib.virConnectGetType(self._ptr)
         if not name:
@@ -212,7 +212,7 @@ class Connection(Root):
         :param obj: ask about this domain, network, volume, …, rather than about the first that there is
         :raises InvalidArgumentError: no such function, or it takes no such object
         """
-        from pyvirt._supports import supports
+        from pyvirt._model.supports import supports
 
         return supports(self, function, obj)
 
@@ -285,7 +285,7 @@ def _open(
         raise OSError(ffi.errno, "no event loop for libvirt")
     text = _uri_text(uri)
     if auth is not None:
-        from pyvirt._login import open_with
+        from pyvirt._model.login import open_with
 
         path = auth_file(auth)
         if path is not None:

@@ -6,10 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from pyvirt._convert import cpu_numbers, decode, encode, encode_or_null, string_array, take_string, take_strings
-from pyvirt._lib import ffi, lib
-from pyvirt._typedparams import UINT, Params, fill_dict, take_dict
-from pyvirt._xml import encode_xml, xml_text
+from pyvirt._core.call import check, last_error
+from pyvirt._core.cpumaps import cpu_numbers
+from pyvirt._core.document import encode_xml, xml_text
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.params import UINT, Params, fill_dict, take_dict
+from pyvirt._core.text import decode, encode, encode_or_null, string_array, take_string, take_strings
 from pyvirt.capabilities import Capabilities, DomainCapabilities
 from pyvirt.enums import params
 from pyvirt.enums.host import (
@@ -20,12 +22,12 @@ from pyvirt.enums.host import (
     NodeAllocPagesFlags,
     NodeSuspendTarget,
 )
-from pyvirt.errors import InvalidArgumentError, check, last_error
+from pyvirt.errors import InvalidArgumentError
 from pyvirt.models import NodeCPUMap, NodeInfo, SecurityModel
 
 if TYPE_CHECKING:
-    from pyvirt._lib import CData
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.lib import CData
+    from pyvirt._core.params import TypedValue
     from pyvirt.connection import Connection
     from pyvirt.xmldesc import XML
 

@@ -7,20 +7,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pyvirt._collection import RAISE
-from pyvirt._convert import decode, encode, take_string
-from pyvirt._lib import lib
-from pyvirt._names import list_names
-from pyvirt._object import KnownByName
-from pyvirt._where import WhereActive
-from pyvirt._xml import encode_xml
+from pyvirt._core.call import check
+from pyvirt._core.document import encode_xml
+from pyvirt._core.lib import lib
+from pyvirt._core.names import list_names
+from pyvirt._core.text import decode, encode, take_string
+from pyvirt._model.collection import RAISE
+from pyvirt._model.object import KnownByName
+from pyvirt._model.where import WhereActive
 from pyvirt.enums.interface import ConnectListAllInterfacesFlags, InterfaceDefineFlags, InterfaceXMLFlags
-from pyvirt.errors import InterfaceNotFoundError, check
+from pyvirt.errors import InterfaceNotFoundError
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-    from pyvirt._collection import D
+    from pyvirt._model.collection import D
     from pyvirt.inventory import InterfaceInventory
     from pyvirt.xmldesc import XML
 

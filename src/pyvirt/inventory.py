@@ -14,21 +14,20 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from pyvirt._lib import ffi, lib
+from pyvirt._core.call import forget, last_error
+from pyvirt._core.lib import ffi, lib
 from pyvirt.enums.domain import ConnectListAllDomainsFlags, DomainState, StatsGroup
 from pyvirt.enums.interface import ConnectListAllInterfacesFlags
 from pyvirt.enums.network import ConnectListAllNetworksFlags
 from pyvirt.enums.secret import ConnectListAllSecretsFlags, SecretUsageType
 from pyvirt.enums.storage import ConnectListAllStoragePoolsFlags
-from pyvirt.errors import DomainNotFoundError, NotSupportedError, forget, last_error
+from pyvirt.errors import DomainNotFoundError, NotSupportedError
 from pyvirt.stats.engine import engine_of
 from pyvirt.stats.frame import decode_texts, holding, view_of
 
 if TYPE_CHECKING:
-    from pyvirt._handle import Handle, Root
-    from pyvirt._lib import CData
-    from pyvirt.connection import Connection
-    from pyvirt.domain import Domain
+    from pyvirt._core.lib import CData
+    from pyvirt._model.abc import Conn, HasPointer
     from pyvirt.stats import StatsFrame
 
 _Flags = ConnectListAllDomainsFlags
@@ -339,7 +338,7 @@ class NWFilterInventory(Inventory[NWFilterRow]):
 class _Listing:
     """The rows of one kind, and who of them is listed with a flag."""
 
-    def __init__(self, kind: int, parent: Root | Handle, function: str) -> None:
+    def __init__(self, kind: int, parent: HasPointer, function: str) -> None:
         self._kind = kind
         self._parent = parent
         self._function = function
@@ -349,29 +348,27 @@ class _Listing:
         self._view = ffi.new("pv_inventory_view *")
 
     @classmethod
-    def of_all(cls, kind: int, parent: Root | Handle, function: str) -> _Listing:
+    def of_all(cls, kind: int, parent: HasPointer, function: str) -> _Listing:
         """List everything."""
         listing = cls(kind, parent, function)
         listing.append(0)
         return listing
 
-    def append(self, flags: int) -> list[Domain]:
-        """Add what is listed with *flags*; what it returns is for :meth:`Domains._in_parts`, as with :meth:`mark`."""
+    def append(self, flags: int) -> None:
+        """Add the objects that are listed with *flags*."""
         self._check(lib.pv_inventory_list(self._rows, self._parent._ptr, flags))
         lib.pv_inventory_describe(self._rows, self._view)
-        return []
 
-    def take(self, uuid_bytes: memoryview) -> None:
-        """Have the rows of somebody else."""
+    def use(self, uuid_bytes: memoryview) -> None:
+        """Use rows that were listed elsewhere."""
         self._rows = buffer = ffi.from_buffer("uint8_t[]", uuid_bytes)
         self._view.rows = len(uuid_bytes) // 16
         self._view.uuids = buffer
 
-    def mark(self, marks: bytearray, flags: int, mark: int) -> list[Domain]:
-        """Set *marks* of those that are listed with *flags* to *mark*."""
+    def mark(self, marks: bytearray, flags: int, mark: int) -> None:
+        """Set *marks* of the rows that are listed with *flags* to *mark*."""
         room = ffi.from_buffer("uint8_t[]", marks, require_writable=True)
         self._check(lib.pv_inventory_mark(self._kind, self._view, self._parent._ptr, flags, room, mark))
-        return []
 
     def _check(self, result: int) -> None:
         if result == -2:
@@ -418,7 +415,7 @@ def _bools(marks: bytearray) -> memoryview[bool]:
     return memoryview(marks).toreadonly().cast("?")
 
 
-def domains_of(conn: Connection) -> DomainInventory:
+def domains_of(conn: Conn) -> DomainInventory:
     """See :meth:`Domains.inventory`."""
     domains = conn.domains
     listing = _Listing(lib.PV_LIST_DOMAIN, conn, "virConnectListAllDomains")
@@ -431,7 +428,7 @@ def domains_of(conn: Connection) -> DomainInventory:
         states, reasons = _states(conn, listing), None
     else:
         names, uuid_bytes, ids = frame.domains.names, frame.domains.uuid_bytes, frame.domains.ids
-        listing.take(uuid_bytes)
+        listing.use(uuid_bytes)
         states, reasons = _column(frame, "state.state"), _column(frame, "state.reason")
     persistent = bytearray(b"\1" * len(names))  # as most are
     domains._in_parts(_Flags.TRANSIENT, lambda flags: listing.mark(persistent, flags, 0))
@@ -443,7 +440,7 @@ def _column(frame: StatsFrame, name: str) -> memoryview:
     return memoryview(bytes(4 * len(frame))).cast("i") if table is None else table[name].values
 
 
-def _autostart(conn: Connection, listing: _Listing) -> memoryview[bool]:
+def _autostart(conn: Conn, listing: _Listing) -> memoryview[bool]:
     """Return who starts with the host; it may be none or all, so whoever are fewer are listed."""
     few = lib.virConnectListAllDomains(conn._ptr, ffi.NULL, _Flags.AUTOSTART)
     if few == 0:
@@ -456,7 +453,7 @@ def _autostart(conn: Connection, listing: _Listing) -> memoryview[bool]:
     return _bools(marks)
 
 
-def _states(conn: Connection, listing: _Listing) -> memoryview:
+def _states(conn: Conn, listing: _Listing) -> memoryview:
     """Return the states by listings filtered by flag; who is in none of them is in one that has no flag of its own."""
     other = 255
     marks = bytearray([other]) * len(listing)
@@ -475,7 +472,7 @@ def _states(conn: Connection, listing: _Listing) -> memoryview:
     return memoryview(array("i", list(marks))).toreadonly()
 
 
-def networks_of(conn: Connection) -> NetworkInventory:
+def networks_of(conn: Conn) -> NetworkInventory:
     """See :meth:`Networks.inventory`."""
     found = _Listing.of_all(lib.PV_LIST_NETWORK, conn, "virConnectListAllNetworks")
     flags = ConnectListAllNetworksFlags
@@ -486,7 +483,7 @@ def networks_of(conn: Connection) -> NetworkInventory:
     )
 
 
-def pools_of(conn: Connection) -> StoragePoolInventory:
+def pools_of(conn: Conn) -> StoragePoolInventory:
     """See :meth:`StoragePools.inventory`."""
     found = _Listing.of_all(lib.PV_LIST_STORAGE_POOL, conn, "virConnectListAllStoragePools")
     flags = ConnectListAllStoragePoolsFlags
@@ -497,26 +494,26 @@ def pools_of(conn: Connection) -> StoragePoolInventory:
     )
 
 
-def volumes_of(pool: Root | Handle) -> StorageVolumeInventory:
+def volumes_of(pool: HasPointer) -> StorageVolumeInventory:
     """See :meth:`StorageVolumes.inventory`."""
     found = _Listing.of_all(lib.PV_LIST_STORAGE_VOLUME, pool, "virStoragePoolListAllVolumes")
     return StorageVolumeInventory(found.names, found.uuid_bytes, found.keys)
 
 
-def devices_of(conn: Connection) -> NodeDeviceInventory:
+def devices_of(conn: Conn) -> NodeDeviceInventory:
     """See :meth:`NodeDevices.inventory`."""
     found = _Listing.of_all(lib.PV_LIST_NODE_DEVICE, conn, "virConnectListAllNodeDevices")
     return NodeDeviceInventory(found.names, found.uuid_bytes)
 
 
-def interfaces_of(conn: Connection) -> InterfaceInventory:
+def interfaces_of(conn: Conn) -> InterfaceInventory:
     """See :meth:`Interfaces.inventory`."""
     found = _Listing.of_all(lib.PV_LIST_INTERFACE, conn, "virConnectListAllInterfaces")
     active = found.flagged(ConnectListAllInterfacesFlags.ACTIVE)
     return InterfaceInventory(found.names, found.uuid_bytes, found.keys, active)
 
 
-def secrets_of(conn: Connection) -> SecretInventory:
+def secrets_of(conn: Conn) -> SecretInventory:
     """See :meth:`Secrets.inventory`."""
     found = _Listing.of_all(lib.PV_LIST_SECRET, conn, "virConnectListAllSecrets")
     flags = ConnectListAllSecretsFlags
@@ -525,7 +522,7 @@ def secrets_of(conn: Connection) -> SecretInventory:
     )
 
 
-def nwfilters_of(conn: Connection) -> NWFilterInventory:
+def nwfilters_of(conn: Conn) -> NWFilterInventory:
     """See :meth:`NWFilters.inventory`."""
     found = _Listing.of_all(lib.PV_LIST_NWFILTER, conn, "virConnectListAllNWFilters")
     return NWFilterInventory(found.names, found.uuid_bytes)

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._convert import decode, encode
-from pyvirt._lib import ffi, lib, load_extension
+from pyvirt._core.call import check
+from pyvirt._core.lib import ffi, lib, load_extension
+from pyvirt._core.text import decode, encode
 from pyvirt.domain._part import Part
-from pyvirt.errors import InvalidArgumentError, NotSupportedError, check
+from pyvirt.errors import InvalidArgumentError, NotSupportedError
 from pyvirt.models import SecurityModel
 
 if TYPE_CHECKING:

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._collection import RAISE
-from pyvirt._convert import decode, encode, encode_or_null, take_string
-from pyvirt._lib import lib
-from pyvirt._names import list_names
-from pyvirt._object import Autostarting, KnownByName
-from pyvirt._where import WhereCapable
-from pyvirt._xml import encode_xml
+from pyvirt._core.call import check, last_error
+from pyvirt._core.document import encode_xml
+from pyvirt._core.lib import lib
+from pyvirt._core.names import list_names
+from pyvirt._core.text import decode, encode, encode_or_null, take_string
+from pyvirt._model.collection import RAISE
+from pyvirt._model.object import Autostarting, KnownByName
+from pyvirt._model.where import WhereCapable
 from pyvirt.enums.nodedev import (
     ConnectListAllNodeDeviceFlags,
     NodeDeviceCreateXMLFlags,
@@ -19,13 +20,13 @@ from pyvirt.enums.nodedev import (
     NodeDeviceUpdateFlags,
     NodeDeviceXMLFlags,
 )
-from pyvirt.errors import NodeDeviceNotFoundError, check, last_error
+from pyvirt.errors import NodeDeviceNotFoundError
 from pyvirt.xmldesc import parse
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-    from pyvirt._collection import D
+    from pyvirt._model.collection import D
     from pyvirt.inventory import NodeDeviceInventory
     from pyvirt.xmldesc import XML
 

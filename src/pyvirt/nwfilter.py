@@ -5,15 +5,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._collection import RAISE, Collection
-from pyvirt._convert import decode, take_string
-from pyvirt._edit import edit
-from pyvirt._lib import lib
-from pyvirt._object import NamedByUUID, Object
-from pyvirt._where import WhereNamed
-from pyvirt._xml import encode_xml
+from pyvirt._core.call import check
+from pyvirt._core.document import encode_xml
+from pyvirt._core.lib import lib
+from pyvirt._core.text import decode, take_string
+from pyvirt._model.collection import RAISE, Collection
+from pyvirt._model.edit import edit
+from pyvirt._model.object import NamedByUUID, Object
+from pyvirt._model.where import WhereNamed
 from pyvirt.enums.nwfilter import NWFilterBindingCreateFlags, NWFilterDefineFlags
-from pyvirt.errors import NWFilterBindingNotFoundError, NWFilterNotFoundError, check
+from pyvirt.errors import NWFilterBindingNotFoundError, NWFilterNotFoundError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from lxml.etree import _Element
 
-    from pyvirt._collection import D
+    from pyvirt._model.collection import D
     from pyvirt.inventory import NWFilterInventory
     from pyvirt.xmldesc import XML
 

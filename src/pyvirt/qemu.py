@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._convert import encode, take_string
-from pyvirt._lib import ffi, lib, load_extension
+from pyvirt._core.call import check, check_pointer
+from pyvirt._core.lib import ffi, lib, load_extension
+from pyvirt._core.text import encode, take_string
 from pyvirt.domain import Domain
 from pyvirt.domain._part import Part
 from pyvirt.enums.qemu import DomainQemuAgentCommandTimeout, DomainQemuMonitorCommandFlags
-from pyvirt.errors import NotSupportedError, check, check_pointer
+from pyvirt.errors import NotSupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,21 +9,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from pyvirt._collection import RAISE, UUIDCollection
-from pyvirt._convert import decode, encode, take_string
-from pyvirt._lib import ffi, lib
-from pyvirt._names import list_names
-from pyvirt._object import KnownByUUID
-from pyvirt._where import WhereUsed
-from pyvirt._xml import encode_xml
+from pyvirt._core.call import check, last_error
+from pyvirt._core.document import encode_xml
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.names import list_names
+from pyvirt._core.text import decode, encode, take_string
+from pyvirt._model.collection import RAISE, UUIDCollection
+from pyvirt._model.object import KnownByUUID
+from pyvirt._model.where import WhereUsed
 from pyvirt.enums.error import ErrorNumber
 from pyvirt.enums.secret import ConnectListAllSecretsFlags, SecretDefineFlags, SecretUsageType
-from pyvirt.errors import AccessDeniedError, SecretNotFoundError, check, last_error
+from pyvirt.errors import AccessDeniedError, SecretNotFoundError
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-    from pyvirt._collection import D
+    from pyvirt._model.collection import D
     from pyvirt.inventory import SecretInventory
     from pyvirt.xmldesc import XML
 

@@ -12,11 +12,11 @@ import os
 import warnings
 from typing import TYPE_CHECKING
 
-from pyvirt._handle import Handle
-from pyvirt._lib import ffi, lib
-from pyvirt._poll import wait_for
+from pyvirt._core.call import check, check_pointer, forget, last_error
+from pyvirt._core.handle import Handle
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.poll import wait_for
 from pyvirt.enums.stream import StreamEventType, StreamFlags, StreamRecvFlags
-from pyvirt.errors import check, check_pointer, forget, last_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from pyvirt._lib import CData
+    from pyvirt._core.lib import CData
     from pyvirt.connection import Connection
 
 _MOST = 1 << 22  # bytes of one call; a message carries 4 MiB less a little, libvirt takes what fits

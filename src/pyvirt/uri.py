@@ -14,7 +14,7 @@ import re
 from dataclasses import KW_ONLY, dataclass
 from urllib.parse import quote, unquote
 
-from pyvirt._convert import encode
+from pyvirt._core.text import encode
 from pyvirt.errors import InvalidArgumentError
 
 _URI = re.compile(

@@ -18,7 +18,7 @@ import pytest
 
 import pyvirt
 import pyvirt.aio
-from pyvirt._handle import Handle
+from pyvirt._core.handle import Handle
 from pyvirt.testing._supervisor import pause
 from pyvirt.testing._system import require
 from pyvirt.testing.daemon import PrivateDaemon

@@ -15,7 +15,7 @@ from uuid import UUID
 import pytest
 
 import pyvirt
-from pyvirt._lib import ffi, lib
+from pyvirt._core.lib import ffi, lib
 from pyvirt.enums import ConnectListAllSecretsFlags, ErrorNumber, SecretDefineFlags, SecretUsageType
 from pyvirt.errors import (
     AccessDeniedError,
@@ -32,7 +32,7 @@ from pyvirt.testing.pytest_plugin import DaemonFactory
 from pyvirt.xmldesc import XML, parse
 
 if TYPE_CHECKING:
-    from pyvirt._lib import CData
+    from pyvirt._core.lib import CData
 
 SOME = UUID("c7a5fdbd-edaf-9455-926a-d65c16db1809")
 TELLTALE = b"correct-horse-battery-staple"

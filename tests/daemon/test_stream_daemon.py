@@ -254,7 +254,7 @@ def test_reading_and_writing(full: StorageVolume, data: bytes) -> None:
 
 
 def test_a_sparse_stream_by_hand(volume: StorageVolume) -> None:
-    from pyvirt._lib import lib
+    from pyvirt._core.lib import lib
 
     with volume.open("w") as stream:
         stream.write(b"x" * 4096)

@@ -12,7 +12,7 @@ import pytest
 
 import pyvirt
 from pyvirt import DomainState, bulk
-from pyvirt._lib import lib, load_extension
+from pyvirt._core.lib import lib, load_extension
 from pyvirt.enums import DomainQemuMonitorCommandFlags
 from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.guests import container, paused_guest

@@ -17,7 +17,8 @@ import pytest
 from guest_tools import qemu_img
 
 import pyvirt
-from pyvirt._lib import ffi, lib
+from pyvirt._core.call import check
+from pyvirt._core.lib import ffi, lib
 from pyvirt.domain import Domain
 from pyvirt.domain._wait import moments
 from pyvirt.domain.blockjob import chain_of
@@ -48,7 +49,6 @@ from pyvirt.errors import (
     OperationTimeoutError,
     OperationUnsupportedError,
     XMLError,
-    check,
 )
 from pyvirt.models import BlockInfo
 from pyvirt.testing import guests

@@ -48,7 +48,7 @@ from pyvirt.testing.linux_guest import start_linux_guest
 from pyvirt.testing.pytest_plugin import skip_unless_in_ci
 
 if TYPE_CHECKING:
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.params import TypedValue
     from pyvirt.testing.linux_guest import LinuxImage
 
 MIB, GIB = 1 << 20, 1 << 30

@@ -12,11 +12,12 @@ import pytest
 from guest_tools import qemu_img
 
 import pyvirt
-from pyvirt.checkpoint import Checkpoints
 from pyvirt.domain import Domain
 from pyvirt.domain.backup import Backup
 from pyvirt.domain.blockjob import chain_of
+from pyvirt.domain.checkpoints import Checkpoints
 from pyvirt.domain.job import Job
+from pyvirt.domain.snapshots import Snapshots
 from pyvirt.enums import (
     DomainCheckpointCreateFlags,
     DomainCheckpointDeleteFlags,
@@ -43,7 +44,6 @@ from pyvirt.errors import (
     XMLError,
 )
 from pyvirt.qemu import QemuDomain
-from pyvirt.snapshot import Snapshots
 from pyvirt.testing.guests import Disk, paused_guest, write_boot_disk
 from pyvirt.xmldesc import parse
 

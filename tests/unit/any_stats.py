@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pyvirt
 from pyvirt import Domain, StatsFrame, StatsGroup
-from pyvirt._lib import lib
+from pyvirt._core.lib import lib
 from pyvirt.collector._one_by_one import records_of
 from pyvirt.stats.engine import engine_of, new_frame, sealed
 

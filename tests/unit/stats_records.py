@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from pyvirt import Domain
-from pyvirt._lib import ffi, lib
+from pyvirt._core.lib import ffi, lib
 from pyvirt.stats import StatsFrame
 from pyvirt.stats.engine import new_frame, new_schema, sealed
 from pyvirt.stats.layouts import Shared

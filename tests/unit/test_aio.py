@@ -14,7 +14,7 @@ from drivers import since
 import pyvirt
 import pyvirt.aio
 from pyvirt import DomainState, xmldesc
-from pyvirt.aio.storage.volumes import StorageVolumes
+from pyvirt.aio._generated.storage.volumes import StorageVolumes
 from pyvirt.testing.hosts import domain_name
 from pyvirt.testing.pytest_plugin import HostFactory
 

@@ -23,7 +23,7 @@ from unittest.mock import ANY
 
 import pytest
 from processes import output_of, run
-from test_layers import FLOORS, MODULES, room_of
+from test_layers import LAYERS, MODULES, package_of
 
 import pyvirt
 import pyvirt.aio
@@ -68,9 +68,9 @@ def classes(rooms: typing.Container[str], below: str = "pyvirt") -> dict[str, ty
 
 
 # Streams are files, and hardly anything of them is a request: their counterpart is written by hand.
-ROOMS = set(FLOORS["model"]) - {"stream"}
+ROOMS = set(LAYERS["model"]) - {"stream"}
 MODEL = classes(ROOMS)
-FACE = classes(ROOMS, "pyvirt.aio")
+FACE = classes(ROOMS, "pyvirt.aio._generated")
 
 
 def public(cls: type) -> dict[str, object]:
@@ -207,7 +207,7 @@ def test_what_is_written_by_hand_has_the_same_methods(
 
 @pytest.mark.parametrize(
     ("model", "face"),
-    [("pyvirt.connection", "pyvirt.aio.connection"), ("pyvirt.admin", "pyvirt.aio.admin")],
+    [("pyvirt.connection", "pyvirt.aio._generated.connection"), ("pyvirt.admin", "pyvirt.aio._generated.admin")],
 )
 def test_connect_takes_the_same_and_more(model: str, face: str) -> None:
     there, here = (parameters(import_module(name).connect, "connect") for name in (model, face))
@@ -220,7 +220,7 @@ def test_functions_of_the_model_that_make_calls() -> None:
     there = {
         f"{name}.{key}"
         for name in MODULES
-        if room_of(name) in FLOORS["model"] and not any(part.startswith("_") for part in name.split("."))
+        if package_of(name) in LAYERS["model"] and not any(part.startswith("_") for part in name.split("."))
         for key, value in vars(import_module(name)).items()
         if inspect.isfunction(value) and value.__module__ == name and not key.startswith("_")
         and not inspect.isgeneratorfunction(value)
@@ -233,7 +233,7 @@ def test_functions_of_the_model_that_make_calls() -> None:
     assert there == {"pyvirt.connection.connect", "pyvirt.admin.connect", "pyvirt.qemu.attach"}
     for name in there:
         module, _, function = name.rpartition(".")
-        assert hasattr(import_module(module.replace("pyvirt", "pyvirt.aio", 1)), function)
+        assert hasattr(import_module(module.replace("pyvirt", "pyvirt.aio._generated", 1)), function)
 
 
 # ---- what a signature says ----
@@ -312,7 +312,7 @@ def describe(one: object, kind: type | None = None) -> object:
         name = one if isinstance(one, str) else one.__forward_arg__
         one = next(cls for cls in MODEL.values() if cls.__name__ == name)
     if inspect.isclass(one):
-        module = one.__module__.replace("pyvirt.aio", "pyvirt", 1)
+        module = one.__module__.replace("pyvirt.aio._generated", "pyvirt", 1).replace("pyvirt.aio", "pyvirt", 1)
         return f"{'pyvirt.events' if module.startswith('pyvirt.events') else module}.{one.__qualname__}"
     return str(one)
 
@@ -346,7 +346,8 @@ def test_pyvirt_itself_knows_nothing_of_it() -> None:
 
 
 def test_it_loads_what_is_used() -> None:
-    program = "import sys, pyvirt.aio; print({'trio', 'pyvirt.aio.admin', 'pyvirt.aio.host'} & set(sys.modules))"
+    late = {"trio", "pyvirt.aio._generated.admin", "pyvirt.aio._generated.host"}
+    program = f"import sys, pyvirt.aio; print({late} & set(sys.modules))"
     assert output_of(program) == "set()\n"
 
 

@@ -19,7 +19,7 @@ from processes import output_of
 
 import pyvirt
 import pyvirt.aio
-from pyvirt._handle import _open_roots
+from pyvirt._core.root import _open_roots
 from pyvirt.aio._base import close_files, dispose
 from pyvirt.testing.hosts import domain_name
 from pyvirt.testing.pytest_plugin import HostFactory

@@ -226,12 +226,12 @@ def test_the_sdist_builds_a_wheel_that_works(tree: Path, tmp_path: Path) -> None
         names = archive.namelist()
     modules = sorted(name for name in names if name.endswith(".so"))
     assert modules == [f"pyvirt/_libvirt{extra}.abi3.so" for extra in ("", "_admin", "_lxc", "_qemu")]
-    assert {"pyvirt/py.typed", "pyvirt/_lib.pyi"} <= set(names)
+    assert {"pyvirt/py.typed", "pyvirt/_core/lib.pyi"} <= set(names)
     assert not [name for name in names if name.endswith((".c", ".h"))]
 
     installed = pip("install", "--target", tmp_path / "site", wheel)
     assert installed.returncode == 0, installed.stderr
-    program = "from pyvirt import _lib; print(_lib.__file__); [*map(_lib.load_extension, ('qemu', 'lxc', 'admin'))]"
+    program = "from pyvirt._core import lib; print(lib.__file__); [*map(lib.load_extension, ('qemu', 'lxc', 'admin'))]"
     ran = run(sys.executable, "-c", program, PYTHONPATH=str(tmp_path / "site"))
     assert ran.returncode == 0, ran.stderr
     assert Path(ran.stdout.strip()).is_relative_to(tmp_path / "site")

@@ -15,8 +15,9 @@ from api_facts import SECTIONS, release
 from lxml import etree
 
 import build_ffi
-from pyvirt._lib import ffi, lib, load_extension
-from pyvirt.errors import NotSupportedError, check, check_pointer
+from pyvirt._core.call import check, check_pointer
+from pyvirt._core.lib import ffi, lib, load_extension
+from pyvirt.errors import NotSupportedError
 
 FILES = {
     "libvirt": build_ffi.BASE,

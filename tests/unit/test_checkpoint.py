@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 import pyvirt
-from pyvirt.checkpoint import Checkpoint, Checkpoints
 from pyvirt.domain import Domain
+from pyvirt.domain.checkpoints import Checkpoint, Checkpoints
 from pyvirt.enums import (
     DomainCheckpointCreateFlags,
     DomainCheckpointDeleteFlags,

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 import pyvirt
-from pyvirt._collection import Collection
+from pyvirt._model.collection import Collection
 from pyvirt.errors import NotFoundError, OperationUnsupportedError
 
 if TYPE_CHECKING:
     from typing_extensions import assert_type
 
     from pyvirt.domain import Domain
+    from pyvirt.domain.snapshots import Snapshot
     from pyvirt.network import NetworkPort
     from pyvirt.secret import Secret
-    from pyvirt.snapshot import Snapshot
     from pyvirt.storage import StoragePool, StorageVolume
 
 NOBODY = "11111111-2222-3333-4444-555555555555"  # nobody's name either

@@ -18,8 +18,8 @@ from stats_records import ULLONG, Feed, used_memory
 
 import pyvirt
 from pyvirt import Collector, StatsGroup
-from pyvirt._lib import ffi, lib
-from pyvirt._typedparams import to_dict
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.params import to_dict
 from pyvirt.collector import CollectedFrame, CollectedRow, Missing
 from pyvirt.collector._one_by_one import records_of
 from pyvirt.collector._requests import Link, Request

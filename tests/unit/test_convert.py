@@ -8,16 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pyvirt
-from pyvirt._convert import (
-    decode,
-    decode_or_none,
-    encode,
-    encode_or_null,
-    string_array,
-    take_string,
-    take_strings,
-)
-from pyvirt._lib import ffi, lib
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.text import decode, decode_or_none, encode, encode_or_null, string_array, take_string, take_strings
 from pyvirt.errors import InvalidArgumentError, NetworkNotFoundError
 
 # What Python can say to C and hear back: any text without NUL, and any bytes as surrogateescape spells them.

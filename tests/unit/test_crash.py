@@ -33,7 +33,7 @@ def test_a_storm_of_cyclic_garbage_loses_no_error() -> None:
     """The collector frees handles between the call that fails and the question why; that resets libvirt's own error."""
     program = """
 import gc, pyvirt
-from pyvirt._lib import lib
+from pyvirt._core.lib import lib
 from pyvirt.errors import DomainNotFoundError, NetworkNotFoundError, check_pointer
 
 class Cycle:

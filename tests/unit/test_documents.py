@@ -20,7 +20,7 @@ from test_aio_face import MODEL, public
 
 import pyvirt
 from pyvirt import xmldesc
-from pyvirt._xml import encode_xml, encode_xml_or_null, xml_text
+from pyvirt._core.document import encode_xml, encode_xml_or_null, xml_text
 from pyvirt.capabilities import Capabilities, DomainCapabilities
 from pyvirt.capabilities.storage import StoragePoolCapabilities
 from pyvirt.domain.migration import MigrationParameters

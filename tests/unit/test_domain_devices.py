@@ -12,7 +12,7 @@ from drivers import still_lacking
 from method_tables import check_closed, check_lacking, functions_named
 
 import pyvirt
-from pyvirt._metadata import Notes
+from pyvirt._model.metadata import Notes
 from pyvirt.domain import Domain
 from pyvirt.domain._part import Part, known
 from pyvirt.domain._wait import moments

@@ -12,7 +12,7 @@ from drivers import since
 from method_tables import check_closed, check_lacking, functions_named
 
 import pyvirt
-from pyvirt._typedparams import STRING, ULLONG, to_dict
+from pyvirt._core.params import STRING, ULLONG, to_dict
 from pyvirt.domain import Domain, migration
 from pyvirt.domain._part import Part
 from pyvirt.domain.backup import Backup

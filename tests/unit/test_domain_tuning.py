@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from method_tables import check_closed, check_lacking, functions_named, invalid
 
 import pyvirt
-from pyvirt._convert import cpu_map, cpu_numbers
+from pyvirt._core.cpumaps import cpu_map, cpu_numbers
 from pyvirt.domain import Domain, cpu, vcpus
 from pyvirt.domain._part import Part
 from pyvirt.domain.blkio import Blkio
@@ -48,7 +48,7 @@ from pyvirt.testing.hosts import host_uri
 from pyvirt.xmldesc import parse
 
 if TYPE_CHECKING:
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.params import TypedValue
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 LIVE, CONFIG = DomainModificationImpact.LIVE, DomainModificationImpact.CONFIG

@@ -13,7 +13,9 @@ from processes import output_of
 
 import pyvirt
 from pyvirt import errors
-from pyvirt._lib import lib
+from pyvirt._core import call
+from pyvirt._core.call import BY_CODE, check, check_pointer, forget, last_error
+from pyvirt._core.lib import lib
 from pyvirt.enums import (
     ConnectListAllDomainsFlags,
     DomainXMLFlags,
@@ -22,7 +24,7 @@ from pyvirt.enums import (
     ErrorNumber,
     StatsGroup,
 )
-from pyvirt.errors import BY_CODE, Error
+from pyvirt.errors import Error
 
 CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, Error)]
 
@@ -121,7 +123,7 @@ BUILTINS = {
 @pytest.fixture(autouse=True)
 def _nothing_left_by_other_tests() -> None:
     for _ in range(8):
-        errors.forget()
+        forget()
 
 
 # ---- the table ----
@@ -138,7 +140,7 @@ def test_the_table_holds_libvirt_codes_only() -> None:
 
 
 def test_comments_in_the_table_name_the_code() -> None:
-    commented = re.findall(r"^    (\d+): \w+,  # ([A-Z_]+)", inspect.getsource(errors), re.MULTILINE)
+    commented = re.findall(r"^    (\d+): \w+,  # ([A-Z_]+)", inspect.getsource(call), re.MULTILINE)
     assert len(commented) > 10
     assert [(int(code), name) for code, name in commented] == [
         (int(code), ErrorNumber(int(code)).name) for code, _ in commented
@@ -241,7 +243,7 @@ LOOK_UPS: dict[str, tuple[type[Error], Callable[[object, object], object]]] = {
 def test_each_kind_is_missed_in_its_own_way(kind: str, conn: pyvirt.Connection) -> None:
     cls, look_up = LOOK_UPS[kind]
     with pytest.raises(cls) as caught:
-        errors.check_pointer(look_up(conn._ptr, conn.domains["test"]._ptr))
+        check_pointer(look_up(conn._ptr, conn.domains["test"]._ptr))
     error = caught.value
     assert type(error) is cls
     assert error.code == cls.default_code
@@ -290,16 +292,16 @@ def test_class_and_function_of_a_failure(
 
 
 def test_a_failure_that_says_nothing(conn: pyvirt.Connection) -> None:
-    assert errors.check(0) == 0
+    assert check(0) == 0
     with pytest.raises(Error, match="libvirt failed and gave no reason"):
-        errors.check(-1)
+        check(-1)
 
 
 def test_an_error_is_reported_once(conn: pyvirt.Connection) -> None:
     with pytest.raises(errors.DomainNotFoundError):
         conn.domains["nobody"]
     with pytest.raises(Error, match="gave no reason"):
-        errors.check(-1)
+        check(-1)
 
 
 def test_the_name_that_was_looked_for_is_told_once(conn: pyvirt.Connection) -> None:
@@ -326,7 +328,7 @@ def test_a_finaliser_that_fails_too_takes_only_its_own_error(conn: pyvirt.Connec
     pointer = lib.virNetworkLookupByName(conn._ptr, b"outer")
     del garbage
     with pytest.raises(errors.NetworkNotFoundError, match="outer"):
-        errors.check_pointer(pointer)
+        check_pointer(pointer)
     assert inner == ["Domain not found: 'inner'"]
 
 
@@ -338,7 +340,7 @@ def test_closing_handles_and_connections_leaves_the_error(conn: pyvirt.Connectio
     other.close()
     assert conn.domains["test"].state()  # nor does a call that succeeds
     with pytest.raises(errors.NetworkNotFoundError, match="outer"):
-        errors.check_pointer(pointer)
+        check_pointer(pointer)
 
 
 def test_what_nobody_asks_for_does_not_pile_up(conn: pyvirt.Connection) -> None:
@@ -346,7 +348,7 @@ def test_what_nobody_asks_for_does_not_pile_up(conn: pyvirt.Connection) -> None:
         assert not lib.virNetworkLookupByName(conn._ptr, b"net-%d" % number)
     found = []
     for _ in range(20):
-        error = errors.last_error()
+        error = last_error()
         found.append(error.message)
     named = [message for message in found if "'net-" in message]
     assert "'net-99'" in named[0]
@@ -356,10 +358,10 @@ def test_what_nobody_asks_for_does_not_pile_up(conn: pyvirt.Connection) -> None:
 def test_forgetting() -> None:
     with pyvirt.connect("test:///default") as conn:
         assert not lib.virNetworkLookupByName(conn._ptr, b"x")
-        errors.forget()
-        errors.forget()
+        forget()
+        forget()
         with pytest.raises(Error, match="gave no reason"):
-            errors.check(-1)
+            check(-1)
 
 
 def test_an_error_survives_another_library_that_handles_errors() -> None:
@@ -367,6 +369,7 @@ def test_an_error_survives_another_library_that_handles_errors() -> None:
     assert output_of(
         """
 import ctypes, pyvirt
+from pyvirt._core.call import check
 HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 seen = []
 theirs = HANDLER(lambda opaque, error: seen.append(error))
@@ -380,7 +383,7 @@ with pyvirt.connect("test:///default") as conn:
             print(error)
     assert len(seen) == 2
     try:
-        pyvirt.errors.check(-1)
+        check(-1)
     except pyvirt.Error as error:
         print(error)
 """
@@ -397,7 +400,7 @@ def test_a_caller_may_call_its_things_what_it_likes(conn: pyvirt.Connection) -> 
 
         def call(self) -> None:
             assert self.virFooBar
-            errors.check(-1)
+            check(-1)
 
     with pytest.raises(Error) as caught:
         Caller().call()
@@ -409,15 +412,16 @@ def test_an_error_before_libvirt_has_done_anything() -> None:
     assert output_of(
         """
 from pyvirt import errors
-from pyvirt._lib import lib
+from pyvirt._core.call import check
+from pyvirt._core.lib import lib
 for _ in range(3):
     try:
-        errors.check(-1)
+        check(-1)
     except errors.Error as error:
         print(error)
 lib.pv_error_unsupported(b"virDomainFly", b"99.1.0", b"9.0.0")
 try:
-    errors.check(-1)
+    check(-1)
 except errors.NotSupportedError as error:
     print(error)
 """

@@ -16,9 +16,9 @@ import pytest
 from api_facts import SECTIONS
 
 import pyvirt
-import pyvirt._typedparams
 from pyvirt import enums
-from pyvirt._lib import ffi, lib
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.params import Params
 from pyvirt.errors import ClosedError, NotSupportedError
 from pyvirt.events import kinds
 
@@ -282,7 +282,7 @@ def test_parameters(feed: Feed, kind: Any) -> None:
         "half": 0.5,
         "yes": True,
     }
-    with pyvirt._typedparams.Params(values) as params:
+    with Params(values) as params:
         event = feed(kind, "void *, int", params.pointer, params.count)
     assert event == kind(feed.domain, values)
     assert feed(kind, "void *, int", NULL, 0) == kind(feed.domain, {})

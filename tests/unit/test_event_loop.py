@@ -203,7 +203,7 @@ print(mine.handles, mine.timers)
 def test_a_loop_in_python_and_a_timer_that_is_gone() -> None:
     """As when an event comes in for a connection that another thread is closing."""
     program = f"""{LOOP}
-from pyvirt._lib import lib
+from pyvirt._core.lib import lib
 loop.register(Mine())
 lib.virEventUpdateTimeout(-1, 0)
 print("ignored")
@@ -236,7 +236,7 @@ def test_a_loop_that_somebody_else_has_registered() -> None:
     """Whoever comes first: here C, as another binding in the process would."""
     program = """
 import pyvirt
-from pyvirt._lib import lib
+from pyvirt._core.lib import lib
 from pyvirt.events import *
 from pyvirt.events import loop
 FIRST

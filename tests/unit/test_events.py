@@ -21,7 +21,7 @@ from processes import output_of
 
 import pyvirt
 from pyvirt import DomainEventStoppedDetailType, DomainEventType
-from pyvirt._lib import ffi, lib
+from pyvirt._core.lib import ffi, lib
 from pyvirt.errors import ClosedError, InvalidArgumentError, NotSupportedError
 from pyvirt.events import (
     ConnectionClosed,

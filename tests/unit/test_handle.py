@@ -14,7 +14,7 @@ import pytest
 from any_stats import stats
 
 import pyvirt
-from pyvirt._lib import ffi, lib
+from pyvirt._core.lib import ffi, lib
 from pyvirt.errors import ClosedError
 
 URI = "test:///default"

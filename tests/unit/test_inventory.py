@@ -12,7 +12,7 @@ from drivers import there
 
 import pyvirt
 from pyvirt import DomainState
-from pyvirt._lib import ffi, lib
+from pyvirt._core.lib import ffi, lib
 from pyvirt.inventory import _Listing, _states
 from pyvirt.testing.hosts import HostOptions, temporary_host
 

@@ -12,7 +12,7 @@ from bad_input import other_root
 
 import pyvirt
 from pyvirt import xmldesc
-from pyvirt._object import Autostarting
+from pyvirt._model.object import Autostarting
 from pyvirt.enums import (
     ConnectListAllNetworksFlags,
     ErrorDomain,

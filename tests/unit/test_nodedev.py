@@ -10,8 +10,8 @@ from drivers import NEWER, still_lacking, unless_lacking
 from method_tables import functions_named
 
 import pyvirt
-from pyvirt._lib import ffi, lib
-from pyvirt._names import list_names
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.names import list_names
 from pyvirt.enums import ConnectListAllNodeDeviceFlags, ErrorNumber
 from pyvirt.errors import (
     AccessDeniedError,

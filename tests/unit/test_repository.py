@@ -106,8 +106,8 @@ def test_the_gateway_alone_imports_the_extensions() -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and extension.match(node.value)
     ]
 
-    assert importers == ["src/pyvirt/_lib.py"]
-    assert set(named) == {"src/pyvirt/_lib.py"}
+    assert importers == ["src/pyvirt/_core/lib.py"]
+    assert set(named) == {"src/pyvirt/_core/lib.py"}
 
 
 def test_cffi_is_used_in_one_way() -> None:

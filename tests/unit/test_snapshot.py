@@ -11,6 +11,7 @@ import pytest
 
 import pyvirt
 from pyvirt.domain import Domain
+from pyvirt.domain.snapshots import Snapshot, Snapshots
 from pyvirt.enums import (
     DomainSnapshotCreateFlags,
     DomainSnapshotDeleteFlags,
@@ -29,7 +30,6 @@ from pyvirt.errors import (
     OperationInvalidError,
     XMLError,
 )
-from pyvirt.snapshot import Snapshot, Snapshots
 from pyvirt.xmldesc import parse
 
 List, Create, Delete, Revert = (

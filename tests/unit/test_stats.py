@@ -19,12 +19,12 @@ from stats_records import BOOLEAN, DOUBLE, INT, LLONG, STRING, UINT, ULLONG, Fee
 
 import pyvirt
 from pyvirt import Domain, StatsGroup
-from pyvirt._lib import ffi, lib
-from pyvirt._typedparams import to_dict
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.params import to_dict
 from pyvirt.testing.hosts import temporary_host
 
 if TYPE_CHECKING:
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.params import TypedValue
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 from api_facts import RAW, SECTIONS, release, resolve
 
 import pyvirt
-from pyvirt import _supports
-from pyvirt._lib import ffi, lib
+from pyvirt._core.lib import ffi, lib
+from pyvirt._model import supports as _supports
 from pyvirt.enums import NodeSuspendTarget
 from pyvirt.testing.pytest_plugin import HostFactory
 

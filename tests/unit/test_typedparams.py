@@ -9,20 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pyvirt
-from pyvirt._lib import ffi, lib
-from pyvirt._typedparams import (
-    BOOLEAN,
-    DOUBLE,
-    INT,
-    LLONG,
-    STRING,
-    UINT,
-    ULLONG,
-    Params,
-    fill_dict,
-    take_dict,
-    to_dict,
-)
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.params import BOOLEAN, DOUBLE, INT, LLONG, STRING, UINT, ULLONG, Params, fill_dict, take_dict, to_dict
 from pyvirt.enums import TypedParameterType
 from pyvirt.enums.limits import TYPED_PARAM_FIELD_LENGTH
 from pyvirt.errors import InvalidArgumentError, OperationUnsupportedError

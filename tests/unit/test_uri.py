@@ -9,10 +9,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pyvirt._convert import encode
-from pyvirt._lib import lib
+from pyvirt._core.call import check_pointer
+from pyvirt._core.lib import lib
+from pyvirt._core.text import encode
 from pyvirt.enums import ErrorDomain
-from pyvirt.errors import Error, InvalidArgumentError, check_pointer
+from pyvirt.errors import Error, InvalidArgumentError
 from pyvirt.uri import URI
 
 PARSED = {

@@ -11,7 +11,7 @@ from math import inf
 import pytest
 
 import pyvirt
-from pyvirt import _poll
+from pyvirt._core import poll as _poll
 from pyvirt.domain._wait import Moments, moments
 from pyvirt.events import DomainLifecycle
 

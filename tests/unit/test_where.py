@@ -12,7 +12,7 @@ from lxml import etree
 
 import pyvirt
 from pyvirt import ConnectListAllDomainsFlags, DomainState
-from pyvirt._where import flags_for
+from pyvirt._model.where import flags_for
 from pyvirt.enums import ConnectListAllNodeDeviceFlags, ConnectListAllSecretsFlags, SecretUsageType
 from pyvirt.testing.pytest_plugin import HostFactory
 

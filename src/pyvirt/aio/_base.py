@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Generic, TypeVar, cast, overload
 
-from pyvirt._handle import Handle, Root
+from pyvirt._core.handle import Handle
+from pyvirt._core.root import Root
 from pyvirt.aio._runtime import Runtime
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Async(Generic[S]):
     def sync(self) -> S:
         """The object of the synchronous model, each of whose calls blocks.
 
-        For :meth:`Connection.run <pyvirt.aio.connection.Connection.run>`, and for code that runs in a thread.
+        For :meth:`Connection.run <pyvirt.aio.Connection.run>`, and for code that runs in a thread.
         """
         return self._sync
 

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     import os
     from typing import IO
 
-    from pyvirt.aio.connection import Connection
-    from pyvirt.aio.domain.blockjob import BlockJob
-    from pyvirt.aio.domain.domain import Domain
-    from pyvirt.aio.domain.job import Job
-    from pyvirt.aio.domain.migration import Migration
-    from pyvirt.aio.storage.volumes import StorageVolume
+    from pyvirt.aio._generated.connection import Connection
+    from pyvirt.aio._generated.domain.blockjob import BlockJob
+    from pyvirt.aio._generated.domain.domain import Domain
+    from pyvirt.aio._generated.domain.job import Job
+    from pyvirt.aio._generated.domain.migration import Migration
+    from pyvirt.aio._generated.storage.volumes import StorageVolume
     from pyvirt.domain import Domain as SyncDomain
     from pyvirt.domain.job import Progress
     from pyvirt.domain.migration import Values
@@ -232,8 +232,8 @@ async def migrate(
     **more: object,
 ) -> Domain | None:
     """Move a domain, and return it as *dest* has it."""
-    from pyvirt.aio.connection import Connection
-    from pyvirt.aio.domain.domain import Domain
+    from pyvirt.aio._generated.connection import Connection
+    from pyvirt.aio._generated.domain.domain import Domain
 
     runtime = migration._runtime
     to = cast("Callable[..., SyncDomain | None]", migration._sync.to)  # its overloads say more than is known here

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pyvirt.aio._base import dispose
+from pyvirt.aio._generated.connection import Connection
 from pyvirt.aio._runtime import Runtime, wait
 from pyvirt.aio._workers import Signal
-from pyvirt.aio.connection import Connection
 from pyvirt.collector import Collector as SyncCollector
 from pyvirt.enums.domain import StatsGroup
 

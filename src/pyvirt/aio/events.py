@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from pyvirt.aio.connection import Connection
-    from pyvirt.aio.domain.collection import Domains
-    from pyvirt.aio.domain.domain import Domain
+    from pyvirt.aio._generated.connection import Connection
+    from pyvirt.aio._generated.domain.collection import Domains
+    from pyvirt.aio._generated.domain.domain import Domain
     from pyvirt.events import Listener as SyncListener
     from pyvirt.events.hub import ErrorHook
 
@@ -57,7 +57,7 @@ class Events(Async[SyncEvents]):
     @property
     def connection(self) -> Connection:
         """The connection whose events these are."""
-        from pyvirt.aio.connection import Connection
+        from pyvirt.aio._generated.connection import Connection
 
         return Connection(self._runtime, self._sync.connection)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.lowlevel import checkpoint
 
-from pyvirt._lib import lib
+from pyvirt._core.lib import lib
 from pyvirt.aio._base import Async
 from pyvirt.enums.stream import StreamEventType, StreamFlags
 from pyvirt.stream import Stream as SyncStream
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Self
 
-    from pyvirt.aio.connection import Connection
-    from pyvirt.aio.storage.volumes import StorageVolume
+    from pyvirt.aio._generated.connection import Connection
+    from pyvirt.aio._generated.storage.volumes import StorageVolume
 
 _CHUNK = 1 << 18  # bytes that come at once, unless somebody wants another number
 
@@ -42,7 +42,7 @@ class Stream(Async[SyncStream]):
     @property
     def connection(self) -> Connection:
         """The connection it belongs to."""
-        from pyvirt.aio.connection import Connection
+        from pyvirt.aio._generated.connection import Connection
 
         return Connection(self._runtime, self._sync.connection)
 

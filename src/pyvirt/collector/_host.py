@@ -16,7 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from pyvirt._lib import lib
+from pyvirt._core.lib import lib
 from pyvirt.collector._requests import Closing, Job, Link, Listing, Opening, Probe, Request, as_error
 from pyvirt.collector.frame import Missing
 from pyvirt.enums.domain import ConnectGetAllDomainStatsFlags, StatsGroup
@@ -36,7 +36,7 @@ from pyvirt.uri import URI
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pyvirt._lib import CData
+    from pyvirt._core.lib import CData
     from pyvirt.connection import Connection
     from pyvirt.domain import Domain
 

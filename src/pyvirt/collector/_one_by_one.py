@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._lib import ffi, lib
-from pyvirt._typedparams import INT, STRING, UINT, ULLONG, add_field
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.params import INT, STRING, UINT, ULLONG, add_field
 from pyvirt.enums.domain import StatsGroup
 from pyvirt.enums.domain_device import DomainMemoryStatTags
 from pyvirt.errors import ClosedError, ConnectionLostError, DomainNotFoundError, Error, NotSupportedError
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import TypeAlias
 
-    from pyvirt._lib import CData
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.lib import CData
+    from pyvirt._core.params import TypedValue
     from pyvirt.domain import Domain
 
     Field: TypeAlias = tuple[str, int, TypedValue]

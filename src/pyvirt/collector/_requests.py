@@ -6,14 +6,15 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from pyvirt._lib import ffi, lib
+from pyvirt._core.call import check, last_error
+from pyvirt._core.lib import ffi, lib
 from pyvirt.collector._one_by_one import records_of
-from pyvirt.errors import DomainNotFoundError, Error, NotSupportedError, check, last_error
+from pyvirt.errors import DomainNotFoundError, Error, NotSupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from pyvirt._lib import CData
+    from pyvirt._core.lib import CData
     from pyvirt.connection import Connection
     from pyvirt.domain import Domain
     from pyvirt.enums.domain import ConnectGetAllDomainStatsFlags, StatsGroup

@@ -15,7 +15,7 @@ from threading import TIMEOUT_MAX, Event, Lock
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from pyvirt._lib import ffi, lib
+from pyvirt._core.lib import ffi, lib
 from pyvirt.collector._host import MOST_UNDER_WAY, Host
 from pyvirt.collector._schedule import Schedule
 from pyvirt.collector._threads import Threads
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from pyvirt._lib import CData
+    from pyvirt._core.lib import CData
     from pyvirt.collector._requests import Job
 
 _FAREWELL = 0.5  # seconds that close() waits for calls under way

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from uuid import UUID
 
-    from pyvirt.domain import Domain
+    from pyvirt._model.abc import DomainLike
     from pyvirt.enums.domain import StatsGroup
     from pyvirt.errors import Error
     from pyvirt.stats.frame import FrameKeeper
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 DomainKey: TypeAlias = "str | UUID | tuple[str, str | UUID]"
 
 #: as :data:`pyvirt.stats.select.DomainChoice`, but functions may ask for the host of a row
-CollectedChoice: TypeAlias = "str | UUID | Domain | Callable[[CollectedRow], object]"
+CollectedChoice: TypeAlias = "str | UUID | DomainLike | Callable[[CollectedRow], object]"
 
 
 class Missing(str, Enum):

@@ -6,15 +6,15 @@ Methods of :class:`~pyvirt.Domain`, kept apart for its length.
 
 from __future__ import annotations
 
-from pyvirt._convert import decode, encode, encode_or_null, take_string, take_strings
-from pyvirt._lib import ffi, lib
-from pyvirt.errors import check
+from pyvirt._core.call import check
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.text import decode, encode, encode_or_null, take_string, take_strings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pyvirt._lib import CData
+    from pyvirt._core.lib import CData
     from pyvirt.connection import Connection
     from pyvirt.enums.domain_device import (
         DomainChannelFlags,

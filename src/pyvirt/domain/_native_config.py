@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from pyvirt._convert import encode, take_string
-from pyvirt._lib import lib
-from pyvirt._xml import encode_xml
+from pyvirt._core.document import encode_xml
+from pyvirt._core.lib import lib
+from pyvirt._core.text import encode, take_string
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

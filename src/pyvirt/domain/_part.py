@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lxml.etree import _Element
 
-    from pyvirt._lib import CData
+    from pyvirt._core.lib import CData
     from pyvirt.connection import Connection
     from pyvirt.domain.domain import Domain
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyvirt.checkpoint import Checkpoints
     from pyvirt.domain.agent import Agent
     from pyvirt.domain.backup import Backup
     from pyvirt.domain.blkio import Blkio
+    from pyvirt.domain.checkpoints import Checkpoints
     from pyvirt.domain.cpu import DomainCPU
     from pyvirt.domain.devices import Devices
     from pyvirt.domain.dirty_rate import DirtyRate
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from pyvirt.domain.numa import Numa
     from pyvirt.domain.perf import Perf
     from pyvirt.domain.scheduler import Scheduler
+    from pyvirt.domain.snapshots import Snapshots
     from pyvirt.domain.throttle import ThrottleGroups
     from pyvirt.domain.vcpus import Vcpus
     from pyvirt.lxc import LxcDomain
     from pyvirt.qemu import QemuDomain
-    from pyvirt.snapshot import Snapshots
 
 
 class Sides:
@@ -148,14 +148,14 @@ class Sides:
     @property
     def snapshots(self) -> Snapshots:
         """Its snapshots, a tree."""
-        from pyvirt.snapshot import Snapshots
+        from pyvirt.domain.snapshots import Snapshots
 
         return Snapshots(self._itself)
 
     @property
     def checkpoints(self) -> Checkpoints:
         """Its checkpoints: what has changed since, for incremental backups."""
-        from pyvirt.checkpoint import Checkpoints
+        from pyvirt.domain.checkpoints import Checkpoints
 
         return Checkpoints(self._itself)
 

@@ -11,6 +11,7 @@ from pyvirt.errors import ClosedError, ConnectionLostError, Error
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from typing_extensions import Self
 
@@ -36,6 +37,13 @@ def moments(timeout: float | None, interval: float) -> Iterator[None]:
             return
         sleep(min(pause, left, interval))
         pause *= 1.5
+
+
+def _kind(name: str) -> type[Event]:
+    from pyvirt import events
+
+    kind: type[Event] = getattr(events, name)
+    return kind
 
 
 class Moments:
@@ -76,14 +84,11 @@ class Moments:
             self._listener = self._made()
 
     def _made(self) -> Listener[Event] | None:
-        from pyvirt import events
-        from pyvirt.events.loop import is_own
-
-        if not is_own():  # whether it runs, who knows
+        hub = self._domain._conn.events
+        if not hub._loop_is_own():  # a loop of the program's may not be running
             return None
-        kinds = [getattr(events, name) for name in self._kinds]
         try:
-            return self._domain._conn.events.listen(*kinds, domain=self._domain)
+            return hub.listen(*map(_kind, self._kinds), domain=self._domain)
         except Error:
             return None  # the next look will tell
 
@@ -99,6 +104,11 @@ class Moments:
         while self._left() > 0:
             self._wait_for_event(self._listener)
             yield
+
+    def news_of(self, kind: str) -> list[Any]:
+        """Return those of the events since the moment before that are of *kind*, by its name."""
+        cls = _kind(kind)
+        return [event for event in self.news if isinstance(event, cls)]
 
     def _left(self) -> float:
         return inf if self._end is None else max(0.0, self._end - monotonic())

@@ -6,9 +6,10 @@ from __future__ import annotations
 from operator import index
 from typing import TYPE_CHECKING
 
-from pyvirt._convert import decode, encode, encode_or_null, string_array, take_string, take_strings
-from pyvirt._lib import ffi, lib
-from pyvirt._typedparams import take_dict
+from pyvirt._core.call import check
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.params import take_dict
+from pyvirt._core.text import decode, encode, encode_or_null, string_array, take_string, take_strings
 from pyvirt.domain._part import Part
 from pyvirt.domain.guest_info import nest
 from pyvirt.enums.domain_guest import (
@@ -18,13 +19,13 @@ from pyvirt.enums.domain_guest import (
     DomainSetTimeFlags,
     DomainSetUserPasswordFlags,
 )
-from pyvirt.errors import InvalidArgumentError, check
+from pyvirt.errors import InvalidArgumentError
 from pyvirt.models import FilesystemInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pyvirt._lib import CData
+    from pyvirt._core.lib import CData
     from pyvirt.domain.guest_info import GuestInfo
 
 _SECOND = 10**9  # nanoseconds

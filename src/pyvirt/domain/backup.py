@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from pyvirt._convert import take_string
-from pyvirt._lib import lib
-from pyvirt._xml import encode_xml, encode_xml_or_null
+from pyvirt._core.call import check
+from pyvirt._core.document import encode_xml, encode_xml_or_null
+from pyvirt._core.lib import lib
+from pyvirt._core.text import take_string
 from pyvirt.domain._part import Part
 from pyvirt.enums.domain_job import DomainBackupBeginFlags
-from pyvirt.errors import check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

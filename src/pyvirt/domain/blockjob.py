@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._convert import encode
-from pyvirt._lib import ffi, lib
+from pyvirt._core.call import check
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.text import encode
 from pyvirt.domain._part import NamedPart
 from pyvirt.domain._wait import RARELY, Moments
 from pyvirt.enums.domain_job import (
@@ -15,7 +16,7 @@ from pyvirt.enums.domain_job import (
     DomainBlockJobSetSpeedFlags,
     DomainBlockJobType,
 )
-from pyvirt.errors import OperationFailedError, OperationTimeoutError, check
+from pyvirt.errors import OperationFailedError, OperationTimeoutError
 from pyvirt.models import BlockJobInfo
 from pyvirt.xmldesc import parse
 

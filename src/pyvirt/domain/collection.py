@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from pyvirt._collection import RAISE, Collection
-from pyvirt._convert import encode, take_string
-from pyvirt._lib import ffi, lib
-from pyvirt._xml import encode_xml, encode_xml_or_null
+from pyvirt._core.call import check
+from pyvirt._core.document import encode_xml, encode_xml_or_null
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.text import encode, take_string
+from pyvirt._model.collection import RAISE, Collection
 from pyvirt.domain._native_config import NativeConfig
 from pyvirt.domain.domain import Domain, save_params
 from pyvirt.enums.domain import (
@@ -21,7 +20,7 @@ from pyvirt.enums.domain import (
     DomainState,
     StatsGroup,
 )
-from pyvirt.errors import DomainNotFoundError, Error, check
+from pyvirt.errors import DomainNotFoundError, Error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,9 +30,9 @@ if TYPE_CHECKING:
 
     from lxml.etree import _Element
 
-    from pyvirt._collection import D
-    from pyvirt._typedparams import Params, TypedValue
-    from pyvirt._where import Pattern
+    from pyvirt._core.params import Params, TypedValue
+    from pyvirt._model.collection import D
+    from pyvirt._model.where import Pattern
     from pyvirt.events.watch import DomainWatch
     from pyvirt.inventory import DomainInventory
     from pyvirt.stats import StatsFrame
@@ -100,7 +99,7 @@ class Domains(NativeConfig, Collection[Domain]):
             whether it fits: ``{"http://example.com/backup": lambda element: element.get("day") == "1"}``.  Costs a
             call for each domain
         """
-        from pyvirt._where import domains_where
+        from pyvirt.domain._where import domains_where
 
         switches = {
             "active": active,
@@ -112,26 +111,27 @@ class Domains(NativeConfig, Collection[Domain]):
         return domains_where(self, _Flags, switches, state, name, title, description, metadata)
 
     def _list(self, flags: int) -> DomainList:
-        return self._in_parts(flags, partial(self._wrap_list, lib.virConnectListAllDomains))
+        found: DomainList = []
+        calls = self._in_parts(flags, lambda part: found.extend(self._wrap_list(lib.virConnectListAllDomains, part)))
+        return found if calls == 1 else [*dict.fromkeys(found)]  # a domain that stopped in between is in two parts
 
     def _in_parts(
-        self,
-        flags: int,
-        call: Callable[[int], DomainList],
-        parts: tuple[tuple[_Flags, ...], ...] = _PARTS,
-    ) -> DomainList:
-        """Make a call that lists, and when that is more than a message holds, one for each state of affairs."""
+        self, flags: int, ask: Callable[[int], object], groups: tuple[tuple[_Flags, ...], ...] = _PARTS
+    ) -> int:
+        """Call *ask* with *flags*; if its answer is larger than a message, call it once for each state instead.
+
+        Return the number of calls that succeeded.
+        """
         try:
-            return call(flags)
+            ask(flags)
+            return 1
         except Error as error:
-            if not parts or not self._conn._too_large(error):
+            if not groups or not self._conn._too_large(error):
                 raise
-        group, *rest = parts
+        group, *rest = groups
         chosen = [flag for flag in group if flags & flag] or group
         others = flags & ~sum(group)
-        found = (domain for flag in chosen for domain in self._in_parts(others | flag, call, tuple(rest)))
-        # One that stopped in between is in two parts.
-        return [*dict.fromkeys(found)]
+        return sum(self._in_parts(others | flag, ask, tuple(rest)) for flag in chosen)
 
     def _count(self) -> int:
         count: int = lib.virConnectListAllDomains(self._conn._ptr, ffi.NULL, 0)

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._lib import ffi, lib
-from pyvirt._typedparams import to_dict
+from pyvirt._core.call import check
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.params import to_dict
 from pyvirt.domain._part import Part
-from pyvirt.errors import check
 
 if TYPE_CHECKING:
-    from pyvirt._lib import CData
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.lib import CData
+    from pyvirt._core.params import TypedValue
 
 _TOTAL = -1
 _MOST_CPUS = 128  # that a daemon tells of at once

@@ -3,21 +3,22 @@
 
 from __future__ import annotations
 
-from pyvirt._convert import encode
-from pyvirt._lib import lib
-from pyvirt._xml import encode_xml
+from pyvirt._core.call import check
+from pyvirt._core.document import encode_xml
+from pyvirt._core.lib import lib
+from pyvirt._core.text import encode
 from pyvirt.domain._part import Part
 from pyvirt.domain._wait import Moments
 from pyvirt.enums.domain import DeviceModify
-from pyvirt.errors import InvalidArgumentError, OperationFailedError, OperationTimeoutError, check
+from pyvirt.errors import InvalidArgumentError, OperationFailedError, OperationTimeoutError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from lxml.etree import _Element
 
-    from pyvirt.events import Event
+    from pyvirt.events import DomainDeviceRemovalFailed
     from pyvirt.xmldesc import XML
 
 
@@ -140,7 +141,7 @@ class Devices(Part):
             for _ in moments:
                 if not aliases <= set(map(_alias, self._running())):
                     return
-                self._look_for_refusal(aliases, moments.news)
+                self._look_for_refusal(aliases, moments.news_of("DomainDeviceRemovalFailed"))
         which = " or ".join(map(repr, sorted(aliases)))
         raise OperationTimeoutError(
             f"device {which} was not gone {wait:g} s after the guest was asked for it",
@@ -148,11 +149,9 @@ class Devices(Part):
         )
 
     @staticmethod
-    def _look_for_refusal(aliases: set[str], news: list[Event]) -> None:
-        from pyvirt.events import DomainDeviceRemovalFailed
-
-        for event in news:
-            if isinstance(event, DomainDeviceRemovalFailed) and event.alias in aliases:
+    def _look_for_refusal(aliases: set[str], refusals: Iterable[DomainDeviceRemovalFailed]) -> None:
+        for event in refusals:
+            if event.alias in aliases:
                 raise OperationFailedError(
                     f"the guest does not let go of device {event.alias!r}",
                     code=9,

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._lib import lib
+from pyvirt._core.call import check
+from pyvirt._core.lib import lib
 from pyvirt.domain._part import Part
 from pyvirt.enums.domain import StatsGroup
 from pyvirt.enums.domain_job import DomainDirtyRateCalcFlags
-from pyvirt.errors import check
 
 if TYPE_CHECKING:
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.params import TypedValue
 
 
 class DirtyRate(Part):

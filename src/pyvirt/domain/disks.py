@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._convert import decode, encode, encode_or_null
-from pyvirt._lib import ffi, lib
-from pyvirt._typedparams import UINT, ULLONG, Params, fill_dict
-from pyvirt._xml import encode_xml
+from pyvirt._core.call import check
+from pyvirt._core.document import encode_xml
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.params import UINT, ULLONG, Params, fill_dict
+from pyvirt._core.text import decode, encode, encode_or_null
 from pyvirt.domain._part import NamedPart, Parts, known
 from pyvirt.domain.blockjob import BlockJob, chain_of
 from pyvirt.enums import params
@@ -20,7 +21,6 @@ from pyvirt.enums.domain_job import (
     DomainBlockPullFlags,
     DomainBlockRebaseFlags,
 )
-from pyvirt.errors import check
 from pyvirt.models import BlockInfo, BlockStats
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from lxml.etree import _Element
 
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.params import TypedValue
     from pyvirt.domain.blockjob import Chain
     from pyvirt.xmldesc import XML
 

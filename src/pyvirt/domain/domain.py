@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from pyvirt._convert import encode, take_string
-from pyvirt._lib import ffi, lib
-from pyvirt._object import Autostarting, NamedByUUID, says_yes
-from pyvirt._xml import encode_xml, encode_xml_or_null, xml_text
+from pyvirt._core.call import check, last_error
+from pyvirt._core.document import encode_xml, encode_xml_or_null, xml_text
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.text import encode, take_string
+from pyvirt._model.object import Autostarting, NamedByUUID, says_yes
 from pyvirt.domain._input import Input
 from pyvirt.domain._sides import Sides
 from pyvirt.enums.domain import (
@@ -22,7 +23,7 @@ from pyvirt.enums.domain import (
     DomainUndefineFlags,
     DomainXMLFlags,
 )
-from pyvirt.errors import DomainNotFoundError, OperationTimeoutError, check, last_error
+from pyvirt.errors import DomainNotFoundError, OperationTimeoutError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from lxml.etree import _Element
 
-    from pyvirt._typedparams import Params, TypedValue
+    from pyvirt._core.params import Params, TypedValue
     from pyvirt.connection import Connection
     from pyvirt.enums.domain_guest import DomainLifecycleAction, LifecycleType
     from pyvirt.enums.domain_job import DomainCoreDumpFlags, DomainCoreDumpFormat
@@ -61,7 +62,7 @@ class _States(dict[int, "DomainStateReason"]):
 
 def save_params(path: str, xml: XML | None, params: Mapping[str, TypedValue]) -> Params:
     """Return the array that virDomainSaveParams and virDomainRestoreParams take."""
-    from pyvirt._typedparams import INT, Params
+    from pyvirt._core.params import INT, Params
 
     given = {"file": path} if xml is None else {"file": path, "dxml": xml_text(xml)}
     return Params({**given, **params}, {"parallel.channels": INT})
@@ -364,7 +365,7 @@ class Domain(Sides, Input, NamedByUUID, Autostarting[bytes]):
         :raises OperationInvalidError: a transient domain has no stored configuration
         :raises XMLError: the block has made something of it that is no domain
         """
-        from pyvirt._edit import edit, stored
+        from pyvirt._model.edit import edit, stored
 
         return edit(
             lambda: stored(self, DomainXMLFlags.INACTIVE | DomainXMLFlags.SECURE),

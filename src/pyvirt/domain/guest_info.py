@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import TypeAlias
 
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.params import TypedValue
 
     Node: TypeAlias = "TypedValue | list[Node] | dict[str, Node]"
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._convert import decode, decode_or_none, encode, encode_or_null
-from pyvirt._lib import ffi, lib
-from pyvirt._typedparams import UINT, Params, fill_dict
+from pyvirt._core.call import check
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.params import UINT, Params, fill_dict
+from pyvirt._core.text import decode, decode_or_none, encode, encode_or_null
 from pyvirt.domain._part import NamedPart, Parts, known
 from pyvirt.enums import params
 from pyvirt.enums.domain import DomainModificationImpact
 from pyvirt.enums.domain_device import DomainInterfaceAddressesSource
 from pyvirt.enums.network import IPAddrType
-from pyvirt.errors import check
 from pyvirt.models import InterfaceAddresses, InterfaceStats, IPAddress
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from lxml.etree import _Element
 
-    from pyvirt._lib import CData
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.lib import CData
+    from pyvirt._core.params import TypedValue
 
 _BANDWIDTH = dict.fromkeys(
     (

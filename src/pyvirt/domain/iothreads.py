@@ -5,20 +5,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._convert import cpu_map, cpu_numbers
-from pyvirt._lib import ffi, lib
-from pyvirt._typedparams import INT, UINT, ULLONG, Params
+from pyvirt._core.call import check
+from pyvirt._core.cpumaps import cpu_map, cpu_numbers
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.params import INT, UINT, ULLONG, Params
 from pyvirt.domain._part import Part
 from pyvirt.enums import params
 from pyvirt.enums.domain import DomainModificationImpact
-from pyvirt.errors import check
 from pyvirt.models import IOThreadInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pyvirt._lib import CData
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.lib import CData
+    from pyvirt._core.params import TypedValue
 
 _CURRENT = DomainModificationImpact.CURRENT
 

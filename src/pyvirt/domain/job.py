@@ -5,20 +5,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._lib import ffi, lib
-from pyvirt._typedparams import take_dict
-from pyvirt._watch import watch
+from pyvirt._core.background import watch
+from pyvirt._core.call import check
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.params import take_dict
 from pyvirt.domain._part import Part
 from pyvirt.domain._wait import Moments
 from pyvirt.enums.domain_job import DomainAbortJobFlags, DomainGetJobStatsFlags, DomainJobType
-from pyvirt.errors import Error, OperationTimeoutError, check
+from pyvirt.errors import Error, OperationTimeoutError
 from pyvirt.models import DomainJobInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias, TypeVar
 
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.params import TypedValue
 
     T = TypeVar("T")
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._lib import lib
-from pyvirt._typedparams import Params, take_dict
+from pyvirt._core.call import check
+from pyvirt._core.lib import lib
+from pyvirt._core.params import Params, take_dict
 from pyvirt.domain._part import Part
-from pyvirt.errors import check
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.params import TypedValue
 
 
 class LaunchSecurity(Part):

@@ -6,19 +6,19 @@ from __future__ import annotations
 from operator import index
 from typing import TYPE_CHECKING
 
-from pyvirt._lib import ffi, lib
-from pyvirt._typedparams import ULLONG, Params, fill_dict
+from pyvirt._core.call import check, last_error
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.params import ULLONG, Params, fill_dict
 from pyvirt.domain._part import Part
 from pyvirt.enums import params
 from pyvirt.enums.domain import DomainModificationImpact
 from pyvirt.enums.domain_device import DomainMemoryFlags, DomainMemoryModFlags, DomainMemoryStatTags
 from pyvirt.enums.limits import DOMAIN_MEMORY_PARAM_UNLIMITED
-from pyvirt.errors import check, last_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.params import TypedValue
 
 _CURRENT = DomainMemoryModFlags.CURRENT
 _MOST_STATS = 64  # more than any libvirt has

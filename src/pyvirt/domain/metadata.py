@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from pyvirt._lib import lib
-from pyvirt._metadata import Notes
+from pyvirt._core.lib import lib
+from pyvirt._model.metadata import Notes
 from pyvirt.domain._part import Part
 from pyvirt.enums.domain import DomainModificationImpact
 

@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypedDict
 
-from pyvirt._convert import encode, encode_or_null, string_array
-from pyvirt._lib import ffi, lib
-from pyvirt._typedparams import INT, STRING, ULLONG, Params
-from pyvirt._xml import xml_text
+from pyvirt._core.call import check, last_error
+from pyvirt._core.document import xml_text
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.params import INT, STRING, ULLONG, Params
+from pyvirt._core.text import encode, encode_or_null, string_array
 from pyvirt.connection import Connection
 from pyvirt.domain._part import Part
 from pyvirt.domain.domain import Domain
 from pyvirt.domain.job import Job
 from pyvirt.enums import params
 from pyvirt.enums.domain_job import DomainMigrateFlags, DomainMigrateMaxSpeedFlags
-from pyvirt.errors import InvalidArgumentError, check, last_error
+from pyvirt.errors import InvalidArgumentError
 from pyvirt.uri import URI
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack  # typing's own needs Python 3.11
 
-    from pyvirt._lib import CData
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.lib import CData
+    from pyvirt._core.params import TypedValue
     from pyvirt.domain.job import Progress
     from pyvirt.xmldesc import XML
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._lib import lib
-from pyvirt._typedparams import BOOLEAN, Params, take_dict
+from pyvirt._core.call import check
+from pyvirt._core.lib import lib
+from pyvirt._core.params import BOOLEAN, Params, take_dict
 from pyvirt.domain._part import Part
 from pyvirt.enums.domain import DomainModificationImpact
-from pyvirt.errors import check
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

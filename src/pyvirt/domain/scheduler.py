@@ -5,19 +5,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._convert import take_string
-from pyvirt._lib import ffi, lib
-from pyvirt._typedparams import INT, LLONG, UINT, ULLONG, Params, fill_dict
+from pyvirt._core.call import check
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.params import INT, LLONG, UINT, ULLONG, Params, fill_dict
+from pyvirt._core.text import take_string
 from pyvirt.domain._part import Part
 from pyvirt.enums import params
 from pyvirt.enums.domain import DomainModificationImpact
-from pyvirt.errors import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pyvirt._lib import CData
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.lib import CData
+    from pyvirt._core.params import TypedValue
 
 _CURRENT = DomainModificationImpact.CURRENT
 

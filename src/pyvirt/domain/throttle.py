@@ -5,17 +5,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._convert import encode
-from pyvirt._lib import lib
-from pyvirt._typedparams import Params
+from pyvirt._core.call import check
+from pyvirt._core.lib import lib
+from pyvirt._core.params import Params
+from pyvirt._core.text import encode
 from pyvirt.domain._part import Part
 from pyvirt.enums.domain import DomainModificationImpact
-from pyvirt.errors import check
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.params import TypedValue
 
 _CURRENT = DomainModificationImpact.CURRENT
 

@@ -6,13 +6,14 @@ from __future__ import annotations
 from operator import index
 from typing import TYPE_CHECKING
 
-from pyvirt._convert import cpu_map, cpu_numbers, encode
-from pyvirt._lib import ffi, lib
-from pyvirt._typedparams import take_dict
+from pyvirt._core.call import check
+from pyvirt._core.cpumaps import cpu_map, cpu_numbers
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.params import take_dict
+from pyvirt._core.text import encode
 from pyvirt.domain._part import Part
 from pyvirt.enums.domain import DomainModificationImpact
 from pyvirt.enums.domain_device import DomainSetVcpuFlags, DomainVcpuFlags, VcpuHostCpuState, VcpuState
-from pyvirt.errors import check
 from pyvirt.models import GuestVcpus, VcpuInfo
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from pyvirt._lib import ffi
+from pyvirt._core.lib import ffi
 from pyvirt.enums.event import EventHandleType
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from pyvirt._lib import CData
+    from pyvirt._core.lib import CData
     from pyvirt.events.loop import Loop, Timer, Watch
 
 _log = logging.getLogger("pyvirt.events")

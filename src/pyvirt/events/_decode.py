@@ -8,7 +8,7 @@ from itertools import repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from pyvirt._lib import ffi, lib
+from pyvirt._core.lib import ffi, lib
 from pyvirt.domain import Domain
 from pyvirt.events.kinds import (
     CLOSE,
@@ -25,8 +25,8 @@ from pyvirt.events.kinds import (
 )
 
 if TYPE_CHECKING:
-    from pyvirt._handle import Handle
-    from pyvirt._lib import CData
+    from pyvirt._core.handle import Handle
+    from pyvirt._core.lib import CData
     from pyvirt.connection import Connection
     from pyvirt.enums import DomainEventType
     from pyvirt.events.kinds import LifecycleDetail

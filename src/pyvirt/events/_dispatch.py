@@ -11,7 +11,7 @@ from threading import Lock, Thread, current_thread
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from weakref import ref
 
-from pyvirt._lib import ffi, lib
+from pyvirt._core.lib import ffi, lib
 from pyvirt.errors import ClosedError
 from pyvirt.events.kinds import KINDS, Event, EventsLost
 from pyvirt.events.listener import new_queue

@@ -8,28 +8,21 @@ from threading import RLock
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakSet
 
-from pyvirt._handle import Handle
-from pyvirt._lib import ffi, lib
-from pyvirt.errors import (
-    ClosedError,
-    ConnectionLostError,
-    Error,
-    InvalidArgumentError,
-    NotSupportedError,
-    check,
-    forget,
-    last_error,
-)
+from pyvirt._core.call import check, forget, last_error
+from pyvirt._core.handle import Handle
+from pyvirt._core.lib import ffi, lib
+from pyvirt.errors import ClosedError, ConnectionLostError, Error, InvalidArgumentError, NotSupportedError
 from pyvirt.events._decode import Decoder
 from pyvirt.events._dispatch import Dispatch, Subscription
 from pyvirt.events.kinds import CLOSE, QEMU_MONITOR, ConnectionClosed, DomainEvent, Event, EventsLost, kinds_of
 from pyvirt.events.listener import Listener, new_queue
+from pyvirt.events.loop import is_own
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import TypeAlias, overload
 
-    from pyvirt._lib import CData
+    from pyvirt._core.lib import CData
     from pyvirt.connection import Connection
     from pyvirt.domain import Domain
 
@@ -63,7 +56,7 @@ class Source:
 
 
 def _monitor_functions() -> tuple[CData, CData]:
-    from pyvirt._lib import load_extension
+    from pyvirt._core.lib import load_extension
 
     try:
         qemu, types = load_extension("qemu")
@@ -104,6 +97,10 @@ class Events:
         return self._conn
 
     # ---- for programs ----
+
+    def _loop_is_own(self) -> bool:
+        """Return whether pyvirt's own event loop waits for libvirt, which always runs."""
+        return is_own()
 
     def subscribe(
         self, kind: type[E], callback: Callable[[E], object], *, domain: Domain | None = None

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pyvirt._convert import decode_or_none
-from pyvirt._typedparams import to_dict
+from pyvirt._core.params import to_dict
+from pyvirt._core.text import decode_or_none
 from pyvirt.enums.common import ConnectCloseReason
 from pyvirt.enums.domain_event import (
     ConnectDomainEventAgentLifecycleReason,
@@ -51,9 +51,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from pyvirt._handle import Handle
-    from pyvirt._lib import CData
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.handle import Handle
+    from pyvirt._core.lib import CData
+    from pyvirt._core.params import TypedValue
     from pyvirt.domain import Domain
     from pyvirt.network import Network
     from pyvirt.nodedev import NodeDevice

@@ -7,8 +7,8 @@ from collections import deque
 from threading import Lock
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
-from pyvirt._lib import ffi, lib
-from pyvirt._poll import wait_for
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.poll import wait_for
 from pyvirt.errors import ClosedError, ConnectionLostError
 from pyvirt.events.kinds import ConnectionClosed, Event, EventsLost
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from pyvirt._lib import CData
+    from pyvirt._core.lib import CData
     from pyvirt.events.hub import Events, Source
 
 E = TypeVar("E", bound=Event, covariant=True)

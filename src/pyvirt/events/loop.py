@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from pyvirt._lib import ffi, lib
+from pyvirt._core.call import check
+from pyvirt._core.lib import ffi, lib
 from pyvirt.enums.event import EventHandleType
-from pyvirt.errors import OperationFailedError, OperationInvalidError, check
+from pyvirt.errors import OperationFailedError, OperationInvalidError
 from pyvirt.events._callbacks import Adapter, adapters, kept
 
 if TYPE_CHECKING:

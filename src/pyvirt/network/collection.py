@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._collection import RAISE
-from pyvirt._lib import lib
-from pyvirt._where import WhereLiving
+from pyvirt._core.lib import lib
+from pyvirt._model.collection import RAISE
+from pyvirt._model.where import WhereLiving
 from pyvirt.enums.network import ConnectListAllNetworksFlags, NetworkCreateFlags, NetworkDefineFlags
 from pyvirt.errors import NetworkNotFoundError
 from pyvirt.network.network import Network
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
     from uuid import UUID
 
-    from pyvirt._collection import D
+    from pyvirt._model.collection import D
     from pyvirt.inventory import NetworkInventory
     from pyvirt.xmldesc import XML
 

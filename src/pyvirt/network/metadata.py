@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._lib import lib
-from pyvirt._metadata import Notes
+from pyvirt._core.lib import lib
+from pyvirt._model.metadata import Notes
 from pyvirt.enums.network import NetworkUpdateFlags
 
 if TYPE_CHECKING:
-    from pyvirt._lib import CData
+    from pyvirt._core.lib import CData
     from pyvirt.network.network import Network
 
 

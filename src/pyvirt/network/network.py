@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._convert import decode, decode_or_none, encode_or_null, take_string
-from pyvirt._edit import edit, stored
-from pyvirt._lib import ffi, lib
-from pyvirt._object import Autostarting, NamedByUUID
-from pyvirt._xml import encode_xml
+from pyvirt._core.call import check
+from pyvirt._core.document import encode_xml
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.text import decode, decode_or_none, encode_or_null, take_string
+from pyvirt._model.edit import edit, stored
+from pyvirt._model.object import Autostarting, NamedByUUID
 from pyvirt.enums.network import (
     IPAddrType,
     NetworkDefineFlags,
@@ -18,7 +19,6 @@ from pyvirt.enums.network import (
     NetworkUpdateSection,
     NetworkXMLFlags,
 )
-from pyvirt.errors import check
 from pyvirt.models import NetworkDHCPLease
 from pyvirt.network.metadata import NetworkMetadata
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from lxml.etree import _Element
 
-    from pyvirt._lib import CData
+    from pyvirt._core.lib import CData
     from pyvirt.network.ports import NetworkPorts
     from pyvirt.xmldesc import XML
 

@@ -7,22 +7,23 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from pyvirt._collection import RAISE, UUIDCollection
-from pyvirt._convert import take_string
-from pyvirt._lib import lib
-from pyvirt._object import Object, uuid_bytes
-from pyvirt._typedparams import UINT, Params, take_dict
-from pyvirt._xml import encode_xml
+from pyvirt._core.call import check
+from pyvirt._core.document import encode_xml
+from pyvirt._core.lib import lib
+from pyvirt._core.params import UINT, Params, take_dict
+from pyvirt._core.text import take_string
+from pyvirt._model.collection import RAISE, UUIDCollection
+from pyvirt._model.object import Object, uuid_bytes
 from pyvirt.enums import params
 from pyvirt.enums.network import NetworkPortCreateFlags
-from pyvirt.errors import InvalidArgumentError, NetworkPortNotFoundError, check
+from pyvirt.errors import InvalidArgumentError, NetworkPortNotFoundError
 from pyvirt.network.network import Network
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-    from pyvirt._collection import D
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.params import TypedValue
+    from pyvirt._model.collection import D
     from pyvirt.xmldesc import XML
 
     PortList: TypeAlias = list["NetworkPort"]  # in the class below, list is a method

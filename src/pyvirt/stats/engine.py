@@ -5,18 +5,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._lib import ffi, lib
+from pyvirt._core.call import last_error
+from pyvirt._core.lib import ffi, lib
 from pyvirt.enums.domain import ConnectGetAllDomainStatsFlags, StatsGroup
-from pyvirt.errors import last_error
 from pyvirt.stats.frame import FrameKeeper, StatsFrame
 from pyvirt.stats.layouts import Shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pyvirt._lib import CData
-    from pyvirt.connection import Connection
-    from pyvirt.domain import Domain
+    from pyvirt._core.lib import CData
+    from pyvirt._model.abc import Conn, HasPointer
 
 # What a list of domains may be asked for; the other flags choose domains.
 _HOW = (
@@ -31,7 +30,7 @@ _MOST_DOMAINS = 16384  # REMOTE_DOMAIN_LIST_MAX: no message carries more
 class Engine:
     """What the statistics of one connection have in common: names, and the layouts of records."""
 
-    def __init__(self, conn: Connection) -> None:
+    def __init__(self, conn: Conn) -> None:
         self._conn = conn
         self._schema = new_schema()
         self._shared = Shared()
@@ -41,7 +40,7 @@ class Engine:
     def collect(
         self,
         groups: StatsGroup,
-        domains: Iterable[Domain] | None = None,
+        domains: Iterable[HasPointer] | None = None,
         flags: ConnectGetAllDomainStatsFlags = ConnectGetAllDomainStatsFlags(0),
     ) -> StatsFrame:
         """Make one tick.  See :meth:`Domains.stats`.
@@ -62,7 +61,7 @@ class Engine:
         self,
         frame: CData,
         groups: StatsGroup,
-        domains: Iterable[Domain] | None,
+        domains: Iterable[HasPointer] | None,
         flags: ConnectGetAllDomainStatsFlags,
     ) -> None:
         if domains is not None:
@@ -74,7 +73,7 @@ class Engine:
     def _add(
         self,
         frame: CData,
-        domains: Sequence[Domain],
+        domains: Sequence[HasPointer],
         groups: StatsGroup,
         flags: ConnectGetAllDomainStatsFlags,
     ) -> None:
@@ -89,7 +88,7 @@ class Engine:
     def _ask(
         self,
         frame: CData,
-        domains: Sequence[Domain] | None,
+        domains: Sequence[HasPointer] | None,
         groups: StatsGroup,
         flags: ConnectGetAllDomainStatsFlags,
     ) -> bool:
@@ -146,7 +145,7 @@ def unknown(groups: StatsGroup) -> int:
     return groups & ~_KNOWN_GROUPS
 
 
-def engine_of(conn: Connection) -> Engine:
+def engine_of(conn: Conn) -> Engine:
     """Return the engine of *conn*, made at first use."""
     if conn._stats_engine is None:
         conn._stats_engine = Engine(conn)

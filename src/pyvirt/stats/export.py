@@ -13,7 +13,7 @@ import ctypes
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeAlias
 
-from pyvirt._lib import ffi, lib
+from pyvirt._core.lib import ffi, lib
 from pyvirt.enums.common import TypedParameterType
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import pandas
     import pyarrow
 
-    from pyvirt._lib import CData
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.lib import CData
+    from pyvirt._core.params import TypedValue
     from pyvirt.stats.frame import Column, StatsFrame, Table
 
     Array: TypeAlias = numpy.ndarray[tuple[int, ...], numpy.dtype[numpy.generic]]

@@ -9,7 +9,7 @@ from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from uuid import UUID
 
-from pyvirt._lib import ffi, lib
+from pyvirt._core.lib import ffi, lib
 from pyvirt.enums.common import TypedParameterType
 from pyvirt.errors import ClosedError
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import pyarrow
     from typing_extensions import Self
 
-    from pyvirt._lib import CData
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.lib import CData
+    from pyvirt._core.params import TypedValue
     from pyvirt.stats.export import Array
     from pyvirt.stats.layouts import Shared
     from pyvirt.stats.rates import Rates

@@ -7,15 +7,15 @@ import struct
 from itertools import repeat
 from typing import TYPE_CHECKING
 
-from pyvirt._lib import ffi, lib
+from pyvirt._core.lib import ffi, lib
 from pyvirt.enums.common import TypedParameterType
 from pyvirt.stats.frame import STRING, decode_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pyvirt._lib import CData
-    from pyvirt._typedparams import TypedValue
+    from pyvirt._core.lib import CData
+    from pyvirt._core.params import TypedValue
     from pyvirt.stats.frame import Column, ColumnKind
 
 _CELLS = ffi.typeof("int64_t[]")

@@ -6,14 +6,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pyvirt._lib import ffi, lib
+from pyvirt._core.lib import ffi, lib
 from pyvirt.stats.frame import STRING
 from pyvirt.stats.units import unit_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pyvirt._lib import CData
+    from pyvirt._core.lib import CData
     from pyvirt.stats.frame import Column, StatsFrame, Table
 
 # The column that names an item: indices of devices move when one is unplugged.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from uuid import UUID
 
-    from pyvirt._typedparams import FieldValue
+    from pyvirt._core.params import FieldValue
     from pyvirt.stats.frame import StatsFrame, Table
 
 #: of an item: its name, its number, or its numbers where there are several

@@ -8,16 +8,17 @@ from fnmatch import translate
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
-from pyvirt.domain import Domain
+from pyvirt._core.lib import lib
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pyvirt._model.abc import DomainLike
     from pyvirt.stats.frame import StatsFrame
     from pyvirt.stats.rows import DomainRow
 
 #: one kind of domain: its name, a glob of names, its UUID, its handle, or what says yes to its row
-DomainChoice: TypeAlias = "str | UUID | Domain | Callable[[DomainRow], object]"
+DomainChoice: TypeAlias = "str | UUID | DomainLike | Callable[[DomainRow], object]"
 
 
 def _matcher(pattern: str) -> Callable[[str], object]:
@@ -38,7 +39,7 @@ def _matching(pattern: str, names: Iterable[str]) -> Iterator[int]:
 
 def domain_rows(frame: StatsFrame, choice: DomainChoice | Iterable[DomainChoice]) -> list[int]:
     """Return the rows of the domains that *choice* means, in the frame's order."""
-    several = isinstance(choice, Iterable) and not isinstance(choice, str | UUID | Domain)
+    several = isinstance(choice, Iterable) and not isinstance(choice, str)
     found: set[int] = set()
     for one in choice if several else (choice,):  # type: ignore[union-attr]
         found.update(_rows_of(frame, one))  # type: ignore[arg-type]
@@ -51,8 +52,8 @@ def _rows_of(frame: StatsFrame, choice: DomainChoice) -> Iterator[int]:
     if isinstance(choice, UUID):
         wanted = choice
         return (row for row, uuid in enumerate(frame.domains.uuids) if uuid == wanted)
-    if isinstance(choice, Domain):
-        return _rows_of(frame, choice.uuid)
+    if getattr(choice, "_release", None) is lib.pv_release_domain:  # a Domain; its class stands in a layer above
+        return _rows_of(frame, choice.uuid)  # type: ignore[union-attr]
     if callable(choice):
         says_yes = choice
         return (row for row, domain in enumerate(frame) if says_yes(domain))

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from pyvirt._collection import RAISE, Collection
-from pyvirt._convert import encode, take_string
-from pyvirt._edit import edit, stored
-from pyvirt._lib import ffi, lib
-from pyvirt._names import list_names
-from pyvirt._object import Autostarting, NamedByUUID
-from pyvirt._where import WhereLiving
-from pyvirt._xml import encode_xml, encode_xml_or_null
+from pyvirt._core.call import check
+from pyvirt._core.document import encode_xml, encode_xml_or_null
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.names import list_names
+from pyvirt._core.text import encode, take_string
+from pyvirt._model.collection import RAISE, Collection
+from pyvirt._model.edit import edit, stored
+from pyvirt._model.object import Autostarting, NamedByUUID
+from pyvirt._model.where import WhereLiving
 from pyvirt.capabilities.storage import StoragePoolCapabilities
 from pyvirt.enums.storage import (
     ConnectListAllStoragePoolsFlags,
@@ -23,7 +24,7 @@ from pyvirt.enums.storage import (
     StoragePoolState,
     StorageXMLFlags,
 )
-from pyvirt.errors import StoragePoolNotFoundError, StorageVolumeNotFoundError, check
+from pyvirt.errors import StoragePoolNotFoundError, StorageVolumeNotFoundError
 from pyvirt.models import StoragePoolInfo
 from pyvirt.storage.volumes import NameList, StorageVolume, StorageVolumes
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from lxml.etree import _Element
 
-    from pyvirt._collection import D
+    from pyvirt._model.collection import D
     from pyvirt.inventory import StoragePoolInventory
     from pyvirt.xmldesc import XML
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from pyvirt._collection import RAISE
-from pyvirt._convert import decode, take_string
-from pyvirt._lib import ffi, lib
-from pyvirt._names import list_names
-from pyvirt._object import Named
-from pyvirt._where import WhereNamed
-from pyvirt._xml import encode_xml
+from pyvirt._core.call import check, check_pointer
+from pyvirt._core.document import encode_xml
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.names import list_names
+from pyvirt._core.text import decode, take_string
+from pyvirt._model.collection import RAISE
+from pyvirt._model.object import Named
+from pyvirt._model.where import WhereNamed
 from pyvirt.enums.storage import (
     StorageVolCreateFlags,
     StorageVolDeleteFlags,
@@ -23,7 +24,7 @@ from pyvirt.enums.storage import (
     StorageVolWipeAlgorithm,
 )
 from pyvirt.enums.stream import StreamFlags
-from pyvirt.errors import InvalidArgumentError, StorageVolumeNotFoundError, check, check_pointer
+from pyvirt.errors import InvalidArgumentError, StorageVolumeNotFoundError
 from pyvirt.models import StorageVolumeInfo
 from pyvirt.xmldesc import parse
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import IO
 
-    from pyvirt._collection import D
+    from pyvirt._model.collection import D
     from pyvirt.inventory import StorageVolumeInventory
     from pyvirt.storage.pools import StoragePool
     from pyvirt.stream import Stream
@@ -161,7 +162,7 @@ class StorageVolume(Named[str]):
         :param flags: with ``SPARSE_STREAM`` holes stay holes
         :raises OSError: the file failed
         """
-        from pyvirt.transfer import download
+        from pyvirt.storage._transfer import download
 
         return download(self, dest, offset, length, progress, flags)
 
@@ -187,7 +188,7 @@ class StorageVolume(Named[str]):
         :param flags: with ``SPARSE_STREAM`` holes are passed over: meant for a volume that is still empty
         :raises OSError: the file failed
         """
-        from pyvirt.transfer import upload
+        from pyvirt.storage._transfer import upload
 
         return upload(self, source, offset, length, progress, flags)
 

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Text to C and back.
+
+libvirt speaks UTF-8, but a file in a storage pool may be called anything: as in Python's own file functions, bytes that
+are no UTF-8 become lone surrogates (``surrogateescape``) and go back as the same bytes.
+"""
+
+from __future__ import annotations
+
+from pyvirt._core.call import check_pointer
+from pyvirt._core.lib import ffi, lib
+from pyvirt.errors import InvalidArgumentError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_string = ffi.string
+_free = lib.free
+
+
+def encode(text: str) -> bytes:
+    """Return *text* as a C string wants it.
+
+    :raises InvalidArgumentError: it holds a NUL or a surrogate that stands for no byte
+    :raises TypeError: it is not a ``str``
+    """
+    try:
+        data = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise InvalidArgumentError(f"text with a lone surrogate at position {error.start} has no UTF-8 form") from None
+    except AttributeError:
+        raise TypeError(f"expected str, got {type(text).__name__}") from None
+    if b"\0" in data:
+        raise InvalidArgumentError(f"text holds a NUL at byte {data.index(0)}, where C would end it")
+    return data
+
+
+def encode_or_null(text: str | None) -> Any:
+    """Return *text* as a C string, or NULL for ``None``."""
+    return ffi.NULL if text is None else encode(text)
+
+
+def decode(pointer: Any) -> str:
+    """Return the text behind a ``const char *`` that libvirt keeps."""
+    data: bytes = _string(pointer)
+    return data.decode("utf-8", "surrogateescape")
+
+
+def decode_or_none(pointer: Any) -> str | None:
+    """Return the text behind a ``const char *`` that libvirt keeps, ``None`` for NULL."""
+    return decode(pointer) if pointer else None
+
+
+def take_string(pointer: Any, call: Callable[..., object] | None = None) -> str:
+    """Return the text that a call allocated, and free it; NULL is that call's error; *call* as in ``check``."""
+    check_pointer(pointer, call)
+    try:
+        return decode(pointer)
+    finally:
+        _free(pointer)
+
+
+def string_array(items: list[str]) -> tuple[Any, Any]:
+    """Return ``const char **`` ending in NULL, and what must stay alive as long as it."""
+    kept = [ffi.new("char[]", encode(item)) for item in items]
+    return ffi.new("const char *[]", [*kept, ffi.NULL]), kept
+
+
+def take_strings(array: Any, count: int) -> list[str]:
+    """Return the *count* texts of a ``char **`` that a call allocated, and free them and it."""
+    try:
+        return [decode(array[i]) for i in range(count)]
+    finally:
+        for i in range(count):
+            _free(array[i])
+        _free(array)

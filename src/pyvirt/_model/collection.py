@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What all collections have in common: iteration, ``len``, ``in``, look-ups.
+
+A class says which C functions list and find; they begin at the *owner*: the connection, or the pool, network or domain
+that the objects are of.
+"""
+
+from __future__ import annotations
+
+from pyvirt._core.call import check, last_error
+from pyvirt._core.document import encode_xml
+from pyvirt._core.handle import Handle
+from pyvirt._core.lib import ffi, lib
+from pyvirt._core.text import encode
+from pyvirt._model.object import Typed
+from pyvirt.errors import InvalidArgumentError, NotFoundError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import ClassVar, TypeAlias
+    from uuid import UUID
+
+    from typing_extensions import Never, TypeVar
+
+    from pyvirt._core.lib import CData
+    from pyvirt._model.object import Object
+    from pyvirt.connection import Connection
+    from pyvirt.xmldesc import XML
+
+    T = TypeVar("T", bound=Handle)
+    #: What a look-up returns instead of raising: nothing else, if the caller did not say.
+    D = TypeVar("D", default=Never)
+
+    ListAll: TypeAlias = Callable[[CData, CData, int], int]
+    #: A method, and the keys that it takes; ``None`` was not given.
+    Way: TypeAlias = tuple[Callable[..., T], object] | tuple[Callable[..., T], object, object]
+else:
+    T = None
+
+#: The default of a look-up's ``default``.
+RAISE: Never = object()  # type: ignore[assignment]
+
+_free = lib.free
+_unpack = ffi.unpack
+
+
+def as_uuid(uuid: UUID | str | bytes) -> bytes:
+    """Return the bytes of a UUID given in any of its forms.
+
+    :raises InvalidArgumentError: this is no UUID
+    """
+    # A uuid.UUID has bytes.  Not isinstance(): importing its module is half of what this takes.
+    given: object = getattr(uuid, "bytes", uuid)
+    if isinstance(given, str):
+        from uuid import UUID
+
+        try:
+            return UUID(given).bytes
+        except ValueError:
+            raise InvalidArgumentError(f"{given[:64]!r} is no UUID") from None
+    if not isinstance(given, bytes | bytearray):
+        raise TypeError(f"a UUID is a uuid.UUID, its text, or its 16 bytes, not {type(uuid).__name__}")
+    if len(given) != 16:
+        raise InvalidArgumentError(f"a UUID has 16 bytes, not {len(given)}")
+    return bytes(given)
+
+
+def _as_text(key: object) -> str:
+    """Return what shows a key that an object was looked up by."""
+    if isinstance(key, bytes):
+        from uuid import UUID
+
+        key = UUID(bytes=key)
+    return str(key)
+
+
+class Collection(Typed[T]):
+    """Objects of one kind.  Each use asks libvirt; nothing is remembered."""
+
+    __slots__ = ("_conn", "_owner")
+
+    _kind: ClassVar[type[Handle]]
+    _not_found: ClassVar[type[NotFoundError]]
+    _pointer: ClassVar[str]  # the C type, "virDomainPtr"
+    _list_all: ClassVar[ListAll]
+    _look_up_by_name: ClassVar[Callable[..., CData]]
+    _look_up_by_uuid: ClassVar[Callable[..., CData]]
+
+    def __init__(self, owner: Connection | Object) -> None:
+        self._owner = owner
+        self._conn: Connection = owner._conn
+
+    def __repr__(self) -> str:
+        return f"<pyvirt.{type(self).__name__} of {self._owner!r}>"
+
+    # ---- from C ----
+
+    def _wrap(self, pointer: CData, wanted: object = None, call: Callable[..., object] | None = None) -> T:
+        """Make an object of what a call returned; NULL is that call's error.
+
+        :param wanted: some drivers only say that something was not found; this is what
+        :param call: what was called, where the calling method does not mention it
+        """
+        if not pointer:
+            error = last_error(call)
+            if wanted is not None and isinstance(error, NotFoundError) and ": " not in error.message:
+                error.message += f": {_as_text(wanted)[:80]!r}"
+                error.args = (error.message,)
+            raise error
+        return self._kind(self._conn, pointer)  # type: ignore[return-value]
+
+    def _wrap_list(self, call: ListAll, flags: int, owner: Object | None = None) -> list[T]:
+        """Make objects of what a ``vir…ListAll…`` function returns."""
+        out = ffi.new(f"{self._pointer} **")
+        count = check(call((owner or self._owner)._ptr, out, flags), call)
+        array = out[0]
+        try:
+            pointers = _unpack(array, count)
+        finally:
+            _free(array)
+        return self._kind._many(self._conn, pointers)  # type: ignore[return-value]
+
+    def _from_xml(self, xml: XML, flags: int, plain: Callable[..., CData], flagged: Callable[..., CData]) -> T:
+        """Make an object of what it looks like: an old daemon knows only the function without flags."""
+        call, more = (flagged, (flags,)) if flags else (plain, ())
+        return self._wrap(call(self._owner._ptr, encode_xml(xml), *more), call=call)
+
+    # ---- what a class may know better ----
+
+    def _list(self, flags: int) -> list[T]:
+        return self._wrap_list(type(self)._list_all, flags)
+
+    def _count(self) -> int:
+        call = type(self)._list_all
+        return check(call(self._owner._ptr, ffi.NULL, 0), call)
+
+    def _by_name(self, name: str) -> T:
+        call = type(self)._look_up_by_name
+        return self._wrap(call(self._owner._ptr, encode(name)), name, call)
+
+    def _by_uuid(self, uuid: UUID | str | bytes) -> T:
+        wanted = as_uuid(uuid)
+        call = type(self)._look_up_by_uuid
+        return self._wrap(call(self._owner._ptr, wanted), wanted, call)
+
+    def _get(self, default: D, what: str, *ways: Way[T]) -> T | D:
+        """Look up in the one of *ways* whose keys were given.
+
+        :raises TypeError: give *what*
+        """
+        given = None
+        for way in ways:
+            if way[1] is not None or way[-1] is not None:
+                if given or None in way:
+                    raise TypeError(f"give {what}")
+                given = way
+        if given is None:
+            raise TypeError(f"give {what}")
+        try:
+            return given[0](*given[1:])
+        except self._not_found:
+            if default is RAISE:
+                raise
+            return default
+
+    # ---- to Python ----
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._list(0))
+
+    def __len__(self) -> int:
+        return self._count()
+
+    def __getitem__(self, name: str) -> T:
+        """Return the object called *name*, or raise a :class:`NotFoundError`."""
+        return self._by_name(name)
+
+    def __contains__(self, item: object) -> bool:
+        """Whether an object of that name, or that very object, is there."""
+        if isinstance(item, str):
+            try:
+                self[item]
+            except (NotFoundError, InvalidArgumentError):
+                return False
+            return True
+        return isinstance(item, Handle) and item in self._list(0)
+
+
+class UUIDCollection(Collection[T]):
+    """Objects without names, by their UUIDs."""
+
+    __slots__ = ()
+
+    def __getitem__(self, uuid: UUID | str | bytes) -> T:
+        """Return the object of that *uuid*, or raise a :class:`NotFoundError`."""
+        return self._by_uuid(uuid)
+
+    def __contains__(self, item: object) -> bool:
+        """Whether an object of that UUID, or that very object, is there."""
+        from uuid import UUID
+
+        return super().__contains__(str(item) if isinstance(item, UUID) else item)

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What programs note about a domain or a network, in its own configuration."""
+
+from __future__ import annotations
+
+from pyvirt._core.call import check
+from pyvirt._core.document import xml_text
+from pyvirt._core.text import encode_or_null, take_string
+from pyvirt._model.object import Typed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import ClassVar, TypeVar
+
+    from typing_extensions import Never
+
+    from pyvirt._core.lib import CData
+    from pyvirt.xmldesc import XML
+
+    F = TypeVar("F", bound=int)
+else:
+    F = None
+
+_CURRENT: Never = 0  # type: ignore[assignment]  # in the enumeration of each kind of flags
+_DESCRIPTION, _TITLE, _ELEMENT = range(3)  # in DomainMetadataType and NetworkMetadataType
+
+
+class Notes(Typed[F]):
+    """Title, description and XML elements, one for each namespace."""
+
+    __slots__ = ()
+
+    _get_metadata: ClassVar[Callable[..., CData]]
+    _set_metadata: ClassVar[Callable[..., int]]
+
+    @property
+    def _ptr(self) -> CData:
+        raise NotImplementedError
+
+    def get(self, uri: str, *, flags: F = _CURRENT) -> str:
+        """Return the element of a namespace as text.  (virDomainGetMetadata, virNetworkGetMetadata)
+
+        :param uri: the namespace, ``"http://example.com/backup"``
+        :raises MetadataNotFoundError: there is none
+        """
+        return self._get(_ELEMENT, uri, flags)
+
+    def set(self, uri: str, xml: XML, *, key: str, flags: F = _CURRENT) -> None:
+        """Store an element, in place of the one that namespace has.  (virDomainSetMetadata, virNetworkSetMetadata)
+
+        :param uri: the namespace
+        :param xml: the element, without the namespace
+        :param key: the prefix that the namespace gets: ``<key:…>``
+        :raises XMLError: *xml* is no XML
+        """
+        self._set(_ELEMENT, xml_text(xml), key, uri, flags)
+
+    def delete(self, uri: str, *, flags: F = _CURRENT) -> None:
+        """Remove the element of a namespace, if there is one.  (virDomainSetMetadata, virNetworkSetMetadata)"""
+        # libvirt wants a key and does not look at it.
+        self._set(_ELEMENT, None, "x", uri, flags)
+
+    def title(self, *, flags: F = _CURRENT) -> str:
+        """Return the title.  (virDomainGetMetadata, virNetworkGetMetadata)
+
+        :raises MetadataNotFoundError: there is none
+        """
+        return self._get(_TITLE, None, flags)
+
+    def set_title(self, title: str | None, *, flags: F = _CURRENT) -> None:
+        """Store a title, ``None`` for no more.  (virDomainSetMetadata, virNetworkSetMetadata)
+
+        :param title: one line
+        """
+        self._set(_TITLE, title, None, None, flags)
+
+    def description(self, *, flags: F = _CURRENT) -> str:
+        """Return the description.  (virDomainGetMetadata, virNetworkGetMetadata)
+
+        :raises MetadataNotFoundError: there is none
+        """
+        return self._get(_DESCRIPTION, None, flags)
+
+    def set_description(self, description: str | None, *, flags: F = _CURRENT) -> None:
+        """Store a description of as many lines as you like, ``None`` for no more.
+
+        (virDomainSetMetadata, virNetworkSetMetadata)
+        """
+        self._set(_DESCRIPTION, description, None, None, flags)
+
+    def _get(self, kind: int, uri: str | None, flags: int) -> str:
+        call = type(self)._get_metadata
+        return take_string(call(self._ptr, kind, encode_or_null(uri), flags), call)
+
+    def _set(self, kind: int, value: str | None, key: str | None, uri: str | None, flags: int) -> None:
+        call = type(self)._set_metadata
+        check(call(self._ptr, kind, *map(encode_or_null, (value, key, uri)), flags), call)

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the objects of a connection have in common: what tells them apart, what they are called, how they show.
+
+None of it asks the daemon: a handle knows these things, and remembers them once it was asked.  A class says which C
+functions tell.
+"""
+
+from __future__ import annotations
+
+from pyvirt._core.call import check
+from pyvirt._core.handle import Handle
+from pyvirt._core.lib import ffi
+from pyvirt._core.text import decode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+    from typing import ClassVar, Generic
+    from uuid import UUID
+
+    from typing_extensions import TypeVar
+
+    from pyvirt._core.lib import CData
+    from pyvirt.connection import Connection
+
+    K = TypeVar("K", bound=Hashable, default=Hashable, covariant=True)
+    X = TypeVar("X", covariant=True)
+
+    class Typed(Generic[X]): ...
+
+else:
+
+    class Typed:
+        """``Typed[X]`` is ``Generic[X]`` to type checkers, and spares others importing typing."""
+
+        __slots__ = ()
+
+        def __class_getitem__(cls, item):
+            return cls
+
+    K = None
+
+_UUID_BUFFER = ffi.typeof("unsigned char[16]")
+
+
+def uuid_bytes(handle: Handle, call: Callable[[CData, CData], int]) -> bytes:
+    """Return what a ``vir…GetUUID`` function says."""
+    buffer = ffi.new(_UUID_BUFFER)
+    check(call(handle._ptr, buffer), call)
+    return bytes(buffer)
+
+
+def says_yes(handle: Handle, call: Callable[[CData, CData], int]) -> bool:
+    """Return what a function answers that writes an ``int``."""
+    out = ffi.new("int *")
+    check(call(handle._ptr, out), call)
+    return bool(out[0])
+
+
+class Object(Handle, Typed[K]):
+    """An object of a connection."""
+
+    __slots__ = ("_key",)
+
+    _conn: Connection
+    _key: K
+
+    def __repr__(self) -> str:
+        kind = f"pyvirt.{type(self).__name__}"
+        try:
+            return f"<{kind} {self._label()}>"
+        except Exception:  # closed before anybody asked for the name: a repr never fails
+            return f"<{kind} closed>"
+
+    @property
+    def connection(self) -> Connection:
+        """The connection it belongs to.
+
+        (virInterfaceGetConnect, virSecretGetConnect, virDomainSnapshotGetConnect, virDomainCheckpointGetConnect)
+        """
+        return self._conn
+
+    def _identity(self) -> K:
+        try:
+            return self._key
+        except AttributeError:
+            self._key = self._ask_identity()
+            return self._key
+
+    def _ask_identity(self) -> K:
+        """Ask the handle for what tells it from others of its kind."""
+        raise NotImplementedError
+
+    def _label(self) -> str:
+        """Return what shows which one it is."""
+        raise NotImplementedError
+
+
+class Named(Object[K]):
+    """Something with a name."""
+
+    __slots__ = ("_name",)
+
+    _name: str
+    _get_name: ClassVar[Callable[[CData], CData]]
+
+    @property
+    def name(self) -> str:
+        """The name when this handle was looked up, or what its own ``rename`` made of it.
+
+        (virDomainGetName, virDomainSnapshotGetName, virDomainCheckpointGetName, virNetworkGetName,
+        virStoragePoolGetName, virStorageVolGetName, virNodeDeviceGetName, virInterfaceGetName, virNWFilterGetName)
+        """
+        try:
+            return self._name
+        except AttributeError:
+            self._name = decode(type(self)._get_name(self._ptr))
+            return self._name
+
+    def _label(self) -> str:
+        return repr(self.name)
+
+
+class KnownByName(Named[str]):
+    """Something that is told from others by its name."""
+
+    __slots__ = ()
+
+    def _ask_identity(self) -> str:
+        return self.name
+
+
+class KnownByUUID(Object[bytes]):
+    """Something that is told from others by its UUID."""
+
+    __slots__ = ()
+
+    _get_uuid: ClassVar[Callable[[CData, CData], int]]
+
+    @property
+    def uuid(self) -> UUID:
+        """The UUID.
+
+        (virDomainGetUUID, virNetworkGetUUID, virStoragePoolGetUUID, virSecretGetUUID, virNWFilterGetUUID)
+        """
+        from uuid import UUID
+
+        return UUID(bytes=self._identity())
+
+    def _ask_identity(self) -> bytes:
+        return uuid_bytes(self, type(self)._get_uuid)
+
+    def _label(self) -> str:
+        return str(self.uuid)
+
+
+class NamedByUUID(KnownByUUID, Named[bytes]):
+    """Something with a name that is told from others by its UUID."""
+
+    __slots__ = ()
+
+    def _label(self) -> str:
+        return f"{self.name!r} {self.uuid}"
+
+    def _remember(self) -> None:
+        self._identity()
+        self.name  # noqa: B018
+
+
+class Autostarting(Object[K]):
+    """Something that can come up by itself."""
+
+    __slots__ = ()
+
+    _get_autostart: ClassVar[Callable[[CData, CData], int]]
+    _set_autostart: ClassVar[Callable[[CData, int], int]]
+
+    def autostart(self) -> bool:
+        """Return whether it starts with the host, a mediated device with its parent.
+
+        (virDomainGetAutostart, virNetworkGetAutostart, virStoragePoolGetAutostart, virNodeDeviceGetAutostart)
+        """
+        return says_yes(self, type(self)._get_autostart)
+
+    def set_autostart(self, autostart: bool) -> None:
+        """Say whether it starts with the host, a mediated device with its parent.
+
+        (virDomainSetAutostart, virNetworkSetAutostart, virStoragePoolSetAutostart, virNodeDeviceSetAutostart)
+
+        :raises OperationInvalidError: it is transient; of a storage pool an :class:`InvalidArgumentError`
+        """
+        call = type(self)._set_autostart
+        check(call(self._ptr, bool(autostart)), call)

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``conn.supports("virDomainGetState")``: ask a driver what it implements, and change nothing.
+
+libvirt has no question for that.  But its public functions answer ``VIR_ERR_NO_SUPPORT`` when the driver's table has
+no such function, the remote driver hands on what the daemon's says, and a driver that has the function begins it by
+refusing flags that it does not know.  So a function with flags is called with one that nobody knows; one without is
+called as it is if it only reads, or with a text that can be neither a path, nor a document, nor a name.
+
+The order of libvirt's own checks decides what the other arguments have to be: a read-only connection and missing
+arguments are refused before the driver is asked, so every pointer points to something.  How to call is read from the C
+signature; the tables here hold what a signature does not say.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pyvirt._core.call import forget, last_error
+from pyvirt._core.handle import Handle
+from pyvirt._core.lib import ffi, lib, load_extension
+from pyvirt.enums.domain import ConnectListAllDomainsFlags
+from pyvirt.enums.network import ConnectListAllNetworksFlags
+from pyvirt.enums.storage import ConnectListAllStoragePoolsFlags
+from pyvirt.enums.stream import StreamFlags
+from pyvirt.errors import ConnectionLostError, Error, InvalidArgumentError, NotFoundError, OperationUnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pyvirt._core.lib import CData
+    from pyvirt.connection import Connection
+
+#: A flag of no function of libvirt's; bits are given out from below, and a few for all kinds from above.
+UNKNOWN_FLAG = 1 << 27
+# No path, as /dev/null is no directory; no document; and no name that anybody gives.
+_TEXT = b"/dev/null/pyvirt"
+_ROOM = 64  # bytes for a text, a UUID, a CPU map
+
+# The library itself answers, whatever the driver: handles, errors, what it read when the connection opened.
+_LIBRARY = re.compile(
+    r"vir\w+(Ref|Free)|virConnectClose|virConn\w*(LastError|SetErrorFunc)|vir\w+GetConnect|virConnectGet(Type|URI)"
+    r"|virDomainGetID|vir([A-Z]\w+?)Get(Name|UUID|UUIDString)|virStorageVolGetKey|virInterfaceGetMACString"
+    r"|virSecretGetUsage(Type|ID)|virNWFilterBindingGet(PortDev|FilterName)|virDomain(Snapshot|Checkpoint)GetDomain"
+    r"|virNetworkPortGetNetwork|virDomainLxcEnter\w+|virStreamNew"
+)
+
+# Not to be asked without leaving a trace, or not at all.
+_UNTOLD = re.compile(
+    # A callback, or the connection's settings, would change.
+    r"vir\w+Event(Dereg|Reg)ister(Any)?|vir\w+(Register|Unregister)CloseCallback|virConnectSet(KeepAlive|Identity)"
+    # The library does most of it, with two drivers.
+    r"|virDomainMigrate(2|3|ToURI[23]?)?"
+    # These want a socket or an open file, and hand it over first.
+    r"|virDomainOpenGraphics|virDomainFDAssociate"
+    # A pool with nothing to build announces that it was built, whatever the flags.
+    r"|virStoragePoolBuild"
+    # The last argument looks like flags.
+    r"|virDomainSetVcpus"
+)
+
+# Without flags: those that only read, and those that refuse what they are given.
+_READS = re.compile(
+    r"vir\w+(Get|NumOf|List|LookupBy)\w*|vir\w+Is(Active|Persistent|Updated|Encrypted|Secure|Alive)"
+    r"|virDomain(Block|Interface)Stats"
+)
+_REFUSES = re.compile(r"vir\w+(Define|Create)XML|virDomain(Attach|Detach)Device|virDomainRestore")
+
+# The library makes them of others.
+_ALIASES = {"virDomainCreateLinux": "virDomainCreateXML"}
+_BY_TEXT = re.compile(r"(vir\w+LookupByUUID)String")
+
+# Function -> {position of an argument: its value}, where 1 will not do.
+_ELEMENT = {1: 2}  # the only kind of metadata that has a key and a namespace
+_NO_FILES = {2: 0}
+_VALUES = {
+    "virDomainGetMetadata": _ELEMENT,
+    "virDomainSetMetadata": _ELEMENT,
+    "virNetworkGetMetadata": _ELEMENT,
+    "virNetworkSetMetadata": _ELEMENT,
+    "virDomainCreateXMLWithFiles": _NO_FILES,
+    "virDomainCreateWithFiles": {1: 0},
+    "virDomainQemuMonitorCommandWithFiles": _NO_FILES,
+}
+
+# Refused by the library when the driver cannot be given open files.
+_PASSES_FILES = re.compile(r"virDomain\w*(WithFiles|OpenGraphicsFD)")
+# Returns text that belongs to the object.
+_BORROWED = frozenset({"virNodeDeviceGetParent"})
+
+_NO_SUPPORT, _OPERATION_DENIED, _ARGUMENT_UNSUPPORTED = 3, 29, 74
+
+# C type -> where objects of it come from.
+_SOURCES: dict[str, Callable[[Connection], Iterator[Handle]]] = {
+    "virDomainPtr": lambda conn: iter(conn.domains),
+    "virDomainSnapshotPtr": lambda conn: (
+        snapshot
+        for domain in conn.domains.list(ConnectListAllDomainsFlags.HAS_SNAPSHOT)
+        for snapshot in domain.snapshots
+    ),
+    "virDomainCheckpointPtr": lambda conn: (
+        checkpoint
+        for domain in conn.domains.list(ConnectListAllDomainsFlags.HAS_CHECKPOINT)
+        for checkpoint in domain.checkpoints
+    ),
+    "virInterfacePtr": lambda conn: iter(conn.interfaces),
+    "virNetworkPtr": lambda conn: iter(conn.networks),
+    "virNetworkPortPtr": lambda conn: (
+        port for network in conn.networks.list(ConnectListAllNetworksFlags.ACTIVE) for port in network.ports
+    ),
+    "virNodeDevicePtr": lambda conn: iter(conn.node_devices),
+    "virNWFilterPtr": lambda conn: iter(conn.nwfilters),
+    "virNWFilterBindingPtr": lambda conn: iter(conn.nwfilter_bindings),
+    "virSecretPtr": lambda conn: iter(conn.secrets),
+    "virStoragePoolPtr": lambda conn: iter(conn.storage_pools),
+    "virStorageVolPtr": lambda conn: (
+        volume for pool in conn.storage_pools.list(ConnectListAllStoragePoolsFlags.ACTIVE) for volume in pool.volumes
+    ),
+}
+_KINDS = {ffi.typeof(name): source for name, source in _SOURCES.items()}
+_CONNECTION, _STREAM, _PARAM = map(ffi.typeof, ("virConnectPtr", "virStreamPtr", "virTypedParameterPtr"))
+
+
+class _NothingToAsk(Exception):
+    """The function needs an object, and there is none."""
+
+
+def supports(conn: Connection, name: str, obj: Handle | None) -> bool | None:
+    """Return what :meth:`Connection.supports` returns; answers about no object in particular are remembered."""
+    if obj is not None:
+        if obj._conn is not conn:
+            raise InvalidArgumentError(f"{obj!r} is not of this connection")
+        return _answer(conn, name, obj)
+    known = conn._supported
+    if name not in known:
+        answer = _answer(conn, name, None)
+        if answer is None:
+            return None  # perhaps there will be an object to ask with
+        known[name] = answer
+    return known[name]
+
+
+def _answer(conn: Connection, name: str, obj: Handle | None) -> bool | None:
+    home, types = _find(name)
+    conn._ptr  # noqa: B018  a closed connection has no answers
+    if name.startswith("virAdm"):
+        return False  # of a connection to a daemon's own affairs
+    name = _ALIASES.get(name) or _BY_TEXT.sub(r"\1", name)
+    signature = types.typeof(getattr(home, name))
+    first = signature.args[0] if signature.args else None
+    if _LIBRARY.fullmatch(name) or first not in {*_KINDS, _CONNECTION, _STREAM, ffi.typeof("virDomainPtr *")}:
+        return True
+    flags = signature.args[-1] is types.typeof("unsigned int")
+    if first is _STREAM or _UNTOLD.fullmatch(name) or not (flags or _READS.fullmatch(name) or _REFUSES.fullmatch(name)):
+        return None
+    try:
+        return _call(conn, getattr(home, name), name, signature, obj)
+    except _NothingToAsk:
+        return None
+    except ConnectionLostError:
+        raise
+    except OperationUnsupportedError:
+        return False  # it cannot even list such objects
+
+
+def _find(name: str) -> tuple[CData, CData]:
+    """Return the ``lib`` and ``ffi`` that have a function."""
+    homes = [(lib, ffi)]
+    prefixes = {"virAdm": "admin", "virDomainLxc": "lxc", "virDomainQemu": "qemu", "virConnectDomainQemu": "qemu"}
+    for prefix, extension in prefixes.items():
+        if name.startswith(prefix):
+            homes.append(load_extension(extension))
+    for home, types in homes:
+        if name in dir(home) and name.startswith("vir") and types.typeof(getattr(home, name)).kind == "function":
+            return home, types
+    from difflib import get_close_matches
+
+    names = [known for home, _ in homes for known in dir(home) if known.startswith("vir")]
+    close = get_close_matches(name, names, 1)
+    raise InvalidArgumentError(
+        f"libvirt has no function {name[:80]!r}" + (f": did you mean {close[0]}?" if close else "")
+    )
+
+
+def _call(conn: Connection, function: CData, name: str, signature: CData, obj: Handle | None) -> bool | None:
+    if obj is not None and not {ffi.typeof(obj._ptr), ffi.typeof(ffi.typeof(obj._ptr).cname + "*")} & {*signature.args}:
+        raise InvalidArgumentError(f"{name} takes no {type(obj).__name__}")
+    arguments = Arguments(conn, obj)
+    fixed = _VALUES.get(name, {})
+    pointer = signature.result.kind == "pointer"
+    try:
+        values = [arguments.value(kind, fixed.get(at, 1)) for at, kind in enumerate(signature.args)]
+        if signature.args[-1] is ffi.typeof("unsigned int"):
+            values[-1] = UNKNOWN_FLAG
+        forget()
+        result = function(*values)
+        values.clear()  # an exception's traceback would keep the connection open
+        nothing = result == ffi.NULL if pointer else result == 0 and signature.result.cname.startswith("unsigned")
+        if nothing or (not pointer and result < 0):
+            return _verdict(name, last_error(name), nothing)
+        if name not in _BORROWED:
+            arguments.release(signature.result, result)
+        return True
+    finally:
+        arguments.close()
+
+
+def _verdict(name: str, error: Error, nothing: bool) -> bool | None:
+    if isinstance(error, ConnectionLostError):
+        raise error
+    if not error.code:  # no reason: there was nothing to return, or a daemon that kept the reason to itself
+        return True if nothing else None
+    if error.code == _OPERATION_DENIED:
+        return None  # the library says that of a read-only connection before it looks at the driver
+    if error.code == _ARGUMENT_UNSUPPORTED and _PASSES_FILES.fullmatch(name):
+        return False
+    return error.code != _NO_SUPPORT
+
+
+class Arguments:
+    """The arguments of one call, made by their C types."""
+
+    def __init__(self, conn: Connection, obj: Handle | None) -> None:
+        self._conn = conn
+        self._obj = obj
+        self._alive: list[object] = []
+        self._streams: list[CData] = []
+        self._lists: list[tuple[CData, CData]] = []  # what a pointer to a pointer was before, and where it is
+
+    def value(self, kind: CData, number: int) -> CData:
+        """Make an argument of the C type *kind*, which is *number* if it is one."""
+        if kind.kind != "pointer":
+            return number
+        if kind is _CONNECTION:
+            return self._conn._ptr
+        if kind is _STREAM:
+            return self._stream()
+        if kind in _KINDS:
+            return self._object(kind)
+        if kind.item.kind == "function":
+            return ffi.NULL
+        return self._keep(self._memory(kind))
+
+    def _memory(self, kind: CData) -> CData:
+        item = kind.item
+        if item.kind == "void" or (item.kind == "primitive" and ffi.sizeof(item) == 1):
+            return ffi.cast(kind, self._text())
+        if item in _KINDS:
+            return ffi.new(ffi.typeof(f"{item.cname}[]"), [self._object(item), ffi.NULL])
+        if item.kind == "pointer":
+            room = ffi.new(kind)
+            if item.item is ffi.typeof("char"):
+                room[0] = self._text()
+            self._lists.append((room[0], room))
+            return room
+        if kind is _PARAM:
+            param = ffi.new(kind, {"type": 1})  # INT: the remote driver sends no other value than a proper one
+            ffi.memmove(param.field, _TEXT, len(_TEXT))
+            return param
+        return ffi.new(kind, 1) if item.kind == "primitive" else ffi.new(kind)
+
+    def _keep(self, memory: CData) -> CData:
+        self._alive.append(memory)
+        return memory
+
+    def _text(self) -> CData:
+        return self._keep(ffi.new(f"char[{_ROOM}]", _TEXT))
+
+    def _object(self, kind: CData) -> CData:
+        if self._obj is not None and ffi.typeof(self._obj._ptr) is kind:
+            return self._obj._ptr
+        try:
+            handle = next(_KINDS[kind](self._conn), None)
+        except NotFoundError:
+            handle = None  # what held it has vanished meanwhile
+        if handle is None:
+            raise _NothingToAsk
+        self._alive.append(handle)
+        return handle._ptr
+
+    def _stream(self) -> CData:
+        stream = lib.virStreamNew(self._conn._ptr, StreamFlags.NONBLOCK)
+        if not stream:
+            raise last_error("virStreamNew")
+        self._streams.append(stream)
+        return stream
+
+    def release(self, kind: CData, result: CData) -> None:
+        """Drop what a call has returned after all, by its result or in its arguments."""
+        if kind.kind == "pointer":
+            self._drop(kind, result)
+        for before, room in self._lists:
+            if room[0] != before:
+                if ffi.typeof(room[0]).item in _KINDS:
+                    for pointer in ffi.unpack(room[0], result):
+                        self._drop(ffi.typeof(pointer), pointer)
+                lib.free(room[0])
+
+    def _drop(self, kind: CData, pointer: CData) -> None:
+        if kind in _KINDS:
+            _RELEASES[kind](pointer)
+        else:
+            lib.free(pointer)
+
+    def close(self) -> None:
+        """Free what was made for the call."""
+        for stream in self._streams:
+            lib.virStreamFree(stream)
+        self._alive.clear()
+
+
+_RELEASES = {ffi.typeof(name): getattr(lib, f"{name.removesuffix('Ptr')}Free") for name in _SOURCES}

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``dom.checkpoints``: moments since when the hypervisor knows what has changed on a domain's disks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyvirt._core.call import check
+from pyvirt._core.lib import lib
+from pyvirt._core.text import take_string
+from pyvirt.domain._saved_point import Moment, Moments
+from pyvirt.enums.checkpoint import (
+    DomainCheckpointCreateFlags,
+    DomainCheckpointDeleteFlags,
+    DomainCheckpointListFlags,
+    DomainCheckpointXMLFlags,
+)
+from pyvirt.errors import DomainCheckpointNotFoundError
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from pyvirt.xmldesc import XML
+
+    CheckpointList: TypeAlias = list["Checkpoint"]  # in the collection below, list is a method
+
+
+class Checkpoint(Moment):
+    """A moment that an incremental backup can begin at."""
+
+    __slots__ = ()
+
+    _release = lib.pv_release_domain_checkpoint
+    _get_name = lib.virDomainCheckpointGetName
+    _get_domain = lib.virDomainCheckpointGetDomain
+
+    def _look(self) -> object:
+        return self.xml_desc(flags=DomainCheckpointXMLFlags.NO_DOMAIN)
+
+    def xml_desc(self, *, flags: DomainCheckpointXMLFlags = DomainCheckpointXMLFlags(0)) -> str:
+        """Return its description, with the domain's configuration at that time.  (virDomainCheckpointGetXMLDesc)
+
+        :param flags: with ``SIZE`` also how many bytes have changed, which only a running domain knows
+        """
+        return take_string(lib.virDomainCheckpointGetXMLDesc(self._ptr, flags))
+
+    def parent(self) -> Checkpoint | None:
+        """Return the one that it was made after, ``None`` if it is a root.  (virDomainCheckpointGetParent)"""
+        return self._parent_at(lib.virDomainCheckpointGetParent(self._ptr, 0))
+
+    def children(self, *, flags: DomainCheckpointListFlags = DomainCheckpointListFlags(0)) -> CheckpointList:
+        """Return those made after it, with ``DESCENDANTS`` also theirs.  (virDomainCheckpointListAllChildren)"""
+        return Checkpoints(self.domain)._wrap_list(lib.virDomainCheckpointListAllChildren, flags, self)
+
+    def delete(self, *, flags: DomainCheckpointDeleteFlags = DomainCheckpointDeleteFlags(0)) -> None:
+        """Delete it: what has changed since, its parent then knows.  (virDomainCheckpointDelete)
+
+        :param flags: with ``CHILDREN`` its descendants too, or with ``CHILDREN_ONLY`` just these
+        """
+        check(lib.virDomainCheckpointDelete(self._ptr, flags))
+
+
+class Checkpoints(Moments[Checkpoint]):
+    """The checkpoints of a domain, by their names: ``dom.checkpoints["monday"]``, ``for one in dom.checkpoints``."""
+
+    __slots__ = ()
+    _kind = Checkpoint
+    _not_found = DomainCheckpointNotFoundError
+    _pointer = "virDomainCheckpointPtr"
+    _list_all = lib.virDomainListAllCheckpoints
+    _look_up_by_name = lib.virDomainCheckpointLookupByName
+    _root = "domaincheckpoint"
+
+    def list(self, flags: DomainCheckpointListFlags = DomainCheckpointListFlags(0)) -> CheckpointList:
+        """Return the checkpoints that match *flags*, all without any.  (virDomainListAllCheckpoints)
+
+        With ``TOPOLOGICAL`` each comes after its parent.
+        """
+        return self._list(flags)
+
+    def roots(self) -> CheckpointList:
+        """Return those without a parent.  (virDomainListAllCheckpoints)"""
+        return self._list(DomainCheckpointListFlags.ROOTS)
+
+    def leaves(self) -> CheckpointList:
+        """Return those without children: the latest.  (virDomainListAllCheckpoints)"""
+        return self._list(DomainCheckpointListFlags.LEAVES)
+
+    def create(
+        self,
+        xml: XML | None = None,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        flags: DomainCheckpointCreateFlags = DomainCheckpointCreateFlags(0),
+    ) -> Checkpoint:
+        """Remember from now on what changes on the disks.  (virDomainCheckpointCreateXML)
+
+        ``dom.backup.begin`` makes one at the very moment of a backup.
+
+        :param xml: ``<domaincheckpoint>``, for more than a name and a description: only some of the disks, …
+        :param name: libvirt invents one if there is none
+        :param flags: with ``REDEFINE`` nothing is made: libvirt is told again of one that it forgot, as
+            :meth:`Checkpoint.xml_desc` described it
+        :raises OperationFailedError: a checkpoint of that name is there
+        :raises OperationUnsupportedError: the domain does not run, or its disks cannot keep one
+        :raises XMLError: *xml* is no XML, or no checkpoint
+        """
+        document = self._document(xml, name=name, description=description)
+        return self._wrap(lib.virDomainCheckpointCreateXML(self._owner._ptr, document, flags))

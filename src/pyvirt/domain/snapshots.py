@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``dom.snapshots``: states of a domain to go back to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyvirt._core.call import check
+from pyvirt._core.lib import lib
+from pyvirt._core.names import list_names
+from pyvirt._core.text import take_string
+from pyvirt.domain._saved_point import Moment, Moments
+from pyvirt.enums.snapshot import (
+    DomainSnapshotCreateFlags,
+    DomainSnapshotDeleteFlags,
+    DomainSnapshotListFlags,
+    DomainSnapshotRevertFlags,
+    DomainSnapshotXMLFlags,
+)
+from pyvirt.errors import DomainSnapshotNotFoundError
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from pyvirt.xmldesc import XML
+
+    SnapshotList: TypeAlias = list["Snapshot"]  # in the collection below, list is a method
+    NameList: TypeAlias = list[str]
+
+
+class Snapshot(Moment):
+    """A state of a domain: of its disks, and perhaps its memory."""
+
+    __slots__ = ()
+
+    _release = lib.pv_release_domain_snapshot
+    _get_name = lib.virDomainSnapshotGetName
+    _get_domain = lib.virDomainSnapshotGetDomain
+
+    def _look(self) -> object:
+        return self.has_metadata()
+
+    def xml_desc(self, *, flags: DomainSnapshotXMLFlags = DomainSnapshotXMLFlags(0)) -> str:
+        """Return its description, with the domain's configuration at that time.  (virDomainSnapshotGetXMLDesc)"""
+        return take_string(lib.virDomainSnapshotGetXMLDesc(self._ptr, flags))
+
+    def is_current(self) -> bool:
+        """Return whether it is the one that the domain goes on from.  (virDomainSnapshotIsCurrent)"""
+        return check(lib.virDomainSnapshotIsCurrent(self._ptr, 0)) == 1
+
+    def has_metadata(self) -> bool:
+        """Return whether libvirt keeps what only it knows: such a domain is not undefined by mistake.
+
+        (virDomainSnapshotHasMetadata)
+        """
+        return check(lib.virDomainSnapshotHasMetadata(self._ptr, 0)) == 1
+
+    def parent(self) -> Snapshot | None:
+        """Return the one that it was made after, ``None`` if it is a root.  (virDomainSnapshotGetParent)"""
+        return self._parent_at(lib.virDomainSnapshotGetParent(self._ptr, 0))
+
+    def children(self, *, flags: DomainSnapshotListFlags = DomainSnapshotListFlags(0)) -> SnapshotList:
+        """Return those made after it, with ``DESCENDANTS`` also theirs.  (virDomainSnapshotListAllChildren)"""
+        return Snapshots(self.domain)._wrap_list(lib.virDomainSnapshotListAllChildren, flags, self)
+
+    def children_names(self, *, flags: DomainSnapshotListFlags = DomainSnapshotListFlags(0)) -> NameList:
+        """Return the names of its children.  (virDomainSnapshotNumChildren, virDomainSnapshotListChildrenNames)"""
+        count, fill = lib.virDomainSnapshotNumChildren, lib.virDomainSnapshotListChildrenNames
+        return list_names(self, count, fill, after=(flags,))
+
+    def revert(self, *, flags: DomainSnapshotRevertFlags = DomainSnapshotRevertFlags(0)) -> None:
+        """Take the domain back to it; what came since is lost.  (virDomainRevertToSnapshot)
+
+        :param flags: whether the domain then runs or is paused, if not as it was
+        :raises OperationInvalidError: it needs ``FORCE``
+        :raises NotSupportedError: the hypervisor cannot go back to one of this kind
+        """
+        check(lib.virDomainRevertToSnapshot(self._ptr, flags))
+
+    def delete(self, *, flags: DomainSnapshotDeleteFlags = DomainSnapshotDeleteFlags(0)) -> None:
+        """Delete it; the domain stays as it is, and its children become its parent's.  (virDomainSnapshotDelete)
+
+        :param flags: with ``CHILDREN`` its descendants too, or with ``CHILDREN_ONLY`` just these
+        """
+        check(lib.virDomainSnapshotDelete(self._ptr, flags))
+
+
+class Snapshots(Moments[Snapshot]):
+    """The snapshots of a domain, by their names: ``dom.snapshots["before"]``, ``for snapshot in dom.snapshots``."""
+
+    __slots__ = ()
+    _kind = Snapshot
+    _not_found = DomainSnapshotNotFoundError
+    _pointer = "virDomainSnapshotPtr"
+    _list_all = lib.virDomainListAllSnapshots
+    _look_up_by_name = lib.virDomainSnapshotLookupByName
+    _root = "domainsnapshot"
+
+    def list(self, flags: DomainSnapshotListFlags = DomainSnapshotListFlags(0)) -> SnapshotList:
+        """Return the snapshots that match *flags*, all without any.  (virDomainListAllSnapshots)
+
+        Flags of one group (leaves or not; internal or external; …) widen, groups narrow.  With ``TOPOLOGICAL`` each
+        comes after its parent.
+        """
+        return self._list(flags)
+
+    def names(self, flags: DomainSnapshotListFlags = DomainSnapshotListFlags(0)) -> NameList:
+        """Return the names of those that match *flags*.  (virDomainSnapshotNum, virDomainSnapshotListNames)"""
+        return list_names(self._owner, lib.virDomainSnapshotNum, lib.virDomainSnapshotListNames, after=(flags,))
+
+    def roots(self) -> SnapshotList:
+        """Return those without a parent.  (virDomainListAllSnapshots)"""
+        return self._list(DomainSnapshotListFlags.ROOTS)
+
+    def leaves(self) -> SnapshotList:
+        """Return those without children.  (virDomainListAllSnapshots)"""
+        return self._list(DomainSnapshotListFlags.LEAVES)
+
+    def current(self) -> Snapshot | None:
+        """Return the one that the domain goes on from, ``None`` if there is none.  (virDomainSnapshotCurrent)"""
+        try:
+            return self._wrap(lib.virDomainSnapshotCurrent(self._owner._ptr, 0))
+        except DomainSnapshotNotFoundError:
+            return None
+
+    def has_current(self) -> bool:
+        """Return whether the domain goes on from one of them.  (virDomainHasCurrentSnapshot)"""
+        return check(lib.virDomainHasCurrentSnapshot(self._owner._ptr, 0)) == 1
+
+    def create(
+        self,
+        xml: XML | None = None,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        flags: DomainSnapshotCreateFlags = DomainSnapshotCreateFlags(0),
+    ) -> Snapshot:
+        """Make a snapshot of the domain as it is now.  (virDomainSnapshotCreateXML)
+
+        :param xml: ``<domainsnapshot>``, for more than a name and a description
+        :param name: libvirt invents one if there is none
+        :param flags: with ``REDEFINE`` nothing is made: libvirt is told again of one that it forgot, as
+            :meth:`Snapshot.xml_desc` described it
+        :raises OperationFailedError: a snapshot of that name is there
+        :raises OperationUnsupportedError: this domain, as it is, cannot have one of this kind
+        :raises XMLError: *xml* is no XML, or no snapshot
+        """
+        document = self._document(xml, name=name, description=description)
+        return self._wrap(lib.virDomainSnapshotCreateXML(self._owner._ptr, document, flags))
