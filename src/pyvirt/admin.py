@@ -13,14 +13,14 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, ClassVar
 
-from pyvirt._core.call import check, check_pointer, forget, last_error
+from pyvirt._core.call import check, forget, last_error
 from pyvirt._core.handle import Handle
 from pyvirt._core.lib import ffi, lib, load_extension
-from pyvirt._core.params import UINT, Params, take_dict
+from pyvirt._core.params import UINT, Params
 from pyvirt._core.poll import wait_for
 from pyvirt._core.process import use_library
 from pyvirt._core.root import Root
-from pyvirt._core.text import decode, encode, encode_or_null, take_string
+from pyvirt._core.text import encode, encode_or_null, take_string
 from pyvirt.connection import version_tuple
 from pyvirt.enums.admin import AdmConnectDaemonShutdownFlags, ClientTransport
 from pyvirt.enums.common import ConnectCloseReason
@@ -53,7 +53,7 @@ _LIMIT_TYPES = dict.fromkeys(("nclients_max", "nclients_unauth_max"), UINT)
 def library_version() -> tuple[int, int, int]:
     """Return the version of the libvirt-admin library in this process.  (virAdmGetVersion)"""
     out = ffi.new("unsigned long long *")
-    check(_adm.virAdmGetVersion(out))
+    check(_adm.virAdmGetVersion(out), "virAdmGetVersion")
     return version_tuple(out[0])
 
 
@@ -67,22 +67,12 @@ def connect(uri: str | None = None) -> AdminConnection:
     use_library("libvirt-admin")
     if lib.pv_loop_start() < 0:
         raise OSError(ffi.errno, "no event loop for libvirt")
-    check(_adm.virAdmInitialize())
+    check(_adm.virAdmInitialize(), "virAdmInitialize")
     pointer = _adm.virAdmConnectOpen(encode_or_null(uri), 0)
     if not pointer:
         error = last_error("virAdmConnectOpen")
         raise error.recast(ConnectionFailedError) if isinstance(error, ConnectionLostError) else error
     return AdminConnection(pointer, uri)
-
-
-def _take_list(call: Callable[[CData, CData, int], int], owner: CData, kind: str) -> list[CData]:
-    """Return the pointers that a ``virAdm…List…`` function allocates."""
-    out = _adm_ffi.new(f"{kind} **")
-    count = check(call(owner, out, 0))
-    try:
-        return [out[0][i] for i in range(count)]
-    finally:
-        lib.free(out[0])
 
 
 class AdminConnection(Root):
@@ -104,11 +94,11 @@ class AdminConnection(Root):
 
     def uri(self) -> str:
         """Return the canonical URI.  (virAdmConnectGetURI)"""
-        return take_string(_adm.virAdmConnectGetURI(self._ptr))
+        return self._call_string(_adm.virAdmConnectGetURI)
 
     def alive(self) -> bool:
         """Return whether the link still stands, without asking the daemon.  (virAdmConnectIsAlive)"""
-        return check(_adm.virAdmConnectIsAlive(self._ptr)) == 1
+        return self._call(_adm.virAdmConnectIsAlive) == 1
 
     def wait_closed(self, *, timeout: float | None = None) -> ConnectCloseReason | None:
         """Wait until the daemon is gone, and return how the link ended; ``None`` if it stands after *timeout* seconds.
@@ -128,7 +118,7 @@ class AdminConnection(Root):
             _adm_ffi.addressof(_adm, "virAdmConnectUnregisterCloseCallback"),
         )
         if lib.pv_source_register_close(source, pointer, *functions) < 0:
-            error = last_error("virAdmConnectRegisterCloseCallback")
+            error = last_error("virAdmConnectRegisterCloseCallback", self)
             raise error.recast(OperationInvalidError)
         try:
             return self._wait_for(queue, timeout)
@@ -151,7 +141,7 @@ class AdminConnection(Root):
     def lib_version(self) -> tuple[int, int, int]:
         """Return the version of the daemon.  (virAdmConnectGetLibVersion)"""
         out = ffi.new("unsigned long long *")
-        check(_adm.virAdmConnectGetLibVersion(self._ptr, out))
+        self._call(_adm.virAdmConnectGetLibVersion, out)
         return version_tuple(out[0])
 
     def logging_filters(self) -> str:
@@ -160,7 +150,7 @@ class AdminConnection(Root):
 
     def set_logging_filters(self, filters: str | None) -> None:
         """Set the log filters; ``None`` those of its configuration.  (virAdmConnectSetLoggingFilters)"""
-        check(_adm.virAdmConnectSetLoggingFilters(self._ptr, encode_or_null(filters), 0))
+        self._call(_adm.virAdmConnectSetLoggingFilters, encode_or_null(filters), 0)
 
     def logging_outputs(self) -> str:
         """Return where the log goes.  (virAdmConnectGetLoggingOutputs)"""
@@ -168,20 +158,20 @@ class AdminConnection(Root):
 
     def set_logging_outputs(self, outputs: str | None) -> None:
         """Set where the log goes; ``None``: as configured.  (virAdmConnectSetLoggingOutputs)"""
-        check(_adm.virAdmConnectSetLoggingOutputs(self._ptr, encode_or_null(outputs), 0))
+        self._call(_adm.virAdmConnectSetLoggingOutputs, encode_or_null(outputs), 0)
 
     def _text(self, call: Callable[[CData, CData, int], int]) -> str:
         out = ffi.new("char **")
-        check(call(self._ptr, out, 0))
+        self._call(call, out, 0)
         return take_string(out[0]) if out[0] else ""
 
     def set_daemon_timeout(self, seconds: int) -> None:
         """End the daemon once it had no client for so long; 0: never.  (virAdmConnectSetDaemonTimeout)"""
-        check(_adm.virAdmConnectSetDaemonTimeout(self._ptr, seconds, 0))
+        self._call(_adm.virAdmConnectSetDaemonTimeout, seconds, 0)
 
     def shut_down_daemon(self, *, flags: AdmConnectDaemonShutdownFlags = AdmConnectDaemonShutdownFlags(0)) -> None:
         """Ask the daemon to end.  (virAdmConnectDaemonShutdown)"""
-        check(_adm.virAdmConnectDaemonShutdown(self._ptr, flags))
+        self._call(_adm.virAdmConnectDaemonShutdown, flags)
 
 
 class Servers:
@@ -194,20 +184,18 @@ class Servers:
 
     def list(self) -> list[Server]:
         """Return all of them.  (virAdmConnectListServers)"""
-        conn = self._conn
-        return Server._many(conn, _take_list(_adm.virAdmConnectListServers, conn._ptr, "virAdmServerPtr"))
+        out = _adm_ffi.new("virAdmServerPtr **")
+        return Server._many(self._conn, self._conn._call_array(out, _adm.virAdmConnectListServers, 0))
 
     def __iter__(self) -> Iterator[Server]:
         return iter(self.list())
 
     def __len__(self) -> int:
-        return check(_adm.virAdmConnectListServers(self._conn._ptr, ffi.NULL, 0))
+        return self._conn._call(_adm.virAdmConnectListServers, ffi.NULL, 0)
 
     def __getitem__(self, name: str) -> Server:
         """Return a server, or raise :class:`ServerNotFoundError`.  (virAdmConnectLookupServer)"""
-        pointer = _adm.virAdmConnectLookupServer(self._conn._ptr, encode(name), 0)
-        check_pointer(pointer)
-        return Server(self._conn, pointer)
+        return self._conn._call_object(Server, _adm.virAdmConnectLookupServer, encode(name), 0)
 
     def __contains__(self, name: object) -> bool:
         try:
@@ -227,7 +215,7 @@ class Server(Handle):
     @property
     def name(self) -> str:
         """Its name.  (virAdmServerGetName)"""
-        return decode(_adm.virAdmServerGetName(self._ptr))
+        return self._call_text(_adm.virAdmServerGetName)
 
     @property
     def clients(self) -> Clients:
@@ -242,25 +230,25 @@ class Server(Handle):
 
     def threadpool_parameters(self) -> dict[str, TypedValue]:
         """Return sizes of the thread pool.  (virAdmServerGetThreadPoolParameters)"""
-        return take_dict(lambda params, n: _adm.virAdmServerGetThreadPoolParameters(self._ptr, params, n, 0))
+        return self._call_params(_adm.virAdmServerGetThreadPoolParameters, 0)
 
     def set_threadpool_parameters(self, parameters: Mapping[str, TypedValue]) -> None:
         """Change ``minWorkers``, ``maxWorkers`` or ``prioWorkers``.  (virAdmServerSetThreadPoolParameters)"""
         with Params(parameters, _THREADPOOL_TYPES) as params:
-            check(_adm.virAdmServerSetThreadPoolParameters(self._ptr, params.pointer, params.count, 0))
+            self._call(_adm.virAdmServerSetThreadPoolParameters, params.pointer, params.count, 0)
 
     def client_limits(self) -> dict[str, TypedValue]:
         """Return how many clients there are and may be.  (virAdmServerGetClientLimits)"""
-        return take_dict(lambda params, n: _adm.virAdmServerGetClientLimits(self._ptr, params, n, 0))
+        return self._call_params(_adm.virAdmServerGetClientLimits, 0)
 
     def set_client_limits(self, limits: Mapping[str, TypedValue]) -> None:
         """Change ``nclients_max`` or ``nclients_unauth_max``.  (virAdmServerSetClientLimits)"""
         with Params(limits, _LIMIT_TYPES) as params:
-            check(_adm.virAdmServerSetClientLimits(self._ptr, params.pointer, params.count, 0))
+            self._call(_adm.virAdmServerSetClientLimits, params.pointer, params.count, 0)
 
     def update_tls_files(self) -> None:
         """Read the TLS certificates again.  (virAdmServerUpdateTlsFiles)"""
-        check(_adm.virAdmServerUpdateTlsFiles(self._ptr, 0))
+        self._call(_adm.virAdmServerUpdateTlsFiles, 0)
 
 
 class Clients:
@@ -273,20 +261,18 @@ class Clients:
 
     def list(self) -> list[Client]:
         """Return all of them.  (virAdmServerListClients)"""
-        server = self._server
-        return Client._many(server._conn, _take_list(_adm.virAdmServerListClients, server._ptr, "virAdmClientPtr"))
+        out = _adm_ffi.new("virAdmClientPtr **")
+        return Client._many(self._server._conn, self._server._call_array(out, _adm.virAdmServerListClients, 0))
 
     def __iter__(self) -> Iterator[Client]:
         return iter(self.list())
 
     def __len__(self) -> int:
-        return check(_adm.virAdmServerListClients(self._server._ptr, ffi.NULL, 0))
+        return self._server._call(_adm.virAdmServerListClients, ffi.NULL, 0)
 
     def __getitem__(self, id: int) -> Client:
         """Return a client by its id, or raise :class:`ClientNotFoundError`.  (virAdmServerLookupClient)"""
-        pointer = _adm.virAdmServerLookupClient(self._server._ptr, id, 0)
-        check_pointer(pointer)
-        return Client(self._server._conn, pointer)
+        return self._server._call_object(Client, _adm.virAdmServerLookupClient, id, 0)
 
 
 class Client(Handle):
@@ -300,18 +286,17 @@ class Client(Handle):
     @property
     def id(self) -> int:
         """Its number.  (virAdmClientGetID)"""
-        number: int = _adm.virAdmClientGetID(self._ptr)
-        return number
+        return self._call(_adm.virAdmClientGetID)
 
     @property
     def connected(self) -> datetime:
         """When it came.  (virAdmClientGetTimestamp)"""
-        return datetime.fromtimestamp(_adm.virAdmClientGetTimestamp(self._ptr), timezone.utc)
+        return datetime.fromtimestamp(self._call(_adm.virAdmClientGetTimestamp), timezone.utc)
 
     @property
     def transport(self) -> ClientTransport:
         """How it came.  (virAdmClientGetTransport)"""
-        return ClientTransport(_adm.virAdmClientGetTransport(self._ptr))
+        return ClientTransport(self._call(_adm.virAdmClientGetTransport))
 
     def _identity(self) -> int:
         return self.id
@@ -321,8 +306,8 @@ class Client(Handle):
 
     def info(self) -> dict[str, TypedValue]:
         """Return who it is: the keys are ``CLIENT_INFO_…`` of ``pyvirt.enums.params``.  (virAdmClientGetInfo)"""
-        return take_dict(lambda params, n: _adm.virAdmClientGetInfo(self._ptr, params, n, 0))
+        return self._call_params(_adm.virAdmClientGetInfo, 0)
 
     def disconnect(self) -> None:
         """Throw it out.  (virAdmClientClose)"""
-        check(_adm.virAdmClientClose(self._ptr, 0))
+        self._call(_adm.virAdmClientClose, 0)

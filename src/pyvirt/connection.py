@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from pyvirt._core import codes
 from pyvirt._core.call import check, last_error
 from pyvirt._core.lib import ffi, lib
 from pyvirt._core.params import LLONG, Params
 from pyvirt._core.process import use_library
 from pyvirt._core.root import Root
-from pyvirt._core.text import encode_or_null, take_string
+from pyvirt._core.text import encode_or_null
 from pyvirt.auth import auth_file
 from pyvirt.domain import Domains
 from pyvirt.enums.host import ConnectFlags
@@ -43,8 +44,14 @@ if TYPE_CHECKING:
 
 _PATIENCE = 1000  # milliseconds
 
-# Of a message with too much in it: INTERNAL_ERROR or RPC from RPC, RPC from REMOTE.
-_TOO_LARGE = frozenset({(1, 7), (39, 7), (39, 13)})
+# The (code, error domain) of a message with too much in it.
+_TOO_LARGE = frozenset(
+    {
+        (codes.INTERNAL_ERROR, codes.FROM_RPC),
+        (codes.RPC, codes.FROM_RPC),
+        (codes.RPC, codes.FROM_REMOTE),
+    }
+)
 
 
 def version_tuple(number: int) -> tuple[int, int, int]:
@@ -55,7 +62,7 @@ def version_tuple(number: int) -> tuple[int, int, int]:
 def library_version() -> tuple[int, int, int]:
     """Return the version of the libvirt library in this process.  (virGetVersion)"""
     out = ffi.new("unsigned long *")
-    check(lib.virGetVersion(out, ffi.NULL, ffi.NULL))
+    check(lib.virGetVersion(out, ffi.NULL, ffi.NULL), "virGetVersion")
     return version_tuple(out[0])
 
 
@@ -178,28 +185,23 @@ class Connection(Root):
 
     def uri(self) -> str:
         """Return the canonical URI of this connection.  (virConnectGetURI)"""
-        return take_string(lib.virConnectGetURI(self._ptr))
+        return self._call_string(lib.virConnectGetURI)
 
     def alive(self) -> bool:
         """Return whether the link still stands, without asking the daemon.  (virConnectIsAlive)"""
-        return check(lib.virConnectIsAlive(self._ptr)) == 1
+        return self._call(lib.virConnectIsAlive) == 1
 
     def encrypted(self) -> bool:
         """Return whether what is sent is encrypted.  (virConnectIsEncrypted)"""
-        return check(lib.virConnectIsEncrypted(self._ptr)) == 1
+        return self._call(lib.virConnectIsEncrypted) == 1
 
     def secure(self) -> bool:
         """Return whether nobody can listen: encrypted, or never leaving the machine.  (virConnectIsSecure)"""
-        return check(lib.virConnectIsSecure(self._ptr)) == 1
+        return self._call(lib.virConnectIsSecure) == 1
 
     def type(self) -> str:
         """Return the name of the driver, ``"QEMU"`` or ``"TEST"``.  (virConnectGetType)"""
-        from pyvirt._core.text import decode
-
-        name = lib.virConnectGetType(self._ptr)
-        if not name:
-            raise last_error()
-        return decode(name)
+        return self._call_text(lib.virConnectGetType)
 
     def supports(self, function: str, obj: Handle | None = None) -> bool | None:
         """Return whether the driver implements a function of libvirt: ``conn.supports("virDomainGetState")``.
@@ -222,7 +224,7 @@ class Connection(Root):
         :param identity: values by the names of ``pyvirt.enums.params``, e.g. ``CONNECT_IDENTITY_USER_NAME``
         """
         with Params(identity, {"process-id": LLONG}) as params:
-            check(lib.virConnectSetIdentity(self._ptr, params.pointer, params.count, 0))
+            self._call(lib.virConnectSetIdentity, params.pointer, params.count, 0)
 
     def version(self) -> tuple[int, int, int]:
         """Return the version of the hypervisor.  (virConnectGetVersion)"""
@@ -242,7 +244,7 @@ class Connection(Root):
 
     def _version(self, call: Callable[[CData, CData], int]) -> tuple[int, int, int]:
         out = ffi.new("unsigned long *")
-        check(call(self._ptr, out))
+        self._call(call, out)
         return version_tuple(out[0])
 
 
@@ -271,10 +273,10 @@ def _with_auth_file(uri: str | None, path: str) -> str:
 
 def _keep_alive(conn: Connection, interval: int, count: int) -> None:
     """Let both sides notice that the other is gone, where there is another.  (virConnectSetKeepAlive)"""
-    if lib.virConnectSetKeepAlive(conn._ptr, interval, count) < 0:
-        error = last_error()
-        if not isinstance(error, NotSupportedError):
-            raise error
+    try:
+        conn._call(lib.virConnectSetKeepAlive, interval, count)
+    except NotSupportedError:
+        pass
 
 
 def _open(
@@ -301,7 +303,7 @@ def _open(
     conn = Connection(pointer)
     conn._auth, conn._keepalive, conn._flags = auth, keepalive, flags
     try:
-        conn._uri = take_string(lib.virConnectGetURI(pointer))
+        conn._uri = conn.uri()
         if keepalive is not None:
             _keep_alive(conn, *keepalive)
     except BaseException:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pyvirt._core import codes
+
 TYPE_CHECKING = False  # typing itself takes longer to import than all of this; type checkers know the name
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,103 +70,103 @@ class NotFoundError(Error, LookupError):
 class DomainNotFoundError(NotFoundError):
     """No such domain."""
 
-    default_code = 42
+    default_code = codes.NO_DOMAIN
 
 
 class DomainSnapshotNotFoundError(NotFoundError):
     """No such snapshot of that domain."""
 
-    default_code = 72
+    default_code = codes.NO_DOMAIN_SNAPSHOT
 
 
 class DomainCheckpointNotFoundError(NotFoundError):
     """No such checkpoint of that domain."""
 
-    default_code = 103
+    default_code = codes.NO_DOMAIN_CHECKPOINT
 
 
 class DomainBackupNotFoundError(NotFoundError):
     """That domain has no backup job."""
 
-    default_code = 104
+    default_code = codes.NO_DOMAIN_BACKUP
 
 
 class MetadataNotFoundError(NotFoundError):
     """No such metadata element."""
 
-    default_code = 80
+    default_code = codes.NO_DOMAIN_METADATA
 
 
 class NetworkNotFoundError(NotFoundError):
     """No such network."""
 
-    default_code = 43
+    default_code = codes.NO_NETWORK
 
 
 class NetworkPortNotFoundError(NotFoundError):
     """No such port of that network."""
 
-    default_code = 107
+    default_code = codes.NO_NETWORK_PORT
 
 
 class StoragePoolNotFoundError(NotFoundError):
     """No such storage pool."""
 
-    default_code = 49
+    default_code = codes.NO_STORAGE_POOL
 
 
 class StorageVolumeNotFoundError(NotFoundError):
     """No such storage volume."""
 
-    default_code = 50
+    default_code = codes.NO_STORAGE_VOL
 
 
 class NodeDeviceNotFoundError(NotFoundError):
     """No such device of the host."""
 
-    default_code = 53
+    default_code = codes.NO_NODE_DEVICE
 
 
 class DeviceNotFoundError(NotFoundError):
     """No such device of that domain."""
 
-    default_code = 99
+    default_code = codes.DEVICE_MISSING
 
 
 class InterfaceNotFoundError(NotFoundError):
     """No such interface of the host."""
 
-    default_code = 57
+    default_code = codes.NO_INTERFACE
 
 
 class SecretNotFoundError(NotFoundError):
     """No such secret, or it has no value."""
 
-    default_code = 66
+    default_code = codes.NO_SECRET
 
 
 class NWFilterNotFoundError(NotFoundError):
     """No such network filter."""
 
-    default_code = 62
+    default_code = codes.NO_NWFILTER
 
 
 class NWFilterBindingNotFoundError(NotFoundError):
     """No such network filter binding."""
 
-    default_code = 101
+    default_code = codes.NO_NWFILTER_BINDING
 
 
 class ServerNotFoundError(NotFoundError):
     """No such server in that daemon."""
 
-    default_code = 95
+    default_code = codes.NO_SERVER
 
 
 class ClientNotFoundError(NotFoundError):
     """No such client of that server."""
 
-    default_code = 96
+    default_code = codes.NO_CLIENT
 
 
 class AlreadyExistsError(Error):
@@ -194,13 +196,13 @@ class OperationAbortedError(Error):
 class OperationTimeoutError(Error, TimeoutError):
     """It took longer than it was given."""
 
-    default_code = 68
+    default_code = codes.OPERATION_TIMEOUT
 
 
 class NotSupportedError(Error, NotImplementedError):
     """This build, this driver or this configuration cannot do that."""
 
-    default_code = 3
+    default_code = codes.NO_SUPPORT
 
 
 class OperationUnsupportedError(NotSupportedError):
@@ -222,7 +224,7 @@ class ClosedError(Error):
 class AuthenticationError(Error, PermissionError):
     """The daemon did not accept who we are."""
 
-    default_code = 45
+    default_code = codes.AUTH_FAILED
 
 
 class AccessDeniedError(Error, PermissionError):
@@ -240,16 +242,16 @@ class AgentUnresponsiveError(AgentError):
 class InvalidArgumentError(Error, ValueError):
     """An argument that cannot be right."""
 
-    default_code = 8
+    default_code = codes.INVALID_ARG
 
 
 class XMLError(Error, ValueError):
     """A document that is no XML, or not what libvirt expects."""
 
-    default_code = 27
+    default_code = codes.XML_ERROR
 
 
 class NoMemoryError(Error, MemoryError):
     """Memory ran out, here or in the daemon."""
 
-    default_code = 2
+    default_code = codes.NO_MEMORY

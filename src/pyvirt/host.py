@@ -6,12 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check, last_error
 from pyvirt._core.cpumaps import cpu_numbers
 from pyvirt._core.document import encode_xml, xml_text
 from pyvirt._core.lib import ffi, lib
-from pyvirt._core.params import UINT, Params, fill_dict, take_dict
-from pyvirt._core.text import decode, encode, encode_or_null, string_array, take_string, take_strings
+from pyvirt._core.params import UINT, Params
+from pyvirt._core.text import decode, encode, encode_or_null, string_array, take_strings
 from pyvirt.capabilities import Capabilities, DomainCapabilities
 from pyvirt.enums import params
 from pyvirt.enums.host import (
@@ -26,7 +25,6 @@ from pyvirt.errors import InvalidArgumentError
 from pyvirt.models import NodeCPUMap, NodeInfo, SecurityModel
 
 if TYPE_CHECKING:
-    from pyvirt._core.lib import CData
     from pyvirt._core.params import TypedValue
     from pyvirt.connection import Connection
     from pyvirt.xmldesc import XML
@@ -42,15 +40,15 @@ _MEMORY_PARAMETERS = {
 }
 
 
-def _named_values(ctype: str, call: Callable[[CData, CData], int]) -> dict[str, int]:
-    """Return what *call* fills in: asked with NULL it says how many there are."""
+def _named_values(conn: Connection, ctype: str, function: Callable[..., int], number: int) -> dict[str, int]:
+    """Return the values that *function* writes; called with NULL it writes how many there are."""
     count = ffi.new("int *")
-    check(call(ffi.NULL, count))
+    conn._call(function, number, ffi.NULL, count, 0)
     room = count[0]
     if not room:
         return {}
     values = ffi.new(f"{ctype}[]", room)
-    check(call(values, count))
+    conn._call(function, number, values, count, 0)
     return {decode(values[i].field): values[i].value for i in range(min(count[0], room))}
 
 
@@ -81,12 +79,12 @@ class Host:
 
     def hostname(self) -> str:
         """Return its name, fully qualified where it has a domain.  (virConnectGetHostname)"""
-        return take_string(lib.virConnectGetHostname(self._conn._ptr))
+        return self._conn._call_string(lib.virConnectGetHostname)
 
     def info(self) -> NodeInfo:
         """Return its memory and CPUs at a glance.  (virNodeGetInfo)"""
         out = ffi.new("virNodeInfo *")
-        check(lib.virNodeGetInfo(self._conn._ptr, out))
+        self._conn._call(lib.virNodeGetInfo, out)
         return NodeInfo(
             model=decode(out.model),
             memory=out.memory << 10,
@@ -103,19 +101,19 @@ class Host:
 
         (virConnectGetCapabilities)
         """
-        return Capabilities.parse(take_string(lib.virConnectGetCapabilities(self._conn._ptr)))
+        return Capabilities.parse(self._conn._call_string(lib.virConnectGetCapabilities))
 
     def sysinfo(self) -> str:
         """Return what its firmware says of it, as a ``<sysinfo>`` document.  (virConnectGetSysinfo)
 
         :raises NotSupportedError: the daemon may not read it, or there is none
         """
-        return take_string(lib.virConnectGetSysinfo(self._conn._ptr, 0))
+        return self._conn._call_string(lib.virConnectGetSysinfo, 0)
 
     def security_model(self) -> SecurityModel:
         """Return what keeps its guests apart, the first where there are several.  (virNodeGetSecurityModel)"""
         out = ffi.new("virSecurityModel *")
-        check(lib.virNodeGetSecurityModel(self._conn._ptr, out))
+        self._conn._call(lib.virNodeGetSecurityModel, out)
         return SecurityModel(decode(out.model), decode(out.doi))
 
     def sev_info(self) -> dict[str, TypedValue]:
@@ -123,7 +121,7 @@ class Host:
 
         :raises OperationUnsupportedError: it has no such CPU, or its QEMU no support
         """
-        return take_dict(lambda values, count: lib.virNodeGetSEVInfo(self._conn._ptr, values, count, 0))
+        return self._conn._call_params(lib.virNodeGetSEVInfo, 0)
 
     # ---- CPUs ----
 
@@ -132,7 +130,7 @@ class Host:
         bitmap = ffi.new("unsigned char **")
         online = ffi.new("unsigned int *")
         try:
-            present = check(lib.virNodeGetCPUMap(self._conn._ptr, bitmap, online, 0))
+            present = self._conn._call(lib.virNodeGetCPUMap, bitmap, online, 0)
             # A driver in this process makes the bitmap no longer than its last bit needs.
             return NodeCPUMap(present, cpu_numbers(bitmap[0], (present + 7) // 8, online[0]))
         finally:
@@ -147,8 +145,8 @@ class Host:
         :param cpu: the number of one CPU; ``None`` for the sum of all
         :raises InvalidArgumentError: no such CPU
         """
-        conn, call, number = self._conn, lib.virNodeGetCPUStats, _ALL if cpu is None else cpu
-        return _named_values("virNodeCPUStats", lambda values, count: call(conn._ptr, number, values, count, 0))
+        number = _ALL if cpu is None else cpu
+        return _named_values(self._conn, "virNodeCPUStats", lib.virNodeGetCPUStats, number)
 
     def cpu_models(self, arch: str) -> list[str]:
         """Return the CPU models that libvirt knows; none means that it takes any.  (virConnectGetCPUModelNames)
@@ -157,7 +155,7 @@ class Host:
         :raises InvalidArgumentError: no such architecture
         """
         out = ffi.new("char ***")
-        count = check(lib.virConnectGetCPUModelNames(self._conn._ptr, encode(arch), out, 0))
+        count = self._conn._call(lib.virConnectGetCPUModelNames, encode(arch), out, 0)
         return take_strings(out[0], count)
 
     def compare_cpu(self, xml: XML, *, flags: ConnectCompareCPUFlags = ConnectCompareCPUFlags(0)) -> CPUCompareResult:
@@ -166,7 +164,7 @@ class Host:
         :param xml: a ``<cpu>``, as in the capabilities of a host or in a domain
         :raises Error: with ``FAIL_INCOMPATIBLE``, in place of ``INCOMPATIBLE``: the message says why
         """
-        return CPUCompareResult(check(lib.virConnectCompareCPU(self._conn._ptr, encode_xml(xml), flags)))
+        return CPUCompareResult(self._conn._call(lib.virConnectCompareCPU, encode_xml(xml), flags))
 
     def compare_hypervisor_cpu(
         self,
@@ -182,8 +180,8 @@ class Host:
 
         (virConnectCompareHypervisorCPU)  Parameters as in :meth:`compare_cpu` and :meth:`domain_capabilities`.
         """
-        result = lib.virConnectCompareHypervisorCPU(
-            self._conn._ptr,
+        result = self._conn._call(
+            lib.virConnectCompareHypervisorCPU,
             encode_or_null(emulator),
             encode_or_null(arch),
             encode_or_null(machine),
@@ -191,7 +189,7 @@ class Host:
             encode_xml(xml),
             flags,
         )
-        return CPUCompareResult(check(result))
+        return CPUCompareResult(result)
 
     def baseline_cpu(self, xmls: Iterable[XML], *, flags: ConnectBaselineCPUFlags = ConnectBaselineCPUFlags(0)) -> str:
         """Return the best ``<cpu>`` that several hosts have in common.  (virConnectBaselineCPU)
@@ -199,7 +197,7 @@ class Host:
         :param xmls: a ``<cpu>`` for each host
         """
         array, kept = string_array([*map(xml_text, xmls)])
-        return take_string(lib.virConnectBaselineCPU(self._conn._ptr, array, len(kept), flags))
+        return self._conn._call_string(lib.virConnectBaselineCPU, array, len(kept), flags)
 
     def baseline_hypervisor_cpu(
         self,
@@ -218,26 +216,22 @@ class Host:
         :param xmls: a ``<cpu>`` for each host, best made of the ``host-model`` in its domain capabilities
         """
         array, kept = string_array([*map(xml_text, xmls)])
-        return take_string(
-            lib.virConnectBaselineHypervisorCPU(
-                self._conn._ptr,
-                encode_or_null(emulator),
-                encode_or_null(arch),
-                encode_or_null(machine),
-                encode_or_null(virttype),
-                array,
-                len(kept),
-                flags,
-            )
+        return self._conn._call_string(
+            lib.virConnectBaselineHypervisorCPU,
+            encode_or_null(emulator),
+            encode_or_null(arch),
+            encode_or_null(machine),
+            encode_or_null(virttype),
+            array,
+            len(kept),
+            flags,
         )
 
     # ---- memory ----
 
     def free_memory(self) -> int:
         """Return how many bytes are free.  (virNodeGetFreeMemory)"""
-        free: int = lib.virNodeGetFreeMemory(self._conn._ptr)
-        if not free:
-            raise last_error()
+        free: int = self._conn._call_nonzero(lib.virNodeGetFreeMemory)
         return free
 
     def cells_free_memory(self, start_cell: int = 0, max_cells: int = _MOST_CELLS) -> dict[int, int]:
@@ -246,7 +240,7 @@ class Host:
         :param max_cells: how many to ask for; a daemon takes no more than 1024
         """
         out = ffi.new("unsigned long long[]", max(max_cells, 0))
-        count = check(lib.virNodeGetCellsFreeMemory(self._conn._ptr, out, start_cell, max_cells))
+        count = self._conn._call(lib.virNodeGetCellsFreeMemory, out, start_cell, max_cells)
         return {start_cell + i: out[i] for i in range(count)}
 
     def memory_stats(self, cell: int | None = None) -> dict[str, int]:
@@ -258,8 +252,8 @@ class Host:
             count buffers and caches in, and a cell may lack these two
         :raises InvalidArgumentError: no such cell
         """
-        conn, call, number = self._conn, lib.virNodeGetMemoryStats, _ALL if cell is None else cell
-        stats = _named_values("virNodeMemoryStats", lambda values, count: call(conn._ptr, number, values, count, 0))
+        number = _ALL if cell is None else cell
+        stats = _named_values(self._conn, "virNodeMemoryStats", lib.virNodeGetMemoryStats, number)
         return {name: kib << 10 for name, kib in stats.items()}
 
     def memory_parameters(self) -> dict[str, TypedValue]:
@@ -268,7 +262,7 @@ class Host:
         Names are :mod:`pyvirt.enums.params`' ``NODE_MEMORY_SHARED_…``; counts are pages, ``shm_sleep_millisecs`` is
         milliseconds.
         """
-        return fill_dict(lambda values, count: lib.virNodeGetMemoryParameters(self._conn._ptr, values, count, 0))
+        return self._conn._fill_params(lib.virNodeGetMemoryParameters, 0)
 
     def set_memory_parameters(self, values: Mapping[str, TypedValue] | None = None, /, **more: TypedValue) -> None:
         """Change how the kernel merges equal pages: ``shm_pages_to_scan=200``.  (virNodeSetMemoryParameters)
@@ -276,7 +270,7 @@ class Host:
         :raises NotSupportedError: no such parameter, or none that can be set
         """
         with Params({**(values or {}), **more}, _MEMORY_PARAMETERS) as array:
-            check(lib.virNodeSetMemoryParameters(self._conn._ptr, array.pointer, array.count, 0))
+            self._conn._call(lib.virNodeSetMemoryParameters, array.pointer, array.count, 0)
 
     # ---- memory pages ----
 
@@ -307,7 +301,7 @@ class Host:
         if max_cells is None:
             max_cells = _MOST_CELLS // max(width, 1)
         counts = ffi.new("unsigned long long[]", width * max(max_cells, 0))
-        filled = check(lib.virNodeGetFreePages(self._conn._ptr, width, sizes, start_cell, max_cells, counts, 0))
+        filled = self._conn._call(lib.virNodeGetFreePages, width, sizes, start_cell, max_cells, counts, 0)
         return {
             start_cell + i // width: {sizes[j] << 10: counts[i + j] for j in range(width)}
             for i in range(0, filled, width)
@@ -330,8 +324,8 @@ class Host:
         """
         sizes = _kib(pages)
         first = _ALL if start_cell is None else start_cell
-        return check(
-            lib.virNodeAllocPages(self._conn._ptr, len(sizes), sizes, list(pages.values()), first, cell_count, flags)
+        return self._conn._call(
+            lib.virNodeAllocPages, len(sizes), sizes, list(pages.values()), first, cell_count, flags
         )
 
     # ---- guests ----
@@ -341,7 +335,7 @@ class Host:
 
         :param type: of domain, ``"kvm"`` or ``"qemu"``
         """
-        return check(lib.virConnectGetMaxVcpus(self._conn._ptr, encode_or_null(type)))
+        return self._conn._call(lib.virConnectGetMaxVcpus, encode_or_null(type))
 
     def domain_capabilities(
         self,
@@ -360,15 +354,15 @@ class Host:
         :param virttype: the type of domain, ``"kvm"`` or ``"qemu"``
         :raises InvalidArgumentError: there is no such combination
         """
-        xml = lib.virConnectGetDomainCapabilities(
-            self._conn._ptr,
+        xml = self._conn._call_string(
+            lib.virConnectGetDomainCapabilities,
             encode_or_null(emulator),
             encode_or_null(arch),
             encode_or_null(machine),
             encode_or_null(virttype),
             flags,
         )
-        return DomainCapabilities.parse(take_string(xml))
+        return DomainCapabilities.parse(xml)
 
     # ---- power ----
 
@@ -378,4 +372,4 @@ class Host:
         :param duration: seconds until its clock wakes it, at least 60
         :raises NotSupportedError: it cannot sleep like that
         """
-        check(lib.virNodeSuspendForDuration(self._conn._ptr, target, duration, 0))
+        self._conn._call(lib.virNodeSuspendForDuration, target, duration, 0)

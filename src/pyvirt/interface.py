@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check
 from pyvirt._core.document import encode_xml
 from pyvirt._core.lib import lib
-from pyvirt._core.names import list_names
-from pyvirt._core.text import decode, encode, take_string
+from pyvirt._core.text import encode
 from pyvirt._model.collection import RAISE
 from pyvirt._model.object import KnownByName
 from pyvirt._model.where import WhereActive
@@ -40,17 +38,17 @@ class Interface(KnownByName):
     @property
     def mac_string(self) -> str:
         """The hardware address, ``""`` if it has none, as far as this handle has heard.  (virInterfaceGetMACString)"""
-        return decode(lib.virInterfaceGetMACString(self._ptr))
+        return self._call_text(lib.virInterfaceGetMACString)
 
     # ---- state ----
 
     def is_active(self) -> bool:
         """Return whether it is up.  (virInterfaceIsActive)"""
-        return check(lib.virInterfaceIsActive(self._ptr)) == 1
+        return self._call(lib.virInterfaceIsActive) == 1
 
     def xml_desc(self, *, flags: InterfaceXMLFlags = InterfaceXMLFlags(0)) -> str:
         """Return its configuration: as it is up, or with ``INACTIVE`` as stored.  (virInterfaceGetXMLDesc)"""
-        return take_string(lib.virInterfaceGetXMLDesc(self._ptr, flags))
+        return self._call_string(lib.virInterfaceGetXMLDesc, flags)
 
     # ---- life ----
 
@@ -59,18 +57,18 @@ class Interface(KnownByName):
 
         :raises OperationInvalidError: it is up already
         """
-        check(lib.virInterfaceCreate(self._ptr, 0))
+        self._call(lib.virInterfaceCreate, 0)
 
     def destroy(self) -> None:
         """Take it down, also if this connection comes in by it.  (virInterfaceDestroy)
 
         :raises OperationInvalidError: it is not up
         """
-        check(lib.virInterfaceDestroy(self._ptr, 0))
+        self._call(lib.virInterfaceDestroy, 0)
 
     def undefine(self) -> None:
         """Drop its configuration; it is not taken down.  (virInterfaceUndefine)"""
-        check(lib.virInterfaceUndefine(self._ptr))
+        self._call(lib.virInterfaceUndefine)
 
 
 class Interfaces(WhereActive[Interface]):
@@ -106,14 +104,14 @@ class Interfaces(WhereActive[Interface]):
 
     def names(self) -> NameList:
         """Return the names of those that are up.  (virConnectNumOfInterfaces, virConnectListInterfaces)"""
-        return list_names(self._conn, lib.virConnectNumOfInterfaces, lib.virConnectListInterfaces)
+        return self._conn._call_names(lib.virConnectNumOfInterfaces, lib.virConnectListInterfaces)
 
     def defined_names(self) -> NameList:
         """Return the names of those that are not up.
 
         (virConnectNumOfDefinedInterfaces, virConnectListDefinedInterfaces)
         """
-        return list_names(self._conn, lib.virConnectNumOfDefinedInterfaces, lib.virConnectListDefinedInterfaces)
+        return self._conn._call_names(lib.virConnectNumOfDefinedInterfaces, lib.virConnectListDefinedInterfaces)
 
     def get(self, name: str | None = None, *, mac_string: str | None = None, default: D = RAISE) -> Interface | D:
         """Return one interface by its name or hardware address.
@@ -129,7 +127,7 @@ class Interfaces(WhereActive[Interface]):
         return self._get(default, what, (self._by_name, name), (self._by_mac_string, mac_string))
 
     def _by_mac_string(self, mac_string: str) -> Interface:
-        return self._wrap(lib.virInterfaceLookupByMACString(self._conn._ptr, encode(mac_string)), mac_string)
+        return self._look_up(mac_string, lib.virInterfaceLookupByMACString, encode(mac_string))
 
     def define(self, xml: XML, *, flags: InterfaceDefineFlags = InterfaceDefineFlags(0)) -> Interface:
         """Store the configuration of an interface, or replace it; the next start takes it up.
@@ -138,7 +136,7 @@ class Interfaces(WhereActive[Interface]):
 
         :raises XMLError: *xml* is no XML, or no interface
         """
-        return self._wrap(lib.virInterfaceDefineXML(self._conn._ptr, encode_xml(xml), flags))
+        return self._new(lib.virInterfaceDefineXML, encode_xml(xml), flags)
 
     # ---- changes that can be taken back ----
 
@@ -168,18 +166,18 @@ class Interfaces(WhereActive[Interface]):
 
         :raises OperationInvalidError: changes are under way already
         """
-        check(lib.virInterfaceChangeBegin(self._conn._ptr, 0))
+        self._conn._call(lib.virInterfaceChangeBegin, 0)
 
     def change_commit(self) -> None:
         """Keep what was changed since :meth:`change_begin`.  (virInterfaceChangeCommit)
 
         :raises OperationInvalidError: there was none
         """
-        check(lib.virInterfaceChangeCommit(self._conn._ptr, 0))
+        self._conn._call(lib.virInterfaceChangeCommit, 0)
 
     def change_rollback(self) -> None:
         """Take back what was changed since :meth:`change_begin`.  (virInterfaceChangeRollback)
 
         :raises OperationInvalidError: there was none
         """
-        check(lib.virInterfaceChangeRollback(self._conn._ptr, 0))
+        self._conn._call(lib.virInterfaceChangeRollback, 0)

@@ -374,7 +374,7 @@ class _Listing:
         if result == -2:
             raise MemoryError
         if result < 0:
-            raise last_error(self._function)
+            raise last_error(self._function, self._parent._conn)
 
     def __len__(self) -> int:
         rows: int = self._view.rows

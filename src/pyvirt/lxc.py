@@ -34,7 +34,7 @@ def enter_security_label(model: SecurityModel, label: str, *, enforcing: bool = 
         if len(data) >= len(target):
             raise InvalidArgumentError(f"{text[:40]!r} is longer than the {len(target) - 1} bytes of a security label")
         ffi.memmove(target, data, len(data))
-    check(_lxc.virDomainLxcEnterSecurityLabel(security, wanted, before, 0))
+    check(_lxc.virDomainLxcEnterSecurityLabel(security, wanted, before, 0), "virDomainLxcEnterSecurityLabel")
     return decode(before.label)
 
 
@@ -49,7 +49,7 @@ class LxcDomain(Part):
         (virDomainLxcOpenNamespace)
         """
         out = ffi.new("int **")
-        count = check(_lxc.virDomainLxcOpenNamespace(self._ptr, out, 0))
+        count = self._call(_lxc.virDomainLxcOpenNamespace, out, 0)
         try:
             return [out[0][i] for i in range(count)]
         finally:
@@ -67,7 +67,7 @@ class LxcDomain(Part):
         array = ffi.new("int[]", namespaces)
         lib.pv_loop_pause(_PATIENCE)  # a thread of ours
         try:
-            check(_lxc.virDomainLxcEnterNamespace(self._ptr, len(namespaces), array, count, out, 0))
+            self._call(_lxc.virDomainLxcEnterNamespace, len(namespaces), array, count, out, 0)
         finally:
             lib.pv_loop_resume()
         try:
@@ -77,4 +77,4 @@ class LxcDomain(Part):
 
     def enter_cgroup(self) -> None:
         """Move this process into the container's control groups.  (virDomainLxcEnterCGroup)"""
-        check(_lxc.virDomainLxcEnterCGroup(self._ptr, 0))
+        self._call(_lxc.virDomainLxcEnterCGroup, 0)

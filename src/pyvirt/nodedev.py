@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check, last_error
+from pyvirt._core import codes
 from pyvirt._core.document import encode_xml
 from pyvirt._core.lib import lib
-from pyvirt._core.names import list_names
-from pyvirt._core.text import decode, encode, encode_or_null, take_string
+from pyvirt._core.text import decode, encode, encode_or_null
 from pyvirt._model.collection import RAISE
 from pyvirt._model.object import Autostarting, KnownByName
 from pyvirt._model.where import WhereCapable
@@ -20,7 +19,7 @@ from pyvirt.enums.nodedev import (
     NodeDeviceUpdateFlags,
     NodeDeviceXMLFlags,
 )
-from pyvirt.errors import NodeDeviceNotFoundError
+from pyvirt.errors import Error, NodeDeviceNotFoundError
 from pyvirt.xmldesc import parse
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     NodeDeviceList: TypeAlias = list["NodeDevice"]  # in the collection below, list is a method
     NameList: TypeAlias = list[str]
 
-_UNKNOWN = (1, 0)  # INTERNAL_ERROR of nobody: how a daemon passes on a failure without a reason
+_UNKNOWN = (codes.INTERNAL_ERROR, codes.FROM_NONE)  # how a daemon passes on a failure without a reason
 
 
 class NodeDevice(KnownByName, Autostarting[str]):
@@ -81,15 +80,15 @@ class NodeDevice(KnownByName, Autostarting[str]):
 
     def caps(self) -> list[str]:
         """Return what it is, ``["pci"]``.  (virNodeDeviceNumOfCaps, virNodeDeviceListCaps)"""
-        return list_names(self, lib.virNodeDeviceNumOfCaps, lib.virNodeDeviceListCaps)
+        return self._call_names(lib.virNodeDeviceNumOfCaps, lib.virNodeDeviceListCaps)
 
     def is_active(self) -> bool:
         """Return whether it is there; a mediated device may only be defined.  (virNodeDeviceIsActive)"""
-        return check(lib.virNodeDeviceIsActive(self._ptr)) == 1
+        return self._call(lib.virNodeDeviceIsActive) == 1
 
     def is_persistent(self) -> bool:
         """Return whether it outlives a reboot of the host.  (virNodeDeviceIsPersistent)"""
-        return check(lib.virNodeDeviceIsPersistent(self._ptr)) == 1
+        return self._call(lib.virNodeDeviceIsPersistent) == 1
 
     # ---- the host's driver ----
 
@@ -102,21 +101,21 @@ class NodeDevice(KnownByName, Autostarting[str]):
         :raises NotSupportedError: the host cannot give devices away, or not by that driver
         :raises InvalidArgumentError: it is no PCI device
         """
-        check(lib.virNodeDeviceDetachFlags(self._ptr, encode_or_null(driver), 0))
+        self._call(lib.virNodeDeviceDetachFlags, encode_or_null(driver), 0)
 
     def reattach(self) -> None:
         """Give it back to its driver on the host.  (virNodeDeviceReAttach)
 
         :raises InvalidArgumentError: it is no PCI device
         """
-        check(lib.virNodeDeviceReAttach(self._ptr))
+        self._call(lib.virNodeDeviceReAttach)
 
     def reset(self) -> None:
         """Put it back into its state after power-on, between two guests.  (virNodeDeviceReset)
 
         :raises InvalidArgumentError: it is no PCI device
         """
-        check(lib.virNodeDeviceReset(self._ptr))
+        self._call(lib.virNodeDeviceReset)
 
     # ---- life ----
 
@@ -125,7 +124,7 @@ class NodeDevice(KnownByName, Autostarting[str]):
 
         :raises OperationInvalidError: it runs already
         """
-        check(lib.virNodeDeviceCreate(self._ptr, 0))
+        self._call(lib.virNodeDeviceCreate, 0)
 
     def destroy(self) -> None:
         """Stop a mediated device or remove a virtual HBA; a definition stays.  (virNodeDeviceDestroy)
@@ -133,20 +132,20 @@ class NodeDevice(KnownByName, Autostarting[str]):
         :raises NotSupportedError: it is real
         :raises OperationInvalidError: it does not run
         """
-        check(lib.virNodeDeviceDestroy(self._ptr))
+        self._call(lib.virNodeDeviceDestroy)
 
     def undefine(self) -> None:
         """Drop the definition of a mediated device; if it runs it stays until it stops.  (virNodeDeviceUndefine)
 
         :raises OperationInvalidError: it has none
         """
-        check(lib.virNodeDeviceUndefine(self._ptr, 0))
+        self._call(lib.virNodeDeviceUndefine, 0)
 
     # ---- configuration ----
 
     def xml_desc(self, *, flags: NodeDeviceXMLFlags = NodeDeviceXMLFlags(0)) -> str:
         """Return what is known of it: as it runs, or with ``INACTIVE`` as defined.  (virNodeDeviceGetXMLDesc)"""
-        return take_string(lib.virNodeDeviceGetXMLDesc(self._ptr, flags))
+        return self._call_string(lib.virNodeDeviceGetXMLDesc, flags)
 
     def update(self, xml: XML, *, flags: NodeDeviceUpdateFlags = NodeDeviceUpdateFlags.CURRENT) -> None:
         """Change a mediated device.  (virNodeDeviceUpdate)
@@ -155,7 +154,7 @@ class NodeDevice(KnownByName, Autostarting[str]):
         :param flags: which to change: the running one, the defined one or both
         :raises NotSupportedError: before libvirt 10.1
         """
-        check(lib.virNodeDeviceUpdate(self._ptr, encode_xml(xml), flags))
+        self._call(lib.virNodeDeviceUpdate, encode_xml(xml), flags)
 
 
 class NodeDevices(WhereCapable[NodeDevice]):
@@ -193,8 +192,8 @@ class NodeDevices(WhereCapable[NodeDevice]):
 
         :param cap: only those with this capability, ``"net"``; an unknown one has none
         """
-        before, after = (encode_or_null(cap),), (0,)
-        return list_names(self._conn, lib.virNodeNumOfDevices, lib.virNodeListDevices, before=before, after=after)
+        before = (encode_or_null(cap),)
+        return self._conn._call_names(lib.virNodeNumOfDevices, lib.virNodeListDevices, 0, before=before)
 
     def tree(self) -> dict[str | None, NodeDeviceList]:
         """Return the devices by the name of their parent, those at the top by ``None``.
@@ -232,13 +231,13 @@ class NodeDevices(WhereCapable[NodeDevice]):
         return self._get(default, "a name, or wwnn and wwpn", (self._by_name, name), (self._by_wwn, wwnn, wwpn))
 
     def _by_wwn(self, wwnn: str, wwpn: str) -> NodeDevice:
-        pointer = lib.virNodeDeviceLookupSCSIHostByWWN(self._conn._ptr, encode(wwnn), encode(wwpn), 0)
-        if not pointer:
-            error = last_error()
-            if (error.code, error.domain) == _UNKNOWN:  # the driver gives no reason when there is none
-                error = NodeDeviceNotFoundError(f"no SCSI host {wwnn[:80]!r}, {wwpn[:80]!r}", function=error.function)
-            raise error
-        return self._wrap(pointer)
+        try:
+            return self._new(lib.virNodeDeviceLookupSCSIHostByWWN, encode(wwnn), encode(wwpn), 0)
+        except Error as error:
+            if (error.code, error.domain) != _UNKNOWN:  # the driver gives no reason when no device matches
+                raise
+            message = f"no SCSI host with WWNN {wwnn[:80]!r} and WWPN {wwpn[:80]!r}"
+            raise NodeDeviceNotFoundError(message, function=error.function) from None
 
     def define(self, xml: XML, *, flags: NodeDeviceDefineXMLFlags = NodeDeviceDefineXMLFlags(0)) -> NodeDevice:
         """Store a mediated device, to be started when wanted.  (virNodeDeviceDefineXML)
@@ -246,7 +245,7 @@ class NodeDevices(WhereCapable[NodeDevice]):
         :raises XMLError: *xml* is no XML
         :raises NotSupportedError: its parent cannot have any
         """
-        return self._wrap(lib.virNodeDeviceDefineXML(self._conn._ptr, encode_xml(xml), flags))
+        return self._new(lib.virNodeDeviceDefineXML, encode_xml(xml), flags)
 
     def create(self, xml: XML, *, flags: NodeDeviceCreateXMLFlags = NodeDeviceCreateXMLFlags(0)) -> NodeDevice:
         """Start a mediated device, or make a virtual HBA, that vanishes when it is destroyed.
@@ -255,4 +254,4 @@ class NodeDevices(WhereCapable[NodeDevice]):
 
         :raises XMLError: *xml* is no XML
         """
-        return self._wrap(lib.virNodeDeviceCreateXML(self._conn._ptr, encode_xml(xml), flags))
+        return self._new(lib.virNodeDeviceCreateXML, encode_xml(xml), flags)

@@ -5,10 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check
 from pyvirt._core.document import encode_xml
 from pyvirt._core.lib import lib
-from pyvirt._core.text import decode, take_string
 from pyvirt._model.collection import RAISE, Collection
 from pyvirt._model.edit import edit
 from pyvirt._model.object import NamedByUUID, Object
@@ -45,11 +43,11 @@ class NWFilter(NamedByUUID):
 
         :raises OperationInvalidError: it is applied to a device
         """
-        check(lib.virNWFilterUndefine(self._ptr))
+        self._call(lib.virNWFilterUndefine)
 
     def xml_desc(self) -> str:
         """Return its rules.  (virNWFilterGetXMLDesc)"""
-        return take_string(lib.virNWFilterGetXMLDesc(self._ptr, 0))
+        return self._call_string(lib.virNWFilterGetXMLDesc, 0)
 
     def edit(self, *, flags: NWFilterDefineFlags = NWFilterDefineFlags(0)) -> AbstractContextManager[_Element]:
         """Change its rules as a tree: ``with nwfilter.edit() as root: …``
@@ -89,7 +87,7 @@ class NWFilters(WhereNamed[NWFilter]):
         return nwfilters_of(self._conn)
 
     def _count(self) -> int:
-        return check(lib.virConnectNumOfNWFilters(self._conn._ptr))
+        return self._conn._call(lib.virConnectNumOfNWFilters)
 
     def get(
         self, name: str | None = None, *, uuid: UUID | str | bytes | None = None, default: D = RAISE
@@ -129,21 +127,21 @@ class NWFilterBinding(Object[str]):
     @property
     def filter_name(self) -> str:
         """The name of the filter.  (virNWFilterBindingGetFilterName)"""
-        return decode(lib.virNWFilterBindingGetFilterName(self._ptr))
+        return self._call_text(lib.virNWFilterBindingGetFilterName)
 
     def _ask_identity(self) -> str:
-        return decode(lib.virNWFilterBindingGetPortDev(self._ptr))
+        return self._call_text(lib.virNWFilterBindingGetPortDev)
 
     def _label(self) -> str:
         return repr(self.port_dev)
 
     def xml_desc(self) -> str:
         """Return its configuration.  (virNWFilterBindingGetXMLDesc)"""
-        return take_string(lib.virNWFilterBindingGetXMLDesc(self._ptr, 0))
+        return self._call_string(lib.virNWFilterBindingGetXMLDesc, 0)
 
     def delete(self) -> None:
         """Take the rules off the device; its traffic is no longer filtered.  (virNWFilterBindingDelete)"""
-        check(lib.virNWFilterBindingDelete(self._ptr))
+        self._call(lib.virNWFilterBindingDelete)
 
 
 class NWFilterBindings(Collection[NWFilterBinding]):
@@ -177,4 +175,4 @@ class NWFilterBindings(Collection[NWFilterBinding]):
         :raises OperationFailedError: a filter is applied to it already
         :raises XMLError: *xml* is no XML, or no binding
         """
-        return self._wrap(lib.virNWFilterBindingCreateXML(self._conn._ptr, encode_xml(xml), flags))
+        return self._new(lib.virNWFilterBindingCreateXML, encode_xml(xml), flags)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check, check_pointer
 from pyvirt._core.lib import ffi, lib, load_extension
 from pyvirt._core.text import encode, take_string
 from pyvirt.domain import Domain
@@ -29,9 +28,7 @@ except ImportError:
 
 def attach(conn: Connection, pid: int) -> Domain:
     """Take over a QEMU process that libvirt did not start.  (virDomainQemuAttach)"""
-    pointer = _qemu.virDomainQemuAttach(conn._ptr, pid, 0)
-    check_pointer(pointer)
-    return Domain(conn, pointer)
+    return conn._call_object(Domain, _qemu.virDomainQemuAttach, pid, 0)
 
 
 class QemuDomain(Part):
@@ -47,7 +44,7 @@ class QemuDomain(Part):
         :param command: QMP, a JSON object; with ``HMP`` a line for people
         """
         out = ffi.new("char **")
-        check(_qemu.virDomainQemuMonitorCommand(self._ptr, encode(command), out, flags))
+        self._call(_qemu.virDomainQemuMonitorCommand, encode(command), out, flags)
         return take_string(out[0])
 
     def monitor_command_with_files(
@@ -64,10 +61,15 @@ class QemuDomain(Part):
         out = ffi.new("char **")
         count = ffi.new("unsigned int *")
         given = ffi.new("int **")
-        check(
-            _qemu.virDomainQemuMonitorCommandWithFiles(
-                self._ptr, encode(command), len(files), ffi.new("int[]", files), count, given, out, flags
-            )
+        self._call(
+            _qemu.virDomainQemuMonitorCommandWithFiles,
+            encode(command),
+            len(files),
+            ffi.new("int[]", files),
+            count,
+            given,
+            out,
+            flags,
         )
         try:
             return take_string(out[0]), [given[0][i] for i in range(count[0])]
@@ -81,4 +83,4 @@ class QemuDomain(Part):
         :param timeout: seconds, or one of :class:`~pyvirt.enums.DomainQemuAgentCommandTimeout`
         :raises AgentUnresponsiveError: no agent, or none that answers
         """
-        return take_string(_qemu.virDomainQemuAgentCommand(self._ptr, encode(command), timeout, 0))
+        return self._call_string(_qemu.virDomainQemuAgentCommand, encode(command), timeout, 0)

@@ -9,17 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from pyvirt._core.call import check, last_error
+from pyvirt._core import codes
 from pyvirt._core.document import encode_xml
 from pyvirt._core.lib import ffi, lib
-from pyvirt._core.names import list_names
-from pyvirt._core.text import decode, encode, take_string
+from pyvirt._core.text import encode
 from pyvirt._model.collection import RAISE, UUIDCollection
 from pyvirt._model.object import KnownByUUID
 from pyvirt._model.where import WhereUsed
-from pyvirt.enums.error import ErrorNumber
 from pyvirt.enums.secret import ConnectListAllSecretsFlags, SecretDefineFlags, SecretUsageType
-from pyvirt.errors import AccessDeniedError, SecretNotFoundError
+from pyvirt.errors import AccessDeniedError, Error, SecretNotFoundError
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -43,12 +41,12 @@ class Secret(KnownByUUID):
     @property
     def usage_type(self) -> SecretUsageType:
         """What kind of thing it is for, as far as this handle has heard.  (virSecretGetUsageType)"""
-        return SecretUsageType(check(lib.virSecretGetUsageType(self._ptr)))
+        return SecretUsageType(self._call(lib.virSecretGetUsageType))
 
     @property
     def usage_id(self) -> str:
         """Which one: of a volume its path; ``""`` where the type is ``NONE``.  (virSecretGetUsageID)"""
-        return decode(lib.virSecretGetUsageID(self._ptr))
+        return self._call_text(lib.virSecretGetUsageID)
 
     # ---- the value ----
 
@@ -61,11 +59,12 @@ class Secret(KnownByUUID):
         :raises AccessDeniedError: it is private, or the connection read-only
         """
         size = ffi.new("size_t *")
-        pointer = lib.virSecretGetValue(self._ptr, size, 0)
-        if not pointer:
-            error = last_error()
-            # What the driver says of a private one; a handle that is no secret cannot come here.
-            raise error.recast(AccessDeniedError) if error.code == ErrorNumber.INVALID_SECRET else error
+        try:
+            pointer = self._call_nonzero(lib.virSecretGetValue, size, 0)
+        except Error as error:
+            if error.code != codes.INVALID_SECRET:
+                raise
+            raise error.recast(AccessDeniedError) from None  # the driver's code for a private secret
         room = ffi.buffer(pointer, size[0])
         try:
             return bytes(room)
@@ -89,17 +88,17 @@ class Secret(KnownByUUID):
         finally:
             del value  # or a traceback that shows variables would show it
         with data:  # a bytearray cannot be resized while it is borrowed
-            check(lib.virSecretSetValue(self._ptr, data, len(data), 0))
+            self._call(lib.virSecretSetValue, data, len(data), 0)
 
     # ---- life ----
 
     def xml_desc(self) -> str:
         """Return what it is for, without the value.  (virSecretGetXMLDesc)"""
-        return take_string(lib.virSecretGetXMLDesc(self._ptr, 0))
+        return self._call_string(lib.virSecretGetXMLDesc, 0)
 
     def undefine(self) -> None:
         """Remove it and its value.  (virSecretUndefine)"""
-        check(lib.virSecretUndefine(self._ptr))
+        self._call(lib.virSecretUndefine)
 
 
 class Secrets(WhereUsed[Secret], UUIDCollection[Secret]):
@@ -133,11 +132,11 @@ class Secrets(WhereUsed[Secret], UUIDCollection[Secret]):
         return secrets_of(self._conn)
 
     def _by_usage(self, usage_type: SecretUsageType, usage_id: str) -> Secret:
-        return self._wrap(lib.virSecretLookupByUsage(self._conn._ptr, usage_type, encode(usage_id)), usage_id)
+        return self._look_up(usage_id, lib.virSecretLookupByUsage, usage_type, encode(usage_id))
 
     def uuids(self) -> UUIDList:
         """Return the UUIDs of all of them.  (virConnectNumOfSecrets, virConnectListSecrets)"""
-        names = list_names(self._conn, lib.virConnectNumOfSecrets, lib.virConnectListSecrets)
+        names = self._conn._call_names(lib.virConnectNumOfSecrets, lib.virConnectListSecrets)
         return [UUID(name) for name in names]
 
     def get(
@@ -166,4 +165,4 @@ class Secrets(WhereUsed[Secret], UUIDCollection[Secret]):
         :raises NotSupportedError: nobody knows that type of usage
         :raises Error: another secret is for the same thing already
         """
-        return self._wrap(lib.virSecretDefineXML(self._conn._ptr, encode_xml(xml), flags))
+        return self._new(lib.virSecretDefineXML, encode_xml(xml), flags)

@@ -12,11 +12,13 @@ import os
 import warnings
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check, check_pointer, forget, last_error
+from pyvirt._core.call import check, last_error
+from pyvirt._core.caller import Caller
 from pyvirt._core.handle import Handle
 from pyvirt._core.lib import ffi, lib
 from pyvirt._core.poll import wait_for
 from pyvirt.enums.stream import StreamEventType, StreamFlags, StreamRecvFlags
+from pyvirt.errors import Error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +55,9 @@ class StreamHandle(Handle):
             watch = lib.pv_stream_watch_new(self._ptr)
             if not watch:
                 number = ffi.errno
-                raise OSError(number, "no watch for a stream") if number else last_error("virStreamEventAddCallback")
+                if number:
+                    raise OSError(number, f"cannot wait for the stream: {os.strerror(number)}")
+                raise last_error("virStreamEventAddCallback", self._conn)
             self._watch = ffi.gc(watch, lib.pv_stream_watch_free)
         return self._watch
 
@@ -70,7 +74,7 @@ class StreamHandle(Handle):
         super()._disown()
 
 
-class Stream(io.RawIOBase):
+class Stream(Caller, io.RawIOBase):
     """A stream, for a method of a volume or a domain to open.
 
     Reading yields ``b""`` at the end.  A non-blocking stream returns ``None`` where a blocking one would wait, and
@@ -92,9 +96,7 @@ class Stream(io.RawIOBase):
             raise ValueError(f"the mode of a stream is 'r', 'w' or 'r+', not {mode!r}")
         self._mode = mode
         self._end = False
-        pointer = lib.virStreamNew(conn._ptr, flags)
-        check_pointer(pointer)
-        self._handle = StreamHandle(conn, pointer)
+        self._handle = conn._call_object(StreamHandle, lib.virStreamNew, flags)
         self._over = False
 
     def __repr__(self) -> str:
@@ -108,14 +110,18 @@ class Stream(io.RawIOBase):
         return self._handle._ptr
 
     @property
+    def _conn(self) -> Connection:
+        return self._handle._conn
+
+    @property
     def connection(self) -> Connection:
         """The connection it belongs to."""
         return self._handle._conn
 
-    def _begin(self, call: Callable[[], int]) -> Stream:
-        """Have *call* open it; if that fails there is nothing to end."""
+    def _begin(self, call: Callable[[], object]) -> Stream:
+        """Call *call*, which opens this stream; if that fails there is nothing to end."""
         try:
-            check(call())
+            call()
         except BaseException:
             self._over = True
             self.close()
@@ -136,7 +142,7 @@ class Stream(io.RawIOBase):
         """Read what has come, up to the length of *buffer*; 0 is the end.  (virStreamRecv)"""
         view = memoryview(buffer).cast("B")
         room = min(len(view), _MOST)
-        return self._received(lib.virStreamRecv(self._ptr, ffi.from_buffer(view), room), room)
+        return self._received(self._transfer(lib.virStreamRecv, ffi.from_buffer(view), room), room)
 
     def readinto_or_hole(self, buffer: Buffer, /) -> int | None:
         """Read as :meth:`readinto` does, but stop at the holes of a sparse stream: -1 says that one comes next.
@@ -146,15 +152,20 @@ class Stream(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         room = min(len(view), _MOST)
         flags = StreamRecvFlags.STOP_AT_HOLE
-        count: int = lib.virStreamRecvFlags(self._ptr, ffi.from_buffer(view), room, flags)
+        count = self._transfer(lib.virStreamRecvFlags, ffi.from_buffer(view), room, flags)
         return -1 if count == _AT_HOLE else self._received(count, room)
+
+    def _transfer(self, function: Callable[..., int], *args: object) -> int:
+        """Call *function* and return its result, ``_WOULD_BLOCK`` and ``_AT_HOLE`` included; -1 is an error."""
+        count = function(self._ptr, *args)
+        if count == -1:
+            self._over = True  # libvirt has aborted it
+            raise self._error(function)
+        return count
 
     def _received(self, count: int, room: int) -> int | None:
         if count == _WOULD_BLOCK:
             return None
-        if count < 0:
-            self._over = True  # libvirt has aborted it
-            raise last_error()
         if room:
             self._end = count == 0
         return count
@@ -162,26 +173,21 @@ class Stream(io.RawIOBase):
     def write(self, data: Buffer, /) -> int | None:
         """Send some of *data*, and return how many bytes that was.  (virStreamSend)"""
         view = memoryview(data).cast("B")
-        count: int = lib.virStreamSend(self._ptr, ffi.from_buffer(view), min(len(view), _MOST))
-        if count == _WOULD_BLOCK:
-            return None
-        if count < 0:
-            self._over = True
-            raise last_error()
-        return count
+        count = self._transfer(lib.virStreamSend, ffi.from_buffer(view), min(len(view), _MOST))
+        return None if count == _WOULD_BLOCK else count
 
     # ---- holes ----
 
     def recv_hole(self) -> int:
         """Return how many bytes the hole has that comes next, and pass it.  (virStreamRecvHole)"""
         out = ffi.new("long long *")
-        check(lib.virStreamRecvHole(self._ptr, out, 0))
+        self._call(lib.virStreamRecvHole, out, 0)
         length: int = out[0]
         return length
 
     def send_hole(self, length: int) -> None:
         """Send a hole of *length* bytes.  (virStreamSendHole)"""
-        check(lib.virStreamSendHole(self._ptr, length, 0))
+        self._call(lib.virStreamSendHole, length, 0)
 
     # ---- readiness ----
 
@@ -199,16 +205,16 @@ class Stream(io.RawIOBase):
         return self._ready(watch)
 
     def _watch_for(self, events: StreamEventType) -> CData:
-        self._ptr  # noqa: B018  # or say that it is closed
+        self._require_open()
         watch = self._handle.watch()
-        check(lib.pv_stream_watch_for(watch, events))
-        self._ptr  # noqa: B018  # again: what woke those who waited until now is forgotten
+        check(lib.pv_stream_watch_for(watch, events), "virStreamEventUpdateCallback", self._conn)
+        self._require_open()  # again: the line before has dropped a wake-up that a close may have sent
         return watch
 
     def _ready(self, watch: CData) -> StreamEventType:
         ready = StreamEventType(lib.pv_stream_watch_ready(watch))
         if not ready:
-            self._ptr  # noqa: B018  # closed meanwhile, perhaps
+            self._require_open()
         return ready
 
     # ---- the end ----
@@ -244,13 +250,15 @@ class Stream(io.RawIOBase):
                 self._handle.close()
 
     def _finish(self) -> None:
-        check(lib.virStreamFinish(self._handle._ptr))
+        self._handle._call(lib.virStreamFinish)
 
     def _abort(self) -> None:
         if self._handle.closed:
             return
-        if lib.virStreamAbort(self._handle._ptr) < 0:
-            forget()  # it was over already
+        try:
+            self._handle._call(lib.virStreamAbort)
+        except Error:
+            pass  # it was over already
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if kind is None:

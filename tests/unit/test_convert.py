@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import pyvirt
 from pyvirt._core.lib import ffi, lib
 from pyvirt._core.text import decode, decode_or_none, encode, encode_or_null, string_array, take_string, take_strings
-from pyvirt.errors import InvalidArgumentError, NetworkNotFoundError
+from pyvirt.errors import InvalidArgumentError
 
 # What Python can say to C and hear back: any text without NUL, and any bytes as surrogateescape spells them.
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
@@ -73,13 +72,6 @@ def test_none_where_it_may_stand() -> None:
     assert decode_or_none(text) == decode(text) == "ü"
     with pytest.raises(TypeError, match="expected str, got NoneType"):
         encode(None)  # type: ignore[arg-type]
-
-
-def test_null_is_the_error_of_the_call() -> None:
-    with pyvirt.connect("test:///default") as conn:
-        assert not lib.virNetworkLookupByName(conn._ptr, b"nobody")
-        with pytest.raises(NetworkNotFoundError, match="nobody"):
-            take_string(ffi.NULL)
 
 
 @given(st.lists(TEXT, max_size=20))

@@ -34,7 +34,8 @@ def test_a_storm_of_cyclic_garbage_loses_no_error() -> None:
     program = """
 import gc, pyvirt
 from pyvirt._core.lib import lib
-from pyvirt.errors import DomainNotFoundError, NetworkNotFoundError, check_pointer
+from pyvirt._core.call import last_error
+from pyvirt.errors import DomainNotFoundError, NetworkNotFoundError
 
 class Cycle:
     pass
@@ -57,7 +58,7 @@ for number in range(20_000):
     gc.collect(0)
     reset += not lib.virGetLastErrorCode()
     try:
-        check_pointer(pointer)
+        raise last_error("virNetworkLookupByName", conn)
     except NetworkNotFoundError as error:
         assert f"'net-{number}'" in error.message, error
     # And with the collector at work after every other instruction.

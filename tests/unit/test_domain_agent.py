@@ -15,7 +15,8 @@ from method_tables import check_closed, check_lacking, functions_named, invalid
 
 import pyvirt
 from pyvirt.domain import Domain, Domains
-from pyvirt.domain._input import Input
+from pyvirt.domain._console import ConsoleMethods
+from pyvirt.domain._guest_io import GuestIOMethods
 from pyvirt.domain._native_config import NativeConfig
 from pyvirt.domain.agent import Agent
 from pyvirt.domain.guest_info import nest
@@ -84,7 +85,7 @@ TABLE = [
     (function, call) for table in (SUPPORTED, UNSUPPORTED, ELSEWHERE) for function, calls in table.items()
     for call in calls
 ]  # fmt: skip
-CLASSES: tuple[type, ...] = (Agent, LaunchSecurity, Input, NativeConfig)
+CLASSES: tuple[type, ...] = (Agent, LaunchSecurity, ConsoleMethods, GuestIOMethods, NativeConfig)
 
 
 def method_of(call: Call) -> Callable[..., object]:
@@ -97,7 +98,8 @@ def method_of(call: Call) -> Callable[..., object]:
 def test_all_methods_are_in_the_table() -> None:
     tested = {method_of(call).__qualname__ for _, call in TABLE}
     assert tested == {f"{cls.__name__}.{name}" for cls in CLASSES for name in vars(cls) if not name.startswith("_")}
-    assert issubclass(Domain, Input)
+    assert issubclass(Domain, ConsoleMethods)
+    assert issubclass(Domain, GuestIOMethods)
     assert issubclass(Domains, NativeConfig)
 
 

@@ -12,7 +12,7 @@ from drivers import still_lacking
 from method_tables import check_closed, check_lacking, functions_named
 
 import pyvirt
-from pyvirt._model.metadata import Notes
+from pyvirt._model.metadata import MetadataMixin
 from pyvirt.domain import Domain
 from pyvirt.domain._part import Part, known
 from pyvirt.domain._wait import moments
@@ -104,7 +104,7 @@ TABLE = [
     ("virDomainGetXMLDesc", lambda domain: Disks(domain).list()),
     ("virDomainAnnounceInterface", lambda domain: DomainInterfaces(domain).announce()),
 ]
-CLASSES = (Devices, Disks, Disk, BlockJob, DomainInterfaces, DomainInterface, Notes)
+CLASSES = (Devices, Disks, Disk, BlockJob, DomainInterfaces, DomainInterface, MetadataMixin)
 
 
 def method_of(call: Call) -> Callable[..., object]:
@@ -113,7 +113,7 @@ def method_of(call: Call) -> Callable[..., object]:
     name = {"disk": "Disk", "interface": "DomainInterface"}.get(maker, maker)
     if names[0] == "job":
         name = names.pop(0)
-    classes = {"job": BlockJob, "Metadata": Notes, **{cls.__name__: cls for cls in CLASSES}}
+    classes = {"job": BlockJob, "Metadata": MetadataMixin, **{cls.__name__: cls for cls in CLASSES}}
     method: Callable[..., object] = getattr(classes[name], names[0])
     return method
 

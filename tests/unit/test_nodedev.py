@@ -11,7 +11,6 @@ from method_tables import functions_named
 
 import pyvirt
 from pyvirt._core.lib import ffi, lib
-from pyvirt._core.names import list_names
 from pyvirt.enums import ConnectListAllNodeDeviceFlags, ErrorNumber
 from pyvirt.errors import (
     AccessDeniedError,
@@ -297,7 +296,7 @@ def test_names_that_came_after_counting(conn: pyvirt.Connection) -> None:
         found: int = lib.virNodeListDevices(pointer, ffi.NULL, array, room, 0)
         return found
 
-    assert set(list_names(conn, lambda _: 0, fill)) == NAMES
+    assert set(conn._call_names(lambda _: 0, fill)) == NAMES
     assert rooms == [1, 2, 4, 8]
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import pyvirt
 from pyvirt._core.lib import ffi, lib
-from pyvirt._core.params import BOOLEAN, DOUBLE, INT, LLONG, STRING, UINT, ULLONG, Params, fill_dict, take_dict, to_dict
+from pyvirt._core.params import BOOLEAN, DOUBLE, INT, LLONG, STRING, UINT, ULLONG, Params, to_dict
 from pyvirt.enums import TypedParameterType
 from pyvirt.enums.limits import TYPED_PARAM_FIELD_LENGTH
 from pyvirt.errors import InvalidArgumentError, OperationUnsupportedError
@@ -158,24 +158,24 @@ def test_a_string_that_is_null_or_no_utf8() -> None:
 
 
 def test_an_array_that_libvirt_allocates(conn: pyvirt.Connection) -> None:
-    domain = conn.domains["test"]._ptr
-    events = take_dict(lambda params, count: lib.virDomainGetPerfEvents(domain, params, count, 0))
+    domain = conn.domains["test"]
+    events = domain._call_params(lib.virDomainGetPerfEvents, 0)
     assert len(events) > 10
     assert all(value is False for value in events.values())
 
 
 def test_an_array_that_libvirt_fills_in(conn: pyvirt.Connection) -> None:
-    domain = conn.domains["test"]._ptr
-    limits = fill_dict(lambda params, count: lib.virDomainGetMemoryParameters(domain, params, count, 0))
+    domain = conn.domains["test"]
+    limits = domain._fill_params(lib.virDomainGetMemoryParameters, 0)
     assert set(limits) == {"hard_limit", "soft_limit", "swap_hard_limit"}
     assert all(type(value) is int for value in limits.values())
-    numa = fill_dict(lambda params, count: lib.virDomainGetNumaParameters(domain, params, count, 0))
+    numa = domain._fill_params(lib.virDomainGetNumaParameters, 0)
     assert type(numa["numa_nodeset"]) is str
 
 
 def test_an_array_that_libvirt_refuses(conn: pyvirt.Connection) -> None:
-    domain = conn.domains["test"]._ptr
+    domain = conn.domains["test"]
     with pytest.raises(OperationUnsupportedError):
-        take_dict(lambda params, count: lib.virDomainGetGuestInfo(domain, 0, params, count, 0))
+        domain._call_params(lib.virDomainGetGuestInfo, 0, before=(0,))
     with pytest.raises(InvalidArgumentError):
-        fill_dict(lambda params, count: lib.virDomainGetMemoryParameters(domain, params, count, 1 << 30))
+        domain._fill_params(lib.virDomainGetMemoryParameters, 1 << 30)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from itertools import repeat
 
+from pyvirt._core.caller import Caller
 from pyvirt._core.lib import ffi
 from pyvirt.errors import ClosedError
 
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
 _gc = ffi.gc
 
 
-class Owner:
+class Owner(Caller):
     """Something that holds one C pointer until it is closed."""
 
     __slots__ = ("__weakref__", "_ptr")
 
-    _ptr: CData
+    if TYPE_CHECKING:
+        _ptr: CData
     _release: ClassVar[Callable[[CData], None]]
 
     def _refuse(self) -> NoReturn:
@@ -102,7 +104,7 @@ class Handle(Owner):
     def closed(self) -> bool:
         """Whether the object, or its connection, was closed."""
         try:
-            self._ptr  # noqa: B018
+            self._require_open()
         except ClosedError:
             return True
         return False

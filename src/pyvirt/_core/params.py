@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pyvirt._core.call import check, last_error
+from pyvirt._core.call import last_error
 from pyvirt._core.lib import ffi, lib
 from pyvirt._core.text import decode, encode
 from pyvirt.errors import InvalidArgumentError
@@ -56,35 +56,6 @@ def to_dict(params: Any, count: int) -> dict[str, TypedValue]:
     return dict(items(params, count))
 
 
-def take_dict(call: Callable[[Any, Any], int]) -> dict[str, TypedValue]:
-    """Return what *call* allocates: it is given ``virTypedParameterPtr *`` and ``int *``.
-
-    It holds no pointer of a handle: in a traceback that would keep the connection open.
-    """
-    params = ffi.new("virTypedParameterPtr *")
-    count = ffi.new("int *")
-    check(call(params, count))
-    try:
-        return to_dict(params[0], count[0])
-    finally:
-        lib.virTypedParamsFree(params[0], count[0])
-
-
-def fill_dict(call: Callable[[Any, Any], int]) -> dict[str, TypedValue]:
-    """Return what *call* fills in, for the older functions: asked with NULL it says how many there are."""
-    count = ffi.new("int *")
-    check(call(ffi.NULL, count))
-    if count[0] == 0:
-        return {}
-    room = count[0]
-    params = ffi.new("virTypedParameter[]", room)
-    check(call(params, count))
-    try:
-        return to_dict(params, min(count[0], room))
-    finally:
-        lib.virTypedParamsClear(params, room)
-
-
 def _guess_type(name: str, value: TypedValue) -> int:
     if isinstance(value, bool):
         return BOOLEAN
@@ -110,7 +81,7 @@ def add_field(params: Any, count: Any, room: Any, name: str, kind: int, value: T
     except TypeError as error:
         raise TypeError(f"parameter {name!r}: {error}") from None
     if result < 0:
-        raise last_error().recast(InvalidArgumentError)  # libvirt calls a name that is too long an internal error
+        raise last_error(add.__name__).recast(InvalidArgumentError)  # libvirt calls too long a name an internal error
 
 
 class Params:

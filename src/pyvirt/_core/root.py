@@ -147,7 +147,7 @@ class Root(Owner):
         return pointer
 
     def __enter__(self) -> Self:
-        self._ptr  # noqa: B018
+        self._require_open()
         return self
 
     def __exit__(self, *exc: object) -> None:

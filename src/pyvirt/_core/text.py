@@ -7,13 +7,11 @@ are no UTF-8 become lone surrogates (``surrogateescape``) and go back as the sam
 
 from __future__ import annotations
 
-from pyvirt._core.call import check_pointer
 from pyvirt._core.lib import ffi, lib
 from pyvirt.errors import InvalidArgumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
 _string = ffi.string
@@ -53,9 +51,8 @@ def decode_or_none(pointer: Any) -> str | None:
     return decode(pointer) if pointer else None
 
 
-def take_string(pointer: Any, call: Callable[..., object] | None = None) -> str:
-    """Return the text that a call allocated, and free it; NULL is that call's error; *call* as in ``check``."""
-    check_pointer(pointer, call)
+def take_string(pointer: Any) -> str:
+    """Return the text that a call allocated, and free it."""
     try:
         return decode(pointer)
     finally:

@@ -19,11 +19,19 @@ if TYPE_CHECKING:
     from pyvirt.stats.engine import Engine
 
 
+class HasLink(Protocol):
+    """A connection, which knows whether the link to its daemon still stands."""
+
+    def _link_stands(self) -> bool: ...
+
+
 class HasPointer(Protocol):
     """An object that owns a C pointer; reading the pointer raises :class:`~pyvirt.errors.ClosedError` once closed."""
 
     @property
     def _ptr(self) -> CData: ...
+    @property
+    def _conn(self) -> HasLink: ...
 
 
 class DomainLike(HasPointer, Protocol):
@@ -42,7 +50,7 @@ class DomainsLike(Protocol):
     def get(self, *, uuid: bytes, default: None) -> DomainLike | None: ...
 
 
-class Conn(HasPointer, Protocol):
+class Conn(HasPointer, HasLink, Protocol):
     """A :class:`pyvirt.Connection`."""
 
     _stats_engine: Engine | None

@@ -7,13 +7,12 @@ that the objects are of.
 
 from __future__ import annotations
 
-from pyvirt._core.call import check, last_error
 from pyvirt._core.document import encode_xml
 from pyvirt._core.handle import Handle
 from pyvirt._core.lib import ffi, lib
 from pyvirt._core.text import encode
 from pyvirt._model.object import Typed
-from pyvirt.errors import InvalidArgumentError, NotFoundError
+from pyvirt.errors import Error, InvalidArgumentError, NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,35 +95,34 @@ class Collection(Typed[T]):
 
     # ---- from C ----
 
-    def _wrap(self, pointer: CData, wanted: object = None, call: Callable[..., object] | None = None) -> T:
-        """Make an object of what a call returned; NULL is that call's error.
+    def _new(self, function: Callable[..., CData], *args: object) -> T:
+        """Call *function* for this collection's owner and return the object that it makes; NULL is an error."""
+        return self._owner._call_object(self._kind, function, *args)  # type: ignore[return-value]
 
-        :param wanted: some drivers only say that something was not found; this is what
-        :param call: what was called, where the calling method does not mention it
-        """
+    def _look_up(self, key: object, function: Callable[..., CData], *args: object) -> T:
+        """Call *function*, which looks up *key*, and return the object that it finds; NULL is an error."""
+        pointer = function(self._owner._ptr, *args)
         if not pointer:
-            error = last_error(call)
-            if wanted is not None and isinstance(error, NotFoundError) and ": " not in error.message:
-                error.message += f": {_as_text(wanted)[:80]!r}"
-                error.args = (error.message,)
-            raise error
+            raise self._missing(key, function)
         return self._kind(self._conn, pointer)  # type: ignore[return-value]
 
-    def _wrap_list(self, call: ListAll, flags: int, owner: Object | None = None) -> list[T]:
-        """Make objects of what a ``vir…ListAll…`` function returns."""
+    def _missing(self, key: object, function: Callable[..., CData]) -> Error:
+        """Return the error of a look-up, with *key* in its message: some drivers leave it out."""
+        error = self._owner._error(function)
+        if isinstance(error, NotFoundError) and ": " not in error.message:
+            error.message += f": {_as_text(key)[:80]!r}"
+            error.args = (error.message,)
+        return error
+
+    def _wrap_list(self, function: ListAll, flags: int, owner: Object | None = None) -> list[T]:
+        """Return the objects that a ``vir…ListAll…`` function returns."""
         out = ffi.new(f"{self._pointer} **")
-        count = check(call((owner or self._owner)._ptr, out, flags), call)
-        array = out[0]
-        try:
-            pointers = _unpack(array, count)
-        finally:
-            _free(array)
+        pointers = (owner or self._owner)._call_array(out, function, flags)
         return self._kind._many(self._conn, pointers)  # type: ignore[return-value]
 
     def _from_xml(self, xml: XML, flags: int, plain: Callable[..., CData], flagged: Callable[..., CData]) -> T:
-        """Make an object of what it looks like: an old daemon knows only the function without flags."""
-        call, more = (flagged, (flags,)) if flags else (plain, ())
-        return self._wrap(call(self._owner._ptr, encode_xml(xml), *more), call=call)
+        """Make an object from its document: an old daemon knows only the function without flags."""
+        return self._new(flagged, encode_xml(xml), flags) if flags else self._new(plain, encode_xml(xml))
 
     # ---- what a class may know better ----
 
@@ -132,17 +130,14 @@ class Collection(Typed[T]):
         return self._wrap_list(type(self)._list_all, flags)
 
     def _count(self) -> int:
-        call = type(self)._list_all
-        return check(call(self._owner._ptr, ffi.NULL, 0), call)
+        return self._owner._call(type(self)._list_all, ffi.NULL, 0)
 
     def _by_name(self, name: str) -> T:
-        call = type(self)._look_up_by_name
-        return self._wrap(call(self._owner._ptr, encode(name)), name, call)
+        return self._look_up(name, type(self)._look_up_by_name, encode(name))
 
     def _by_uuid(self, uuid: UUID | str | bytes) -> T:
         wanted = as_uuid(uuid)
-        call = type(self)._look_up_by_uuid
-        return self._wrap(call(self._owner._ptr, wanted), wanted, call)
+        return self._look_up(wanted, type(self)._look_up_by_uuid, wanted)
 
     def _get(self, default: D, what: str, *ways: Way[T]) -> T | D:
         """Look up in the one of *ways* whose keys were given.

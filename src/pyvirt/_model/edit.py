@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from pyvirt._core import codes
 from pyvirt.errors import OperationInvalidError
 from pyvirt.xmldesc import parse
 
@@ -43,6 +44,6 @@ def stored(one: Storable[F], flags: F) -> str:
     if not one.is_persistent():
         kind = type(one).__name__
         raise OperationInvalidError(
-            f"{kind} {one.name!r} is transient: it has no stored configuration to edit", code=55
+            f"{kind} {one.name!r} is transient: it has no stored configuration to edit", code=codes.OPERATION_INVALID
         )
     return one.xml_desc(flags=flags)

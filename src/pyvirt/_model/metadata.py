@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from pyvirt._core.call import check
+from pyvirt._core.caller import Caller
 from pyvirt._core.document import xml_text
-from pyvirt._core.text import encode_or_null, take_string
+from pyvirt._core.text import encode_or_null
 from pyvirt._model.object import Typed
 
 TYPE_CHECKING = False
@@ -26,17 +26,13 @@ _CURRENT: Never = 0  # type: ignore[assignment]  # in the enumeration of each ki
 _DESCRIPTION, _TITLE, _ELEMENT = range(3)  # in DomainMetadataType and NetworkMetadataType
 
 
-class Notes(Typed[F]):
+class MetadataMixin(Caller, Typed[F]):
     """Title, description and XML elements, one for each namespace."""
 
     __slots__ = ()
 
     _get_metadata: ClassVar[Callable[..., CData]]
     _set_metadata: ClassVar[Callable[..., int]]
-
-    @property
-    def _ptr(self) -> CData:
-        raise NotImplementedError
 
     def get(self, uri: str, *, flags: F = _CURRENT) -> str:
         """Return the element of a namespace as text.  (virDomainGetMetadata, virNetworkGetMetadata)
@@ -90,9 +86,8 @@ class Notes(Typed[F]):
         self._set(_DESCRIPTION, description, None, None, flags)
 
     def _get(self, kind: int, uri: str | None, flags: int) -> str:
-        call = type(self)._get_metadata
-        return take_string(call(self._ptr, kind, encode_or_null(uri), flags), call)
+        return self._call_string(type(self)._get_metadata, kind, encode_or_null(uri), flags)
 
     def _set(self, kind: int, value: str | None, key: str | None, uri: str | None, flags: int) -> None:
-        call = type(self)._set_metadata
-        check(call(self._ptr, kind, *map(encode_or_null, (value, key, uri)), flags), call)
+        texts = encode_or_null(value), encode_or_null(key), encode_or_null(uri)
+        self._call(type(self)._set_metadata, kind, *texts, flags)

@@ -7,10 +7,7 @@ functions tell.
 
 from __future__ import annotations
 
-from pyvirt._core.call import check
 from pyvirt._core.handle import Handle
-from pyvirt._core.lib import ffi
-from pyvirt._core.text import decode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,22 +36,6 @@ else:
             return cls
 
     K = None
-
-_UUID_BUFFER = ffi.typeof("unsigned char[16]")
-
-
-def uuid_bytes(handle: Handle, call: Callable[[CData, CData], int]) -> bytes:
-    """Return what a ``vir…GetUUID`` function says."""
-    buffer = ffi.new(_UUID_BUFFER)
-    check(call(handle._ptr, buffer), call)
-    return bytes(buffer)
-
-
-def says_yes(handle: Handle, call: Callable[[CData, CData], int]) -> bool:
-    """Return what a function answers that writes an ``int``."""
-    out = ffi.new("int *")
-    check(call(handle._ptr, out), call)
-    return bool(out[0])
 
 
 class Object(Handle, Typed[K]):
@@ -114,7 +95,7 @@ class Named(Object[K]):
         try:
             return self._name
         except AttributeError:
-            self._name = decode(type(self)._get_name(self._ptr))
+            self._name = self._call_text(type(self)._get_name)
             return self._name
 
     def _label(self) -> str:
@@ -148,7 +129,7 @@ class KnownByUUID(Object[bytes]):
         return UUID(bytes=self._identity())
 
     def _ask_identity(self) -> bytes:
-        return uuid_bytes(self, type(self)._get_uuid)
+        return self._call_uuid(type(self)._get_uuid)
 
     def _label(self) -> str:
         return str(self.uuid)
@@ -180,7 +161,7 @@ class Autostarting(Object[K]):
 
         (virDomainGetAutostart, virNetworkGetAutostart, virStoragePoolGetAutostart, virNodeDeviceGetAutostart)
         """
-        return says_yes(self, type(self)._get_autostart)
+        return self._call_bool(type(self)._get_autostart)
 
     def set_autostart(self, autostart: bool) -> None:
         """Say whether it starts with the host, a mediated device with its parent.
@@ -189,5 +170,4 @@ class Autostarting(Object[K]):
 
         :raises OperationInvalidError: it is transient; of a storage pool an :class:`InvalidArgumentError`
         """
-        call = type(self)._set_autostart
-        check(call(self._ptr, bool(autostart)), call)
+        self._call(type(self)._set_autostart, bool(autostart))

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from pyvirt._core import codes
 from pyvirt._core.call import forget, last_error
 from pyvirt._core.handle import Handle
 from pyvirt._core.lib import ffi, lib, load_extension
@@ -88,7 +89,6 @@ _PASSES_FILES = re.compile(r"virDomain\w*(WithFiles|OpenGraphicsFD)")
 # Returns text that belongs to the object.
 _BORROWED = frozenset({"virNodeDeviceGetParent"})
 
-_NO_SUPPORT, _OPERATION_DENIED, _ARGUMENT_UNSUPPORTED = 3, 29, 74
 
 # C type -> where objects of it come from.
 _SOURCES: dict[str, Callable[[Connection], Iterator[Handle]]] = {
@@ -142,7 +142,7 @@ def supports(conn: Connection, name: str, obj: Handle | None) -> bool | None:
 
 def _answer(conn: Connection, name: str, obj: Handle | None) -> bool | None:
     home, types = _find(name)
-    conn._ptr  # noqa: B018  a closed connection has no answers
+    conn._require_open()
     if name.startswith("virAdm"):
         return False  # of a connection to a daemon's own affairs
     name = _ALIASES.get(name) or _BY_TEXT.sub(r"\1", name)
@@ -210,11 +210,11 @@ def _verdict(name: str, error: Error, nothing: bool) -> bool | None:
         raise error
     if not error.code:  # no reason: there was nothing to return, or a daemon that kept the reason to itself
         return True if nothing else None
-    if error.code == _OPERATION_DENIED:
+    if error.code == codes.OPERATION_DENIED:
         return None  # the library says that of a read-only connection before it looks at the driver
-    if error.code == _ARGUMENT_UNSUPPORTED and _PASSES_FILES.fullmatch(name):
+    if error.code == codes.ARGUMENT_UNSUPPORTED and _PASSES_FILES.fullmatch(name):
         return False
-    return error.code != _NO_SUPPORT
+    return error.code != codes.NO_SUPPORT
 
 
 class Arguments:

@@ -16,6 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from pyvirt._core import codes
 from pyvirt._core.lib import lib
 from pyvirt.collector._requests import Closing, Job, Link, Listing, Opening, Probe, Request, as_error
 from pyvirt.collector.frame import Missing
@@ -52,7 +53,6 @@ _MOST_DOMAINS = 512  # a request
 _GUESS = 0.01  # seconds for a domain, before anybody knows
 _LEAST_PATIENCE, _FIRST_PATIENCE = 0.05, 0.25  # seconds before a request is looked into; while nobody knows the cost
 _LONG, _MOST_GIVEN_UP = 10.0, 3  # seconds after which a call that others wait for is given up; how many at a time
-_NO_SUPPORT = 3  # VIR_ERR_NO_SUPPORT: not in this driver
 
 # Drivers that live in the client: there is no daemon.
 _IN_PROCESS = frozenset("test esx gsx vpx hyperv phyp vmware openvz".split())
@@ -424,7 +424,7 @@ class Host:
         if _is_lost(error):
             self._dropped += wanted
             self.error = error
-        elif isinstance(error, OperationUnsupportedError) and error.code == _NO_SUPPORT and not job.one_by_one:
+        elif isinstance(error, OperationUnsupportedError) and error.code == codes.NO_SUPPORT and not job.one_by_one:
             self._one_by_one = True
             self._ask_again(job, domains, 1)
         elif isinstance(error, NotSupportedError):  # of these groups

@@ -6,7 +6,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check, last_error
+from pyvirt._core.call import last_error
 from pyvirt._core.lib import ffi, lib
 from pyvirt.collector._one_by_one import records_of
 from pyvirt.errors import DomainNotFoundError, Error, NotSupportedError
@@ -140,7 +140,7 @@ class Probe(Job):
         for uuid in self._uuids:
             try:
                 domain = self._conn.domains._by_uuid(uuid)
-                check(lib.virDomainGetControlInfo(domain._ptr, out, 0))
+                domain._call(lib.virDomainGetControlInfo, out, 0)
             except DomainNotFoundError:
                 self.free.add(uuid)
                 continue
@@ -212,7 +212,7 @@ class Request(Job):
             array = ffi.new("virDomainPtr[]", [*pointers, ffi.NULL])
             count = lib.virDomainListGetStats(array, self._groups, out, self.flags)
             if count < 0:
-                raise last_error("virDomainListGetStats")
+                raise last_error("virDomainListGetStats", self._conn)
             records = out[0]
         self.answer = Answer(records, count)
         self._conn._adopt(self.answer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pyvirt._core.document import encode_xml
 from pyvirt._core.lib import lib
-from pyvirt._core.text import encode, take_string
+from pyvirt._core.text import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class NativeConfig:
         :param format: ``"lxc-tools"``, ``"xen-xl"``, ``"vmware-vmx"``, …, a driver has its own
         :raises InvalidArgumentError: the driver does not know that format
         """
-        return take_string(lib.virConnectDomainXMLFromNative(self._conn._ptr, encode(format), encode(config), 0))
+        return self._conn._call_string(lib.virConnectDomainXMLFromNative, encode(format), encode(config), 0)
 
     def xml_to_native(self, format: str, xml: XML) -> str:
         """Return a domain in a hypervisor's own configuration.  (virConnectDomainXMLToNative)
@@ -34,4 +34,4 @@ class NativeConfig:
         :param format: ``"qemu-argv"``, the command line that libvirt would start; ``"xen-xl"``, …
         :raises InvalidArgumentError: the driver does not know that format
         """
-        return take_string(lib.virConnectDomainXMLToNative(self._conn._ptr, encode(format), encode_xml(xml), 0))
+        return self._conn._call_string(lib.virConnectDomainXMLToNative, encode(format), encode_xml(xml), 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from pyvirt._core.caller import Caller
 from pyvirt.enums.domain import DomainXMLFlags
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def known(values: Iterable[int]) -> Iterator[int | None]:
     return (None if value == -1 else value for value in values)
 
 
-class Part:
+class Part(Caller):
     """One side of a domain."""
 
     __slots__ = ("_domain",)

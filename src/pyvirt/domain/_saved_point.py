@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 from xml.sax.saxutils import escape
 
-from pyvirt._core.call import check, last_error
+from pyvirt._core.call import check
 from pyvirt._core.document import encode_xml
 from pyvirt._core.lib import lib
 from pyvirt._core.text import encode
@@ -37,8 +37,8 @@ class Moment(Named[tuple[bytes, str]]):
     @property
     def domain(self) -> Domain:
         """The domain it is of.  (virDomainSnapshotGetDomain, virDomainCheckpointGetDomain)"""
-        pointer = type(self)._get_domain(self._ptr)
-        check(lib.virDomainRef(pointer))  # it has lent us its own reference
+        pointer = self._call_nonzero(type(self)._get_domain)
+        check(lib.virDomainRef(pointer), "virDomainRef")  # what is returned is the snapshot's own reference
         return Domain(self._conn, pointer)
 
     def _ask_identity(self) -> tuple[bytes, str]:
@@ -47,15 +47,13 @@ class Moment(Named[tuple[bytes, str]]):
     def _label(self) -> str:
         return f"{self.name!r} of {self.domain!r}"
 
-    def _parent_at(self, pointer: CData) -> Self | None:
-        """Make an object of the parent, if that was not NULL."""
-        if pointer:
-            return type(self)(self._conn, pointer)
-        error = last_error()
-        if not isinstance(error, NotFoundError):
-            raise error
-        self._look()  # libvirt says the same of one that has no parent and of one that is gone
-        return None
+    def _parent_by(self, function: Callable[[CData, int], CData]) -> Self | None:
+        """Return the parent that *function* finds, or ``None``."""
+        try:
+            return self._call_object(type(self), function, 0)
+        except NotFoundError:
+            self._look()  # libvirt reports the same for one that has no parent and for one that was deleted
+            return None
 
     def _look(self) -> object:
         """Make any call that fails if this is gone."""
@@ -79,8 +77,7 @@ class Moments(WhereNamed[M]):
         return self._owner
 
     def _by_name(self, name: str) -> M:
-        call = type(self)._look_up_by_name
-        return self._wrap(call(self._owner._ptr, encode(name), 0), name, call)
+        return self._look_up(name, type(self)._look_up_by_name, encode(name), 0)
 
     def get(self, name: str, *, default: D = RAISE) -> M | D:
         """Return one by its name.  (virDomainSnapshotLookupByName, virDomainCheckpointLookupByName)

@@ -6,10 +6,8 @@ from __future__ import annotations
 from operator import index
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check
 from pyvirt._core.lib import ffi, lib
-from pyvirt._core.params import take_dict
-from pyvirt._core.text import decode, encode, encode_or_null, string_array, take_string, take_strings
+from pyvirt._core.text import decode, encode, encode_or_null, string_array, take_strings
 from pyvirt.domain._part import Part
 from pyvirt.domain.guest_info import nest
 from pyvirt.enums.domain_guest import (
@@ -51,7 +49,7 @@ class Agent(Part):
         :raises NotSupportedError: the agent lacks one that was asked for
         """
         call = lib.virDomainGetGuestInfo
-        return nest(take_dict(lambda values, count: call(self._ptr, types, values, count, 0)))
+        return nest(self._call_params(call, 0, before=(types,)))
 
     def hostname(self, *, flags: DomainGetHostnameFlags = DomainGetHostnameFlags.AGENT) -> str:
         """Return the guest's host name.  (virDomainGetHostname)
@@ -59,13 +57,13 @@ class Agent(Part):
         :param flags: who is asked: with ``LEASE`` libvirt's own DHCP server in place of the agent, without any whom the
             driver likes, which those that know no agents want
         """
-        return take_string(lib.virDomainGetHostname(self._ptr, flags))
+        return self._call_string(lib.virDomainGetHostname, flags)
 
     def time(self) -> int:
         """Return the guest's clock: nanoseconds since 1970, as ``time.time_ns()``.  (virDomainGetTime)"""
         seconds = ffi.new("long long *")
         nanoseconds = ffi.new("unsigned int *")
-        check(lib.virDomainGetTime(self._ptr, seconds, nanoseconds, 0))
+        self._call(lib.virDomainGetTime, seconds, nanoseconds, 0)
         now: int = seconds[0] * _SECOND + nanoseconds[0]
         return now
 
@@ -74,16 +72,16 @@ class Agent(Part):
 
         :param time: nanoseconds since 1970
         """
-        check(lib.virDomainSetTime(self._ptr, *divmod(index(time), _SECOND), 0))
+        self._call(lib.virDomainSetTime, *divmod(index(time), _SECOND), 0)
 
     def sync_time(self) -> None:
         """Set the guest's clock by its hardware clock, as after a long pause.  (virDomainSetTime)"""
-        check(lib.virDomainSetTime(self._ptr, 0, 0, DomainSetTimeFlags.SYNC))
+        self._call(lib.virDomainSetTime, 0, 0, DomainSetTimeFlags.SYNC)
 
     def fs_info(self) -> list[FilesystemInfo]:
         """Return the file systems that are mounted from disks.  (virDomainGetFSInfo)"""
         out = ffi.new("virDomainFSInfoPtr **")
-        count = check(lib.virDomainGetFSInfo(self._ptr, out, 0))
+        count = self._call(lib.virDomainGetFSInfo, out, 0)
         return _take_filesystems(out[0], count)
 
     def fs_freeze(self, mountpoints: Iterable[str] | None = None) -> int:
@@ -95,7 +93,7 @@ class Agent(Part):
         :raises InvalidArgumentError: *mountpoints* is empty, which to libvirt would be all
         """
         pointer, count, _kept = _mountpoints(mountpoints)
-        return check(lib.virDomainFSFreeze(self._ptr, pointer, count, 0))
+        return self._call(lib.virDomainFSFreeze, pointer, count, 0)
 
     def fs_thaw(self, mountpoints: Iterable[str] | None = None) -> int:
         """Let writing go on; return for how many file systems.  (virDomainFSThaw)
@@ -103,7 +101,7 @@ class Agent(Part):
         :param mountpoints: only those mounted there; ``None`` for all, QEMU's driver takes nothing else
         """
         pointer, count, _kept = _mountpoints(mountpoints)
-        return check(lib.virDomainFSThaw(self._ptr, pointer, count, 0))
+        return self._call(lib.virDomainFSThaw, pointer, count, 0)
 
     def fs_trim(self, mountpoint: str | None = None, *, minimum: int = 0) -> None:
         """Tell the disks what file systems do not use.  (virDomainFSTrim)
@@ -111,7 +109,7 @@ class Agent(Part):
         :param mountpoint: ``None`` for all; QEMU's driver takes nothing else
         :param minimum: bytes that are worth it, a hint
         """
-        check(lib.virDomainFSTrim(self._ptr, encode_or_null(mountpoint), minimum, 0))
+        self._call(lib.virDomainFSTrim, encode_or_null(mountpoint), minimum, 0)
 
     def set_user_password(
         self, user: str, password: str, *, flags: DomainSetUserPasswordFlags = DomainSetUserPasswordFlags(0)
@@ -120,12 +118,12 @@ class Agent(Part):
 
         :param password: in clear, or with ``ENCRYPTED`` as the guest stores it
         """
-        check(lib.virDomainSetUserPassword(self._ptr, encode(user), encode(password), flags))
+        self._call(lib.virDomainSetUserPassword, encode(user), encode(password), flags)
 
     def authorized_ssh_keys(self, user: str) -> list[str]:
         """Return the keys that let in as that user, a line each.  (virDomainAuthorizedSSHKeysGet)"""
         out = ffi.new("char ***")
-        count = check(lib.virDomainAuthorizedSSHKeysGet(self._ptr, encode(user), out, 0))
+        count = self._call(lib.virDomainAuthorizedSSHKeysGet, encode(user), out, 0)
         return take_strings(out[0], count)
 
     def set_authorized_ssh_keys(
@@ -141,14 +139,14 @@ class Agent(Part):
         :param flags: with ``APPEND`` others stay, with ``REMOVE`` these go and others stay
         """
         pointer, count, _kept = _texts(keys)
-        check(lib.virDomainAuthorizedSSHKeysSet(self._ptr, encode(user), pointer, count, flags))
+        self._call(lib.virDomainAuthorizedSSHKeysSet, encode(user), pointer, count, flags)
 
     def set_response_timeout(self, timeout: int) -> None:
         """Say how long to wait for the agent, until the domain stops.  (virDomainAgentSetResponseTimeout)
 
         :param timeout: seconds, or one of :class:`~pyvirt.enums.DomainAgentResponseTimeout`
         """
-        check(lib.virDomainAgentSetResponseTimeout(self._ptr, timeout, 0))
+        self._call(lib.virDomainAgentSetResponseTimeout, timeout, 0)
 
 
 def _texts(items: Iterable[str]) -> tuple[CData, int, CData]:

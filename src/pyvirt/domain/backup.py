@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-from pyvirt._core.call import check
 from pyvirt._core.document import encode_xml, encode_xml_or_null
 from pyvirt._core.lib import lib
-from pyvirt._core.text import take_string
 from pyvirt.domain._part import Part
 from pyvirt.enums.domain_job import DomainBackupBeginFlags
 
@@ -41,11 +39,11 @@ class Backup(Part):
         :raises OperationUnsupportedError: the domain does not run, or its disks cannot be asked what has changed
         :raises XMLError: this is no XML, or no backup
         """
-        check(lib.virDomainBackupBegin(self._ptr, encode_xml(xml), encode_xml_or_null(checkpoint_xml), flags))
+        self._call(lib.virDomainBackupBegin, encode_xml(xml), encode_xml_or_null(checkpoint_xml), flags)
 
     def xml_desc(self) -> str:
         """Return its description, with what *begin* left open.  (virDomainBackupGetXMLDesc)
 
         :raises DomainBackupNotFoundError: there is none at the moment
         """
-        return take_string(lib.virDomainBackupGetXMLDesc(self._ptr, 0))
+        return self._call_string(lib.virDomainBackupGetXMLDesc, 0)

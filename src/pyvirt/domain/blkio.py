@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check
 from pyvirt._core.lib import lib
-from pyvirt._core.params import STRING, UINT, Params, fill_dict
+from pyvirt._core.params import STRING, UINT, Params
 from pyvirt.domain._part import Part
 from pyvirt.enums import params
 from pyvirt.enums.domain import DomainModificationImpact
@@ -43,7 +42,7 @@ class Blkio(Part):
 
         :raises OperationInvalidError: the domain runs, and not in a control group
         """
-        return fill_dict(lambda values, count: lib.virDomainGetBlkioParameters(self._ptr, values, count, flags))
+        return self._fill_params(lib.virDomainGetBlkioParameters, flags)
 
     def set_parameters(
         self,
@@ -58,4 +57,4 @@ class Blkio(Part):
         :raises InvalidArgumentError: a text that says nothing
         """
         with Params({**(values or {}), **more}, _PARAMETERS) as array:
-            check(lib.virDomainSetBlkioParameters(self._ptr, array.pointer, array.count, flags))
+            self._call(lib.virDomainSetBlkioParameters, array.pointer, array.count, flags)

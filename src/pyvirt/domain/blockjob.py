@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check
+from pyvirt._core import codes
 from pyvirt._core.lib import ffi, lib
 from pyvirt._core.text import encode
 from pyvirt.domain._part import NamedPart
@@ -83,7 +83,7 @@ class BlockJob(NamedPart):
         """Return how far it is, ``None`` when there is no job.  (virDomainGetBlockJobInfo)"""
         out = ffi.new("virDomainBlockJobInfo *")
         flags = DomainBlockJobInfoFlags.BANDWIDTH_BYTES
-        if not check(lib.virDomainGetBlockJobInfo(self._ptr, encode(self._name), out, flags)):
+        if not self._call(lib.virDomainGetBlockJobInfo, encode(self._name), out, flags):
             return None
         return BlockJobInfo(DomainBlockJobType(out.type), out.bandwidth, out.cur, out.end)
 
@@ -120,7 +120,7 @@ class BlockJob(NamedPart):
                     if (last or self._before is not None) and chain_of(self._domain, self._name) == before:
                         raise OperationFailedError(
                             f"the job of disk {self._name!r} ended and left it as it was: it failed or was aborted",
-                            code=9,
+                            code=codes.OPERATION_FAILED,
                             function="virDomainGetBlockJobInfo",
                         )
                     if progress is not None and last is not None:
@@ -143,7 +143,7 @@ class BlockJob(NamedPart):
         :param flags: with ``ASYNC`` it may end later
         :raises InvalidArgumentError: there is no job
         """
-        check(lib.virDomainBlockJobAbort(self._ptr, encode(self._name), flags))
+        self._call(lib.virDomainBlockJobAbort, encode(self._name), flags)
 
     def pivot(self, *, flags: DomainBlockJobAbortFlags = DomainBlockJobAbortFlags(0)) -> None:
         """End a copy or an active commit: from here on the guest uses the other image.  (virDomainBlockJobAbort)
@@ -159,4 +159,4 @@ class BlockJob(NamedPart):
         :param bandwidth: bytes per second, 0 for no limit
         """
         flags = DomainBlockJobSetSpeedFlags.BANDWIDTH_BYTES
-        check(lib.virDomainBlockJobSetSpeed(self._ptr, encode(self._name), bandwidth, flags))
+        self._call(lib.virDomainBlockJobSetSpeed, encode(self._name), bandwidth, flags)

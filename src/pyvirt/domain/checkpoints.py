@@ -5,9 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check
 from pyvirt._core.lib import lib
-from pyvirt._core.text import take_string
 from pyvirt.domain._saved_point import Moment, Moments
 from pyvirt.enums.checkpoint import (
     DomainCheckpointCreateFlags,
@@ -42,11 +40,11 @@ class Checkpoint(Moment):
 
         :param flags: with ``SIZE`` also how many bytes have changed, which only a running domain knows
         """
-        return take_string(lib.virDomainCheckpointGetXMLDesc(self._ptr, flags))
+        return self._call_string(lib.virDomainCheckpointGetXMLDesc, flags)
 
     def parent(self) -> Checkpoint | None:
         """Return the one that it was made after, ``None`` if it is a root.  (virDomainCheckpointGetParent)"""
-        return self._parent_at(lib.virDomainCheckpointGetParent(self._ptr, 0))
+        return self._parent_by(lib.virDomainCheckpointGetParent)
 
     def children(self, *, flags: DomainCheckpointListFlags = DomainCheckpointListFlags(0)) -> CheckpointList:
         """Return those made after it, with ``DESCENDANTS`` also theirs.  (virDomainCheckpointListAllChildren)"""
@@ -57,7 +55,7 @@ class Checkpoint(Moment):
 
         :param flags: with ``CHILDREN`` its descendants too, or with ``CHILDREN_ONLY`` just these
         """
-        check(lib.virDomainCheckpointDelete(self._ptr, flags))
+        self._call(lib.virDomainCheckpointDelete, flags)
 
 
 class Checkpoints(Moments[Checkpoint]):
@@ -107,4 +105,4 @@ class Checkpoints(Moments[Checkpoint]):
         :raises XMLError: *xml* is no XML, or no checkpoint
         """
         document = self._document(xml, name=name, description=description)
-        return self._wrap(lib.virDomainCheckpointCreateXML(self._owner._ptr, document, flags))
+        return self._new(lib.virDomainCheckpointCreateXML, document, flags)

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from pyvirt._core.call import check
 from pyvirt._core.document import encode_xml, encode_xml_or_null
 from pyvirt._core.lib import ffi, lib
-from pyvirt._core.text import encode, take_string
+from pyvirt._core.text import encode
 from pyvirt._model.collection import RAISE, Collection
 from pyvirt.domain._native_config import NativeConfig
 from pyvirt.domain.domain import Domain, save_params
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from lxml.etree import _Element
 
-    from pyvirt._core.params import Params, TypedValue
+    from pyvirt._core.params import TypedValue
     from pyvirt._model.collection import D
     from pyvirt._model.where import Pattern
     from pyvirt.events.watch import DomainWatch
@@ -170,7 +169,7 @@ class Domains(NativeConfig, Collection[Domain]):
         return self._get(default, what, (self._by_name, name), (self._by_uuid, uuid), (self._by_id, id))
 
     def _by_id(self, id: int) -> Domain:
-        return self._wrap(lib.virDomainLookupByID(self._conn._ptr, id), id)
+        return self._look_up(id, lib.virDomainLookupByID, id)
 
     def define(self, xml: XML, *, flags: DomainDefineFlags = DomainDefineFlags(0)) -> Domain:
         """Store a configuration; a running domain of that UUID gets it at its next start.
@@ -179,7 +178,7 @@ class Domains(NativeConfig, Collection[Domain]):
 
         :raises XMLError: *xml* is no XML, or no domain
         """
-        return self._wrap(lib.virDomainDefineXMLFlags(self._conn._ptr, encode_xml(xml), flags))
+        return self._new(lib.virDomainDefineXMLFlags, encode_xml(xml), flags)
 
     def create(self, xml: XML, *, files: Iterable[int] = (), flags: DomainCreateFlags = DomainCreateFlags(0)) -> Domain:
         """Start a domain that vanishes when it stops.  (virDomainCreateXML, virDomainCreateXMLWithFiles)
@@ -193,12 +192,9 @@ class Domains(NativeConfig, Collection[Domain]):
         """
         numbers = [*files]
         if numbers:
-            return self._create_with(encode_xml(xml), numbers, flags)
-        return self._wrap(lib.virDomainCreateXML(self._conn._ptr, encode_xml(xml), flags))
-
-    def _create_with(self, xml: bytes, files: IntList, flags: DomainCreateFlags) -> Domain:
-        array = ffi.new("int[]", files)
-        return self._wrap(lib.virDomainCreateXMLWithFiles(self._conn._ptr, xml, len(files), array, flags))
+            array = ffi.new("int[]", numbers)
+            return self._new(lib.virDomainCreateXMLWithFiles, encode_xml(xml), len(numbers), array, flags)
+        return self._new(lib.virDomainCreateXML, encode_xml(xml), flags)
 
     def restore(
         self,
@@ -215,23 +211,20 @@ class Domains(NativeConfig, Collection[Domain]):
         :param params: more of how to do it, the ``DOMAIN_SAVE_PARAM_…`` of :mod:`pyvirt.enums.params`
         """
         if params:
-            self._restore_with(save_params(path, xml, params), flags)
+            with save_params(path, xml, params) as array:
+                self._conn._call(lib.virDomainRestoreParams, array.pointer, array.count, flags)
         else:
-            check(lib.virDomainRestoreFlags(self._conn._ptr, encode(path), encode_xml_or_null(xml), flags))
-
-    def _restore_with(self, params: Params, flags: DomainSaveRestoreFlags) -> None:
-        with params:
-            check(lib.virDomainRestoreParams(self._conn._ptr, params.pointer, params.count, flags))
+            self._conn._call(lib.virDomainRestoreFlags, encode(path), encode_xml_or_null(xml), flags)
 
     def save_image_xml_desc(self, path: str, *, flags: DomainSaveImageXMLFlags = DomainSaveImageXMLFlags(0)) -> str:
         """Return the configuration in a file that :meth:`Domain.save` wrote.  (virDomainSaveImageGetXMLDesc)"""
-        return take_string(lib.virDomainSaveImageGetXMLDesc(self._conn._ptr, encode(path), flags))
+        return self._conn._call_string(lib.virDomainSaveImageGetXMLDesc, encode(path), flags)
 
     def save_image_define_xml(
         self, path: str, xml: XML, *, flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0)
     ) -> None:
         """Change the configuration in a file that :meth:`Domain.save` wrote.  (virDomainSaveImageDefineXML)"""
-        check(lib.virDomainSaveImageDefineXML(self._conn._ptr, encode(path), encode_xml(xml), flags))
+        self._conn._call(lib.virDomainSaveImageDefineXML, encode(path), encode_xml(xml), flags)
 
     def stats(
         self,

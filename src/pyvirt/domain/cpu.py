@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check
 from pyvirt._core.lib import ffi, lib
 from pyvirt._core.params import to_dict
 from pyvirt.domain._part import Part
@@ -31,7 +30,7 @@ class DomainCPU(Part):
 
         :raises OperationInvalidError: the domain does not run, or not in a control group
         """
-        width = self._call(ffi.NULL, 0, _TOTAL, 1)
+        width = self._get_stats(ffi.NULL, 0, _TOTAL, 1)
         return self._read(width, _TOTAL, 1)[0]
 
     def per_cpu(self) -> dict[int, dict[str, TypedValue]]:
@@ -40,8 +39,8 @@ class DomainCPU(Part):
         :raises OperationInvalidError: the domain does not run, or not in a control group
         :raises OperationUnsupportedError: the host's control groups do not tell, as those of version 2
         """
-        end = self._call(ffi.NULL, 0, 0, 0)
-        width = self._call(ffi.NULL, 0, 0, 1)
+        end = self._get_stats(ffi.NULL, 0, 0, 0)
+        width = self._get_stats(ffi.NULL, 0, 0, 1)
         found: dict[int, dict[str, TypedValue]] = {}
         for first in range(0, end, _MOST_CPUS):
             figures = self._read(width, first, min(_MOST_CPUS, end - first))
@@ -50,11 +49,11 @@ class DomainCPU(Part):
 
     def _read(self, width: int, first: int, count: int) -> list[dict[str, TypedValue]]:
         out = ffi.new("virTypedParameter[]", width * count)
-        filled = self._call(out, width, first, count)
+        filled = self._get_stats(out, width, first, count)
         try:
             return [to_dict(out + i * width, filled) for i in range(count)]
         finally:
             lib.virTypedParamsClear(out, width * count)
 
-    def _call(self, out: CData, width: int, first: int, count: int) -> int:
-        return check(lib.virDomainGetCPUStats(self._ptr, out, width, first, count, 0))
+    def _get_stats(self, out: CData, width: int, first: int, count: int) -> int:
+        return self._call(lib.virDomainGetCPUStats, out, width, first, count, 0)

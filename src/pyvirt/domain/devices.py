@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from pyvirt._core.call import check
+from functools import partial
+
+from pyvirt._core import codes
 from pyvirt._core.document import encode_xml
 from pyvirt._core.lib import lib
 from pyvirt._core.text import encode
@@ -65,7 +67,7 @@ class Devices(Part):
         :raises XMLError: *xml* is no XML, or no device
         :raises OperationInvalidError: the domain is not in the state that *flags* need
         """
-        check(lib.virDomainAttachDeviceFlags(self._ptr, encode_xml(xml), flags))
+        self._call(lib.virDomainAttachDeviceFlags, encode_xml(xml), flags)
 
     def detach(self, xml: XML, *, flags: DeviceModify = DeviceModify.CURRENT, wait: float | None = None) -> None:
         """Detach a device.  (virDomainDetachDeviceFlags)
@@ -80,13 +82,11 @@ class Devices(Part):
         :raises OperationFailedError: the guest does not let go of it
         """
         document = encode_xml(xml)
+        detach = partial(self._call, lib.virDomainDetachDeviceFlags, document, flags)
         if wait is None:
-            self._detach(document, flags)
+            detach()
         else:
-            self._detach_and_wait(self._aliases_of(document), flags, wait, lambda: self._detach(document, flags))
-
-    def _detach(self, document: bytes, flags: DeviceModify) -> None:
-        check(lib.virDomainDetachDeviceFlags(self._ptr, document, flags))
+            self._detach_and_wait(self._aliases_of(document), flags, wait, detach)
 
     def detach_alias(
         self, alias: str, *, flags: DeviceModify = DeviceModify.CURRENT, wait: float | None = None
@@ -97,13 +97,11 @@ class Devices(Part):
 
         :param alias: ``"net0"``, as in ``<alias name='net0'/>``
         """
+        detach = partial(self._call, lib.virDomainDetachDeviceAlias, encode(alias), flags)
         if wait is None:
-            self._detach_alias(alias, flags)
+            detach()
         else:
-            self._detach_and_wait({alias}, flags, wait, lambda: self._detach_alias(alias, flags))
-
-    def _detach_alias(self, alias: str, flags: DeviceModify) -> None:
-        check(lib.virDomainDetachDeviceAlias(self._ptr, encode(alias), flags))
+            self._detach_and_wait({alias}, flags, wait, detach)
 
     def _running(self) -> Iterator[_Element]:
         """Yield the devices of the running configuration; none if it does not run."""
@@ -129,7 +127,9 @@ class Devices(Part):
             raise InvalidArgumentError(f"that could be {', '.join(found)}: which to wait for, its alias would tell")
         return found or set(kind)
 
-    def _detach_and_wait(self, aliases: set[str], flags: DeviceModify, wait: float, detach: Callable[[], None]) -> None:
+    def _detach_and_wait(
+        self, aliases: set[str], flags: DeviceModify, wait: float, detach: Callable[[], object]
+    ) -> None:
         """Detach, and wait until the first of *aliases* is gone."""
         if not aliases or (flags & DeviceModify.CONFIG and not flags & DeviceModify.LIVE):
             detach()
@@ -154,7 +154,7 @@ class Devices(Part):
             if event.alias in aliases:
                 raise OperationFailedError(
                     f"the guest does not let go of device {event.alias!r}",
-                    code=9,
+                    code=codes.OPERATION_FAILED,
                     function="virDomainDetachDeviceFlags",
                 )
 
@@ -165,18 +165,18 @@ class Devices(Part):
         :param flags: with ``FORCE`` the media of a locked drive changes too
         :raises NotSupportedError: that cannot change while the domain runs
         """
-        check(lib.virDomainUpdateDeviceFlags(self._ptr, encode_xml(xml), flags))
+        self._call(lib.virDomainUpdateDeviceFlags, encode_xml(xml), flags)
 
     def hotplug(self, xml: XML) -> None:
         """Attach a device to the running domain, also in drivers that know no flags.  (virDomainAttachDevice)
 
         :raises OperationInvalidError: it does not run
         """
-        check(lib.virDomainAttachDevice(self._ptr, encode_xml(xml)))
+        self._call(lib.virDomainAttachDevice, encode_xml(xml))
 
     def hotunplug(self, xml: XML) -> None:
         """Detach a device from the running domain, also in drivers that know no flags.  (virDomainDetachDevice)
 
         :raises OperationInvalidError: it does not run
         """
-        check(lib.virDomainDetachDevice(self._ptr, encode_xml(xml)))
+        self._call(lib.virDomainDetachDevice, encode_xml(xml))

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check
 from pyvirt._core.lib import lib
 from pyvirt.domain._part import Part
 from pyvirt.enums.domain import StatsGroup
@@ -29,7 +28,7 @@ class DirtyRate(Part):
         :param flags: how to measure
         :raises OperationInvalidError: the domain does not run
         """
-        check(lib.virDomainStartDirtyRateCalc(self._ptr, seconds, flags))
+        self._call(lib.virDomainStartDirtyRateCalc, seconds, flags)
 
     def stats(self) -> dict[str, TypedValue]:
         """Return what the latest measurement found, or that it goes on.  (virDomainListGetStats)

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check
 from pyvirt._core.document import encode_xml
 from pyvirt._core.lib import ffi, lib
-from pyvirt._core.params import UINT, ULLONG, Params, fill_dict
+from pyvirt._core.params import UINT, ULLONG, Params
 from pyvirt._core.text import decode, encode, encode_or_null
 from pyvirt.domain._part import NamedPart, Parts, known
 from pyvirt.domain.blockjob import BlockJob, chain_of
@@ -65,18 +64,18 @@ class Disk(NamedPart):
         :raises OperationInvalidError: the domain does not run
         """
         call, name = lib.virDomainBlockStatsFlags, encode(self._name)
-        return fill_dict(lambda values, count: call(self._ptr, name, values, count, 0))
+        return self._fill_params(call, 0, before=(name,))
 
     def basic_stats(self) -> BlockStats:
         """Return how much was read and written, also in drivers that know no more than that.  (virDomainBlockStats)"""
         out = ffi.new("virDomainBlockStatsStruct *")
-        check(lib.virDomainBlockStats(self._ptr, encode(self._name), out, ffi.sizeof("virDomainBlockStatsStruct")))
+        self._call(lib.virDomainBlockStats, encode(self._name), out, ffi.sizeof("virDomainBlockStatsStruct"))
         return BlockStats(*known((out.rd_req, out.rd_bytes, out.wr_req, out.wr_bytes, out.errs)))
 
     def info(self) -> BlockInfo:
         """Return its size for the guest, and on the host.  (virDomainGetBlockInfo)"""
         out = ffi.new("virDomainBlockInfo *")
-        check(lib.virDomainGetBlockInfo(self._ptr, encode(self._name), out, 0))
+        self._call(lib.virDomainGetBlockInfo, encode(self._name), out, 0)
         return BlockInfo(out.capacity, out.allocation, out.physical)
 
     def peek(self, offset: int, size: int) -> bytes:
@@ -85,7 +84,7 @@ class Disk(NamedPart):
         :param size: bytes; a daemon takes no more than 4 MiB
         """
         buffer = ffi.new("char[]", size)
-        check(lib.virDomainBlockPeek(self._ptr, encode(self._name), offset, size, buffer, 0))
+        self._call(lib.virDomainBlockPeek, encode(self._name), offset, size, buffer, 0)
         return bytes(ffi.buffer(buffer))
 
     # ---- settings ----
@@ -97,14 +96,14 @@ class Disk(NamedPart):
         :raises OperationInvalidError: the domain does not run
         """
         flags |= DomainBlockResizeFlags.BYTES  # without it the size would be in KiB
-        check(lib.virDomainBlockResize(self._ptr, encode(self._name), size, flags))
+        self._call(lib.virDomainBlockResize, encode(self._name), size, flags)
 
     def set_threshold(self, threshold: int) -> None:
         """Have an event sent when an image has grown so far, once.  (virDomainSetBlockThreshold)
 
         :param threshold: bytes, 0 for no event
         """
-        check(lib.virDomainSetBlockThreshold(self._ptr, encode(self._name), threshold, 0))
+        self._call(lib.virDomainSetBlockThreshold, encode(self._name), threshold, 0)
 
     def io_tune(self, *, flags: DomainModificationImpact = DomainModificationImpact.CURRENT) -> dict[str, TypedValue]:
         """Return the limits of its throughput, 0 where there is none.  (virDomainGetBlockIoTune)
@@ -113,7 +112,7 @@ class Disk(NamedPart):
         seconds.
         """
         call, name = lib.virDomainGetBlockIoTune, encode(self._name)
-        return fill_dict(lambda values, count: call(self._ptr, name, values, count, flags))
+        return self._fill_params(call, flags, before=(name,))
 
     def set_io_tune(
         self,
@@ -128,7 +127,7 @@ class Disk(NamedPart):
         :raises InvalidArgumentError: no such limit, or some that contradict each other
         """
         with Params({**(values or {}), **more}) as array:
-            check(lib.virDomainSetBlockIoTune(self._ptr, encode(self._name), array.pointer, array.count, flags))
+            self._call(lib.virDomainSetBlockIoTune, encode(self._name), array.pointer, array.count, flags)
 
     # ---- jobs: all speeds in bytes per second, 0 for no limit ----
 
@@ -159,7 +158,7 @@ class Disk(NamedPart):
         before = chain_of(self._domain, self._name)
         with Params({name: value for name, value in given if value is not None}, _COPY_PARAMETERS) as array:
             dest = encode_xml(xml)
-            check(lib.virDomainBlockCopy(self._ptr, encode(self._name), dest, array.pointer, array.count, flags))
+            self._call(lib.virDomainBlockCopy, encode(self._name), dest, array.pointer, array.count, flags)
         return BlockJob(self._domain, self._name, before)
 
     def commit(
@@ -179,14 +178,14 @@ class Disk(NamedPart):
         flags |= DomainBlockCommitFlags.BANDWIDTH_BYTES
         before = chain_of(self._domain, self._name)
         images = map(encode_or_null, (base, top))
-        check(lib.virDomainBlockCommit(self._ptr, encode(self._name), *images, bandwidth, flags))
+        self._call(lib.virDomainBlockCommit, encode(self._name), *images, bandwidth, flags)
         return BlockJob(self._domain, self._name, before)
 
     def pull(self, *, bandwidth: int = 0, flags: DomainBlockPullFlags = DomainBlockPullFlags(0)) -> BlockJob:
         """Begin to merge all images up into the active one.  (virDomainBlockPull)"""
         flags |= DomainBlockPullFlags.BANDWIDTH_BYTES
         before = chain_of(self._domain, self._name)
-        check(lib.virDomainBlockPull(self._ptr, encode(self._name), bandwidth, flags))
+        self._call(lib.virDomainBlockPull, encode(self._name), bandwidth, flags)
         return BlockJob(self._domain, self._name, _pullable(before))
 
     def rebase(
@@ -203,7 +202,7 @@ class Disk(NamedPart):
         """
         flags |= DomainBlockRebaseFlags.BANDWIDTH_BYTES
         before = chain_of(self._domain, self._name)
-        check(lib.virDomainBlockRebase(self._ptr, encode(self._name), encode_or_null(base), bandwidth, flags))
+        self._call(lib.virDomainBlockRebase, encode(self._name), encode_or_null(base), bandwidth, flags)
         if not flags & DomainBlockRebaseFlags.COPY:
             before = _pullable(before, base)
         return BlockJob(self._domain, self._name, before)
@@ -226,11 +225,11 @@ class Disks(Parts[Disk]):
 
         :raises OperationInvalidError: the domain does not run
         """
-        room = check(lib.virDomainGetDiskErrors(self._ptr, ffi.NULL, 0, 0))
+        room = self._call(lib.virDomainGetDiskErrors, ffi.NULL, 0, 0)
         if not room:
             return {}
         out = ffi.new("virDomainDiskError[]", room)
-        count = check(lib.virDomainGetDiskErrors(self._ptr, out, room, 0))
+        count = self._call(lib.virDomainGetDiskErrors, out, room, 0)
         try:
             return {decode(out[i].disk): DomainDiskErrorCode(out[i].error) for i in range(count)}
         finally:

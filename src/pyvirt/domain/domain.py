@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from pyvirt._core.call import check, last_error
+from pyvirt._core.call import last_error
 from pyvirt._core.document import encode_xml, encode_xml_or_null, xml_text
 from pyvirt._core.lib import ffi, lib
-from pyvirt._core.text import encode, take_string
-from pyvirt._model.object import Autostarting, NamedByUUID, says_yes
-from pyvirt.domain._input import Input
-from pyvirt.domain._sides import Sides
+from pyvirt._core.text import encode
+from pyvirt._model.object import Autostarting, NamedByUUID
+from pyvirt.domain._console import ConsoleMethods
+from pyvirt.domain._guest_io import GuestIOMethods
+from pyvirt.domain._parts import PartProperties
 from pyvirt.enums.domain import (
     DomainCreateFlags,
     DomainDefineFlags,
@@ -85,7 +86,7 @@ def _new_info() -> DomainInfo:
     return DomainInfo()
 
 
-class Domain(Sides, Input, NamedByUUID, Autostarting[bytes]):
+class Domain(PartProperties, ConsoleMethods, GuestIOMethods, NamedByUUID, Autostarting[bytes]):
     """A guest domain, running or not."""
 
     __slots__ = ()
@@ -114,7 +115,7 @@ class Domain(Sides, Input, NamedByUUID, Autostarting[bytes]):
         """Return what it does and why.  (virDomainGetState)"""
         packed = _get_state(self._ptr)
         if packed < 0:
-            raise last_error("virDomainGetState")
+            raise last_error("virDomainGetState", self._conn)
         return _states[packed]
 
     def info(self) -> DomainInfo:
@@ -125,7 +126,7 @@ class Domain(Sides, Input, NamedByUUID, Autostarting[bytes]):
             info.state = _known_states[got.state]
         except KeyError:  # an error, or a state newer than pyvirt
             if got.state < 0:
-                raise last_error("virDomainGetInfo") from None
+                raise last_error("virDomainGetInfo", self._conn) from None
             info.state = DomainState(got.state)
         info.max_memory = got.max_memory
         info.memory = got.memory
@@ -139,24 +140,24 @@ class Domain(Sides, Input, NamedByUUID, Autostarting[bytes]):
         from pyvirt.models import DomainControlInfo
 
         out = ffi.new("virDomainControlInfo *")
-        check(lib.virDomainGetControlInfo(self._ptr, out, 0))
+        self._call(lib.virDomainGetControlInfo, out, 0)
         return DomainControlInfo(DomainControlState(out.state), DomainControlErrorReason(out.details), out.stateTime)
 
     def is_active(self) -> bool:
         """Return whether it runs.  (virDomainIsActive)"""
-        return check(lib.virDomainIsActive(self._ptr)) == 1
+        return self._call(lib.virDomainIsActive) == 1
 
     def is_persistent(self) -> bool:
         """Return whether a configuration is stored, which outlives a stop.  (virDomainIsPersistent)"""
-        return check(lib.virDomainIsPersistent(self._ptr)) == 1
+        return self._call(lib.virDomainIsPersistent) == 1
 
     def is_updated(self) -> bool:
         """Return whether the stored configuration differs from the running one.  (virDomainIsUpdated)"""
-        return check(lib.virDomainIsUpdated(self._ptr)) == 1
+        return self._call(lib.virDomainIsUpdated) == 1
 
     def os_type(self) -> str:
         """Return what it boots, ``"hvm"`` or ``"exe"``.  (virDomainGetOSType)"""
-        return take_string(lib.virDomainGetOSType(self._ptr))
+        return self._call_string(lib.virDomainGetOSType)
 
     def wait_for(self, *states: DomainState, timeout: float | None = None, interval: float = 0.2) -> DomainStateReason:
         """Wait until it is in one of *states*, and return that one with its reason.
@@ -200,50 +201,47 @@ class Domain(Sides, Input, NamedByUUID, Autostarting[bytes]):
         """
         numbers = list(files)
         if numbers:
-            self._start_with(numbers, flags)
+            self._call(lib.virDomainCreateWithFiles, len(numbers), ffi.new("int[]", numbers), flags)
         else:
-            check(lib.virDomainCreateWithFlags(self._ptr, flags))
-
-    def _start_with(self, files: list[int], flags: DomainCreateFlags) -> None:
-        check(lib.virDomainCreateWithFiles(self._ptr, len(files), ffi.new("int[]", files), flags))
+            self._call(lib.virDomainCreateWithFlags, flags)
 
     def shutdown(self, *, flags: DomainShutdownFlags = DomainShutdownFlags(0)) -> None:
         """Ask the guest to shut down; it may take its time, or ignore it.  (virDomainShutdownFlags)"""
-        check(lib.virDomainShutdownFlags(self._ptr, flags))
+        self._call(lib.virDomainShutdownFlags, flags)
 
     def reboot(self, *, flags: DomainRebootFlags = DomainRebootFlags(0)) -> None:
         """Ask the guest to reboot; it may take its time, or ignore it.  (virDomainReboot)"""
-        check(lib.virDomainReboot(self._ptr, flags))
+        self._call(lib.virDomainReboot, flags)
 
     def reset(self) -> None:
         """Press the reset button.  (virDomainReset)"""
-        check(lib.virDomainReset(self._ptr, 0))
+        self._call(lib.virDomainReset, 0)
 
     def destroy(self, *, flags: DomainDestroyFlags = DomainDestroyFlags(0)) -> None:
         """Stop it at once, as if by pulling the plug; nothing stored is lost.  (virDomainDestroyFlags)
 
         :raises OperationInvalidError: it does not run
         """
-        check(lib.virDomainDestroyFlags(self._ptr, flags))
+        self._call(lib.virDomainDestroyFlags, flags)
 
     def suspend(self) -> None:
         """Hold its vCPUs; memory stays.  (virDomainSuspend)"""
-        check(lib.virDomainSuspend(self._ptr))
+        self._call(lib.virDomainSuspend)
 
     def resume(self) -> None:
         """Let the vCPUs go on.  (virDomainResume)"""
-        check(lib.virDomainResume(self._ptr))
+        self._call(lib.virDomainResume)
 
     def pm_suspend(self, target: NodeSuspendTarget, *, duration: int = 0) -> None:
         """Make the guest sleep, by its agent.  (virDomainPMSuspendForDuration)
 
         :param duration: seconds until it is woken, 0 for until :meth:`pm_wakeup`
         """
-        check(lib.virDomainPMSuspendForDuration(self._ptr, target, duration, 0))
+        self._call(lib.virDomainPMSuspendForDuration, target, duration, 0)
 
     def pm_wakeup(self) -> None:
         """Wake a sleeping guest.  (virDomainPMWakeup)"""
-        check(lib.virDomainPMWakeup(self._ptr, 0))
+        self._call(lib.virDomainPMWakeup, 0)
 
     def save(
         self,
@@ -262,57 +260,54 @@ class Domain(Sides, Input, NamedByUUID, Autostarting[bytes]):
         :param params: more of how to do it, the ``DOMAIN_SAVE_PARAM_…`` of :mod:`pyvirt.enums.params`
         """
         if params:
-            self._save_with(save_params(path, xml, params), flags)
+            with save_params(path, xml, params) as array:
+                self._call(lib.virDomainSaveParams, array.pointer, array.count, flags)
         else:
-            check(lib.virDomainSaveFlags(self._ptr, encode(path), encode_xml_or_null(xml), flags))
-
-    def _save_with(self, params: Params, flags: DomainSaveRestoreFlags) -> None:
-        with params:
-            check(lib.virDomainSaveParams(self._ptr, params.pointer, params.count, flags))
+            self._call(lib.virDomainSaveFlags, encode(path), encode_xml_or_null(xml), flags)
 
     def managed_save(self, *, flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0)) -> None:
         """Save it where libvirt keeps such files; the next start goes on from there.  (virDomainManagedSave)"""
-        check(lib.virDomainManagedSave(self._ptr, flags))
+        self._call(lib.virDomainManagedSave, flags)
 
     def has_managed_save_image(self) -> bool:
         """Return whether the next start would go on from a saved state.  (virDomainHasManagedSaveImage)"""
-        return check(lib.virDomainHasManagedSaveImage(self._ptr, 0)) == 1
+        return self._call(lib.virDomainHasManagedSaveImage, 0) == 1
 
     def managed_save_remove(self) -> None:
         """Drop the saved state: the next start boots.  (virDomainManagedSaveRemove)"""
-        check(lib.virDomainManagedSaveRemove(self._ptr, 0))
+        self._call(lib.virDomainManagedSaveRemove, 0)
 
     def managed_save_xml_desc(self, *, flags: DomainSaveImageXMLFlags = DomainSaveImageXMLFlags(0)) -> str:
         """Return the configuration that the next start goes on with.  (virDomainManagedSaveGetXMLDesc)"""
-        return take_string(lib.virDomainManagedSaveGetXMLDesc(self._ptr, flags))
+        return self._call_string(lib.virDomainManagedSaveGetXMLDesc, flags)
 
     def managed_save_define_xml(self, xml: XML, *, flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0)) -> None:
         """Change the configuration that the next start goes on with.  (virDomainManagedSaveDefineXML)
 
         :param flags: also whether it then runs or is paused
         """
-        check(lib.virDomainManagedSaveDefineXML(self._ptr, encode_xml(xml), flags))
+        self._call(lib.virDomainManagedSaveDefineXML, encode_xml(xml), flags)
 
     def undefine(self, *, flags: DomainUndefineFlags = DomainUndefineFlags(0)) -> None:
         """Drop the stored configuration; if it runs it becomes transient.  (virDomainUndefineFlags)
 
         :raises OperationInvalidError: there is something, a saved state or a snapshot, that *flags* do not cover
         """
-        check(lib.virDomainUndefineFlags(self._ptr, flags))
+        self._call(lib.virDomainUndefineFlags, flags)
 
     def rename(self, name: str) -> None:
         """Give a stopped domain another name.  (virDomainRename)"""
-        check(lib.virDomainRename(self._ptr, encode(name), 0))
+        self._call(lib.virDomainRename, encode(name), 0)
         # Some drivers tell libvirt's own handle, some do not, so this one has to be told.
         self._name = name
 
     def autostart_once(self) -> bool:
         """Return whether it starts when the host next does, and that time only.  (virDomainGetAutostartOnce)"""
-        return says_yes(self, lib.virDomainGetAutostartOnce)
+        return self._call_bool(lib.virDomainGetAutostartOnce)
 
     def set_autostart_once(self, autostart: bool) -> None:
         """Say whether it starts when the host next does, and that time only.  (virDomainSetAutostartOnce)"""
-        check(lib.virDomainSetAutostartOnce(self._ptr, bool(autostart)))
+        self._call(lib.virDomainSetAutostartOnce, bool(autostart))
 
     def core_dump(
         self,
@@ -330,12 +325,9 @@ class Domain(Sides, Input, NamedByUUID, Autostarting[bytes]):
         :raises OperationInvalidError: it does not run
         """
         if format is None:
-            check(lib.virDomainCoreDump(self._ptr, encode(path), flags))
+            self._call(lib.virDomainCoreDump, encode(path), flags)
         else:
-            self._core_dump_as(path, format, flags)
-
-    def _core_dump_as(self, path: str, format: DomainCoreDumpFormat, flags: DomainCoreDumpFlags) -> None:
-        check(lib.virDomainCoreDumpWithFormat(self._ptr, encode(path), format, flags))
+            self._call(lib.virDomainCoreDumpWithFormat, encode(path), format, flags)
 
     def set_lifecycle_action(
         self,
@@ -348,13 +340,13 @@ class Domain(Sides, Input, NamedByUUID, Autostarting[bytes]):
 
         :raises NotSupportedError: the driver does not do *action* on *event*
         """
-        check(lib.virDomainSetLifecycleAction(self._ptr, event, action, flags))
+        self._call(lib.virDomainSetLifecycleAction, event, action, flags)
 
     # ---- configuration ----
 
     def xml_desc(self, *, flags: DomainXMLFlags = DomainXMLFlags(0)) -> str:
         """Return its configuration: the running one, or with ``INACTIVE`` the stored.  (virDomainGetXMLDesc)"""
-        return take_string(lib.virDomainGetXMLDesc(self._ptr, flags))
+        return self._call_string(lib.virDomainGetXMLDesc, flags)
 
     def edit(self, *, flags: DomainDefineFlags = DomainDefineFlags(0)) -> AbstractContextManager[_Element]:
         """Change the stored configuration as a tree: ``with dom.edit() as root: …``

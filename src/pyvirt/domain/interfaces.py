@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check
 from pyvirt._core.lib import ffi, lib
-from pyvirt._core.params import UINT, Params, fill_dict
+from pyvirt._core.params import UINT, Params
 from pyvirt._core.text import decode, decode_or_none, encode, encode_or_null
 from pyvirt.domain._part import NamedPart, Parts, known
 from pyvirt.enums import params
@@ -64,7 +63,7 @@ class DomainInterface(NamedPart):
         """
         size = ffi.sizeof("virDomainInterfaceStatsStruct")
         out = ffi.new("virDomainInterfaceStatsStruct *")
-        check(lib.virDomainInterfaceStats(self._ptr, encode(self._name), out, size))
+        self._call(lib.virDomainInterfaceStats, encode(self._name), out, size)
         received = (out.rx_bytes, out.rx_packets, out.rx_errs, out.rx_drop)
         return InterfaceStats(*known((*received, out.tx_bytes, out.tx_packets, out.tx_errs, out.tx_drop)))
 
@@ -76,7 +75,7 @@ class DomainInterface(NamedPart):
         Names are :mod:`pyvirt.enums.params`' ``DOMAIN_BANDWIDTH_…``: KiB per second, bursts in KiB.
         """
         call, name = lib.virDomainGetInterfaceParameters, encode(self._name)
-        return fill_dict(lambda values, count: call(self._ptr, name, values, count, flags))
+        return self._fill_params(call, flags, before=(name,))
 
     def set_parameters(
         self,
@@ -90,7 +89,7 @@ class DomainInterface(NamedPart):
         """
         with Params(values, _BANDWIDTH) as array:
             name, pointer, count = encode(self._name), array.pointer, array.count
-            check(lib.virDomainSetInterfaceParameters(self._ptr, name, pointer, count, flags))
+            self._call(lib.virDomainSetInterfaceParameters, name, pointer, count, flags)
 
 
 class DomainInterfaces(Parts[DomainInterface]):
@@ -120,7 +119,7 @@ class DomainInterfaces(Parts[DomainInterface]):
         :raises AgentUnresponsiveError: the agent is the source and not there
         """
         out = ffi.new("virDomainInterfacePtr **")
-        count = check(lib.virDomainInterfaceAddresses(self._ptr, out, source, 0))
+        count = self._call(lib.virDomainInterfaceAddresses, out, source, 0)
         return _take_addresses(out[0], count)
 
     def announce(self, device: str | None = None, **values: int) -> None:
@@ -131,7 +130,7 @@ class DomainInterfaces(Parts[DomainInterface]):
             number of ``rounds``
         """
         with Params(values, _ANNOUNCE) as array:
-            check(lib.virDomainAnnounceInterface(self._ptr, encode_or_null(device), array.pointer, array.count, 0))
+            self._call(lib.virDomainAnnounceInterface, encode_or_null(device), array.pointer, array.count, 0)
 
 
 def _take_addresses(array: CData, count: int) -> list[InterfaceAddresses]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check
 from pyvirt._core.cpumaps import cpu_map, cpu_numbers
 from pyvirt._core.lib import ffi, lib
 from pyvirt._core.params import INT, UINT, ULLONG, Params
@@ -42,7 +41,7 @@ class IOThreads(Part):
     def list(self, *, flags: DomainModificationImpact = _CURRENT) -> list[IOThreadInfo]:
         """Return them, with the CPUs of the host that each may run on.  (virDomainGetIOThreadInfo)"""
         out = ffi.new("virDomainIOThreadInfoPtr **")
-        count = check(lib.virDomainGetIOThreadInfo(self._ptr, out, flags))
+        count = self._call(lib.virDomainGetIOThreadInfo, out, flags)
         return _take_threads(out[0], count)
 
     def add(self, id: int, *, flags: DomainModificationImpact = _CURRENT) -> None:
@@ -50,16 +49,16 @@ class IOThreads(Part):
 
         :param id: a number that none has yet
         """
-        check(lib.virDomainAddIOThread(self._ptr, id, flags))
+        self._call(lib.virDomainAddIOThread, id, flags)
 
     def remove(self, id: int, *, flags: DomainModificationImpact = _CURRENT) -> None:
         """Remove one that no disk uses.  (virDomainDelIOThread)"""
-        check(lib.virDomainDelIOThread(self._ptr, id, flags))
+        self._call(lib.virDomainDelIOThread, id, flags)
 
     def pin(self, id: int, cpus: Iterable[int], *, flags: DomainModificationImpact = _CURRENT) -> None:
         """Have one run on no other than *cpus*, numbers of the host's.  (virDomainPinIOThread)"""
         bits = cpu_map(cpus)
-        check(lib.virDomainPinIOThread(self._ptr, id, bits, len(bits), flags))
+        self._call(lib.virDomainPinIOThread, id, bits, len(bits), flags)
 
     def set_parameters(
         self,
@@ -75,7 +74,7 @@ class IOThreads(Part):
         Names are :mod:`pyvirt.enums.params`' ``DOMAIN_IOTHREAD_…``.
         """
         with Params({**(values or {}), **more}, _PARAMETERS) as array:
-            check(lib.virDomainSetIOThreadParams(self._ptr, id, array.pointer, array.count, flags))
+            self._call(lib.virDomainSetIOThreadParams, id, array.pointer, array.count, flags)
 
 
 def _take_threads(array: CData, count: int) -> list[IOThreadInfo]:

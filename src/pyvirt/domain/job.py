@@ -6,9 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyvirt._core.background import watch
-from pyvirt._core.call import check
 from pyvirt._core.lib import ffi, lib
-from pyvirt._core.params import take_dict
 from pyvirt.domain._part import Part
 from pyvirt.domain._wait import Moments
 from pyvirt.enums.domain_job import DomainAbortJobFlags, DomainGetJobStatsFlags, DomainJobType
@@ -38,7 +36,7 @@ class Job(Part):
         :raises OperationInvalidError: the domain does not run
         """
         out = ffi.new("virDomainJobInfo *")
-        check(lib.virDomainGetJobInfo(self._ptr, out))
+        self._call(lib.virDomainGetJobInfo, out)
         if out.type == DomainJobType.NONE:
             return None
         return DomainJobInfo(
@@ -59,7 +57,7 @@ class Job(Part):
             there is ``KEEP_COMPLETED``
         """
         kind = ffi.new("int *")
-        found = take_dict(lambda values, count: lib.virDomainGetJobStats(self._ptr, kind, values, count, flags))
+        found = self._call_params(lib.virDomainGetJobStats, flags, before=(kind,))
         return {"type": DomainJobType(kind[0]), **found}
 
     def wait(self, *, timeout: float | None = None, progress: Progress | None = None, interval: float = 0.2) -> None:
@@ -97,12 +95,9 @@ class Job(Part):
         """
         # A daemon before 8.5 knows only the one without flags.
         if flags:
-            self._abort_with(flags)
+            self._call(lib.virDomainAbortJobFlags, flags)
         else:
-            check(lib.virDomainAbortJob(self._ptr))
-
-    def _abort_with(self, flags: DomainAbortJobFlags) -> None:
-        check(lib.virDomainAbortJobFlags(self._ptr, flags))
+            self._call(lib.virDomainAbortJob)
 
     def watch(self, call: Callable[[], T], progress: Progress, *, interval: float = 0.2) -> T:
         """Return what *call* does, which is this domain's job: ``dom.job.watch(lambda: dom.save(path), show)``.

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check
 from pyvirt._core.lib import lib
-from pyvirt._core.params import Params, take_dict
+from pyvirt._core.params import Params
 from pyvirt.domain._part import Part
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ class LaunchSecurity(Part):
 
         :raises OperationInvalidError: it does not run
         """
-        return take_dict(lambda values, count: lib.virDomainGetLaunchSecurityInfo(self._ptr, values, count, 0))
+        return self._call_params(lib.virDomainGetLaunchSecurityInfo, 0)
 
     def set_state(self, values: Mapping[str, TypedValue]) -> None:
         """Put a secret into the memory of a paused guest.  (virDomainSetLaunchSecurityState)
@@ -41,4 +40,4 @@ class LaunchSecurity(Part):
         :param values: ``{"sev-secret-header": …, "sev-secret": …}``, and where to, by default where the firmware says
         """
         with Params(values) as array:
-            check(lib.virDomainSetLaunchSecurityState(self._ptr, array.pointer, array.count, 0))
+            self._call(lib.virDomainSetLaunchSecurityState, array.pointer, array.count, 0)

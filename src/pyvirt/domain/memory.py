@@ -6,9 +6,8 @@ from __future__ import annotations
 from operator import index
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check, last_error
 from pyvirt._core.lib import ffi, lib
-from pyvirt._core.params import ULLONG, Params, fill_dict
+from pyvirt._core.params import ULLONG, Params
 from pyvirt.domain._part import Part
 from pyvirt.enums import params
 from pyvirt.enums.domain import DomainModificationImpact
@@ -63,17 +62,15 @@ class Memory(Part):
 
     def max(self) -> int:
         """Return how much it can have.  (virDomainGetMaxMemory)"""
-        size: int = lib.virDomainGetMaxMemory(self._ptr)
-        if not size:
-            raise last_error()
-        return size << 10
+        kib: int = self._call_nonzero(lib.virDomainGetMaxMemory)
+        return kib << 10
 
     def set_max(self, size: int) -> None:
         """Say how much it can have, also in drivers that know no flags.  (virDomainSetMaxMemory)
 
         :raises OperationInvalidError: it runs, and that is more than the driver can do
         """
-        check(lib.virDomainSetMaxMemory(self._ptr, _kib(size)))
+        self._call(lib.virDomainSetMaxMemory, _kib(size))
 
     def set(self, size: int, *, flags: DomainMemoryModFlags = _CURRENT) -> None:
         """Say how much it shall have.  (virDomainSetMemoryFlags)
@@ -83,14 +80,14 @@ class Memory(Part):
         :param flags: with ``MAXIMUM`` how much it can have, of most drivers in the stored configuration only
         :raises InvalidArgumentError: more than it can have
         """
-        check(lib.virDomainSetMemoryFlags(self._ptr, _kib(size), flags))
+        self._call(lib.virDomainSetMemoryFlags, _kib(size), flags)
 
     def set_live(self, size: int) -> None:
         """Say how much the running domain shall have, also in drivers that know no flags.  (virDomainSetMemory)
 
         :raises OperationInvalidError: it does not run
         """
-        check(lib.virDomainSetMemory(self._ptr, _kib(size)))
+        self._call(lib.virDomainSetMemory, _kib(size))
 
     # ---- what it does with it ----
 
@@ -103,7 +100,7 @@ class Memory(Part):
         :raises OperationInvalidError: the domain does not run
         """
         out = ffi.new("virDomainMemoryStatStruct[]", _MOST_STATS)
-        count = check(lib.virDomainMemoryStats(self._ptr, out, _MOST_STATS, 0))
+        count = self._call(lib.virDomainMemoryStats, out, _MOST_STATS, 0)
         found = ((DomainMemoryStatTags(one.tag), one.val) for one in ffi.unpack(out, count))
         return {tag: value << 10 if tag in _SIZES else value for tag, value in found}
 
@@ -112,7 +109,7 @@ class Memory(Part):
 
         :param seconds: 0 for never
         """
-        check(lib.virDomainSetMemoryStatsPeriod(self._ptr, seconds, flags))
+        self._call(lib.virDomainSetMemoryStatsPeriod, seconds, flags)
 
     def peek(self, start: int, size: int, *, flags: DomainMemoryFlags) -> bytes:
         """Read from it.  (virDomainMemoryPeek)
@@ -122,7 +119,7 @@ class Memory(Part):
         :raises OperationInvalidError: the domain does not run
         """
         buffer = ffi.new("char[]", size)
-        check(lib.virDomainMemoryPeek(self._ptr, start, size, buffer, flags))
+        self._call(lib.virDomainMemoryPeek, start, size, buffer, flags)
         return bytes(ffi.buffer(buffer))
 
     # ---- limits on the host ----
@@ -136,7 +133,7 @@ class Memory(Part):
 
         :raises OperationInvalidError: it runs, and not in a control group
         """
-        found = fill_dict(lambda values, count: lib.virDomainGetMemoryParameters(self._ptr, values, count, flags))
+        found = self._fill_params(lib.virDomainGetMemoryParameters, flags)
         return {name: _limit(name, value) for name, value in found.items()}
 
     def set_parameters(
@@ -156,7 +153,7 @@ class Memory(Part):
         limits = {**(values or {}), **more}
         sizes = {name: DOMAIN_MEMORY_PARAM_UNLIMITED if size is None else _kib(size) for name, size in limits.items()}
         with Params(sizes, _LIMITS) as array:
-            check(lib.virDomainSetMemoryParameters(self._ptr, array.pointer, array.count, flags))
+            self._call(lib.virDomainSetMemoryParameters, array.pointer, array.count, flags)
 
 
 def _limit(name: str, value: TypedValue) -> TypedValue | None:

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from pyvirt._core.lib import lib
-from pyvirt._model.metadata import Notes
+from pyvirt._model.metadata import MetadataMixin
 from pyvirt.domain._part import Part
 from pyvirt.enums.domain import DomainModificationImpact
 
 
-class Metadata(Part, Notes[DomainModificationImpact]):
+class Metadata(Part, MetadataMixin[DomainModificationImpact]):
     """Title, description and XML elements, one for each namespace.
 
     ``flags`` choose the configuration, as in ``dom.devices``.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypedDict
 
-from pyvirt._core.call import check, last_error
+from pyvirt._core.call import last_error
 from pyvirt._core.document import xml_text
 from pyvirt._core.lib import ffi, lib
 from pyvirt._core.params import INT, STRING, ULLONG, Params
@@ -138,7 +138,7 @@ class _Array(Params):
         array, kept = string_array(texts)
         room = ffi.new("int *", self.count)
         if lib.virTypedParamsAddStringList(self._params, self._count, room, encode(name), array) < 0:
-            raise last_error().recast(InvalidArgumentError)
+            raise last_error("virTypedParamsAddStringList").recast(InvalidArgumentError)
         del kept
 
 
@@ -219,16 +219,14 @@ class Migration(Part):
             return call() if progress is None else Job(self._domain).watch(call, progress)
 
     def _to_connection(self, dest: Connection, array: Params, flags: DomainMigrateFlags) -> Domain:
-        pointer = lib.virDomainMigrate3(self._ptr, dest._ptr, array.pointer, array.count, flags)
-        if not pointer:
-            raise last_error()
+        pointer = self._call_nonzero(lib.virDomainMigrate3, dest._ptr, array.pointer, array.count, flags)
         return Domain(dest, pointer)
 
     def _to_uri(self, uri: str | URI | None, array: Params, flags: DomainMigrateFlags) -> None:
         if uri is not None:
             uri = str(uri)
             flags |= DomainMigrateFlags.PEER2PEER
-        check(lib.virDomainMigrateToURI3(self._ptr, encode_or_null(uri), array.pointer, array.count, flags))
+        self._call(lib.virDomainMigrateToURI3, encode_or_null(uri), array.pointer, array.count, flags)
 
     # ---- limits, also while it is on its way ----
 
@@ -238,7 +236,7 @@ class Migration(Part):
         :param flags: with ``POSTCOPY`` that after the switch, 0 for none
         """
         out = ffi.new("unsigned long *")
-        check(lib.virDomainMigrateGetMaxSpeed(self._ptr, out, flags))
+        self._call(lib.virDomainMigrateGetMaxSpeed, out, flags)
         return _number(out)
 
     def set_max_speed(
@@ -249,12 +247,12 @@ class Migration(Part):
         :param bandwidth: MiB per second
         :param flags: with ``POSTCOPY`` that after the switch
         """
-        check(lib.virDomainMigrateSetMaxSpeed(self._ptr, bandwidth, flags))
+        self._call(lib.virDomainMigrateSetMaxSpeed, bandwidth, flags)
 
     def max_downtime(self) -> int:
         """Return for how many milliseconds the guest may stand still in the end.  (virDomainMigrateGetMaxDowntime)"""
         out = ffi.new("unsigned long long *")
-        check(lib.virDomainMigrateGetMaxDowntime(self._ptr, out, 0))
+        self._call(lib.virDomainMigrateGetMaxDowntime, out, 0)
         return _number(out)
 
     def set_max_downtime(self, downtime: int) -> None:
@@ -263,12 +261,12 @@ class Migration(Part):
         :param downtime: milliseconds
         :raises OperationInvalidError: the domain does not run
         """
-        check(lib.virDomainMigrateSetMaxDowntime(self._ptr, downtime, 0))
+        self._call(lib.virDomainMigrateSetMaxDowntime, downtime, 0)
 
     def compression_cache(self) -> int:
         """Return the bytes of the cache that repeated pages are found in.  (virDomainMigrateGetCompressionCache)"""
         out = ffi.new("unsigned long long *")
-        check(lib.virDomainMigrateGetCompressionCache(self._ptr, out, 0))
+        self._call(lib.virDomainMigrateGetCompressionCache, out, 0)
         return _number(out)
 
     def set_compression_cache(self, size: int) -> None:
@@ -277,14 +275,14 @@ class Migration(Part):
         :param size: bytes, which the hypervisor rounds
         :raises OperationInvalidError: the domain does not run
         """
-        check(lib.virDomainMigrateSetCompressionCache(self._ptr, size, 0))
+        self._call(lib.virDomainMigrateSetCompressionCache, size, 0)
 
     def start_post_copy(self) -> None:
         """Let the guest go on there at once and fetch its memory as it needs it.  (virDomainMigrateStartPostCopy)
 
         :raises OperationInvalidError: no migration with ``POSTCOPY`` is on its way
         """
-        check(lib.virDomainMigrateStartPostCopy(self._ptr, 0))
+        self._call(lib.virDomainMigrateStartPostCopy, 0)
 
 
 def _number(out: CData) -> int:

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check
 from pyvirt._core.lib import lib
-from pyvirt._core.params import INT, STRING, Params, fill_dict
+from pyvirt._core.params import INT, STRING, Params
 from pyvirt.domain._part import Part
 from pyvirt.enums import params
 from pyvirt.enums.domain import DomainModificationImpact
@@ -34,7 +33,7 @@ class Numa(Part):
 
         :raises OperationInvalidError: the domain runs, and not in a control group
         """
-        return fill_dict(lambda values, count: lib.virDomainGetNumaParameters(self._ptr, values, count, flags))
+        return self._fill_params(lib.virDomainGetNumaParameters, flags)
 
     def set_parameters(
         self,
@@ -49,4 +48,4 @@ class Numa(Part):
         :raises OperationInvalidError: the domain runs: its mode stays, and its nodes unless that is ``RESTRICTIVE``
         """
         with Params({**(values or {}), **more}, _PARAMETERS) as array:
-            check(lib.virDomainSetNumaParameters(self._ptr, array.pointer, array.count, flags))
+            self._call(lib.virDomainSetNumaParameters, array.pointer, array.count, flags)

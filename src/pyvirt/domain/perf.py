@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check
 from pyvirt._core.lib import lib
-from pyvirt._core.params import BOOLEAN, Params, take_dict
+from pyvirt._core.params import BOOLEAN, Params
 from pyvirt.domain._part import Part
 from pyvirt.enums.domain import DomainModificationImpact
 
@@ -27,7 +26,7 @@ class Perf(Part):
 
     def events(self, *, flags: DomainModificationImpact = _CURRENT) -> dict[str, bool]:
         """Return which events are counted.  (virDomainGetPerfEvents)"""
-        found = take_dict(lambda values, count: lib.virDomainGetPerfEvents(self._ptr, values, count, flags))
+        found = self._call_params(lib.virDomainGetPerfEvents, flags)
         return {name: bool(counted) for name, counted in found.items()}
 
     def set_events(
@@ -45,4 +44,4 @@ class Perf(Part):
         """
         events = {**(values or {}), **more}
         with Params(events, dict.fromkeys(events, BOOLEAN)) as array:
-            check(lib.virDomainSetPerfEvents(self._ptr, array.pointer, array.count, flags))
+            self._call(lib.virDomainSetPerfEvents, array.pointer, array.count, flags)

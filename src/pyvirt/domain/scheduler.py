@@ -5,18 +5,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check
 from pyvirt._core.lib import ffi, lib
-from pyvirt._core.params import INT, LLONG, UINT, ULLONG, Params, fill_dict
-from pyvirt._core.text import take_string
+from pyvirt._core.params import INT, LLONG, UINT, ULLONG, Params
 from pyvirt.domain._part import Part
 from pyvirt.enums import params
 from pyvirt.enums.domain import DomainModificationImpact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from pyvirt._core.lib import CData
     from pyvirt._core.params import TypedValue
 
 _CURRENT = DomainModificationImpact.CURRENT
@@ -53,35 +50,27 @@ class Scheduler(Part):
 
         :raises OperationInvalidError: the domain runs, and not in a control group
         """
-        return self._type(ffi.NULL)
+        return self._call_string(lib.virDomainGetSchedulerType, ffi.NULL)
 
-    def _type(self, count: CData) -> str:
-        return take_string(lib.virDomainGetSchedulerType(self._ptr, count))
-
-    def _parameters(self, call: Callable[[CData, CData], int]) -> dict[str, TypedValue]:
-        def ask(values: CData, count: CData) -> int:
-            if values:
-                return call(values, count)
-            self._type(count)  # only this says how many there are
-            return 0
-
-        return fill_dict(ask)
+    def _count(self) -> int:
+        """Return the number of parameters, which no other function returns."""
+        count = ffi.new("int *")
+        self._call_string(lib.virDomainGetSchedulerType, count)
+        return int(count[0])
 
     def parameters(self, *, flags: DomainModificationImpact = _CURRENT) -> dict[str, TypedValue]:
         """Return shares, periods and quotas.  (virDomainGetSchedulerParametersFlags, virDomainGetSchedulerType)
 
         :raises OperationInvalidError: the domain runs, and not in a control group
         """
-        return self._parameters(
-            lambda values, count: lib.virDomainGetSchedulerParametersFlags(self._ptr, values, count, flags)
-        )
+        return self._fill_params(lib.virDomainGetSchedulerParametersFlags, flags, room=self._count())
 
     def basic_parameters(self) -> dict[str, TypedValue]:
         """Return them also in drivers that know no flags.
 
         (virDomainGetSchedulerParameters, virDomainGetSchedulerType)
         """
-        return self._parameters(lambda values, count: lib.virDomainGetSchedulerParameters(self._ptr, values, count))
+        return self._fill_params(lib.virDomainGetSchedulerParameters, room=self._count())
 
     def set_parameters(
         self,
@@ -96,9 +85,9 @@ class Scheduler(Part):
         :raises InvalidArgumentError: a value that is out of range
         """
         with Params({**(values or {}), **more}, _PARAMETERS) as array:
-            check(lib.virDomainSetSchedulerParametersFlags(self._ptr, array.pointer, array.count, flags))
+            self._call(lib.virDomainSetSchedulerParametersFlags, array.pointer, array.count, flags)
 
     def set_basic_parameters(self, values: Mapping[str, TypedValue] | None = None, /, **more: TypedValue) -> None:
         """Change some of them, also in drivers that know no flags.  (virDomainSetSchedulerParameters)"""
         with Params({**(values or {}), **more}, _PARAMETERS) as array:
-            check(lib.virDomainSetSchedulerParameters(self._ptr, array.pointer, array.count))
+            self._call(lib.virDomainSetSchedulerParameters, array.pointer, array.count)

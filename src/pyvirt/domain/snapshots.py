@@ -5,10 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check
 from pyvirt._core.lib import lib
-from pyvirt._core.names import list_names
-from pyvirt._core.text import take_string
 from pyvirt.domain._saved_point import Moment, Moments
 from pyvirt.enums.snapshot import (
     DomainSnapshotCreateFlags,
@@ -42,22 +39,22 @@ class Snapshot(Moment):
 
     def xml_desc(self, *, flags: DomainSnapshotXMLFlags = DomainSnapshotXMLFlags(0)) -> str:
         """Return its description, with the domain's configuration at that time.  (virDomainSnapshotGetXMLDesc)"""
-        return take_string(lib.virDomainSnapshotGetXMLDesc(self._ptr, flags))
+        return self._call_string(lib.virDomainSnapshotGetXMLDesc, flags)
 
     def is_current(self) -> bool:
         """Return whether it is the one that the domain goes on from.  (virDomainSnapshotIsCurrent)"""
-        return check(lib.virDomainSnapshotIsCurrent(self._ptr, 0)) == 1
+        return self._call(lib.virDomainSnapshotIsCurrent, 0) == 1
 
     def has_metadata(self) -> bool:
         """Return whether libvirt keeps what only it knows: such a domain is not undefined by mistake.
 
         (virDomainSnapshotHasMetadata)
         """
-        return check(lib.virDomainSnapshotHasMetadata(self._ptr, 0)) == 1
+        return self._call(lib.virDomainSnapshotHasMetadata, 0) == 1
 
     def parent(self) -> Snapshot | None:
         """Return the one that it was made after, ``None`` if it is a root.  (virDomainSnapshotGetParent)"""
-        return self._parent_at(lib.virDomainSnapshotGetParent(self._ptr, 0))
+        return self._parent_by(lib.virDomainSnapshotGetParent)
 
     def children(self, *, flags: DomainSnapshotListFlags = DomainSnapshotListFlags(0)) -> SnapshotList:
         """Return those made after it, with ``DESCENDANTS`` also theirs.  (virDomainSnapshotListAllChildren)"""
@@ -66,7 +63,7 @@ class Snapshot(Moment):
     def children_names(self, *, flags: DomainSnapshotListFlags = DomainSnapshotListFlags(0)) -> NameList:
         """Return the names of its children.  (virDomainSnapshotNumChildren, virDomainSnapshotListChildrenNames)"""
         count, fill = lib.virDomainSnapshotNumChildren, lib.virDomainSnapshotListChildrenNames
-        return list_names(self, count, fill, after=(flags,))
+        return self._call_names(count, fill, flags)
 
     def revert(self, *, flags: DomainSnapshotRevertFlags = DomainSnapshotRevertFlags(0)) -> None:
         """Take the domain back to it; what came since is lost.  (virDomainRevertToSnapshot)
@@ -75,14 +72,14 @@ class Snapshot(Moment):
         :raises OperationInvalidError: it needs ``FORCE``
         :raises NotSupportedError: the hypervisor cannot go back to one of this kind
         """
-        check(lib.virDomainRevertToSnapshot(self._ptr, flags))
+        self._call(lib.virDomainRevertToSnapshot, flags)
 
     def delete(self, *, flags: DomainSnapshotDeleteFlags = DomainSnapshotDeleteFlags(0)) -> None:
         """Delete it; the domain stays as it is, and its children become its parent's.  (virDomainSnapshotDelete)
 
         :param flags: with ``CHILDREN`` its descendants too, or with ``CHILDREN_ONLY`` just these
         """
-        check(lib.virDomainSnapshotDelete(self._ptr, flags))
+        self._call(lib.virDomainSnapshotDelete, flags)
 
 
 class Snapshots(Moments[Snapshot]):
@@ -106,7 +103,7 @@ class Snapshots(Moments[Snapshot]):
 
     def names(self, flags: DomainSnapshotListFlags = DomainSnapshotListFlags(0)) -> NameList:
         """Return the names of those that match *flags*.  (virDomainSnapshotNum, virDomainSnapshotListNames)"""
-        return list_names(self._owner, lib.virDomainSnapshotNum, lib.virDomainSnapshotListNames, after=(flags,))
+        return self._owner._call_names(lib.virDomainSnapshotNum, lib.virDomainSnapshotListNames, flags)
 
     def roots(self) -> SnapshotList:
         """Return those without a parent.  (virDomainListAllSnapshots)"""
@@ -119,13 +116,13 @@ class Snapshots(Moments[Snapshot]):
     def current(self) -> Snapshot | None:
         """Return the one that the domain goes on from, ``None`` if there is none.  (virDomainSnapshotCurrent)"""
         try:
-            return self._wrap(lib.virDomainSnapshotCurrent(self._owner._ptr, 0))
+            return self._new(lib.virDomainSnapshotCurrent, 0)
         except DomainSnapshotNotFoundError:
             return None
 
     def has_current(self) -> bool:
         """Return whether the domain goes on from one of them.  (virDomainHasCurrentSnapshot)"""
-        return check(lib.virDomainHasCurrentSnapshot(self._owner._ptr, 0)) == 1
+        return self._owner._call(lib.virDomainHasCurrentSnapshot, 0) == 1
 
     def create(
         self,
@@ -146,4 +143,4 @@ class Snapshots(Moments[Snapshot]):
         :raises XMLError: *xml* is no XML, or no snapshot
         """
         document = self._document(xml, name=name, description=description)
-        return self._wrap(lib.virDomainSnapshotCreateXML(self._owner._ptr, document, flags))
+        return self._new(lib.virDomainSnapshotCreateXML, document, flags)

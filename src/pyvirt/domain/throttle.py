@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check
 from pyvirt._core.lib import lib
 from pyvirt._core.params import Params
 from pyvirt._core.text import encode
@@ -43,8 +42,8 @@ class ThrottleGroups(Part):
         seconds.
         """
         with Params({**(values or {}), **more}) as array:
-            check(lib.virDomainSetThrottleGroup(self._ptr, encode(group), array.pointer, array.count, flags))
+            self._call(lib.virDomainSetThrottleGroup, encode(group), array.pointer, array.count, flags)
 
     def remove(self, group: str, *, flags: DomainModificationImpact = _CURRENT) -> None:
         """Remove a group that no disk uses.  (virDomainDelThrottleGroup)"""
-        check(lib.virDomainDelThrottleGroup(self._ptr, encode(group), flags))
+        self._call(lib.virDomainDelThrottleGroup, encode(group), flags)

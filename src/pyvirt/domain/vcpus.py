@@ -6,10 +6,8 @@ from __future__ import annotations
 from operator import index
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check
 from pyvirt._core.cpumaps import cpu_map, cpu_numbers
 from pyvirt._core.lib import ffi, lib
-from pyvirt._core.params import take_dict
 from pyvirt._core.text import encode
 from pyvirt.domain._part import Part
 from pyvirt.enums.domain import DomainModificationImpact
@@ -52,14 +50,14 @@ class Vcpus(Part):
         :param flags: with ``MAXIMUM`` how many there can be, with ``GUEST`` how many the guest uses, as its agent says
         :raises OperationInvalidError: the domain is not in the state that *flags* need
         """
-        return check(lib.virDomainGetVcpusFlags(self._ptr, flags))
+        return self._call(lib.virDomainGetVcpusFlags, flags)
 
     def max(self) -> int:
         """Return how many the running domain can have.  (virDomainGetMaxVcpus)
 
         Of one that does not run some drivers return how many any domain can have; others raise.
         """
-        return check(lib.virDomainGetMaxVcpus(self._ptr))
+        return self._call(lib.virDomainGetMaxVcpus)
 
     def set(self, count: int, *, flags: DomainVcpuFlags = DomainVcpuFlags.CURRENT) -> None:
         """Say how many there shall be.  (virDomainSetVcpusFlags)
@@ -68,14 +66,14 @@ class Vcpus(Part):
             guest shall use, by its agent; with ``HOTPLUGGABLE`` new ones can be unplugged again
         :raises InvalidArgumentError: more than there can be, or none at all
         """
-        check(lib.virDomainSetVcpusFlags(self._ptr, count, flags))
+        self._call(lib.virDomainSetVcpusFlags, count, flags)
 
     def set_live(self, count: int) -> None:
         """Say how many the running domain shall have, also in drivers that know no flags.  (virDomainSetVcpus)
 
         :raises OperationInvalidError: it does not run
         """
-        check(lib.virDomainSetVcpus(self._ptr, count))
+        self._call(lib.virDomainSetVcpus, count)
 
     def set_enabled(
         self, vcpus: Iterable[int], enabled: bool, *, flags: DomainSetVcpuFlags = DomainSetVcpuFlags.CURRENT
@@ -85,7 +83,7 @@ class Vcpus(Part):
         :param vcpus: their numbers; drivers may take one at a time
         :raises InvalidArgumentError: no such vCPU, or one that cannot be spared
         """
-        check(lib.virDomainSetVcpu(self._ptr, _text(vcpus), bool(enabled), flags))
+        self._call(lib.virDomainSetVcpu, _text(vcpus), bool(enabled), flags)
 
     # ---- where ----
 
@@ -97,7 +95,7 @@ class Vcpus(Part):
         room, size = self.max(), self._map_size()
         out = ffi.new("virVcpuInfo[]", room)
         maps = ffi.new("unsigned char[]", room * size)
-        count = check(lib.virDomainGetVcpus(self._ptr, out, room, maps, size))
+        count = self._call(lib.virDomainGetVcpus, out, room, maps, size)
         return [
             VcpuInfo(
                 vcpu.number,
@@ -113,7 +111,7 @@ class Vcpus(Part):
         """Return for each vCPU, there or not, the CPUs of the host that it may run on.  (virDomainGetVcpuPinInfo)"""
         room, size = self.count(flags=DomainVcpuFlags.MAXIMUM | DomainVcpuFlags(flags)), self._map_size()
         maps = ffi.new("unsigned char[]", room * size)
-        count = check(lib.virDomainGetVcpuPinInfo(self._ptr, room, maps, size, flags))
+        count = self._call(lib.virDomainGetVcpuPinInfo, room, maps, size, flags)
         return [cpu_numbers(maps + i * size, size) for i in range(count)]
 
     def pin(self, vcpu: int, cpus: Iterable[int], *, flags: DomainModificationImpact = _CURRENT) -> None:
@@ -122,7 +120,7 @@ class Vcpus(Part):
         :raises InvalidArgumentError: no such vCPU, or none of *cpus* is there
         """
         bits = cpu_map(cpus)
-        check(lib.virDomainPinVcpuFlags(self._ptr, vcpu, bits, len(bits), flags))
+        self._call(lib.virDomainPinVcpuFlags, vcpu, bits, len(bits), flags)
 
     def pin_live(self, vcpu: int, cpus: Iterable[int]) -> None:
         """Have a vCPU of the running domain run on no other, also in drivers that know no flags.  (virDomainPinVcpu)
@@ -130,7 +128,7 @@ class Vcpus(Part):
         :raises OperationInvalidError: it does not run
         """
         bits = cpu_map(cpus)
-        check(lib.virDomainPinVcpu(self._ptr, vcpu, bits, len(bits)))
+        self._call(lib.virDomainPinVcpu, vcpu, bits, len(bits))
 
     def emulator_pinning(self, *, flags: DomainModificationImpact = _CURRENT) -> frozenset[int] | None:
         """Return the CPUs of the host that the emulator's other threads may run on.  (virDomainGetEmulatorPinInfo)
@@ -139,17 +137,17 @@ class Vcpus(Part):
         """
         size = self._map_size()
         bits = ffi.new("unsigned char[]", size)
-        pinned = check(lib.virDomainGetEmulatorPinInfo(self._ptr, bits, size, flags))
+        pinned = self._call(lib.virDomainGetEmulatorPinInfo, bits, size, flags)
         return cpu_numbers(bits, size) if pinned else None
 
     def pin_emulator(self, cpus: Iterable[int], *, flags: DomainModificationImpact = _CURRENT) -> None:
         """Have the emulator's other threads run on no other than *cpus*.  (virDomainPinEmulator)"""
         bits = cpu_map(cpus)
-        check(lib.virDomainPinEmulator(self._ptr, bits, len(bits), flags))
+        self._call(lib.virDomainPinEmulator, bits, len(bits), flags)
 
     def _map_size(self) -> int:
         """Return how many bytes a bitmap of the host's CPUs has."""
-        return check(lib.virNodeGetCPUMap(self._conn._ptr, ffi.NULL, ffi.NULL, 0)) + 7 >> 3
+        return self._conn._call(lib.virNodeGetCPUMap, ffi.NULL, ffi.NULL, 0) + 7 >> 3
 
     # ---- as the guest sees them ----
 
@@ -158,9 +156,7 @@ class Vcpus(Part):
 
         :raises AgentUnresponsiveError: there is no agent
         """
-        found = take_dict(
-            lambda values, count: lib.virDomainGetGuestVcpus(self._ptr, values, ffi.cast("unsigned int *", count), 0)
-        )
+        found = self._call_params(lib.virDomainGetGuestVcpus, 0, count_type="unsigned int *")
         return GuestVcpus(*(_numbers(str(found.get(name, ""))) for name in GuestVcpus.__slots__))
 
     def set_guest_online(self, vcpus: Iterable[int], online: bool) -> None:
@@ -169,4 +165,4 @@ class Vcpus(Part):
         :param vcpus: numbers as in :meth:`guest`
         :raises AgentUnresponsiveError: there is no agent
         """
-        check(lib.virDomainSetGuestVcpus(self._ptr, _text(vcpus), bool(online), 0))
+        self._call(lib.virDomainSetGuestVcpus, _text(vcpus), bool(online), 0)

@@ -272,7 +272,7 @@ class Events:
                 raise refusal
             # Whoever comes after the link was lost is not told by a callback.
             if not self._conn._link_stands():
-                self._conn._ptr  # noqa: B018  # closed, perhaps
+                self._conn._require_open()
                 raise ConnectionLostError("the connection is lost")
         except BaseException:
             for source in acquired:
@@ -350,14 +350,17 @@ class Events:
         # No pointer in a variable, for the same reason.
         if source.key[0] == QEMU_MONITOR:
             functions = _monitor_functions()
-            check(
-                lib.pv_source_register_monitor(
-                    *(source.pointer, self._conn._ptr, ffi.NULL if domain is None else domain._ptr, ffi.NULL, 0),
-                    *functions,
-                )
+            result = lib.pv_source_register_monitor(
+                source.pointer,
+                self._conn._ptr,
+                ffi.NULL if domain is None else domain._ptr,
+                ffi.NULL,
+                0,
+                *functions,
             )
+            check(result, "virConnectDomainQemuMonitorEventRegister", self._conn)
         elif lib.pv_source_register(source.pointer, self._conn._ptr, ffi.NULL if domain is None else domain._ptr) < 0:
-            error = last_error("vir…EventRegisterAny")
+            error = last_error("vir…EventRegisterAny", self._conn)
             # What libvirt says of a number that it does not know.
             raise error.recast(NotSupportedError) if isinstance(error, InvalidArgumentError) else error
 

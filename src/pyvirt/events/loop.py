@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from pyvirt._core import codes
 from pyvirt._core.call import check
 from pyvirt._core.lib import ffi, lib
 from pyvirt.enums.event import EventHandleType
@@ -89,12 +90,12 @@ def use_default() -> None:
     :raises OperationInvalidError: there is a loop already
     """
     _leave("libvirt's own loop")
-    check(lib.virEventRegisterDefaultImpl())
+    check(lib.virEventRegisterDefaultImpl(), "virEventRegisterDefaultImpl")
 
 
 def run_default() -> None:
     """Wait until there is something to do, and do it.  (virEventRunDefaultImpl)"""
-    check(lib.virEventRunDefaultImpl())
+    check(lib.virEventRunDefaultImpl(), "virEventRunDefaultImpl")
 
 
 def use_foreign() -> None:
@@ -125,7 +126,9 @@ class Watch:
         self._id = lib.virEventAddHandle(fd, events, lib.pv_py_handle, opaque, lib.pv_py_forget)
         if self._id < 0:
             del kept[opaque]
-            raise OperationFailedError(f"the event loop cannot wait for file descriptor {fd}", code=9)
+            raise OperationFailedError(
+                f"the event loop cannot wait for file descriptor {fd}", code=codes.OPERATION_FAILED
+            )
 
     def update(self, events: EventHandleType) -> None:
         """Wait for *events*, none of them perhaps, from here on.  (virEventUpdateHandle)"""
@@ -146,7 +149,7 @@ class Timer:
         self._id = lib.virEventAddTimeout(interval, lib.pv_py_timeout, opaque, lib.pv_py_forget)
         if self._id < 0:
             del kept[opaque]
-            raise OperationFailedError("the event loop takes no timer", code=9)
+            raise OperationFailedError("the event loop takes no timer", code=codes.OPERATION_FAILED)
 
     def update(self, interval: int) -> None:
         """Do it every *interval* milliseconds from here on, never if that is negative.  (virEventUpdateTimeout)"""

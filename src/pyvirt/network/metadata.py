@@ -6,15 +6,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyvirt._core.lib import lib
-from pyvirt._model.metadata import Notes
+from pyvirt._model.metadata import MetadataMixin
 from pyvirt.enums.network import NetworkUpdateFlags
 
 if TYPE_CHECKING:
     from pyvirt._core.lib import CData
+    from pyvirt.connection import Connection
     from pyvirt.network.network import Network
 
 
-class NetworkMetadata(Notes[NetworkUpdateFlags]):
+class NetworkMetadata(MetadataMixin[NetworkUpdateFlags]):
     """Title, description and XML elements, one for each namespace; as ``dom.metadata``.
 
     ``flags`` choose the configuration: the running one, the stored one or both.  Before libvirt 9.7 all of it raises
@@ -31,6 +32,10 @@ class NetworkMetadata(Notes[NetworkUpdateFlags]):
 
     def __repr__(self) -> str:
         return f"<pyvirt.NetworkMetadata of {self._network!r}>"
+
+    @property
+    def _conn(self) -> Connection:
+        return self._network._conn
 
     @property
     def _ptr(self) -> CData:

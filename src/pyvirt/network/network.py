@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._core.call import check
 from pyvirt._core.document import encode_xml
 from pyvirt._core.lib import ffi, lib
-from pyvirt._core.text import decode, decode_or_none, encode_or_null, take_string
+from pyvirt._core.text import decode, decode_or_none, encode_or_null
 from pyvirt._model.edit import edit, stored
 from pyvirt._model.object import Autostarting, NamedByUUID
 from pyvirt.enums.network import (
@@ -69,18 +68,18 @@ class Network(NamedByUUID, Autostarting[bytes]):
 
     def is_active(self) -> bool:
         """Return whether it is up.  (virNetworkIsActive)"""
-        return check(lib.virNetworkIsActive(self._ptr)) == 1
+        return self._call(lib.virNetworkIsActive) == 1
 
     def is_persistent(self) -> bool:
         """Return whether a configuration is stored, which outlives a stop.  (virNetworkIsPersistent)"""
-        return check(lib.virNetworkIsPersistent(self._ptr)) == 1
+        return self._call(lib.virNetworkIsPersistent) == 1
 
     def bridge_name(self) -> str:
         """Return the name of the host's bridge that guests are plugged into.  (virNetworkGetBridgeName)
 
         :raises Error: it has none: guests use a device of the host directly
         """
-        return take_string(lib.virNetworkGetBridgeName(self._ptr))
+        return self._call_string(lib.virNetworkGetBridgeName)
 
     @property
     def ports(self) -> NetworkPorts:
@@ -101,7 +100,7 @@ class Network(NamedByUUID, Autostarting[bytes]):
         :raises InvalidArgumentError: this is no hardware address
         """
         out = ffi.new("virNetworkDHCPLeasePtr **")
-        count = check(lib.virNetworkGetDHCPLeases(self._ptr, encode_or_null(mac), out, 0))
+        count = self._call(lib.virNetworkGetDHCPLeases, encode_or_null(mac), out, 0)
         return _take_leases(out[0], count)
 
     # ---- life ----
@@ -111,24 +110,24 @@ class Network(NamedByUUID, Autostarting[bytes]):
 
         :raises OperationInvalidError: it is up already
         """
-        check(lib.virNetworkCreate(self._ptr))
+        self._call(lib.virNetworkCreate)
 
     def destroy(self) -> None:
         """Take it down; a transient one is gone then, and nothing stored is lost.  (virNetworkDestroy)
 
         :raises OperationInvalidError: it is not up
         """
-        check(lib.virNetworkDestroy(self._ptr))
+        self._call(lib.virNetworkDestroy)
 
     def undefine(self) -> None:
         """Drop the stored configuration; if it is up it becomes transient.  (virNetworkUndefine)"""
-        check(lib.virNetworkUndefine(self._ptr))
+        self._call(lib.virNetworkUndefine)
 
     # ---- configuration ----
 
     def xml_desc(self, *, flags: NetworkXMLFlags = NetworkXMLFlags(0)) -> str:
         """Return its configuration: the running one, or with ``INACTIVE`` the stored.  (virNetworkGetXMLDesc)"""
-        return take_string(lib.virNetworkGetXMLDesc(self._ptr, flags))
+        return self._call_string(lib.virNetworkGetXMLDesc, flags)
 
     def edit(self, *, flags: NetworkDefineFlags = NetworkDefineFlags(0)) -> AbstractContextManager[_Element]:
         """Change the stored configuration as a tree: ``with net.edit() as root: …``
@@ -162,4 +161,4 @@ class Network(NamedByUUID, Autostarting[bytes]):
         :raises OperationUnsupportedError: that section cannot be changed so
         :raises OperationInvalidError: it is there already, or not there, or the network is not up
         """
-        check(lib.virNetworkUpdate(self._ptr, command, section, parent_index, encode_xml(xml), flags))
+        self._call(lib.virNetworkUpdate, command, section, parent_index, encode_xml(xml), flags)

@@ -10,10 +10,9 @@ from uuid import UUID
 from pyvirt._core.call import check
 from pyvirt._core.document import encode_xml
 from pyvirt._core.lib import lib
-from pyvirt._core.params import UINT, Params, take_dict
-from pyvirt._core.text import take_string
+from pyvirt._core.params import UINT, Params
 from pyvirt._model.collection import RAISE, UUIDCollection
-from pyvirt._model.object import Object, uuid_bytes
+from pyvirt._model.object import Object
 from pyvirt.enums import params
 from pyvirt.enums.network import NetworkPortCreateFlags
 from pyvirt.errors import InvalidArgumentError, NetworkPortNotFoundError
@@ -52,8 +51,8 @@ class NetworkPort(Object[tuple[bytes, bytes]]):
     @property
     def network(self) -> Network:
         """The network that it is plugged into.  (virNetworkPortGetNetwork)"""
-        pointer = lib.virNetworkPortGetNetwork(self._ptr)
-        check(lib.virNetworkRef(pointer))  # it has lent us its own reference
+        pointer = self._call_nonzero(lib.virNetworkPortGetNetwork)
+        check(lib.virNetworkRef(pointer), "virNetworkRef")  # what the port returns is its own reference
         return Network(self._conn, pointer)
 
     @property
@@ -62,14 +61,14 @@ class NetworkPort(Object[tuple[bytes, bytes]]):
         return UUID(bytes=self._identity()[1])
 
     def _ask_identity(self) -> tuple[bytes, bytes]:
-        return self.network._identity(), uuid_bytes(self, lib.virNetworkPortGetUUID)
+        return self.network._identity(), self._call_uuid(lib.virNetworkPortGetUUID)
 
     def _label(self) -> str:
         return str(self.uuid)
 
     def xml_desc(self) -> str:
         """Return its configuration.  (virNetworkPortGetXMLDesc)"""
-        return take_string(lib.virNetworkPortGetXMLDesc(self._ptr, 0))
+        return self._call_string(lib.virNetworkPortGetXMLDesc, 0)
 
     def parameters(self) -> dict[str, TypedValue]:
         """Return its limits of bandwidth; none that was not set.  (virNetworkPortGetParameters)
@@ -77,7 +76,7 @@ class NetworkPort(Object[tuple[bytes, bytes]]):
         Names are :mod:`pyvirt.enums.params`' ``NETWORK_PORT_BANDWIDTH_…``; averages, peaks and floor are KiB per
         second, bursts are KiB.
         """
-        return take_dict(lambda values, count: lib.virNetworkPortGetParameters(self._ptr, values, count, 0))
+        return self._call_params(lib.virNetworkPortGetParameters, 0)
 
     def set_parameters(self, values: Mapping[str, TypedValue]) -> None:
         """Set its limits of bandwidth: ``{"inbound.average": 500}``.  (virNetworkPortSetParameters)
@@ -91,11 +90,11 @@ class NetworkPort(Object[tuple[bytes, bytes]]):
             if name not in _PORT_PARAMETERS:  # libvirt would ignore it, and lift the limits that there are
                 raise InvalidArgumentError(f"a network port has no parameter {name!r}")
         with Params(values, _PORT_PARAMETERS) as array:
-            check(lib.virNetworkPortSetParameters(self._ptr, array.pointer, array.count, 0))
+            self._call(lib.virNetworkPortSetParameters, array.pointer, array.count, 0)
 
     def delete(self) -> None:
         """Unplug it.  (virNetworkPortDelete)"""
-        check(lib.virNetworkPortDelete(self._ptr, 0))
+        self._call(lib.virNetworkPortDelete, 0)
 
 
 class NetworkPorts(UUIDCollection[NetworkPort]):
@@ -128,4 +127,4 @@ class NetworkPorts(UUIDCollection[NetworkPort]):
         :raises AlreadyExistsError: a port of that UUID is there
         :raises XMLError: *xml* is no XML, or no port
         """
-        return self._wrap(lib.virNetworkPortCreateXML(self._owner._ptr, encode_xml(xml), flags))
+        return self._new(lib.virNetworkPortCreateXML, encode_xml(xml), flags)

@@ -105,7 +105,8 @@ class Engine:
             return True
         if found == -2:
             raise MemoryError
-        error = last_error("virConnectGetAllDomainStats" if domains is None else "virDomainListGetStats")
+        function = "virConnectGetAllDomainStats" if domains is None else "virDomainListGetStats"
+        error = last_error(function, self._conn)
         if self._conn._too_large(error) and (domains is None or len(domains) > 1):
             return False
         raise error

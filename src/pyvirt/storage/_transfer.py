@@ -40,7 +40,7 @@ def download(
 ) -> int:
     """Do what :meth:`StorageVolume.download` says."""
     stream = Stream(volume._conn, "r")
-    with stream._begin(lambda: lib.virStorageVolDownload(volume._ptr, stream._ptr, offset, length, flags)):
+    with stream._begin(lambda: volume._call(lib.virStorageVolDownload, stream._ptr, offset, length, flags)):
         sparse = bool(flags & StorageVolDownloadFlags.SPARSE_STREAM)
         if not isinstance(dest, str | os.PathLike):
             return _receive(stream, dest, sparse, progress)
@@ -61,7 +61,7 @@ def upload(
         with open(source, "rb") as file:
             return upload(volume, file, offset, length, progress, flags)
     stream = Stream(volume._conn, "w")
-    with stream._begin(lambda: lib.virStorageVolUpload(volume._ptr, stream._ptr, offset, length, flags)):
+    with stream._begin(lambda: volume._call(lib.virStorageVolUpload, stream._ptr, offset, length, flags)):
         return _send(stream, source, bool(flags & StorageVolUploadFlags.SPARSE_STREAM), progress)
 
 
@@ -70,7 +70,13 @@ def _receive(stream: Stream, file: IO[bytes], sparse: bool, progress: Progress |
     if number is None:
         return _copy(stream, file, progress)
     file.flush()
-    moved = _pump(stream, number, lambda pump, pointer: lib.pv_pump_receive(pump, pointer, sparse), progress)
+    moved = _pump(
+        stream,
+        number,
+        "virStreamSparseRecvAll" if sparse else "virStreamRecvAll",
+        lambda pump, pointer: lib.pv_pump_receive(pump, pointer, sparse),
+        progress,
+    )
     stream._end = True
     if file.seekable():
         file.seek(os.lseek(number, 0, os.SEEK_CUR))
@@ -83,7 +89,13 @@ def _send(stream: Stream, file: IO[bytes], sparse: bool, progress: Progress | No
         return _copy(file, stream, progress)
     if file.seekable():  # what its buffer has read ahead counts as well
         os.lseek(number, file.tell(), os.SEEK_SET)
-    moved = _pump(stream, number, lambda pump, pointer: lib.pv_pump_send(pump, pointer, sparse), progress)
+    moved = _pump(
+        stream,
+        number,
+        "virStreamSparseSendAll" if sparse else "virStreamSendAll",
+        lambda pump, pointer: lib.pv_pump_send(pump, pointer, sparse),
+        progress,
+    )
     if file.seekable():
         file.seek(os.lseek(number, 0, os.SEEK_CUR))
     return moved
@@ -134,8 +146,13 @@ def _write_all(dest: File, data: bytes) -> None:
         rest = rest[count:]
 
 
-def _pump(stream: Stream, number: int, run: Callable[[CData, CData], int], progress: Progress | None) -> int:
-    """Have C move all bytes, and return how many those were."""
+def _pump(
+    stream: Stream, number: int, function: str, run: Callable[[CData, CData], int], progress: Progress | None
+) -> int:
+    """Move all bytes in C, and return their number.
+
+    :param function: the libvirt function behind *run*
+    """
     pump = lib.pv_pump_new(number)
     if not pump:
         raise MemoryError
@@ -145,7 +162,7 @@ def _pump(stream: Stream, number: int, run: Callable[[CData, CData], int], progr
         if run(pump, stream._ptr) == 0:
             return
         stream._over = True  # libvirt has aborted it
-        error = last_error()
+        error = last_error(function, stream._conn)
         if failure := lib.pv_pump_errno(pump):
             raise OSError(failure, os.strerror(failure))
         error.args = (f"{error.message}, after {lib.pv_pump_moved(pump):,} bytes",)

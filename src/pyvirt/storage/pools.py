@@ -5,11 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from pyvirt._core.call import check
 from pyvirt._core.document import encode_xml, encode_xml_or_null
 from pyvirt._core.lib import ffi, lib
-from pyvirt._core.names import list_names
-from pyvirt._core.text import encode, take_string
+from pyvirt._core.text import encode
 from pyvirt._model.collection import RAISE, Collection
 from pyvirt._model.edit import edit, stored
 from pyvirt._model.object import Autostarting, NamedByUUID
@@ -60,20 +58,20 @@ class StoragePool(NamedByUUID, Autostarting[bytes]):
     def info(self) -> StoragePoolInfo:
         """Return its state and how full it is.  (virStoragePoolGetInfo)"""
         out = ffi.new("virStoragePoolInfo *")
-        check(lib.virStoragePoolGetInfo(self._ptr, out))
+        self._call(lib.virStoragePoolGetInfo, out)
         return StoragePoolInfo(StoragePoolState(out.state), out.capacity, out.allocation, out.available)
 
     def is_active(self) -> bool:
         """Return whether it is started: only then its volumes are known.  (virStoragePoolIsActive)"""
-        return check(lib.virStoragePoolIsActive(self._ptr)) == 1
+        return self._call(lib.virStoragePoolIsActive) == 1
 
     def is_persistent(self) -> bool:
         """Return whether a configuration is stored, which outlives a stop.  (virStoragePoolIsPersistent)"""
-        return check(lib.virStoragePoolIsPersistent(self._ptr)) == 1
+        return self._call(lib.virStoragePoolIsPersistent) == 1
 
     def xml_desc(self, *, flags: StorageXMLFlags = StorageXMLFlags(0)) -> str:
         """Return its configuration: the active one, or with ``INACTIVE`` the stored.  (virStoragePoolGetXMLDesc)"""
-        return take_string(lib.virStoragePoolGetXMLDesc(self._ptr, flags))
+        return self._call_string(lib.virStoragePoolGetXMLDesc, flags)
 
     def edit(self, *, flags: StoragePoolDefineFlags = StoragePoolDefineFlags(0)) -> AbstractContextManager[_Element]:
         """Change the stored configuration as a tree: ``with pool.edit() as root: …``
@@ -98,42 +96,42 @@ class StoragePool(NamedByUUID, Autostarting[bytes]):
         :raises OperationInvalidError: it is active
         :raises AlreadyExistsError: ``NO_OVERWRITE``, and the device is formatted already
         """
-        check(lib.virStoragePoolBuild(self._ptr, flags))
+        self._call(lib.virStoragePoolBuild, flags)
 
     def start(self, *, flags: StoragePoolCreateFlags = StoragePoolCreateFlags(0)) -> None:
         """Start it: mount, log in, … and look for volumes.  (virStoragePoolCreate)
 
         :raises OperationInvalidError: it is active already
         """
-        check(lib.virStoragePoolCreate(self._ptr, flags))
+        self._call(lib.virStoragePoolCreate, flags)
 
     def refresh(self) -> None:
         """Look again for volumes and how full it is: others than libvirt may have been at work.
 
         (virStoragePoolRefresh)
         """
-        check(lib.virStoragePoolRefresh(self._ptr, 0))
+        self._call(lib.virStoragePoolRefresh, 0)
 
     def destroy(self) -> None:
         """Stop it; what it stores stays.  A transient pool is gone.  (virStoragePoolDestroy)
 
         :raises OperationInvalidError: it is not active
         """
-        check(lib.virStoragePoolDestroy(self._ptr))
+        self._call(lib.virStoragePoolDestroy)
 
     def delete(self, *, flags: StoragePoolDeleteFlags = StoragePoolDeleteFlags(0)) -> None:
         """Undo :meth:`build`: remove the directory, the volume group, …  (virStoragePoolDelete)
 
         :raises OperationInvalidError: it is active
         """
-        check(lib.virStoragePoolDelete(self._ptr, flags))
+        self._call(lib.virStoragePoolDelete, flags)
 
     def undefine(self) -> None:
         """Drop the stored configuration; what it stores stays.  (virStoragePoolUndefine)
 
         :raises OperationInvalidError: it is active
         """
-        check(lib.virStoragePoolUndefine(self._ptr))
+        self._call(lib.virStoragePoolUndefine)
 
 
 class _AllVolumes(Collection[StorageVolume]):
@@ -144,10 +142,10 @@ class _AllVolumes(Collection[StorageVolume]):
     _not_found = StorageVolumeNotFoundError
 
     def _by_key(self, key: str) -> StorageVolume:
-        return self._wrap(lib.virStorageVolLookupByKey(self._conn._ptr, encode(key)), key)
+        return self._look_up(key, lib.virStorageVolLookupByKey, encode(key))
 
     def _by_path(self, path: str) -> StorageVolume:
-        return self._wrap(lib.virStorageVolLookupByPath(self._conn._ptr, encode(path)), path)
+        return self._look_up(path, lib.virStorageVolLookupByPath, encode(path))
 
 
 StoragePoolList: TypeAlias = list[StoragePool]  # in the class below, list is a method
@@ -183,14 +181,14 @@ class StoragePools(WhereLiving[StoragePool]):
 
     def names(self) -> NameList:
         """Return the names of those that are active.  (virConnectNumOfStoragePools, virConnectListStoragePools)"""
-        return list_names(self._conn, lib.virConnectNumOfStoragePools, lib.virConnectListStoragePools)
+        return self._conn._call_names(lib.virConnectNumOfStoragePools, lib.virConnectListStoragePools)
 
     def defined_names(self) -> NameList:
         """Return the names of those that are not active.
 
         (virConnectNumOfDefinedStoragePools, virConnectListDefinedStoragePools)
         """
-        return list_names(self._conn, lib.virConnectNumOfDefinedStoragePools, lib.virConnectListDefinedStoragePools)
+        return self._conn._call_names(lib.virConnectNumOfDefinedStoragePools, lib.virConnectListDefinedStoragePools)
 
     def get(
         self,
@@ -218,7 +216,7 @@ class StoragePools(WhereLiving[StoragePool]):
         )
 
     def _by_target_path(self, path: str) -> StoragePool:
-        return self._wrap(lib.virStoragePoolLookupByTargetPath(self._conn._ptr, encode(path)), path)
+        return self._look_up(path, lib.virStoragePoolLookupByTargetPath, encode(path))
 
     def volume(self, *, key: str | None = None, path: str | None = None, default: D = RAISE) -> StorageVolume | D:
         """Return a volume of any active pool.  (virStorageVolLookupByKey, virStorageVolLookupByPath)
@@ -238,7 +236,7 @@ class StoragePools(WhereLiving[StoragePool]):
         :raises XMLError: *xml* is no XML, or no pool
         :raises OperationFailedError: its name, its UUID or its source belongs to another pool
         """
-        return self._wrap(lib.virStoragePoolDefineXML(self._conn._ptr, encode_xml(xml), flags))
+        return self._new(lib.virStoragePoolDefineXML, encode_xml(xml), flags)
 
     def create(self, xml: XML, *, flags: StoragePoolCreateFlags = StoragePoolCreateFlags(0)) -> StoragePool:
         """Start a pool that vanishes when it stops; what it stores stays.  (virStoragePoolCreateXML)
@@ -246,7 +244,7 @@ class StoragePools(WhereLiving[StoragePool]):
         :param flags: ``WITH_BUILD`` and its kin do what :meth:`StoragePool.build` does before
         :raises XMLError: *xml* is no XML, or no pool
         """
-        return self._wrap(lib.virStoragePoolCreateXML(self._conn._ptr, encode_xml(xml), flags))
+        return self._new(lib.virStoragePoolCreateXML, encode_xml(xml), flags)
 
     def find_sources(self, type: str, source: XML | None = None) -> str:
         """Return what pools could be made of, as a ``<sources>`` document.  (virConnectFindStoragePoolSources)
@@ -255,10 +253,10 @@ class StoragePools(WhereLiving[StoragePool]):
         :param source: where to look, as ``<source><host name="…"/></source>``; ``"netfs"`` and ``"iscsi"`` need it
         :raises OperationUnsupportedError: pools of that type are not searched for
         """
-        return take_string(
-            lib.virConnectFindStoragePoolSources(self._conn._ptr, encode(type), encode_xml_or_null(source), 0)
+        return self._conn._call_string(
+            lib.virConnectFindStoragePoolSources, encode(type), encode_xml_or_null(source), 0
         )
 
     def capabilities(self) -> StoragePoolCapabilities:
         """Return which types of pools there are; ``.xml`` is the text.  (virConnectGetStoragePoolCapabilities)"""
-        return StoragePoolCapabilities.parse(take_string(lib.virConnectGetStoragePoolCapabilities(self._conn._ptr, 0)))
+        return StoragePoolCapabilities.parse(self._conn._call_string(lib.virConnectGetStoragePoolCapabilities, 0))

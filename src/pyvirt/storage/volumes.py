@@ -5,11 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from pyvirt._core.call import check, check_pointer
 from pyvirt._core.document import encode_xml
 from pyvirt._core.lib import ffi, lib
-from pyvirt._core.names import list_names
-from pyvirt._core.text import decode, take_string
 from pyvirt._model.collection import RAISE
 from pyvirt._model.object import Named
 from pyvirt._model.where import WhereNamed
@@ -54,7 +51,7 @@ class StorageVolume(Named[str]):
         return self._identity()
 
     def _ask_identity(self) -> str:
-        return decode(lib.virStorageVolGetKey(self._ptr))
+        return self._call_text(lib.virStorageVolGetKey)
 
     def _label(self) -> str:
         return f"{self.name!r} {self.key!r}"
@@ -63,15 +60,13 @@ class StorageVolume(Named[str]):
 
     def path(self) -> str:
         """Return where it is on the host.  (virStorageVolGetPath)"""
-        return take_string(lib.virStorageVolGetPath(self._ptr))
+        return self._call_string(lib.virStorageVolGetPath)
 
     def pool(self) -> StoragePool:
         """Return the pool it lies in.  (virStoragePoolLookupByVolume)"""
         from pyvirt.storage.pools import StoragePool
 
-        pointer = lib.virStoragePoolLookupByVolume(self._ptr)
-        check_pointer(pointer)
-        return StoragePool(self._conn, pointer)
+        return self._call_object(StoragePool, lib.virStoragePoolLookupByVolume)
 
     def info(self, *, flags: StorageVolInfoFlags = StorageVolInfoFlags(0)) -> StorageVolumeInfo:
         """Return its type and size.  (virStorageVolGetInfo, with *flags* virStorageVolGetInfoFlags)
@@ -80,14 +75,14 @@ class StorageVolume(Named[str]):
         """
         out = ffi.new("virStorageVolInfo *")
         if flags:
-            check(lib.virStorageVolGetInfoFlags(self._ptr, out, flags))
+            self._call(lib.virStorageVolGetInfoFlags, out, flags)
         else:  # not every driver has the other one
-            check(lib.virStorageVolGetInfo(self._ptr, out))
+            self._call(lib.virStorageVolGetInfo, out)
         return StorageVolumeInfo(StorageVolType(out.type), out.capacity, out.allocation)
 
     def xml_desc(self) -> str:
         """Return its description.  (virStorageVolGetXMLDesc)"""
-        return take_string(lib.virStorageVolGetXMLDesc(self._ptr, 0))
+        return self._call_string(lib.virStorageVolGetXMLDesc, 0)
 
     # ---- life ----
 
@@ -113,14 +108,14 @@ class StorageVolume(Named[str]):
         :param capacity: bytes; with ``DELTA``, by how many to grow, or with ``SHRINK`` too to shrink
         :raises InvalidArgumentError: it would shrink, and *flags* lack ``SHRINK``
         """
-        check(lib.virStorageVolResize(self._ptr, capacity, flags))
+        self._call(lib.virStorageVolResize, capacity, flags)
 
     def wipe(self, algorithm: StorageVolWipeAlgorithm = StorageVolWipeAlgorithm.ZERO) -> None:
         """Overwrite its content.  (virStorageVolWipePattern; with ``ZERO`` it does what virStorageVolWipe does)
 
         :param algorithm: those other than ``ZERO`` and ``TRIM`` need the program scrub on the host
         """
-        check(lib.virStorageVolWipePattern(self._ptr, algorithm, 0))
+        self._call(lib.virStorageVolWipePattern, algorithm, 0)
 
     # ---- content ----
 
@@ -138,7 +133,7 @@ class StorageVolume(Named[str]):
             raise ValueError(f"the mode of a volume is 'r' or 'w', not {mode!r}")
         stream = Stream(self._conn, mode, flags=flags)
         begin = lib.virStorageVolDownload if mode == "r" else lib.virStorageVolUpload
-        return stream._begin(lambda: begin(self._ptr, stream._ptr, offset, length, 0))
+        return stream._begin(lambda: self._call(begin, stream._ptr, offset, length, 0))
 
     def download(
         self,
@@ -194,7 +189,7 @@ class StorageVolume(Named[str]):
 
     def delete(self, *, flags: StorageVolDeleteFlags = StorageVolDeleteFlags(0)) -> None:
         """Remove it with its content.  (virStorageVolDelete)"""
-        check(lib.virStorageVolDelete(self._ptr, flags))
+        self._call(lib.virStorageVolDelete, flags)
 
 
 # In the class below, list is a method.
@@ -229,11 +224,11 @@ class StorageVolumes(WhereNamed[StorageVolume]):
         return volumes_of(self._owner)
 
     def _count(self) -> int:
-        return check(lib.virStoragePoolNumOfVolumes(self._owner._ptr))
+        return self._owner._call(lib.virStoragePoolNumOfVolumes)
 
     def names(self) -> NameList:
         """Return the names of all volumes.  (virStoragePoolNumOfVolumes, virStoragePoolListVolumes)"""
-        return list_names(self._owner, lib.virStoragePoolNumOfVolumes, lib.virStoragePoolListVolumes)
+        return self._owner._call_names(lib.virStoragePoolNumOfVolumes, lib.virStoragePoolListVolumes)
 
     def get(self, name: str, *, default: D = RAISE) -> StorageVolume | D:
         """Return one volume; by key or path ``conn.storage_pools.volume()`` does.  (virStorageVolLookupByName)
@@ -250,7 +245,7 @@ class StorageVolumes(WhereNamed[StorageVolume]):
         :raises AlreadyExistsError: there is one of that name
         :raises XMLError: *xml* is no XML, or no volume
         """
-        return self._wrap(lib.virStorageVolCreateXML(self._owner._ptr, encode_xml(xml), flags))
+        return self._new(lib.virStorageVolCreateXML, encode_xml(xml), flags)
 
     def create_from(
         self, xml: XML, source: StorageVolume, *, flags: StorageVolCreateFlags = StorageVolCreateFlags(0)
@@ -265,4 +260,6 @@ class StorageVolumes(WhereNamed[StorageVolume]):
         :param flags: ``REFLINK`` shares the blocks, where the file system can
         :raises AlreadyExistsError: there is one of that name
         """
-        return self._wrap(lib.virStorageVolCreateXMLFrom(self._owner._ptr, encode_xml(xml), source._ptr, flags))
+        function = lib.virStorageVolCreateXMLFrom
+        pointer = self._owner._call_nonzero(function, encode_xml(xml), source._ptr, flags)
+        return StorageVolume(self._conn, pointer)

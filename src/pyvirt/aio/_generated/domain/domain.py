@@ -415,54 +415,6 @@ class Domain(AsyncHandle[SyncDomain]):
 
         return LaunchSecurity(self._runtime, self._sync.launch_security)
 
-    async def send_key(
-        self,
-        keycodes: Iterable[int],
-        *,
-        codeset: KeycodeSet = KeycodeSet.LINUX,
-        holdtime: int = 0,
-        timeout: float | None = None,
-    ) -> None:
-        """Press keys of the guest's keyboard together, and let them go.  (virDomainSendKey)"""
-        await self._runtime.call(timeout, lambda: self._sync.send_key(keycodes, codeset=codeset, holdtime=holdtime))
-
-    async def send_process_signal(self, pid: int, signal: DomainProcessSignal, *, timeout: float | None = None) -> None:
-        """Send a signal to a process of the guest.  (virDomainSendProcessSignal)"""
-        await self._runtime.call(timeout, lambda: self._sync.send_process_signal(pid, signal))
-
-    async def inject_nmi(self, *, timeout: float | None = None) -> None:
-        """Send a non-maskable interrupt, of which many systems crash and write a dump.  (virDomainInjectNMI)"""
-        await self._runtime.call(timeout, self._sync.inject_nmi)
-
-    async def messages(
-        self, types: DomainMessageType = DomainMessageType(0), *, timeout: float | None = None
-    ) -> list[str]:
-        """Return the warnings that libvirt holds about it: deprecated settings, taints, …  (virDomainGetMessages)"""
-        return await self._runtime.call(timeout, lambda: self._sync.messages(types))
-
-    async def open_graphics_fd(
-        self,
-        index: int = 0,
-        *,
-        flags: DomainOpenGraphicsFlags = DomainOpenGraphicsFlags(0),
-        timeout: float | None = None,
-    ) -> int:
-        """Connect to a display; return the socket, which the caller closes.  (virDomainOpenGraphicsFD)"""
-        return await self._runtime.call(
-            timeout, lambda: self._sync.open_graphics_fd(index, flags=flags), dispose=close_files
-        )
-
-    async def open_graphics(
-        self,
-        fd: int,
-        index: int = 0,
-        *,
-        flags: DomainOpenGraphicsFlags = DomainOpenGraphicsFlags(0),
-        timeout: float | None = None,
-    ) -> None:
-        """Connect one end of a socket pair to a display; the other is the client's.  (virDomainOpenGraphics)"""
-        await self._runtime.call(timeout, lambda: self._sync.open_graphics(fd, index, flags=flags))
-
     async def console(
         self,
         name: str | None = None,
@@ -491,11 +443,59 @@ class Domain(AsyncHandle[SyncDomain]):
         """Return what a display of the running guest shows.  (virDomainScreenshot)"""
         return await self._runtime.call(timeout, lambda: self._sync.screenshot(screen))
 
+    async def open_graphics(
+        self,
+        fd: int,
+        index: int = 0,
+        *,
+        flags: DomainOpenGraphicsFlags = DomainOpenGraphicsFlags(0),
+        timeout: float | None = None,
+    ) -> None:
+        """Connect one end of a socket pair to a display; the other is the client's.  (virDomainOpenGraphics)"""
+        await self._runtime.call(timeout, lambda: self._sync.open_graphics(fd, index, flags=flags))
+
+    async def open_graphics_fd(
+        self,
+        index: int = 0,
+        *,
+        flags: DomainOpenGraphicsFlags = DomainOpenGraphicsFlags(0),
+        timeout: float | None = None,
+    ) -> int:
+        """Connect to a display; return the socket, which the caller closes.  (virDomainOpenGraphicsFD)"""
+        return await self._runtime.call(
+            timeout, lambda: self._sync.open_graphics_fd(index, flags=flags), dispose=close_files
+        )
+
     async def graphics_reload(
         self, type: DomainGraphicsReloadType = DomainGraphicsReloadType.ANY, *, timeout: float | None = None
     ) -> None:
         """Have displays read their TLS certificates again.  (virDomainGraphicsReload)"""
         await self._runtime.call(timeout, lambda: self._sync.graphics_reload(type))
+
+    async def send_key(
+        self,
+        keycodes: Iterable[int],
+        *,
+        codeset: KeycodeSet = KeycodeSet.LINUX,
+        holdtime: int = 0,
+        timeout: float | None = None,
+    ) -> None:
+        """Press keys of the guest's keyboard together, and let them go.  (virDomainSendKey)"""
+        await self._runtime.call(timeout, lambda: self._sync.send_key(keycodes, codeset=codeset, holdtime=holdtime))
+
+    async def send_process_signal(self, pid: int, signal: DomainProcessSignal, *, timeout: float | None = None) -> None:
+        """Send a signal to a process of the guest.  (virDomainSendProcessSignal)"""
+        await self._runtime.call(timeout, lambda: self._sync.send_process_signal(pid, signal))
+
+    async def inject_nmi(self, *, timeout: float | None = None) -> None:
+        """Send a non-maskable interrupt, of which many systems crash and write a dump.  (virDomainInjectNMI)"""
+        await self._runtime.call(timeout, self._sync.inject_nmi)
+
+    async def messages(
+        self, types: DomainMessageType = DomainMessageType(0), *, timeout: float | None = None
+    ) -> list[str]:
+        """Return the warnings that libvirt holds about it: deprecated settings, taints, …  (virDomainGetMessages)"""
+        return await self._runtime.call(timeout, lambda: self._sync.messages(types))
 
     async def security_label(self, *, timeout: float | None = None) -> SecurityLabel:
         """Return what keeps the running guest apart, the first label where it has several.

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from pyvirt.qemu import QemuDomain
 
 
-class Sides:
-    """What a domain consists of."""
+class PartProperties:
+    """A base of :class:`~pyvirt.Domain`: one property for each part."""
 
     __slots__ = ()
 
