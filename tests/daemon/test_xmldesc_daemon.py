@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from lxml import etree
-from test_storage_daemon import create_encrypted
 
 import pyvirt
 from pyvirt import xmldesc as x
@@ -18,6 +17,7 @@ from pyvirt.testing._system import TestbedUnavailable
 from pyvirt.testing.daemon import Isolation, PrivateDaemon
 from pyvirt.testing.pytest_plugin import DaemonFactory, skip_unless_in_ci
 from pyvirt.xmldesc import parse, serialize, validate
+from tests.support.storage import create_encrypted
 
 MIB = 1 << 20
 NAME = "xmldesc"  # of all that is made here: the daemon is the session's

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from guest_tools import emptied
 
 import pyvirt
 from pyvirt import Domain, DomainState
@@ -39,6 +38,7 @@ from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.guests import container, paused_guest, tiny_guest, write_boot_disk
 from pyvirt.testing.hosts import object_uuid
 from pyvirt.testing.pytest_plugin import DaemonFactory
+from tests.support.guest_tools import emptied
 
 RUNNING, PAUSED, SHUTOFF = DomainState.RUNNING, DomainState.PAUSED, DomainState.SHUTOFF
 SOON = 60  # seconds; what a loaded machine may take for what usually takes 0.1

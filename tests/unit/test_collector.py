@@ -11,10 +11,6 @@ from collections.abc import Iterator
 import polars
 import pyarrow
 import pytest
-from any_stats import one_by_one, stats
-from drivers import since
-from processes import output_of
-from stats_records import ULLONG, Feed, used_memory
 
 import pyvirt
 from pyvirt import Collector, StatsGroup
@@ -28,6 +24,10 @@ from pyvirt.collector._threads import Threads
 from pyvirt.enums import ConnectGetAllDomainStatsFlags, TypedParameterType
 from pyvirt.stats.frame import StatsFrame
 from pyvirt.testing.hosts import temporary_host
+from tests.support.any_stats import one_by_one, stats
+from tests.support.drivers import since
+from tests.support.processes import output_of
+from tests.support.records import ULLONG, Feed, used_memory
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
-from api_facts import SECTIONS
-from bad_input import NOT_A_DOCUMENT
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
-from method_tables import functions_named
-from processes import output_of
-from test_aio_face import MODEL, public
 
 import pyvirt
 from pyvirt import xmldesc
@@ -26,6 +21,11 @@ from pyvirt.capabilities.storage import StoragePoolCapabilities
 from pyvirt.domain.migration import MigrationParameters
 from pyvirt.errors import Error, InvalidArgumentError, XMLError
 from pyvirt.storage import StorageVolume
+from tests.support.api_facts import SECTIONS
+from tests.support.bad_input import NOT_A_DOCUMENT
+from tests.support.method_tables import functions_named
+from tests.support.processes import output_of
+from tests.unit.test_aio_face import MODEL, public
 
 DECLARED = "<?xml version='1.0' encoding='{}'?>{}"
 DOMAIN = (

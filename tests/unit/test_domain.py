@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drivers import since
 
 import pyvirt
 from pyvirt import Domain, DomainState
@@ -49,6 +48,7 @@ from pyvirt.errors import (
 from pyvirt.models import DomainStateReason
 from pyvirt.testing.pytest_plugin import HostFactory
 from pyvirt.xmldesc import parse
+from tests.support.drivers import since
 
 NUMBER = uuid.UUID("6695eb01-f6a4-8304-79aa-97f2502e193e")
 RUNNING, PAUSED, SHUTOFF = DomainState.RUNNING, DomainState.PAUSED, DomainState.SHUTOFF

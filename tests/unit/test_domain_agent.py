@@ -8,10 +8,8 @@ import socket
 from collections.abc import Callable
 
 import pytest
-from drivers import lacking, since
 from hypothesis import given
 from hypothesis import strategies as st
-from method_tables import check_closed, check_lacking, functions_named, invalid
 
 import pyvirt
 from pyvirt.domain import Domain, Domains
@@ -39,6 +37,8 @@ from pyvirt.errors import (
     OperationUnsupportedError,
 )
 from pyvirt.models import FilesystemInfo, SecurityLabel
+from tests.support.drivers import lacking, since
+from tests.support.method_tables import check_closed, check_lacking, functions_named, invalid
 
 Call = Callable[[Domain], object]
 KEY_A = 30

@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable
 
 import pytest
-from drivers import still_lacking
-from method_tables import check_closed, check_lacking, functions_named
 
 import pyvirt
 from pyvirt._model.metadata import MetadataMixin
@@ -38,6 +36,8 @@ from pyvirt.errors import (
     XMLError,
 )
 from pyvirt.models import BlockInfo, BlockJobInfo, BlockStats, InterfaceAddresses, InterfaceStats, IPAddress
+from tests.support.drivers import still_lacking
+from tests.support.method_tables import check_closed, check_lacking, functions_named
 
 MAC = "aa:bb:cc:dd:ee:ff"
 URI = "http://example.com/backup"

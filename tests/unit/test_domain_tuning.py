@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from drivers import lacking, since
 from hypothesis import given
 from hypothesis import strategies as st
-from method_tables import check_closed, check_lacking, functions_named, invalid
 
 import pyvirt
 from pyvirt._core.cpumaps import cpu_map, cpu_numbers
@@ -46,6 +44,8 @@ from pyvirt.errors import (
 from pyvirt.models import IOThreadInfo
 from pyvirt.testing.hosts import host_uri
 from pyvirt.xmldesc import parse
+from tests.support.drivers import lacking, since
+from tests.support.method_tables import check_closed, check_lacking, functions_named, invalid
 
 if TYPE_CHECKING:
     from pyvirt._core.params import TypedValue

@@ -7,17 +7,17 @@ import enum
 import re
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import output_of
 
 import pyvirt
 from pyvirt.enums import ConnectListAllDomainsFlags
 from pyvirt.errors import ClosedError, DomainNotFoundError, InvalidArgumentError
 from pyvirt.testing.hosts import domain_name, object_uuid
 from pyvirt.testing.pytest_plugin import HostFactory
+from tests.support import ROOT
+from tests.support.processes import output_of
 
 Flags = ConnectListAllDomainsFlags
 FIRST = domain_name(1)
@@ -267,7 +267,7 @@ def test_a_new_domain(
 
 # ---- what the documentation says ----
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "domains.md"
+PAGE = ROOT / "docs" / "domains.md"
 
 
 @pytest.mark.parametrize("number", range(3))

@@ -7,8 +7,6 @@ import pickle
 from collections.abc import Callable
 
 import pytest
-from drivers import unless_lacking
-from processes import output_of
 
 import pyvirt
 from pyvirt import errors
@@ -23,6 +21,8 @@ from pyvirt.enums import (
     StatsGroup,
 )
 from pyvirt.errors import Error
+from tests.support.drivers import unless_lacking
+from tests.support.processes import output_of
 
 CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, Error)]
 

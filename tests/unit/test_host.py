@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from drivers import since, still_lacking
 
 import pyvirt
 from pyvirt.enums import ConnectBaselineCPUFlags, ErrorNumber, NodeSuspendTarget
@@ -23,6 +22,7 @@ from pyvirt.host import Host
 from pyvirt.models import NodeCPUMap, NodeInfo, SecurityModel
 from pyvirt.testing.hosts import host_uri
 from pyvirt.xmldesc import XML, parse
+from tests.support.drivers import since, still_lacking
 
 PENRYN = "<cpu><arch>x86_64</arch><model>Penryn</model></cpu>"
 NEHALEM = "<cpu><arch>x86_64</arch><model>Nehalem</model></cpu>"

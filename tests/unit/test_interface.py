@@ -4,7 +4,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from method_tables import functions_named
 
 import pyvirt
 from pyvirt.enums import ConnectListAllInterfacesFlags, ErrorNumber, InterfaceDefineFlags, InterfaceXMLFlags
@@ -19,6 +18,7 @@ from pyvirt.errors import (
 )
 from pyvirt.interface import Interface, Interfaces
 from pyvirt.xmldesc import XML, parse
+from tests.support.method_tables import functions_named
 
 MAC = "aa:bb:cc:dd:ee:01"
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
-from drivers import there
 
 import pyvirt
 from pyvirt import DomainState
 from pyvirt._core.lib import ffi, lib
 from pyvirt.inventory import _Listing, _states
 from pyvirt.testing.hosts import HostOptions, temporary_host
+from tests.support.drivers import there
 
 XML = "<domain type='test'><name>{}</name><memory>1024</memory><os><type>hvm</type></os></domain>"
 

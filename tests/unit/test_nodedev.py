@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from drivers import NEWER, still_lacking, unless_lacking
-from method_tables import functions_named
 
 import pyvirt
 from pyvirt._core.lib import ffi, lib
@@ -23,6 +21,8 @@ from pyvirt.errors import (
 )
 from pyvirt.nodedev import NodeDevice, NodeDevices
 from pyvirt.xmldesc import XML, parse
+from tests.support.drivers import NEWER, still_lacking, unless_lacking
+from tests.support.method_tables import functions_named
 
 # The test driver's devices by the names of their parents.
 TREE = {None: {"computer"}, "computer": {"scsi_host1", "scsi_host2"}, "scsi_host1": {"scsi_host11"}}

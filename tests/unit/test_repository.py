@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyvirt
+from tests.support import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "pyvirt"
 
 NOT_OURS = {"build", "dist", "__pycache__"}  # and what begins with a dot, but for .ci

@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from api_facts import RAW, SECTIONS, release, resolve
 
 import pyvirt
 from pyvirt._core.lib import ffi, lib
 from pyvirt._model import supports as _supports
 from pyvirt.enums import NodeSuspendTarget
 from pyvirt.testing.pytest_plugin import HostFactory
+from tests.support.api_facts import RAW, SECTIONS, release, resolve
 
 FACTS = {name: facts for section in SECTIONS.values() for name, facts in section["functions"].items()}
 OURS = {name: facts for name, facts in FACTS.items() if not name.startswith("virAdm")}

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from any_stats import stats
 
 import pyvirt
 from pyvirt.domain.collection import Domains
 from pyvirt.errors import DomainNotFoundError, DomainSnapshotNotFoundError, Error
+from tests.support.any_stats import stats
 
 DOMAIN = "<domain type='test'><name>{}</name><memory>1024</memory><os><type>hvm</type></os></domain>"
 NETWORK = "<network><name>{}</name></network>"

@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable
 
 import pytest
-from drivers import check_closes, lacking, unless_lacking
 
 import pyvirt
 from pyvirt.domain import Domain
 from pyvirt.errors import ClosedError, InvalidArgumentError
+from tests.support.drivers import check_closes, lacking, unless_lacking
 
 
 def functions_named(method: object) -> set[str]:

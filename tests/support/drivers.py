@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 import pytest
-from api_facts import SECTIONS, release
 
 import pyvirt
+from tests.support.api_facts import SECTIONS, release
 
 T = TypeVar("T")
 
