@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,7 +38,6 @@ from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.guests import container, paused_guest, tiny_guest, write_boot_disk
 from pyvirt.testing.hosts import object_uuid
 from pyvirt.testing.pytest_plugin import DaemonFactory
-from tests.support.guest_tools import emptied
 
 RUNNING, PAUSED, SHUTOFF = DomainState.RUNNING, DomainState.PAUSED, DomainState.SHUTOFF
 SOON = 60  # seconds; what a loaded machine may take for what usually takes 0.1
@@ -46,9 +45,8 @@ START_PAUSED = DomainCreateFlags.PAUSED
 
 
 @pytest.fixture
-def conn(qemu_daemon: PrivateDaemon) -> Iterator[pyvirt.Connection]:
-    with emptied(qemu_daemon) as conn:
-        yield conn
+def conn(qemu: pyvirt.Connection) -> pyvirt.Connection:
+    return qemu
 
 
 def xml(name: str = "guest", elements: str = "", devices: str = "") -> str:

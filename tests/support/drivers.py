@@ -7,10 +7,10 @@ import pytest
 
 import pyvirt
 from tests.support.api_facts import SECTIONS, release
+from tests.support.xml import domain_xml
 
 # Of a UUID, so that it can be defined again where it is still there.
-MARK = """<domain type='test'><name>mark</name><uuid>6e1d6c2b-5f0a-4c0e-8a54-0d8c0a6f3b11</uuid><memory>1</memory>
-<os><type>hvm</type></os></domain>"""
+MARK = domain_xml("mark", uuid="6e1d6c2b-5f0a-4c0e-8a54-0d8c0a6f3b11")
 
 #: newer than 9.0: its test driver has learnt some of what the tests expect it to refuse
 NEWER = pyvirt.library_version() >= (9, 1, 0)

@@ -38,6 +38,7 @@ from pyvirt.errors import (
 )
 from pyvirt.models import BlockInfo, BlockJobInfo, BlockStats, InterfaceAddresses, InterfaceStats, IPAddress
 from tests.support.method_tables import Call, check_closed, check_lacking, functions_named, public_names, still_lacking
+from tests.support.xml import domain_xml
 
 MAC = "aa:bb:cc:dd:ee:ff"
 URI = "http://example.com/backup"
@@ -333,9 +334,7 @@ def test_disk_errors(domain: Domain) -> None:
 
 
 def test_a_domain_without_disks(domain: Domain) -> None:
-    bare = domain.connection.domains.create(
-        "<domain type='test'><name>bare</name><memory>1024</memory><os><type>hvm</type></os></domain>"
-    )
+    bare = domain.connection.domains.create(domain_xml("bare"))
     assert Disks(bare).errors() == {}
     assert list(Disks(bare)) == list(DomainInterfaces(bare)) == []
     assert chain_of(bare, "vda") == ()
@@ -358,13 +357,11 @@ def test_images_of_a_disk(domain: Domain) -> None:
     below = (
         "<backingStore type='file' index='3'><format type='raw'/><source file='/base'/><backingStore/></backingStore>"
     )
-    name = "layers"
-    layered = domain.connection.domains.define(
-        f"<domain type='test'><name>{name}</name><memory>1024</memory><os><type>hvm</type></os><devices>"
-        "<disk type='file' device='cdrom'><target dev='hda'/></disk>"
-        f"<disk type='file'><driver type='qcow2'/><source file='/top'/>{below}<target dev='vda'/></disk>"
-        "</devices></domain>"
+    devices = (
+        "<devices><disk type='file' device='cdrom'><target dev='hda'/></disk>"
+        f"<disk type='file'><driver type='qcow2'/><source file='/top'/>{below}<target dev='vda'/></disk></devices>"
     )
+    layered = domain.connection.domains.define(domain_xml("layers", elements=devices))
     chain = chain_of(layered, "vda")
     assert [{name for name in image if name.startswith("/")} for image in chain] == [{"/top"}, {"/base"}]
     assert chain_of(layered, "/top") == chain

@@ -47,6 +47,7 @@ from pyvirt.testing.hosts import host_uri
 from pyvirt.xmldesc import parse
 from tests.support.drivers import lacking, since
 from tests.support.method_tables import Call, check_closed, check_lacking, functions_named, invalid, public_names
+from tests.support.xml import domain_xml
 
 if TYPE_CHECKING:
     from pyvirt._core.params import TypedValue
@@ -202,11 +203,9 @@ TABLE = [
 ]
 
 
-HOST = """<node><domain type='test'>
-<name>tuned</name><memory unit='GiB'>4</memory><vcpu current='2'>4</vcpu><iothreads>2</iothreads>
-<numatune><memory mode='strict' nodeset='0'/></numatune><os><type>hvm</type></os>
-<devices><memballoon model='virtio'/></devices>
-</domain></node>"""
+ELEMENTS = """<vcpu current='2'>4</vcpu><iothreads>2</iothreads>
+<numatune><memory mode='strict' nodeset='0'/></numatune><devices><memballoon model='virtio'/></devices>"""
+HOST = f"<node>{domain_xml('tuned', memory=4 * GIB, elements=ELEMENTS)}</node>"
 
 
 @pytest.fixture
@@ -418,9 +417,7 @@ def test_pinning(domain: Domain) -> None:
 
 
 def test_more_vcpus_than_a_byte_counts(domain: Domain) -> None:
-    many = domain.connection.domains.create(
-        "<domain type='test'><name>many</name><memory>1024</memory><vcpu>300</vcpu><os><type>hvm</type></os></domain>"
-    )
+    many = domain.connection.domains.create(domain_xml("many", elements="<vcpu>300</vcpu>"))
     Vcpus(many).pin(299, {5})
     assert Vcpus(many).pinning() == [ALL] * 299 + [{5}]
     assert [vcpu.number for vcpu in Vcpus(many).info()] == list(range(300))

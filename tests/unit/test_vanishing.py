@@ -14,8 +14,8 @@ import pyvirt
 from pyvirt.domain.collection import Domains
 from pyvirt.errors import DomainNotFoundError, DomainSnapshotNotFoundError, Error
 from tests.support.any_stats import stats
+from tests.support.xml import domain_xml
 
-DOMAIN = "<domain type='test'><name>{}</name><memory>1024</memory><os><type>hvm</type></os></domain>"
 NETWORK = "<network><name>{}</name></network>"
 POOL = "<pool type='dir'><name>{}</name><target><path>/{}</path></target></pool>"
 VOLUME = "<volume><name>{}</name><capacity>1024</capacity></volume>"
@@ -28,7 +28,7 @@ def come_and_go(conn: pyvirt.Connection, number: int) -> None:
     """Make one of each kind, and remove it."""
     name = f"passing-{number % 7}"
     made: list[pyvirt.Domain | pyvirt.Network | pyvirt.StoragePool] = [
-        conn.domains.define(DOMAIN.format(name)),
+        conn.domains.define(domain_xml(name)),
         conn.networks.define(NETWORK.format(name)),
         conn.storage_pools.define(POOL.format(name, name)),
     ]
@@ -97,7 +97,7 @@ def test_looking_while_things_come_and_go(look: Callable[[pyvirt.Connection], ob
 
 def test_a_loop_that_removes_what_is_to_come(conn: pyvirt.Connection) -> None:
     for number in range(5):
-        conn.domains.define(DOMAIN.format(number))
+        conn.domains.define(domain_xml(str(number)))
     seen = []
     for domain in conn.domains:
         seen.append(domain.name)
