@@ -258,6 +258,7 @@ def test_networks_of_other_kinds_start(system_daemon: PrivateDaemon, root: etree
     with pyvirt.connect(system_daemon.uri("network")) as conn:
         network = conn.networks.create(serialize(root).encode())
         with destroyed(network):
+            assert network.is_active()
             validate(network.xml_desc())
 
 
@@ -268,7 +269,11 @@ def test_networks_of_the_hosts_own(system_daemon: PrivateDaemon, forward: str) -
     with pyvirt.connect(system_daemon.uri("network")) as conn:
         network = conn.networks.define(root)
         with undefined(network.undefine):
-            validate(network.xml_desc())
+            text = network.xml_desc()
+            validate(text)
+            found = parse(text).find("forward")
+            assert found is not None
+            assert found.get("mode") == forward
 
 
 def test_pools(private_daemon: PrivateDaemon) -> None:

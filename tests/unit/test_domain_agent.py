@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
@@ -319,9 +319,21 @@ def test_what_newer_libvirts_may_tell() -> None:
     }
 
 
+def leaves(node: object) -> Iterator[object]:
+    if isinstance(node, dict | list):
+        for inner in node.values() if isinstance(node, dict) else node:
+            yield from leaves(inner)
+    else:
+        yield node
+
+
 @given(st.dictionaries(st.from_regex(r"\A(a|b|0|1|count)(\.(a|0|1|count)){0,3}\Z"), st.integers(), max_size=12))
 def test_any_names_can_be_nested(flat: dict[str, int]) -> None:
-    json.dumps(nest(flat))
+    nested = nest(flat)
+    assert json.loads(json.dumps(nested)) == nested
+    groups = {name for name in flat if any(other.startswith(name + ".") for other in flat)}
+    if not groups:  # else the name of a value is that of a group, and one hides the other
+        assert {value for name, value in flat.items() if not name.endswith("count")} <= set(leaves(nested))
 
 
 def test_there_are_constants_for_the_names_of_launches(domain: Domain) -> None:

@@ -513,7 +513,10 @@ def test_every_format_of_volumes(conn: pyvirt.Connection) -> None:
     for one in storage._IMAGE_FORMATS:
         volume = x.volume(f"v-{one}", GIB, format=one)
         validate(volume)
-        conn.storage_pools["default-pool"].volumes.create(volume)
+        created = conn.storage_pools["default-pool"].volumes.create(volume)
+        found = x.parse(created.xml_desc()).find("target/format")
+        assert found is not None
+        assert found.get("type") == one
 
 
 @pytest.mark.parametrize("name", documents.networks())
