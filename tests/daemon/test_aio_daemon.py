@@ -118,7 +118,7 @@ async def test_the_daemon_sees_no_more_requests_than_allowed(mortal: PrivateDaem
         assert conn._runtime.workers.most_in_flight == 4
 
 
-async def test_a_cancelled_call_returns_at_once_and_is_disposed_of(
+async def test_a_cancelled_call_returns_at_once_and_its_result_is_closed(
     mortal: PrivateDaemon, paused: Callable[[], None], clients: Callable[[], int]
 ) -> None:
     async with pyvirt.aio.connect(mortal.uri()) as conn:
@@ -141,7 +141,7 @@ async def test_a_cancelled_call_returns_at_once_and_is_disposed_of(
     await eventually(lambda: not threads())
 
 
-async def test_a_call_that_is_not_answered_in_time(mortal: PrivateDaemon, paused: Callable[[], None]) -> None:
+async def test_a_call_without_an_answer_times_out(mortal: PrivateDaemon, paused: Callable[[], None]) -> None:
     async with pyvirt.aio.connect(mortal.uri(), max_requests=2, call_timeout=LIMIT) as conn:
         domain = await conn.domains.get("test")
         paused()
@@ -158,7 +158,7 @@ async def test_a_call_that_is_not_answered_in_time(mortal: PrivateDaemon, paused
         assert (await domain.state()).state == pyvirt.DomainState.RUNNING  # for which it waits its turn
 
 
-async def test_leaving_a_daemon_that_does_not_answer(
+async def test_leaving_the_block_does_not_wait_for_a_hung_daemon(
     mortal: PrivateDaemon, paused: Callable[[], None], clients: Callable[[], int]
 ) -> None:
     left: list[pyvirt.aio.Connection] = []
@@ -179,7 +179,7 @@ async def test_leaving_a_daemon_that_does_not_answer(
     await eventually(lambda: not threads())
 
 
-async def test_a_daemon_that_does_not_answer_at_the_very_end(
+async def test_closing_does_not_wait_for_a_daemon_that_hangs_at_the_end(
     mortal: PrivateDaemon, paused: Callable[[], None], clients: Callable[[], int]
 ) -> None:
     async with pyvirt.aio.connect(mortal.uri(), close_timeout=0.05) as conn:
@@ -191,7 +191,7 @@ async def test_a_daemon_that_does_not_answer_at_the_very_end(
     await eventually(lambda: not threads())
 
 
-async def test_connecting_to_a_daemon_that_does_not_answer(
+async def test_connecting_to_a_hung_daemon_times_out(
     mortal: PrivateDaemon, paused: Callable[[], None], clients: Callable[[], int]
 ) -> None:
     paused()
@@ -206,7 +206,7 @@ async def test_connecting_to_a_daemon_that_does_not_answer(
     await eventually(lambda: not threads())
 
 
-async def test_a_daemon_that_dies(private_daemon_factory: DaemonFactory) -> None:
+async def test_calls_in_flight_raise_when_the_daemon_dies(private_daemon_factory: DaemonFactory) -> None:
     daemon = private_daemon_factory()
     outcomes: list[object] = []
     async with pyvirt.aio.connect(daemon.uri()) as conn:
@@ -226,7 +226,7 @@ async def test_a_daemon_that_dies(private_daemon_factory: DaemonFactory) -> None
         assert outcomes == ["lost"] * 20
 
 
-async def test_a_guest_that_hangs_holds_up_nobody_else(qemu_daemon: PrivateDaemon) -> None:
+async def test_a_hung_guest_does_not_block_other_calls(qemu_daemon: PrivateDaemon) -> None:
     # In libvirt 9.0 a call that begins just when another one falls asleep is not sent before something else comes
     # along: the next keepalive message, which is to be soon.
     async with pyvirt.aio.connect(qemu_daemon.uri("qemu"), keepalive=(1, LIMIT)) as conn:
@@ -269,7 +269,9 @@ def pool_xml(tmp_path: Path) -> str:
 VOLUME = "<volume><name>disk</name><capacity unit='MiB'>8</capacity><allocation>0</allocation></volume>"
 
 
-async def test_transfers(private_daemon: PrivateDaemon, pool_xml: str, tmp_path: Path) -> None:
+async def test_volumes_upload_and_download_with_progress(
+    private_daemon: PrivateDaemon, pool_xml: str, tmp_path: Path
+) -> None:
     data = os.urandom(8 << 20)
     (tmp_path / "source").write_bytes(data)
     async with pyvirt.aio.connect(private_daemon.uri("storage")) as conn:
@@ -295,7 +297,7 @@ async def test_transfers(private_daemon: PrivateDaemon, pool_xml: str, tmp_path:
         await pool.destroy()
 
 
-async def test_a_cancelled_transfer_ends(private_daemon: PrivateDaemon, pool_xml: str) -> None:
+async def test_a_cancelled_transfer_is_aborted(private_daemon: PrivateDaemon, pool_xml: str) -> None:
     async with pyvirt.aio.connect(private_daemon.uri("storage")) as conn:
         pool = await conn.storage_pools.create(pool_xml)
         volume = await pool.volumes.create(VOLUME)
@@ -311,7 +313,7 @@ async def test_a_cancelled_transfer_ends(private_daemon: PrivateDaemon, pool_xml
         await pool.destroy()
 
 
-async def test_a_stream_of_a_volume(private_daemon: PrivateDaemon, pool_xml: str) -> None:
+async def test_a_volume_stream_reads_and_writes(private_daemon: PrivateDaemon, pool_xml: str) -> None:
     data = os.urandom(8 << 20)
     async with pyvirt.aio.connect(private_daemon.uri("storage")) as conn:
         pool = await conn.storage_pools.create(pool_xml)
@@ -340,7 +342,7 @@ async def test_a_stream_of_a_volume(private_daemon: PrivateDaemon, pool_xml: str
         await pool.destroy()
 
 
-async def test_a_stream_that_waits_holds_no_request(private_daemon: PrivateDaemon, pool_xml: str) -> None:
+async def test_a_waiting_stream_does_not_count_as_a_request(private_daemon: PrivateDaemon, pool_xml: str) -> None:
     readable = pyvirt.StreamEventType.READABLE
     async with pyvirt.aio.connect(private_daemon.uri("storage")) as conn:
         pool = await conn.storage_pools.create(pool_xml)

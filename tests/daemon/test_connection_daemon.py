@@ -142,7 +142,9 @@ def test_closing_frees_the_socket_even_with_children(
 
 
 @pytest.mark.parametrize("times", [1, 50])
-def test_no_socket_is_left(times: int, private_daemon: PrivateDaemon, clients: Callable[[], set[int]]) -> None:
+def test_opening_and_closing_connections_leaks_no_socket(
+    times: int, private_daemon: PrivateDaemon, clients: Callable[[], set[int]]
+) -> None:
     before, mine = clients(), sockets()
     kept = []
     for _ in range(times):
@@ -165,7 +167,7 @@ def test_a_connection_that_is_forgotten_frees_its_socket(private_daemon: Private
     assert sockets() == mine
 
 
-def test_a_call_under_way_ends_undisturbed_and_the_socket_with_it(private_daemon_factory: DaemonFactory) -> None:
+def test_close_lets_a_running_call_finish_before_the_socket_is_freed(private_daemon_factory: DaemonFactory) -> None:
     daemon = private_daemon_factory()
     mine = sockets()
     conn = pyvirt.connect(daemon.uri())
@@ -228,7 +230,7 @@ conn.close()
 # ---- what a transport promises ----
 
 
-def test_who_can_listen(private_daemon_factory: DaemonFactory) -> None:
+def test_encrypted_and_secure_depend_on_the_transport(private_daemon_factory: DaemonFactory) -> None:
     daemon = private_daemon_factory(listen=True)
     with pyvirt.connect(daemon.uri()) as local, pyvirt.connect(daemon.uri(transport="tcp")) as remote:
         assert (local.encrypted(), local.secure()) == (False, True)
@@ -242,7 +244,7 @@ def test_who_can_listen(private_daemon_factory: DaemonFactory) -> None:
 
 
 @pytest.mark.parametrize("through", ["the read-only socket", "the other"])
-def test_a_read_only_connection(through: str, private_daemon: PrivateDaemon) -> None:
+def test_a_read_only_connection_refuses_changes(through: str, private_daemon: PrivateDaemon) -> None:
     path = f"{private_daemon.socket}-ro" if "only" in through else str(private_daemon.socket)
     with pyvirt.connect(private_daemon.uri("test", socket=path), readonly=True) as conn:
         domain = conn.domains["test"]
@@ -280,7 +282,9 @@ def mortal(private_daemon_factory: DaemonFactory) -> PrivateDaemon:
     return private_daemon_factory()
 
 
-def test_a_daemon_that_is_killed(mortal: PrivateDaemon, capfd: pytest.CaptureFixture[str]) -> None:
+def test_calls_raise_connection_lost_after_the_daemon_was_killed(
+    mortal: PrivateDaemon, capfd: pytest.CaptureFixture[str]
+) -> None:
     conn = pyvirt.connect(mortal.uri())
     domain, listed = conn.domains["test"], conn.domains.list()
     frame = conn.domains.stats()
@@ -323,7 +327,7 @@ def test_a_daemon_that_is_killed(mortal: PrivateDaemon, capfd: pytest.CaptureFix
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_daemon_that_is_killed_under_a_call(mortal: PrivateDaemon) -> None:
+def test_a_running_call_raises_when_the_daemon_is_killed(mortal: PrivateDaemon) -> None:
     conn = pyvirt.connect(mortal.uri())
     domain = conn.domains["test"]
     mortal.pause()
@@ -335,7 +339,7 @@ def test_a_daemon_that_is_killed_under_a_call(mortal: PrivateDaemon) -> None:
     conn.close()
 
 
-def test_a_client_that_the_daemon_throws_out(
+def test_calls_raise_after_the_daemon_disconnected_the_client(
     private_daemon: PrivateDaemon, clients: Callable[[], set[int]], virt_admin: str
 ) -> None:
     before = clients()
@@ -351,7 +355,7 @@ def test_a_client_that_the_daemon_throws_out(
 # ---- a daemon that hangs ----
 
 
-def test_a_stopped_daemon_and_a_timeout(mortal: PrivateDaemon) -> None:
+def test_connect_to_a_stopped_daemon_times_out(mortal: PrivateDaemon) -> None:
     mine = sockets()
     mortal.pause()
     for timeout in (0.1, 0.3):
@@ -411,14 +415,14 @@ def test_an_exit_does_not_wait_for_a_stopped_daemon(before: str, after: str, mor
     mortal.resume()
 
 
-def test_an_exit_after_the_daemon_was_killed(mortal: PrivateDaemon) -> None:
+def test_the_interpreter_exits_after_the_daemon_was_killed(mortal: PrivateDaemon) -> None:
     process = start(EXIT.format(before="", after=""), mortal.uri())
     mortal.kill()
     assert process.communicate("\n", timeout=20) == ("", "")
     assert process.returncode == 0
 
 
-def test_an_exit_says_goodbye(mortal: PrivateDaemon) -> None:
+def test_exit_closes_the_connection_properly(mortal: PrivateDaemon) -> None:
     """A client that just vanishes leaves an error in the daemon's log."""
     program = EXIT.format(before="more = [pyvirt.connect(sys.argv[1]) for _ in range(5)]", after="")
     complaint = "virNetSocketReadWire"
@@ -466,7 +470,7 @@ def crowd(private_daemon: PrivateDaemon, tmp_path_factory: pytest.TempPathFactor
         yield conn
 
 
-def test_a_long_list_comes_in_parts(crowd: pyvirt.Connection) -> None:
+def test_a_list_longer_than_the_limit_is_fetched_in_parts(crowd: pyvirt.Connection) -> None:
     assert len(crowd.domains) == MANY
     domains = crowd.domains.list()
     assert len(domains) == MANY
@@ -476,7 +480,7 @@ def test_a_long_list_comes_in_parts(crowd: pyvirt.Connection) -> None:
     assert crowd.alive()
 
 
-def test_a_part_of_a_long_list(crowd: pyvirt.Connection) -> None:
+def test_flags_filter_a_list_that_is_fetched_in_parts(crowd: pyvirt.Connection) -> None:
     half = MANY // 2
     assert len(crowd.domains.list(Flags.ACTIVE)) == half
     assert len(crowd.domains.list(Flags.INACTIVE | Flags.PERSISTENT)) == half
@@ -487,7 +491,7 @@ def test_a_part_of_a_long_list(crowd: pyvirt.Connection) -> None:
     assert crowd.domains["vm-00001"] in crowd.domains
 
 
-def test_statistics_of_a_crowd(crowd: pyvirt.Connection) -> None:
+def test_statistics_of_more_domains_than_the_limit_are_complete(crowd: pyvirt.Connection) -> None:
     for _ in range(2):  # the second time it knows
         frame = crowd.domains.stats(pyvirt.StatsGroup.STATE)
         assert len(frame) == MANY
@@ -498,7 +502,7 @@ def test_statistics_of_a_crowd(crowd: pyvirt.Connection) -> None:
     assert len(crowd.domains.stats(domains=some)) == len(some)
 
 
-def test_what_is_too_large_for_a_message_is_no_lost_link(private_daemon: PrivateDaemon) -> None:
+def test_a_document_too_large_for_a_message_does_not_count_as_a_lost_connection(private_daemon: PrivateDaemon) -> None:
     with pyvirt.connect(private_daemon.uri()) as conn:
         for size in (5 << 20, 40 << 20):  # a string may have 4 MiB, a message 32 MiB
             xml = f"<domain><description>{'x' * size}</description></domain>"

@@ -67,7 +67,7 @@ def until(condition: Callable[[], object]) -> None:
 # ---- what happens there ----
 
 
-def test_what_one_client_does_another_hears_of(private_daemon: PrivateDaemon, tmp_path: Path) -> None:
+def test_events_arrive_from_changes_of_another_client(private_daemon: PrivateDaemon, tmp_path: Path) -> None:
     uri = private_daemon.uri("test", write_host(tmp_path / "host.xml", domains=3, running=1.0).removeprefix("test://"))
     with pyvirt.connect(uri) as conn:
         first, second, third = conn.domains
@@ -84,7 +84,7 @@ def test_what_one_client_does_another_hears_of(private_daemon: PrivateDaemon, tm
         assert [event.domain for event in take(only, 2)] == [second] * 2
 
 
-def test_a_storage_pool(private_daemon: PrivateDaemon, tmp_path: Path) -> None:
+def test_a_storage_pool_sends_events(private_daemon: PrivateDaemon, tmp_path: Path) -> None:
     with pyvirt.connect(private_daemon.uri("storage")) as conn:
         listener = conn.events.listen(StoragePoolEvent)
         folder = private_daemon.path("/var/lib/libvirt") / "events-pool"
@@ -105,7 +105,7 @@ def test_a_storage_pool(private_daemon: PrivateDaemon, tmp_path: Path) -> None:
         ][: len(found)]
 
 
-def test_a_network(private_daemon: PrivateDaemon) -> None:
+def test_a_network_sends_events(private_daemon: PrivateDaemon) -> None:
     with pyvirt.connect(private_daemon.uri("network")) as conn:
         listener = conn.events.listen(NetworkLifecycle)
         network = conn.networks.define("<network><name>events</name><bridge name='pvev0'/></network>")
@@ -119,7 +119,7 @@ def test_a_network(private_daemon: PrivateDaemon) -> None:
         }
 
 
-def test_a_secret(private_daemon: PrivateDaemon) -> None:
+def test_a_secret_sends_events(private_daemon: PrivateDaemon) -> None:
     with pyvirt.connect(private_daemon.uri("secret")) as conn:
         listener = conn.events.listen(SecretLifecycle, SecretValueChanged)
         secret = conn.secrets.define(
@@ -135,7 +135,7 @@ def test_a_secret(private_daemon: PrivateDaemon) -> None:
         assert defined.secret == secret
 
 
-def test_a_device_of_the_host(private_daemon_factory: DaemonFactory) -> None:
+def test_a_host_device_sends_events(private_daemon_factory: DaemonFactory) -> None:
     """A network interface that comes, changes and goes: udev tells libvirt."""
     with skip_unless_in_ci():
         require("mdevctl")
@@ -166,7 +166,7 @@ def test_a_device_of_the_host(private_daemon_factory: DaemonFactory) -> None:
 # ---- a daemon that dies or hangs ----
 
 
-def test_a_daemon_that_is_killed(mortal: PrivateDaemon) -> None:
+def test_killing_the_daemon_sends_connection_closed(mortal: PrivateDaemon) -> None:
     """Whatever came before is handed out; then each says so in its own way."""
     conn = pyvirt.connect(mortal.uri())
     domain = conn.domains["test"]
@@ -220,7 +220,7 @@ def test_a_daemon_that_is_killed(mortal: PrivateDaemon) -> None:
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "in a call"])
-def test_a_daemon_that_hangs(mortal: PrivateDaemon, busy: bool) -> None:
+def test_keepalive_detects_a_hung_daemon(mortal: PrivateDaemon, busy: bool) -> None:
     """Nobody has to ask: keepalive finds out by itself."""
     with pyvirt.connect(mortal.uri(), keepalive=(1, 2)) as conn:
         listener = conn.events.listen(ConnectionClosed, timeout=LIMIT)
@@ -235,7 +235,7 @@ def test_a_daemon_that_hangs(mortal: PrivateDaemon, busy: bool) -> None:
     mortal.resume()
 
 
-def test_nobody_asks_without_keepalive(mortal: PrivateDaemon) -> None:
+def test_without_keepalive_a_hung_daemon_is_not_detected(mortal: PrivateDaemon) -> None:
     with pyvirt.connect(mortal.uri(), keepalive=None) as conn:
         listener = conn.events.listen(ConnectionClosed, timeout=2.5)
         mortal.pause()
@@ -260,7 +260,7 @@ with pyvirt.connect(sys.argv[1], keepalive=(1, 3)) as conn:
 """
 
 
-def test_the_connection_lives_while_python_has_no_time(private_daemon_factory: DaemonFactory) -> None:
+def test_keepalive_works_while_python_holds_the_gil(private_daemon_factory: DaemonFactory) -> None:
     """Both sides ask each other every second, and an answer is C's business."""
     daemon = private_daemon_factory(config={"keepalive_interval": 1, "keepalive_count": 3})
     assert output_of(HELD.format(loop=""), daemon.uri(), "8") == "RUNNING True []\n"
@@ -269,7 +269,7 @@ def test_the_connection_lives_while_python_has_no_time(private_daemon_factory: D
 # ---- what must not stay behind ----
 
 
-def test_closing_frees_the_socket(private_daemon: PrivateDaemon) -> None:
+def test_closing_with_listeners_frees_the_socket(private_daemon: PrivateDaemon) -> None:
     """libvirt keeps a connection open that has callbacks; here the callbacks are taken back first."""
 
     def sockets() -> set[str]:
@@ -319,7 +319,7 @@ SUBSCRIBE = "conn.events.subscribe(Event, print)"
 
 
 @pytest.mark.parametrize("more", ["", SUBSCRIBE], ids=["listening", "subscribed"])
-def test_an_exit_says_goodbye(
+def test_exit_closes_the_connection_properly(
     mortal: PrivateDaemon, parting: Callable[[str], subprocess.Popen[str]], more: str
 ) -> None:
     complaint = "virNetSocketReadWire"
@@ -344,7 +344,7 @@ def test_an_exit_does_not_wait_for_a_daemon_that_hangs(
     mortal.resume()
 
 
-def test_a_child_leaves_the_socket_alone(private_daemon: PrivateDaemon) -> None:
+def test_a_forked_child_leaves_the_socket_open(private_daemon: PrivateDaemon) -> None:
     program = """
 import os, sys, warnings
 import pyvirt
@@ -373,7 +373,7 @@ conn.close()
 # ---- loops of others ----
 
 
-def test_a_loop_in_python(private_daemon: PrivateDaemon) -> None:
+def test_an_event_loop_in_python_receives_events(private_daemon: PrivateDaemon) -> None:
     program = f"""{LOOP}
 import sys
 mine = Mine()
@@ -398,7 +398,7 @@ thread.join()
 # ---- on the command line ----
 
 
-def test_a_program_that_prints_events(mortal: PrivateDaemon) -> None:
+def test_the_events_command_prints_events_until_the_connection_closes(mortal: PrivateDaemon) -> None:
     process = subprocess.Popen(
         [sys.executable, *STRICT, "-m", "pyvirt", "events", mortal.uri(), "--json"],
         env=os.environ | ENVIRONMENT,

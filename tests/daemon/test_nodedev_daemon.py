@@ -112,7 +112,7 @@ def test_the_tree_holds_every_device_once(devices: NodeDevices) -> None:
     assert all(device.parent() == top for device in top.children())
 
 
-def test_looking_up(devices: NodeDevices) -> None:
+def test_a_device_is_found_by_name_or_wwn(devices: NodeDevices) -> None:
     assert devices["computer"] == devices.get("computer")
     with pytest.raises(NodeDeviceNotFoundError, match="nobody"):
         devices["nobody"]
@@ -147,7 +147,7 @@ def test_real_devices_cannot_be_made_or_removed(devices: NodeDevices) -> None:
     assert set(devices.names()) == before
 
 
-def test_what_is_not_on_the_pci_bus(private_daemon: PrivateDaemon) -> None:
+def test_detach_and_reset_need_a_pci_device(private_daemon: PrivateDaemon) -> None:
     with pyvirt.connect(private_daemon.uri("qemu")) as conn:
         computer = NodeDevices(conn)["computer"]
         for call in (computer.reattach, computer.reset):
@@ -160,7 +160,7 @@ def test_what_is_not_on_the_pci_bus(private_daemon: PrivateDaemon) -> None:
 # ---- through messages ----
 
 
-def test_a_device_that_vanished_has_no_parent_to_tell(of_test_driver: pyvirt.Connection) -> None:
+def test_parent_of_a_removed_device_raises_not_found(of_test_driver: pyvirt.Connection) -> None:
     devices = NodeDevices(of_test_driver)
     made = devices.create(VHBA)
     forgetful = devices[made.name]
@@ -173,7 +173,7 @@ def test_a_device_that_vanished_has_no_parent_to_tell(of_test_driver: pyvirt.Con
     assert devices["computer"].parent_name() is None
 
 
-def test_a_device_that_vanishes_under_way_is_not_in_the_tree(of_test_driver: pyvirt.Connection) -> None:
+def test_a_device_removed_during_the_listing_is_not_in_the_tree(of_test_driver: pyvirt.Connection) -> None:
     class Unplugging(NodeDevices):
         """Something that is unplugged between the list and the questions."""
 
@@ -190,7 +190,7 @@ def test_a_device_that_vanishes_under_way_is_not_in_the_tree(of_test_driver: pyv
     assert {parent: len(children) for parent, children in tree.items()} == {None: 1, "computer": 2, "scsi_host1": 1}
 
 
-def test_changes_of_interfaces(of_test_driver: pyvirt.Connection) -> None:
+def test_interface_changes_are_committed_or_rolled_back(of_test_driver: pyvirt.Connection) -> None:
     interfaces = Interfaces(of_test_driver)
     xml = "<interface type='ethernet' name='eth7'/>"
     with pytest.raises(XMLError):
@@ -249,7 +249,9 @@ def test_interfaces_are_those_of_the_kernel(private_daemon_factory: DaemonFactor
         ("virInterfaceUndefine", lambda interface: interface.undefine()),
     ],
 )
-def test_udev_only_looks(interfaces: Interfaces, function: str, call: Callable[[Interface], object]) -> None:
+def test_the_udev_backend_refuses_changes(
+    interfaces: Interfaces, function: str, call: Callable[[Interface], object]
+) -> None:
     with pytest.raises(OperationUnsupportedError, match=function) as caught:
         call(interfaces["lo"])
     assert caught.value.function == function

@@ -91,7 +91,7 @@ def secret(secrets: Secrets) -> Secret:
 
 
 @pytest.mark.parametrize("kind", USAGES)
-def test_every_kind_is_found_by_what_it_is_for(secrets: Secrets, kind: SecretUsageType) -> None:
+def test_every_kind_is_found_by_its_usage(secrets: Secrets, kind: SecretUsageType) -> None:
     secret = secrets.define(secret_xml(kind))
     usage = USAGES[kind][1]
     assert (secret.usage_type, secret.usage_id) == (kind, usage)
@@ -103,13 +103,13 @@ def test_every_kind_is_found_by_what_it_is_for(secrets: Secrets, kind: SecretUsa
     assert secrets.get(usage_type=kind, usage_id="nobody", default=None) is None
 
 
-def test_a_secret_for_nothing(secrets: Secrets) -> None:
+def test_a_secret_may_have_no_usage(secrets: Secrets) -> None:
     secret = secrets.define("<secret/>")
     assert (secret.usage_type, secret.usage_id) == (SecretUsageType.NONE, "")
     assert secrets.get(secret.uuid).usage_id == ""
 
 
-def test_the_collection(secrets: Secrets) -> None:
+def test_the_collection_lists_and_finds_secrets(secrets: Secrets) -> None:
     made = [secrets.define(secret_xml(kind)) for kind in USAGES]
     assert len(secrets) == len(made)
     assert set(secrets) == set(made)
@@ -130,7 +130,7 @@ def test_the_collection(secrets: Secrets) -> None:
         secrets[SOME]
 
 
-def test_flags_select(secrets: Secrets) -> None:
+def test_flags_filter_the_list(secrets: Secrets) -> None:
     flags = ConnectListAllSecretsFlags
     plain = secrets.define(secret_xml(SecretUsageType.VOLUME))
     private = secrets.define(secret_xml(SecretUsageType.CEPH, private=True))
@@ -143,7 +143,7 @@ def test_flags_select(secrets: Secrets) -> None:
         secrets.list(flags(1 << 30))
 
 
-def test_defining_again(secrets: Secrets) -> None:
+def test_redefining_keeps_the_value(secrets: Secrets) -> None:
     secret = secrets.define(secret_xml(uuid=SOME))
     secret.set_value(b"kept")
     again = secrets.define(secret_xml(uuid=SOME, ephemeral=True))
@@ -168,7 +168,7 @@ def test_defining_again(secrets: Secrets) -> None:
         (secret_xml(SecretUsageType.CEPH, uuid=SOME), Error),  # the same UUID for something else
     ],
 )
-def test_what_cannot_be_defined(secrets: Secrets, xml: XML, error: type[Exception]) -> None:
+def test_an_invalid_definition_changes_nothing(secrets: Secrets, xml: XML, error: type[Exception]) -> None:
     there = secrets.define(secret_xml(uuid=SOME))
     there.set_value(b"kept")
     before = there.xml_desc()
@@ -178,7 +178,7 @@ def test_what_cannot_be_defined(secrets: Secrets, xml: XML, error: type[Exceptio
     assert (there.xml_desc(), there.value()) == (before, b"kept")
 
 
-def test_validation_is_the_callers_choice(secrets: Secrets) -> None:
+def test_documents_are_validated_only_with_the_flag(secrets: Secrets) -> None:
     odd = "<secret><surprise/></secret>"
     with pytest.raises(XMLError, match="surprise"):
         secrets.define(odd, flags=SecretDefineFlags.VALIDATE)
@@ -186,7 +186,7 @@ def test_validation_is_the_callers_choice(secrets: Secrets) -> None:
     assert secrets.define(odd) in secrets
 
 
-def test_undefined_means_gone(secrets: Secrets, secret: Secret) -> None:
+def test_an_undefined_secret_raises_not_found(secrets: Secrets, secret: Secret) -> None:
     secret.set_value(b"x")
     secret.undefine()
     assert list(secrets) == []
@@ -209,7 +209,7 @@ def test_values_come_back_as_they_were(secret: Secret, value: bytes) -> None:
     assert type(secret.value()) is bytes
 
 
-def test_no_value(secret: Secret) -> None:
+def test_reading_a_secret_without_a_value_raises(secret: Secret) -> None:
     for _ in range(2):
         with pytest.raises(SecretNotFoundError, match="does not have a value"):
             secret.value()
@@ -217,7 +217,7 @@ def test_no_value(secret: Secret) -> None:
             secret.set_value(b"")
 
 
-def test_values_in_other_buffers(secret: Secret) -> None:
+def test_set_value_accepts_any_buffer(secret: Secret) -> None:
     array = bytearray(b"in an array")
     secret.set_value(array)
     array[:] = bytes(len(array))
@@ -227,7 +227,7 @@ def test_values_in_other_buffers(secret: Secret) -> None:
     assert secret.value() == b"view"
 
 
-def test_a_value_that_was_refused_is_let_go(secret: Secret) -> None:
+def test_a_refused_value_is_released(secret: Secret) -> None:
     secret.undefine()
     array = bytearray(b"in an array")
     with pytest.raises(SecretNotFoundError) as caught:
@@ -237,21 +237,21 @@ def test_a_value_that_was_refused_is_let_go(secret: Secret) -> None:
 
 
 @pytest.mark.parametrize("value", ["text", None, 7, ["list"]])
-def test_what_is_no_value(secret: Secret, value: object) -> None:
+def test_set_value_refuses_anything_but_bytes(secret: Secret, value: object) -> None:
     secret.set_value(b"kept")
     with pytest.raises(TypeError, match=f"bytes, not {type(value).__name__}$"):
         secret.set_value(value)  # type: ignore[arg-type]
     assert secret.value() == b"kept"
 
 
-def test_a_value_that_is_too_long(secret: Secret) -> None:
+def test_a_value_that_is_too_long_is_refused(secret: Secret) -> None:
     secret.set_value(b"kept")
     with pytest.raises(Error, match=f"{MOST + 1} > {MOST}"):
         secret.set_value(bytes(MOST + 1))
     assert secret.value() == b"kept"
 
 
-def test_private_values_are_for_the_hypervisor_alone(secrets: Secrets) -> None:
+def test_reading_a_private_value_is_refused(secrets: Secrets) -> None:
     secret = secrets.define(secret_xml(private=True))
     secret.set_value(b"x")
     with pytest.raises(AccessDeniedError, match="private") as caught:
@@ -261,7 +261,7 @@ def test_private_values_are_for_the_hypervisor_alone(secrets: Secrets) -> None:
         secrets.define(secret_xml(uuid=secret.uuid, private=False))
 
 
-def test_a_reader_sees_no_value(private_daemon: PrivateDaemon, secret: Secret) -> None:
+def test_a_read_only_connection_cannot_read_values(private_daemon: PrivateDaemon, secret: Secret) -> None:
     secret.set_value(b"kept")
     with pyvirt.connect(private_daemon.uri("secret"), readonly=True) as conn:
         secrets = Secrets(conn)
@@ -273,7 +273,7 @@ def test_a_reader_sees_no_value(private_daemon: PrivateDaemon, secret: Secret) -
     assert secret.value() == b"kept"
 
 
-def test_what_outlives_the_daemon(private_daemon_factory: DaemonFactory) -> None:
+def test_persistent_secrets_survive_a_restart_of_the_daemon(private_daemon_factory: DaemonFactory) -> None:
     daemon = private_daemon_factory()
     with pyvirt.connect(daemon.uri("secret")) as conn:
         kept = Secrets(conn).define(secret_xml(SecretUsageType.CEPH))
@@ -319,7 +319,7 @@ def test_no_error_shows_a_value(secret: Secret, provoke: Callable[[Secret], obje
     assert TELLTALE.decode() not in shown
 
 
-def test_nothing_that_can_be_printed_shows_a_value(secrets: Secrets, secret: Secret) -> None:
+def test_no_repr_or_pickle_shows_a_value(secrets: Secrets, secret: Secret) -> None:
     secret.set_value(TELLTALE)
     assert secret.value() == TELLTALE
     names = [name for name in dir(secret) if not name.startswith("__") and not callable(getattr(secret, name, None))]
@@ -331,7 +331,9 @@ def test_nothing_that_can_be_printed_shows_a_value(secrets: Secrets, secret: Sec
         pickle.dumps(secret)
 
 
-def test_what_libvirt_hands_over_is_overwritten(secret: Secret, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_buffer_from_libvirt_is_overwritten_before_it_is_freed(
+    secret: Secret, monkeypatch: pytest.MonkeyPatch
+) -> None:
     secret.set_value(TELLTALE)
     freed: list[bytes] = []
 
@@ -370,7 +372,7 @@ def test_values_do_not_leak(secret: Secret) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
-def test_a_closed_secret(secret: Secret, call: Call) -> None:
+def test_a_closed_secret_raises_closed_error(secret: Secret, call: Call) -> None:
     secret.close()
     with pytest.raises(ClosedError):
         call(secret)
@@ -378,5 +380,5 @@ def test_a_closed_secret(secret: Secret, call: Call) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
-def test_docstrings_name_the_function(call: Call) -> None:
+def test_docstrings_name_the_c_function(call: Call) -> None:
     assert call.function in functions_named(call.method)

@@ -12,7 +12,7 @@ from tests.support import ROOT
 SOAK = ROOT / "benchmarks" / "soak"
 
 
-def test_nothing_grows_and_nothing_is_left(private_daemon: PrivateDaemon) -> None:
+def test_memory_and_descriptors_do_not_grow(private_daemon: PrivateDaemon) -> None:
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", SOAK, "--ticks", "400", "--no-guests"],
         capture_output=True,

@@ -104,7 +104,7 @@ def volume(pool: StoragePool, directory: Path) -> StorageVolume:
 # ---- pools of directories ----
 
 
-def test_capabilities(pools: StoragePools) -> None:
+def test_capabilities_list_the_pool_types(pools: StoragePools) -> None:
     capabilities = pools.capabilities()
     assert {"dir", "fs", "logical", "disk", "rbd", "zfs"} <= capabilities.pools.keys()
     directories = capabilities.pools["dir"]
@@ -117,7 +117,7 @@ def test_capabilities(pools: StoragePools) -> None:
     assert {pool.get("type") for pool in parse(capabilities.xml)} == capabilities.pools.keys()
 
 
-def test_the_life_of_a_directory(pools: StoragePools, directory: Path) -> None:
+def test_a_directory_pool_is_built_started_and_deleted(pools: StoragePools, directory: Path) -> None:
     pool = pools.define(pool_xml("images", directory))
     with pytest.raises(Error, match="No such file or directory") as caught:
         pool.start()
@@ -149,13 +149,15 @@ def test_the_life_of_a_directory(pools: StoragePools, directory: Path) -> None:
     assert list(pools) == []
 
 
-def test_no_target_path_of_a_pool(pools: StoragePools, pool: StoragePool, directory: Path) -> None:
+def test_lookup_by_an_unknown_target_path_raises_not_found(
+    pools: StoragePools, pool: StoragePool, directory: Path
+) -> None:
     with pytest.raises(StoragePoolNotFoundError, match="elsewhere"):
         pools.get(target_path=f"{directory}/elsewhere")
     assert pools.get(target_path="/nowhere", default=None) is None
 
 
-def test_a_pool_that_cannot_start_is_not_there(pools: StoragePools, tmp_path: Path) -> None:
+def test_a_transient_pool_that_fails_to_start_is_not_listed(pools: StoragePools, tmp_path: Path) -> None:
     with pytest.raises(Error, match="No such file or directory"):
         pools.create(pool_xml("images", tmp_path / "nowhere"))
     assert list(pools) == []
@@ -179,7 +181,7 @@ def test_a_transient_pool_becomes_persistent_and_back(pools: StoragePools, pool:
         pool.undefine()
 
 
-def test_edit(pools: StoragePools, pool: StoragePool, tmp_path: Path) -> None:
+def test_edit_changes_the_stored_configuration(pools: StoragePools, pool: StoragePool, tmp_path: Path) -> None:
     pools.define(pool.xml_desc())
     pool.destroy()
     with pool.edit() as root:
@@ -199,7 +201,9 @@ def test_edit(pools: StoragePools, pool: StoragePool, tmp_path: Path) -> None:
     assert parse(pool.xml_desc(flags=StorageXMLFlags.INACTIVE)).findtext("target/path") == str(tmp_path)
 
 
-def test_autostart(private_daemon_factory: DaemonFactory, directory: Path, tmp_path: Path) -> None:
+def test_autostart_pools_run_after_a_boot(
+    private_daemon_factory: DaemonFactory, directory: Path, tmp_path: Path
+) -> None:
     directory.mkdir()
     daemon = private_daemon_factory(tmp_path / "daemon")
     with pyvirt.connect(daemon.uri("storage")) as conn:
@@ -236,7 +240,7 @@ def test_a_volume_is_a_file(pools: StoragePools, pool: StoragePool, volume: Stor
     assert not os.path.exists(path)
 
 
-def test_formats_of_volumes(pool: StoragePool) -> None:
+def test_volumes_have_the_requested_format(pool: StoragePool) -> None:
     base = pool.volumes.create(volume_xml("base.qcow2", 8, "qcow2"))
     info = base.info()
     assert info.capacity == 8 * MIB
@@ -248,7 +252,7 @@ def test_formats_of_volumes(pool: StoragePool) -> None:
     assert [element.get("type") for element in root.iterfind("target/format")] == ["qcow2"]
 
 
-def test_refresh_sees_what_others_did(pool: StoragePool, directory: Path) -> None:
+def test_refresh_finds_files_that_others_changed(pool: StoragePool, directory: Path) -> None:
     foreign = directory / "foreign.raw"
     foreign.write_bytes(bytes(5000))
     assert "foreign.raw" not in pool.volumes
@@ -263,7 +267,7 @@ def test_refresh_sees_what_others_did(pool: StoragePool, directory: Path) -> Non
     assert len(pool.volumes) == 0
 
 
-def test_names_need_not_be_utf8(pools: StoragePools, pool: StoragePool, directory: Path) -> None:
+def test_volume_names_may_contain_any_bytes(pools: StoragePools, pool: StoragePool, directory: Path) -> None:
     (directory / "Zürich").touch()
     (directory / os.fsdecode(b"\xff\xfe")).touch()
     pool.refresh()
@@ -275,7 +279,7 @@ def test_names_need_not_be_utf8(pools: StoragePools, pool: StoragePool, director
     assert os.listdir(directory) == ["Zürich"]
 
 
-def test_resize(volume: StorageVolume, directory: Path) -> None:
+def test_resize_changes_the_capacity_and_keeps_the_content(volume: StorageVolume, directory: Path) -> None:
     path = directory / "disk.raw"
     volume.resize(4 * MIB)
     assert volume.info().capacity == path.stat().st_size == 4 * MIB
@@ -293,7 +297,9 @@ def test_resize(volume: StorageVolume, directory: Path) -> None:
     assert content(volume) == (2 * MIB, b"hello")
 
 
-def test_copies(pools: StoragePools, pool: StoragePool, volume: StorageVolume, tmp_path: Path) -> None:
+def test_clones_have_the_content_of_the_original(
+    pools: StoragePools, pool: StoragePool, volume: StorageVolume, tmp_path: Path
+) -> None:
     copy = volume.clone("copy.raw")
     assert content(copy) == (MIB, b"hello")
     assert copy.pool() == pool
@@ -310,7 +316,7 @@ def test_copies(pools: StoragePools, pool: StoragePool, volume: StorageVolume, t
     assert content(back) == (MIB, b"hello")
 
 
-def test_wipe(volume: StorageVolume) -> None:
+def test_wipe_overwrites_the_content(volume: StorageVolume) -> None:
     with pytest.raises(NotSupportedError, match="trim"):
         volume.wipe(StorageVolWipeAlgorithm.TRIM)
     with pytest.raises(InvalidArgumentError, match="4711"):
@@ -320,7 +326,7 @@ def test_wipe(volume: StorageVolume) -> None:
     assert content(volume) == (MIB, b"")
 
 
-def test_wipe_with_an_algorithm(volume: StorageVolume) -> None:
+def test_wipe_accepts_an_algorithm(volume: StorageVolume) -> None:
     with skip_unless_in_ci():
         require("scrub")
     volume.wipe(StorageVolWipeAlgorithm.RANDOM)
@@ -352,7 +358,7 @@ def test_wipe_with_an_algorithm(volume: StorageVolume) -> None:
     ],
     ids=["exists", "clone-exists", "slash", "large", "format", "backing", "flags"],
 )
-def test_what_cannot_be_made_leaves_nothing(
+def test_a_failed_creation_leaves_no_file(
     volume: StorageVolume,
     directory: Path,
     make: Callable[[StorageVolume], object],
@@ -366,7 +372,9 @@ def test_what_cannot_be_made_leaves_nothing(
     assert os.listdir(directory) == ["disk.raw"]
 
 
-def test_encrypted_volumes(pool: StoragePool, private_daemon: PrivateDaemon, directory: Path) -> None:
+def test_an_encrypted_volume_is_created_with_its_secret(
+    pool: StoragePool, private_daemon: PrivateDaemon, directory: Path
+) -> None:
     """One test only: LUKS spends seconds on measuring how slow it can make the guessing of passwords."""
 
     def virsh(*command: str, input: str | None = None) -> None:
@@ -428,7 +436,9 @@ def device_daemon(loop_device: str, tmp_path: Path, private_daemon_factory: Daem
 
 
 @needs_root
-def test_a_pool_of_a_file_system(device_daemon: PrivateDaemon, loop_device: str, tmp_path: Path) -> None:
+def test_a_file_system_pool_formats_and_mounts_its_device(
+    device_daemon: PrivateDaemon, loop_device: str, tmp_path: Path
+) -> None:
     with skip_unless_in_ci():
         require("mkfs.ext4")
     target = tmp_path / "mounted"
@@ -468,7 +478,7 @@ def test_a_pool_of_a_file_system(device_daemon: PrivateDaemon, loop_device: str,
 
 
 @needs_root
-def test_a_pool_of_a_volume_group(device_daemon: PrivateDaemon, loop_device: str) -> None:
+def test_a_volume_group_pool_is_built_and_found(device_daemon: PrivateDaemon, loop_device: str) -> None:
     with skip_unless_in_ci():
         require("vgcreate")
     source = f"<source><device path='{loop_device}'/><name>pyvirt_test</name></source>"

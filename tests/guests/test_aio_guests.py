@@ -41,7 +41,7 @@ async def expect(console: pyvirt.aio.Stream, text: bytes) -> None:
             got += chunk
 
 
-async def test_a_console(conn: pyvirt.aio.Connection, tmp_path: Path) -> None:
+async def test_a_console_reads_and_writes(conn: pyvirt.aio.Connection, tmp_path: Path) -> None:
     disk = write_boot_disk(tmp_path / "boot.img")
     domain = await conn.domains.create(tiny_guest("tiny", disk), flags=pyvirt.DomainCreateFlags.PAUSED)
     async with await domain.console() as console:
@@ -59,7 +59,7 @@ async def test_a_console(conn: pyvirt.aio.Connection, tmp_path: Path) -> None:
         assert scope.cancelled_caught
 
 
-async def test_waiting_for_the_end(conn: pyvirt.aio.Connection) -> None:
+async def test_many_tasks_wait_for_one_domain(conn: pyvirt.aio.Connection) -> None:
     domain = await conn.domains.create(paused_guest("ends"), flags=pyvirt.DomainCreateFlags.PAUSED)
     states: list[DomainState] = []
 
@@ -74,7 +74,7 @@ async def test_waiting_for_the_end(conn: pyvirt.aio.Connection) -> None:
     assert states == [DomainState.SHUTOFF] * 10
 
 
-async def test_a_block_job(conn: pyvirt.aio.Connection, tmp_path: Path) -> None:
+async def test_a_block_job_is_awaited_and_pivoted(conn: pyvirt.aio.Connection, tmp_path: Path) -> None:
     for name in ("disk", "copy"):
         (tmp_path / name).write_bytes(bytes(1 << 20))
     xml = paused_guest("copied", disks=[Disk(tmp_path / "disk")])
@@ -96,7 +96,7 @@ async def test_a_block_job(conn: pyvirt.aio.Connection, tmp_path: Path) -> None:
     assert str(tmp_path / "copy") in await domain.xml_desc()
 
 
-async def test_a_save_that_is_watched(conn: pyvirt.aio.Connection, tmp_path: Path) -> None:
+async def test_a_domain_is_saved_by_a_watched_call(conn: pyvirt.aio.Connection, tmp_path: Path) -> None:
     domain = await conn.domains.create(paused_guest("saved"), flags=pyvirt.DomainCreateFlags.PAUSED)
     path = str(tmp_path / "saved")
     await domain.job.watch(lambda: domain.save(path), lambda done, size: None, interval=0.01)

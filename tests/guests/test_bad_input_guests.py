@@ -66,7 +66,9 @@ def domain(qemu_daemon: PrivateDaemon) -> Iterator[Domain]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_bad_input(name: str, domain: Domain, capfd: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_raises_a_clear_error_and_changes_nothing(
+    name: str, domain: Domain, capfd: pytest.CaptureFixture[str]
+) -> None:
     case = CASES[name]
     before = domain.xml_desc(), domain.state(), domain.snapshots.names(), len(domain.checkpoints)
     with pytest.raises(case.cls, match=case.message) as caught:

@@ -55,7 +55,7 @@ def seen(conn: pyvirt.Connection) -> list[object]:
     return [sorted(domains, key=str), [sorted(map(repr, found)) for found in others]]
 
 
-def test_to_ask_for_everything_leaves_a_guest_alone(guests: Guests) -> None:
+def test_supports_changes_nothing_of_a_guest(guests: Guests) -> None:
     conn = guests.conn
     network, secret = conn.networks.define(NETWORK), conn.secrets.define(SECRET)
     try:
@@ -83,7 +83,7 @@ def test_to_ask_for_everything_leaves_a_guest_alone(guests: Guests) -> None:
     assert {name: answers[name] for name in wanted} == wanted
 
 
-def test_filters_ask_the_daemon(guests: Guests) -> None:
+def test_where_uses_the_filters_of_the_daemon(guests: Guests) -> None:
     conn = guests.conn
     names = sorted(domain.name for domain in guests.domains)
 
@@ -99,7 +99,7 @@ def test_filters_ask_the_daemon(guests: Guests) -> None:
     assert found(metadata="http://example.com/bulk") == ["bulk-1"]
 
 
-def test_a_secret_is_found_by_its_use(guests: Guests) -> None:
+def test_where_finds_a_secret_by_its_usage(guests: Guests) -> None:
     secret = guests.conn.secrets.define(SECRET)
     try:
         kind = pyvirt.SecretUsageType.VOLUME
@@ -109,7 +109,7 @@ def test_a_secret_is_found_by_its_use(guests: Guests) -> None:
         secret.undefine()
 
 
-def test_one_hung_guest_holds_up_nobody_else(guests: Guests) -> None:
+def test_a_hung_guest_does_not_block_the_other_items(guests: Guests) -> None:
     """Its QEMU does not answer: its item runs out of time, and all others are done."""
 
     def ask(domain: pyvirt.Domain) -> str:
@@ -133,7 +133,7 @@ def test_one_hung_guest_holds_up_nobody_else(guests: Guests) -> None:
         assert "paused" in ask(domains[2])
 
 
-def test_containers_have_a_driver_of_their_own(private_daemon_factory: DaemonFactory) -> None:
+def test_supports_and_where_work_for_containers(private_daemon_factory: DaemonFactory) -> None:
     daemon = private_daemon_factory(cgroups=True)
     with pyvirt.connect(daemon.uri("lxc")) as conn:
         domain = conn.domains.create(container("asked"))

@@ -86,7 +86,7 @@ def wait_until_all_answer(conn: pyvirt.Connection) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 6])  # more than libvirtd takes requests of a client
-def test_stuck_guests_are_missing_and_nobody_else(
+def test_only_stuck_guests_are_missing(
     daemon: PrivateDaemon, conn: pyvirt.Connection, collector: Collector, count: int
 ) -> None:
     with stopped(daemon, conn, count) as stuck:
@@ -101,14 +101,18 @@ def test_stuck_guests_are_missing_and_nobody_else(
     check(frames[-1], set())
 
 
-def test_a_guest_that_is_stuck_from_the_beginning(daemon: PrivateDaemon, conn: pyvirt.Connection) -> None:
+def test_a_guest_that_was_stuck_before_the_first_tick_is_missing(
+    daemon: PrivateDaemon, conn: pyvirt.Connection
+) -> None:
     with stopped(daemon, conn, 1) as stuck, Collector(conn, deadline=DEADLINE) as collector:
         check(collector.collect(), stuck)
         check(collector.collect(), stuck)
     wait_until_all_answer(conn)
 
 
-def test_a_stuck_guest_that_dies(daemon: PrivateDaemon, conn: pyvirt.Connection, collector: Collector) -> None:
+def test_a_stuck_guest_that_dies_disappears_from_the_missing(
+    daemon: PrivateDaemon, conn: pyvirt.Connection, collector: Collector
+) -> None:
     domain = conn.domains.create(paused_guest("victim"), flags=pyvirt.DomainCreateFlags.PAUSED)
     uuid = domain.uuid
     pid = daemon.guest_pid("victim")

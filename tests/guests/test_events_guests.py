@@ -82,7 +82,9 @@ PROGRAM = bytes.fromhex(
 )
 
 
-def test_a_guest_at_work(conn: pyvirt.Connection, heard: Heard, qemu_daemon: PrivateDaemon, tmp_path: Path) -> None:
+def test_a_working_guest_sends_events(
+    conn: pyvirt.Connection, heard: Heard, qemu_daemon: PrivateDaemon, tmp_path: Path
+) -> None:
     boot = tmp_path / "boot"
     boot.write_bytes(PROGRAM.ljust(510, b"\0") + b"\x55\xaa" + bytes(MIB - 512))
     # A file system with room for a page, which the image on it needs many of.
@@ -162,7 +164,7 @@ def rfb_login(path: Path) -> None:
         assert len(read(24)) == 24
 
 
-def test_what_is_done_to_a_guest(
+def test_every_operation_on_a_guest_sends_its_event(
     conn: pyvirt.Connection, heard: Heard, qemu_daemon: PrivateDaemon, tmp_path: Path
 ) -> None:
     qemu_img("create", "-f", "qcow2", "base", MIB, cwd=tmp_path)
@@ -254,7 +256,7 @@ def test_what_is_done_to_a_guest(
     assert undefined.detail is enums.DomainEventUndefinedDetailType.REMOVED
 
 
-def test_a_device_that_stays(conn: pyvirt.Connection) -> None:
+def test_a_failed_removal_of_a_device_sends_an_event(conn: pyvirt.Connection) -> None:
     """Without an operating system nobody lets go of what sits on PCI."""
     mac = "52:54:00:0e:0e:0e"
     xml = paused_guest(next(names), acpi=True, nics=[Nic(mac=mac)])
@@ -273,7 +275,7 @@ def test_a_device_that_stays(conn: pyvirt.Connection) -> None:
 # ---- what needs an operating system ----
 
 
-def test_a_guest_with_an_operating_system(conn: pyvirt.Connection, heard: Heard, linux_image: LinuxImage) -> None:
+def test_a_guest_with_an_agent_sends_events(conn: pyvirt.Connection, heard: Heard, linux_image: LinuxImage) -> None:
     xml = linux_guest(next(names), linux_image, elements="<pm><suspend-to-mem enabled='yes'/></pm>")
     domain = conn.domains.create(xml)
     wait_for_agent(domain)
@@ -314,7 +316,7 @@ def test_a_guest_with_an_operating_system(conn: pyvirt.Connection, heard: Heard,
 # ---- a migration ----
 
 
-def test_a_migration(qemu_daemon: PrivateDaemon, tmp_path: Path) -> None:
+def test_a_migration_sends_events_on_both_sides(qemu_daemon: PrivateDaemon, tmp_path: Path) -> None:
     boot = write_boot_disk(tmp_path / "boot")
     with (
         skip_unless_in_ci(),

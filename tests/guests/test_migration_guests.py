@@ -140,7 +140,7 @@ def hear(daemon: PrivateDaemon, domain: Domain, words: bytes) -> bytes:
 # ---- there, and back ----
 
 
-def test_a_guest_goes_on_over_there(
+def test_a_migrated_guest_continues_on_the_other_host(
     daemons: tuple[PrivateDaemon, PrivateDaemon],
     here: pyvirt.Connection,
     there: pyvirt.Connection,
@@ -164,7 +164,7 @@ def test_a_guest_goes_on_over_there(
 
 
 @pytest.mark.parametrize("form", [str, URI.parse])
-def test_daemons_do_it_among_themselves(
+def test_a_peer_to_peer_migration_succeeds(
     daemons: tuple[PrivateDaemon, PrivateDaemon],
     here: pyvirt.Connection,
     there: pyvirt.Connection,
@@ -178,14 +178,16 @@ def test_daemons_do_it_among_themselves(
     assert len(here.domains) == 0
 
 
-def test_through_the_connection_of_the_daemons(
+def test_a_tunnelled_migration_succeeds(
     daemons: tuple[PrivateDaemon, PrivateDaemon], there: pyvirt.Connection, guest: Domain
 ) -> None:
     Migration(guest).to(daemons[1].uri("qemu"), flags=LIVE | Flags.TUNNELLED)
     assert there.domains[guest.name].state() == ARRIVED
 
 
-def test_with_another_name_and_configuration(there: pyvirt.Connection, guest: Domain, migrate_uri: str) -> None:
+def test_a_migration_may_change_name_and_configuration(
+    there: pyvirt.Connection, guest: Domain, migrate_uri: str
+) -> None:
     root = parse(guest.xml_desc(flags=DomainXMLFlags.MIGRATABLE))
     description = root.makeelement("description")
     description.text = "came from elsewhere"
@@ -202,7 +204,7 @@ def test_with_another_name_and_configuration(there: pyvirt.Connection, guest: Do
     assert parse(moved.xml_desc()).findtext("description") == "came from elsewhere"
 
 
-def test_compressed(there: pyvirt.Connection, guest: Domain, migrate_uri: str) -> None:
+def test_a_compressed_migration_succeeds(there: pyvirt.Connection, guest: Domain, migrate_uri: str) -> None:
     flags = LIVE | Flags.COMPRESSED | Flags.AUTO_CONVERGE
     moved = Migration(guest).to(
         there,
@@ -220,14 +222,14 @@ def test_compressed(there: pyvirt.Connection, guest: Domain, migrate_uri: str) -
     assert params.DOMAIN_JOB_COMPRESSION_CACHE in Job(moved).stats(flags=COMPLETED)
 
 
-def test_several_connections_at_once(there: pyvirt.Connection, guest: Domain, migrate_uri: str) -> None:
+def test_a_parallel_migration_succeeds(there: pyvirt.Connection, guest: Domain, migrate_uri: str) -> None:
     with pytest.raises(InvalidArgumentError, match="parallel"):
         Migration(guest).to(there, flags=LIVE, migrate_uri=migrate_uri, parallel_connections=2)
     moved = Migration(guest).to(there, flags=LIVE | Flags.PARALLEL, migrate_uri=migrate_uri, parallel_connections=2)
     assert moved.state() == ARRIVED
 
 
-def test_the_disks_move_too(
+def test_a_migration_copies_the_disks(
     here: pyvirt.Connection, there: pyvirt.Connection, boot: Path, tmp_path: Path, migrate_uri: str
 ) -> None:
     images = [tmp_path / name for name in ("one", "two")]
@@ -250,7 +252,7 @@ def test_the_disks_move_too(
     assert sources == [str(images[0]), str(copy)]
 
 
-def test_a_domain_that_is_off(here: pyvirt.Connection, there: pyvirt.Connection) -> None:
+def test_an_offline_migration_moves_the_configuration(here: pyvirt.Connection, there: pyvirt.Connection) -> None:
     domain = here.domains.define(paused_guest(next(names)))
     with pytest.raises(OperationInvalidError, match="not running"):
         Migration(domain).to(there)
@@ -264,7 +266,9 @@ def test_a_domain_that_is_off(here: pyvirt.Connection, there: pyvirt.Connection)
 # ---- on its way ----
 
 
-def test_progress_and_a_change_of_mind(there: pyvirt.Connection, heavy: Domain, migrate_uri: str) -> None:
+def test_an_exception_of_progress_aborts_the_migration(
+    there: pyvirt.Connection, heavy: Domain, migrate_uri: str
+) -> None:
     seen: list[tuple[int, int]] = []
 
     def progress(done: int, total: int) -> None:
@@ -289,7 +293,7 @@ def test_progress_and_a_change_of_mind(there: pyvirt.Connection, heavy: Domain, 
     assert Migration(heavy).to(there, flags=LIVE, migrate_uri=migrate_uri).state() == ARRIVED
 
 
-def test_a_change_of_mind_that_is_awaited(
+def test_an_exception_of_progress_aborts_an_awaited_migration(
     daemons: tuple[PrivateDaemon, PrivateDaemon], heavy: Domain, migrate_uri: str
 ) -> None:
     def progress(done: int, total: int) -> None:
@@ -310,7 +314,7 @@ def test_a_change_of_mind_that_is_awaited(
     anyio.run(change_mind)
 
 
-def test_aborted_by_somebody(
+def test_a_migration_aborted_by_another_client_raises(
     daemons: tuple[PrivateDaemon, PrivateDaemon], there: pyvirt.Connection, heavy: Domain, migrate_uri: str
 ) -> None:
     with pyvirt.connect(daemons[0].uri("qemu")) as other:
@@ -327,7 +331,7 @@ def test_aborted_by_somebody(
     assert len(there.domains) == 0
 
 
-def test_memory_that_follows_later(there: pyvirt.Connection, heavy: Domain, migrate_uri: str) -> None:
+def test_a_post_copy_migration_succeeds(there: pyvirt.Connection, heavy: Domain, migrate_uri: str) -> None:
     migration = Migration(heavy)
     started: list[int] = []
 
@@ -343,7 +347,7 @@ def test_memory_that_follows_later(there: pyvirt.Connection, heavy: Domain, migr
         Migration(moved).start_post_copy()
 
 
-def test_limits(guest: Domain) -> None:
+def test_speed_downtime_and_cache_limits_are_set_and_read(guest: Domain) -> None:
     migration = Migration(guest)
     migration.set_max_speed(7)
     migration.set_max_speed(9, flags=DomainMigrateMaxSpeedFlags.POSTCOPY)
@@ -367,7 +371,7 @@ def test_limits(guest: Domain) -> None:
 # ---- not at all ----
 
 
-def test_migrations_that_cannot_be(
+def test_impossible_migrations_are_refused(
     daemons: tuple[PrivateDaemon, PrivateDaemon],
     here: pyvirt.Connection,
     there: pyvirt.Connection,
@@ -398,7 +402,7 @@ def test_migrations_that_cannot_be(
 # ---- how long it would take ----
 
 
-def test_the_dirty_rate(here: pyvirt.Connection, boot: Path) -> None:
+def test_the_dirty_rate_is_measured(here: pyvirt.Connection, boot: Path) -> None:
     domain = here.domains.create(tiny_guest(next(names), boot))
     rate = DirtyRate(domain)
     assert rate.stats()["dirtyrate.calc_status"] == DomainDirtyRateStatus.UNSTARTED

@@ -24,14 +24,14 @@ def guest(qemu: pyvirt.Connection) -> pyvirt.Domain:
     return qemu.domains.create(paused_guest("monitored", agent=True), flags=pyvirt.DomainCreateFlags.PAUSED)
 
 
-def test_the_monitor_answers(guest: pyvirt.Domain) -> None:
+def test_monitor_command_returns_the_answer(guest: pyvirt.Domain) -> None:
     answer = json.loads(guest.qemu.monitor_command('{"execute": "query-status"}'))
     assert answer["return"]["running"] is False
     text = guest.qemu.monitor_command("info status", flags=DomainQemuMonitorCommandFlags.HMP)
     assert "paused" in text
 
 
-def test_the_monitor_takes_files(guest: pyvirt.Domain) -> None:
+def test_monitor_command_passes_file_descriptors(guest: pyvirt.Domain) -> None:
     read, write = os.pipe()
     try:
         answer, given = guest.qemu.monitor_command_with_files(
@@ -44,19 +44,19 @@ def test_the_monitor_takes_files(guest: pyvirt.Domain) -> None:
         os.close(write)
 
 
-def test_a_bad_command_is_an_answer_and_no_json_an_error(guest: pyvirt.Domain) -> None:
+def test_an_unknown_command_is_answered_and_invalid_json_raises(guest: pyvirt.Domain) -> None:
     answer = json.loads(guest.qemu.monitor_command('{"execute": "no-such-command"}'))
     assert answer["error"]["class"] == "CommandNotFound"
     with pytest.raises(pyvirt.Error):
         guest.qemu.monitor_command("no json")
 
 
-def test_an_agent_that_is_not_there(guest: pyvirt.Domain) -> None:
+def test_an_agent_command_without_an_agent_raises(guest: pyvirt.Domain) -> None:
     with pytest.raises((pyvirt.AgentUnresponsiveError, pyvirt.OperationInvalidError)):
         guest.qemu.agent_command('{"execute": "guest-ping"}', timeout=1)
 
 
-def test_attaching_to_foreign_processes(guest: pyvirt.Domain) -> None:
+def test_attach_to_another_process_is_refused(guest: pyvirt.Domain) -> None:
     with pytest.raises(pyvirt.NotSupportedError):
         qemu.attach(guest.connection, os.getpid())  # libvirt's QEMU driver gave it up in 5.5
 
@@ -110,7 +110,7 @@ def entered(private_daemon_factory: Callable[..., PrivateDaemon]) -> Iterator[tu
     pytest.fail("libvirt never heard of the first process of a container")
 
 
-def test_the_namespaces_of_a_container(entered: tuple[pyvirt.Domain, list[int]]) -> None:
+def test_the_namespaces_of_a_container_can_be_opened_and_entered(entered: tuple[pyvirt.Domain, list[int]]) -> None:
     domain, namespaces = entered
     assert len(namespaces) >= 4
     for fd in namespaces:

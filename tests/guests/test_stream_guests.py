@@ -54,7 +54,7 @@ def test_a_console_in_both_directions(guest: Domain) -> None:
         assert hear(again, b"and again") == b"and again"
 
 
-def test_one_at_a_time_unless_by_force(guest: Domain) -> None:
+def test_a_second_console_needs_force(guest: Domain) -> None:
     first = guest.console()
     with pytest.raises(OperationFailedError, match="Active console session"):
         guest.console()
@@ -65,7 +65,7 @@ def test_one_at_a_time_unless_by_force(guest: Domain) -> None:
         first.close()
 
 
-def test_the_guest_ends(guest: Domain) -> None:
+def test_a_console_ends_with_the_guest(guest: Domain) -> None:
     with guest.console() as console:
         guest.destroy()
         assert console.wait(READABLE, timeout=LONG)
@@ -76,7 +76,7 @@ def test_the_guest_ends(guest: Domain) -> None:
         assert rest == b""
 
 
-def test_the_connection_closes_while_somebody_watches(guest: Domain) -> None:
+def test_closing_the_connection_ends_a_console(guest: Domain) -> None:
     with pyvirt.connect(guest.connection.uri()) as other:
         console = other.domains[guest.name].console()
         assert not console.wait(READABLE, timeout=0)
@@ -86,7 +86,7 @@ def test_the_connection_closes_while_somebody_watches(guest: Domain) -> None:
     guest.console().close()  # the daemon has noticed that nobody is there any more
 
 
-def test_a_channel(guest: Domain) -> None:
+def test_a_channel_is_opened_by_name(guest: Domain) -> None:
     with pytest.raises(Error, match=r"org\.example\.other"):
         guest.channel("org.example.other")
     with guest.channel(PORT) as channel:
@@ -95,7 +95,7 @@ def test_a_channel(guest: Domain) -> None:
         guest.console("nope")
 
 
-def test_what_a_display_shows(guest: Domain) -> None:
+def test_screenshot_returns_a_png(guest: Domain) -> None:
     image = guest.screenshot()
     assert image.mime_type == "image/png"
     assert image.data.startswith(b"\x89PNG\r\n")

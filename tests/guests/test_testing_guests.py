@@ -45,7 +45,7 @@ class Console:
 
 
 @pytest.mark.parametrize("busy", [False, True])
-def test_a_tiny_guest_speaks_and_listens(
+def test_a_tiny_guest_echoes_its_console(
     qemu: pyvirt.Connection, qemu_daemon: PrivateDaemon, tmp_path: Path, busy: bool
 ) -> None:
     disk = write_boot_disk(tmp_path / "boot.img", busy=busy)
@@ -72,7 +72,7 @@ def test_guests_share_a_boot_disk(qemu: pyvirt.Connection, tmp_path: Path) -> No
     assert disk.stat().st_size == 1 << 20
 
 
-def test_a_paused_guest_has_what_it_is_given(qemu: pyvirt.Connection, tmp_path: Path) -> None:
+def test_paused_guest_makes_the_requested_document(qemu: pyvirt.Connection, tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("first & last.img", "second.img", "third.img")]
     for path in paths:
         path.write_bytes(bytes(1 << 20))
@@ -111,7 +111,7 @@ def test_guests_are_always_emulated(qemu: pyvirt.Connection) -> None:
     assert {kind.get("type") for kind in capabilities.iterfind("guest/arch/domain")} == {"qemu"}
 
 
-def test_a_boot_sector() -> None:
+def test_a_boot_sector_holds_the_message() -> None:
     sector = boot_sector("hello")
     assert len(sector) == 512
     assert sector.endswith(b"\x55\xaa")

@@ -114,7 +114,7 @@ PAIRS = {
 
 
 @pytest.mark.parametrize("name", sorted(MODEL))
-def test_letting_go_asks_nobody_and_closing_a_connection_is_awaited(name: str) -> None:
+def test_closing_a_connection_is_awaited_and_closing_a_handle_is_not(name: str) -> None:
     members = public(FACE[name])
     if "close" in members:
         assert inspect.iscoroutinefunction(members["close"]) == (not issubclass(FACE[name], AsyncHandle))
@@ -156,7 +156,7 @@ def test_members_take_and_return_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(MODEL))
-def test_every_call_can_be_given_up(name: str) -> None:
+def test_every_call_takes_a_timeout(name: str) -> None:
     """Each method has a timeout, the model's own or ours."""
     without = [
         what for what, _, face in PAIRS[name] if callable(face) and "timeout" not in inspect.signature(face).parameters
@@ -165,7 +165,7 @@ def test_every_call_can_be_given_up(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(MODEL))
-def test_members_say_the_same_of_themselves(name: str) -> None:
+def test_members_have_the_docstrings_of_the_model(name: str) -> None:
     for what, model, face in PAIRS[name]:
         if not isinstance(model, types.MemberDescriptorType):
             there, here = (summary(inspect.getdoc(one)) for one in (model, face))
@@ -187,7 +187,7 @@ def summary(text: str | None) -> str:
         (DomainWatch, pyvirt.aio.DomainWatch, "closed", "get contains count", "fileno"),
     ],
 )
-def test_what_is_written_by_hand_has_the_same_methods(
+def test_hand_written_classes_have_the_methods_of_the_model(
     model: type, face: type, local: str, more: str, less: str
 ) -> None:
     """*local* asks nobody, *more* and *less* are what awaiting makes of special methods and of waiting in a thread."""
@@ -340,28 +340,28 @@ def without_ours(here: dict[str, object], there: dict[str, object]) -> dict[str,
 # ---- what it costs ----
 
 
-def test_pyvirt_itself_knows_nothing_of_it() -> None:
+def test_importing_pyvirt_does_not_import_aio() -> None:
     program = "import sys, pyvirt; print({'anyio', 'asyncio', 'pyvirt.aio'} & set(sys.modules))"
     assert output_of(program) == "set()\n"
 
 
-def test_it_loads_what_is_used() -> None:
+def test_importing_aio_loads_only_what_is_used() -> None:
     late = {"trio", "pyvirt.aio._generated.admin", "pyvirt.aio._generated.host"}
     program = f"import sys, pyvirt.aio; print({late} & set(sys.modules))"
     assert output_of(program) == "set()\n"
 
 
-def test_without_anyio_it_says_what_to_install() -> None:
+def test_without_anyio_the_import_error_names_what_to_install() -> None:
     done = run("-c", "import sys; sys.modules['anyio'] = None; import pyvirt.aio")
     assert done.stderr.splitlines()[-1].startswith("ImportError: pyvirt.aio needs anyio")
     assert "pip install 'pyvirt[aio]'" in done.stderr
 
 
 @pytest.mark.parametrize("name", pyvirt.aio.__all__)
-def test_every_promised_name_is_there(name: str) -> None:
+def test_every_name_in_all_exists(name: str) -> None:
     assert getattr(pyvirt.aio, name).__name__ == name
 
 
-def test_a_name_that_is_not_there() -> None:
+def test_an_unknown_name_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
         pyvirt.aio.Nothing  # type: ignore[attr-defined]  # noqa: B018

@@ -116,7 +116,7 @@ async def test_calls_begin_in_the_order_in_which_they_were_made(libvirt_test_uri
         assert begun == list(range(20))
 
 
-async def test_the_loop_goes_on_meanwhile(libvirt_host: HostFactory) -> None:
+async def test_the_loop_runs_on_during_many_calls(libvirt_host: HostFactory) -> None:
     """Five hundred calls at once, and every other task has its turn."""
     async with pyvirt.aio.connect(libvirt_host(domains=50)) as conn:
         domains = await conn.domains.list()
@@ -140,7 +140,9 @@ async def test_the_loop_goes_on_meanwhile(libvirt_host: HostFactory) -> None:
         assert conn._runtime.workers.most_in_flight <= 4
 
 
-async def test_one_connection_in_two_loops(conn: pyvirt.aio.Connection, gate: Gate, anyio_backend: str) -> None:
+async def test_one_connection_can_be_used_from_two_loops(
+    conn: pyvirt.aio.Connection, gate: Gate, anyio_backend: str
+) -> None:
     other: list[int] = []
 
     def elsewhere() -> None:
@@ -159,7 +161,7 @@ async def test_one_connection_in_two_loops(conn: pyvirt.aio.Connection, gate: Ga
 # ---- cancellation ----
 
 
-async def test_a_cancelled_call_that_has_not_begun_never_does(conn: pyvirt.aio.Connection, gate: Gate) -> None:
+async def test_a_cancelled_call_that_has_not_begun_is_never_made(conn: pyvirt.aio.Connection, gate: Gate) -> None:
     begun: list[object] = []
     async with anyio.create_task_group() as group:
         for _ in range(4):
@@ -184,7 +186,7 @@ async def test_a_call_in_a_cancelled_scope_is_not_made(conn: pyvirt.aio.Connecti
     assert await conn.run(lambda _: list(begun)) == []
 
 
-async def test_a_cancelled_call_ends_in_the_background(conn: pyvirt.aio.Connection, gate: Gate) -> None:
+async def test_a_cancelled_call_finishes_in_the_background(conn: pyvirt.aio.Connection, gate: Gate) -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(conn.run, gate)
         await gate.has(1)
@@ -203,7 +205,7 @@ async def test_a_cancelled_call_ends_in_the_background(conn: pyvirt.aio.Connecti
     assert conn._runtime.workers._untaken == 0
 
 
-async def test_what_a_cancelled_call_brings_is_disposed_of(conn: pyvirt.aio.Connection, gate: Gate) -> None:
+async def test_the_result_of_a_cancelled_call_is_closed(conn: pyvirt.aio.Connection, gate: Gate) -> None:
     sync = conn.sync.domains[domain_name(1)]
 
     def call() -> pyvirt.aio.Domain:
@@ -245,7 +247,7 @@ async def test_a_result_that_comes_together_with_the_cancellation_is_not_lost(
         assert not sync.closed
 
 
-async def test_handles_that_nobody_needs_any_more_are_freed(libvirt_host: HostFactory) -> None:
+async def test_unused_handles_are_freed_in_the_threads_of_the_connection(libvirt_host: HostFactory) -> None:
     """In the connection's threads: the loop would stand in line for the GIL once for each."""
     async with pyvirt.aio.connect(libvirt_host(domains=100)) as conn:
 
@@ -264,7 +266,7 @@ async def test_handles_that_nobody_needs_any_more_are_freed(libvirt_host: HostFa
         assert conn._runtime.workers._untaken == 0
 
 
-async def test_what_is_in_lists_and_files_are_disposed_of(conn: pyvirt.aio.Connection) -> None:
+async def test_handles_in_containers_and_file_descriptors_are_closed(conn: pyvirt.aio.Connection) -> None:
     domains = await conn.domains.list()
     dispose({"some": domains[:2], "one": (domains[2],), "none": None})
     assert [domain.closed for domain in domains] == [True, True, True, False]
@@ -301,7 +303,7 @@ async def open_and_close(uri: str, auth: Callable[[pyvirt.Credential], str | Non
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_cancellation_by_asyncio_itself(conn: pyvirt.aio.Connection, gate: Gate) -> None:
+async def test_cancellation_by_asyncio_works(conn: pyvirt.aio.Connection, gate: Gate) -> None:
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(conn.run(gate), 0.01)
     task = asyncio.create_task(conn.run(gate))
@@ -318,7 +320,7 @@ async def test_cancellation_by_asyncio_itself(conn: pyvirt.aio.Connection, gate:
 # ---- timeouts ----
 
 
-async def test_a_call_that_takes_too_long(conn: pyvirt.aio.Connection, gate: Gate) -> None:
+async def test_a_call_that_takes_too_long_times_out(conn: pyvirt.aio.Connection, gate: Gate) -> None:
     with pytest.raises(pyvirt.OperationTimeoutError, match=r"not answered within 0\.01 s; it goes on"):
         await conn.run(gate, timeout=0.01)
     with pytest.raises(TimeoutError), anyio.fail_after(0.01):
@@ -326,7 +328,7 @@ async def test_a_call_that_takes_too_long(conn: pyvirt.aio.Connection, gate: Gat
     await gate.has(2)
 
 
-async def test_a_call_that_does_not_begin_in_time(conn: pyvirt.aio.Connection, gate: Gate) -> None:
+async def test_a_call_that_does_not_begin_in_time_is_never_made(conn: pyvirt.aio.Connection, gate: Gate) -> None:
     domain = await conn.domains.get(domain_name(1))
     async with anyio.create_task_group() as group:
         for _ in range(4):
@@ -340,7 +342,7 @@ async def test_a_call_that_does_not_begin_in_time(conn: pyvirt.aio.Connection, g
     await domain.state(timeout=LIMIT)
 
 
-async def test_a_timeout_for_all_calls_of_a_connection(libvirt_test_uri: str, gate: Gate) -> None:
+async def test_call_timeout_applies_to_every_call_of_the_connection(libvirt_test_uri: str, gate: Gate) -> None:
     async with pyvirt.aio.connect(libvirt_test_uri, call_timeout=0.01) as conn:
         with pytest.raises(pyvirt.OperationTimeoutError):
             await conn.run(gate)
@@ -352,7 +354,7 @@ async def test_a_timeout_for_all_calls_of_a_connection(libvirt_test_uri: str, ga
             gate.open()
 
 
-async def test_no_time_at_all(conn: pyvirt.aio.Connection, gate: Gate) -> None:
+async def test_a_timeout_of_0_raises_at_once(conn: pyvirt.aio.Connection, gate: Gate) -> None:
     with pytest.raises(pyvirt.OperationTimeoutError):
         await conn.run(gate, timeout=0)
 
@@ -360,7 +362,7 @@ async def test_no_time_at_all(conn: pyvirt.aio.Connection, gate: Gate) -> None:
 # ---- errors ----
 
 
-async def test_an_error_is_raised_where_it_is_awaited_and_kept_nowhere(conn: pyvirt.aio.Connection) -> None:
+async def test_an_error_is_raised_where_it_is_awaited_and_not_kept(conn: pyvirt.aio.Connection) -> None:
     class Mine(Exception):
         pass
 
@@ -427,7 +429,7 @@ class Block:
         self._said.append("left")
 
 
-async def test_a_block_is_left_even_if_nobody_waits_for_it(libvirt_test_uri: str, gate: Gate) -> None:
+async def test_a_block_is_left_even_without_a_waiting_task(libvirt_test_uri: str, gate: Gate) -> None:
     said: list[str] = []
     async with pyvirt.aio.connect(libvirt_test_uri, max_requests=1, close_timeout=0.01) as conn:
         async with anyio.create_task_group() as group:
@@ -474,7 +476,7 @@ async def test_threads_end_with_their_connection(libvirt_test_uri: str) -> None:
     await eventually(lambda: not ours())
 
 
-async def test_closing_waits_for_what_is_under_way_and_refuses_the_rest(libvirt_test_uri: str, gate: Gate) -> None:
+async def test_closing_waits_for_running_calls_and_refuses_the_rest(libvirt_test_uri: str, gate: Gate) -> None:
     outcomes: list[object] = []
     conn = await pyvirt.aio.connect(libvirt_test_uri, close_timeout=LIMIT)
 
@@ -503,7 +505,7 @@ async def test_closing_waits_for_what_is_under_way_and_refuses_the_rest(libvirt_
     await eventually(lambda: not ours())
 
 
-async def test_closing_does_not_wait_for_ever(libvirt_test_uri: str, gate: Gate) -> None:
+async def test_closing_waits_no_longer_than_its_timeout(libvirt_test_uri: str, gate: Gate) -> None:
     conn = await pyvirt.aio.connect(libvirt_test_uri, close_timeout=0.01)
     async with anyio.create_task_group() as group:
         outcomes: list[object] = []
@@ -524,7 +526,7 @@ async def test_closing_does_not_wait_for_ever(libvirt_test_uri: str, gate: Gate)
     await eventually(lambda: not ours())
 
 
-async def test_leaving_while_being_cancelled_closes(libvirt_test_uri: str, gate: Gate) -> None:
+async def test_a_cancelled_block_closes_the_connection(libvirt_test_uri: str, gate: Gate) -> None:
     opened: list[pyvirt.aio.Connection] = []
 
     async def work() -> None:
@@ -541,7 +543,7 @@ async def test_leaving_while_being_cancelled_closes(libvirt_test_uri: str, gate:
     assert gate.inside == 1
 
 
-def test_a_call_that_hangs_does_not_keep_the_interpreter() -> None:
+def test_a_hung_call_does_not_keep_the_interpreter_from_exiting() -> None:
     program = """
 import sys, threading, anyio, pyvirt.aio
 async def main():
@@ -559,7 +561,7 @@ anyio.run(main, backend=sys.argv[1], backend_options={"debug": False} if sys.arg
         assert output_of(program, backend) == "left\n"
 
 
-def test_the_child_of_a_fork_is_told() -> None:
+def test_a_forked_child_gets_an_error() -> None:
     program = """
 import asyncio, os, pyvirt.aio, warnings
 warnings.filterwarnings("ignore", ".*multi-threaded")  # newer Pythons say so of a fork beside threads
@@ -583,7 +585,7 @@ asyncio.run(conn.close())
     assert output_of(program, strict=False) == f"{said}\n"
 
 
-def test_a_loop_that_ends_before_its_calls() -> None:
+def test_a_loop_may_end_before_its_calls() -> None:
     program = """
 import asyncio, threading, pyvirt.aio
 async def main():
@@ -609,7 +611,7 @@ print(conn.sync.closed)
 if sys.version_info >= (3, 11):
 
     @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-    async def test_the_timeout_of_asyncio(conn: pyvirt.aio.Connection, gate: Gate) -> None:
+    async def test_asyncio_timeout_cancels_a_call(conn: pyvirt.aio.Connection, gate: Gate) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
                 await conn.run(gate)

@@ -36,7 +36,9 @@ CASES = {f"{name}: {what}": (kind, case) for name, kind in KINDS.items() for wha
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_bad_input(name: str, conn: pyvirt.Connection, capfd: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_raises_a_clear_error_and_changes_nothing(
+    name: str, conn: pyvirt.Connection, capfd: pytest.CaptureFixture[str]
+) -> None:
     kind, case = CASES[name]
     held = check_case(case, kind.collection(conn), capfd)
     check_closes(conn)
@@ -44,7 +46,7 @@ def test_bad_input(name: str, conn: pyvirt.Connection, capfd: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_closed_connection(name: str, conn: pyvirt.Connection) -> None:
+def test_every_use_of_a_closed_connection_raises_closed_error(name: str, conn: pyvirt.Connection) -> None:
     them = KINDS[name].collection(conn)
     conn.close()
     check_closed(KINDS[name], them)
@@ -62,7 +64,7 @@ def no_name(root: Any) -> None:
 
 
 @pytest.mark.parametrize("change", [other_root, no_name])
-def test_an_edit_that_cannot_be(change: Callable[[Any], None], conn: pyvirt.Connection) -> None:
+def test_an_invalid_edit_is_refused(change: Callable[[Any], None], conn: pyvirt.Connection) -> None:
     domain = conn.domains["test"]
     before = domain.xml_desc()
     with pytest.raises(XMLError), domain.edit() as root:
@@ -201,7 +203,9 @@ SIDES = {
 
 
 @pytest.mark.parametrize("name", SIDES)
-def test_sides_of_a_domain(name: str, conn: pyvirt.Connection, capfd: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_to_a_part_of_a_domain_is_refused(
+    name: str, conn: pyvirt.Connection, capfd: pytest.CaptureFixture[str]
+) -> None:
     case, domain = SIDES[name], conn.domains["test"]
     before = domain.xml_desc(), domain.state(), domain.snapshots.names()
     for _ in range(2):
@@ -240,7 +244,9 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_sides_of_others(name: str, conn: pyvirt.Connection, capfd: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_to_other_objects_is_refused(
+    name: str, conn: pyvirt.Connection, capfd: pytest.CaptureFixture[str]
+) -> None:
     case = OTHERS[name]
     with pytest.raises(case.cls, match=case.message) as caught:
         case.call(conn)

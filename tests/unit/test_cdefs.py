@@ -73,7 +73,7 @@ def squeeze(text: str) -> str:
 
 
 @each_package
-def test_every_function_of_the_installed_libvirt_is_there(package: str) -> None:
+def test_every_function_of_the_installed_libvirt_is_declared(package: str) -> None:
     symbols = etree.parse(str(build_ffi.api_file(package)))
     installed = {node.get("name") for node in symbols.iter("function")}
 
@@ -90,7 +90,7 @@ def test_every_known_function_can_be_called(package: str) -> None:
 
 
 @each_package
-def test_declarations_are_libvirts(package: str) -> None:
+def test_declarations_equal_those_of_libvirt(package: str) -> None:
     def text(name: str, facts: dict[str, Any]) -> str:
         head = f"typedef {facts['returns']} (*{name})" if name in SECTIONS[package]["callbacks"] else None
         arguments = ", ".join(f"{kind} {argument}" for argument, kind in facts["args"])
@@ -102,14 +102,14 @@ def test_declarations_are_libvirts(package: str) -> None:
 
 
 @each_package
-def test_what_is_newer_than_the_oldest_libvirt_says_since_when(package: str) -> None:
+def test_declarations_newer_than_the_oldest_libvirt_name_their_release(package: str) -> None:
     oldest = release(build_ffi.MINIMUM)
     newer = {name: facts["since"] for name, facts in expected(package).items() if release(facts["since"]) > oldest}
 
     assert {name: one.since for name, one in declared(package).items() if one.since} == newer
 
 
-def test_a_function_that_this_build_lacks_says_so() -> None:
+def test_a_function_that_this_build_lacks_raises_not_supported() -> None:
     present = pkgconfig.modversion("libvirt")
     checked = []
     for package in FILES:
@@ -129,7 +129,7 @@ def test_a_function_that_this_build_lacks_says_so() -> None:
     assert checked or release(present) >= NEWEST
 
 
-def test_structs_are_laid_out_as_the_installed_headers_say(tmp_path: Path) -> None:
+def test_structs_have_the_layout_of_the_installed_headers(tmp_path: Path) -> None:
     fields = {
         f"{struct}.{field}" for struct, facts in SECTIONS["libvirt"]["structs"].items() for field, _ in facts["fields"]
     }

@@ -51,7 +51,7 @@ def _no_thread_left() -> Iterator[None]:
 
 @since("virConnectGetAllDomainStats")
 @pytest.mark.parametrize("workers", [1, 2, 4])
-def test_a_tick_is_what_bulk_statistics_say(conn: pyvirt.Connection, workers: int) -> None:
+def test_a_tick_equals_bulk_statistics(conn: pyvirt.Connection, workers: int) -> None:
     expected = conn.domains.stats()
     with Collector(conn, workers=workers, deadline=30) as collector:
         for _ in range(3):
@@ -80,7 +80,7 @@ def test_a_frame_outlives_collector_and_connection() -> None:
     assert sorted(frame.domains.names) == names
 
 
-def test_several_hosts_in_one_frame(conn: pyvirt.Connection) -> None:
+def test_one_frame_holds_several_hosts(conn: pyvirt.Connection) -> None:
     with (
         temporary_host(domains=5) as uri,
         pyvirt.connect(uri) as other,
@@ -133,7 +133,7 @@ def test_a_frame_is_keyed_by_host(conn: pyvirt.Connection, two_hosts: CollectedF
         frame["vm-99999"]
 
 
-def test_a_selection_keeps_what_is_known_of_its_hosts(two_hosts: CollectedFrame) -> None:
+def test_a_selection_keeps_errors_and_missing_domains_of_its_hosts(two_hosts: CollectedFrame) -> None:
     frame = two_hosts
     assert set(frame.errors) == {"down"}
     some = frame.select("vm-0000[12]", tables="domain")
@@ -152,7 +152,7 @@ def test_a_selection_keeps_what_is_known_of_its_hosts(two_hosts: CollectedFrame)
     assert repr(small.select("vm-00001")["vm-00001"]).startswith("<CollectedRow 'vm-00001' {")
 
 
-def test_a_selection_by_a_function_of_the_row_and_its_host(two_hosts: CollectedFrame) -> None:
+def test_a_function_may_select_by_row_and_host(two_hosts: CollectedFrame) -> None:
     def is_first_of_small(row: CollectedRow) -> bool:
         return (row.host, row.name) == ("small", "vm-00001")
 
@@ -160,7 +160,7 @@ def test_a_selection_by_a_function_of_the_row_and_its_host(two_hosts: CollectedF
         assert list(zip(choice.domains.host_names, choice.domains.names, strict=True)) == [("small", "vm-00001")]
 
 
-def test_exports_say_the_host(two_hosts: CollectedFrame) -> None:
+def test_exports_contain_the_host(two_hosts: CollectedFrame) -> None:
     for frame in (two_hosts, two_hosts.select(hosts=["small", "down"]), two_hosts.select("vm-00001")):
         for name, table in frame.tables.items():
             expected = [frame.domains.host_names[domain] for domain in table.domain]
@@ -174,7 +174,7 @@ def test_exports_say_the_host(two_hosts: CollectedFrame) -> None:
             assert frame.to_arrow()[name].to_pandas()["domain.host"].tolist() == expected
 
 
-def test_names_of_hosts_that_are_no_utf8_are_readable(conn: pyvirt.Connection) -> None:
+def test_host_names_that_are_not_utf8_are_readable(conn: pyvirt.Connection) -> None:
     with (
         pyvirt.connect("test:///default") as other,
         Collector({"Grüße": conn, "\udce4": other}, deadline=30) as collector,
@@ -222,7 +222,7 @@ def test_rates_are_of_a_domain_on_one_host(conn: pyvirt.Connection) -> None:
     assert grown == [10, 50, None]
 
 
-def test_rates_know_a_host_by_its_name(conn: pyvirt.Connection) -> None:
+def test_rates_find_a_host_by_its_name(conn: pyvirt.Connection) -> None:
     """A collector made anew may have more hosts, in front too."""
     feed, domain = Feed(), conn.domains.list()[0]
 
@@ -239,7 +239,7 @@ def test_rates_know_a_host_by_its_name(conn: pyvirt.Connection) -> None:
     assert grown == [None, 50, 10]
 
 
-def test_domains_that_come_and_go(conn: pyvirt.Connection) -> None:
+def test_new_and_removed_domains_are_noticed(conn: pyvirt.Connection) -> None:
     with temporary_host(domains=2) as uri, pyvirt.connect(uri) as changing, Collector(changing) as collector:
         assert len(collector.collect()) == 2
         domain = changing.domains.create(domain_xml("passing"))
@@ -248,13 +248,13 @@ def test_domains_that_come_and_go(conn: pyvirt.Connection) -> None:
         assert "passing" not in collector.collect().domains.names
 
 
-def test_a_host_without_domains() -> None:
+def test_a_host_without_domains_gives_an_empty_frame() -> None:
     with temporary_host(domains=0) as uri, pyvirt.connect(uri) as conn, Collector(conn) as collector:
         frame = collector.collect()
         assert (len(frame), frame.missing, frame.tables) == (0, {}, {})
 
 
-def test_why_a_domain_is_missing_prints_as_one_says_it() -> None:
+def test_the_reason_of_a_missing_domain_prints_as_words() -> None:
     # Of a str and an Enum, Python 3.10 and later ones make different texts.
     assert f"{Missing.NOT_ASKED} {Missing.STUCK!s} " + str(Missing.LATE) == "not asked stuck late"
 
@@ -262,7 +262,7 @@ def test_why_a_domain_is_missing_prints_as_one_says_it() -> None:
 # ---- groups ----
 
 
-def test_rates_when_the_last_domain_is_gone() -> None:
+def test_rates_without_any_domain_are_empty() -> None:
     with temporary_host(domains=1, running=0) as uri, pyvirt.connect(uri) as conn, Collector(conn) as collector:
         before, all_before = collector.collect(), stats(conn)
         next(iter(conn.domains)).undefine()
@@ -272,14 +272,14 @@ def test_rates_when_the_last_domain_is_gone() -> None:
         assert before.time < all_before.time < now.time < all_now.time
 
 
-def test_only_the_groups_asked_for(conn: pyvirt.Connection) -> None:
+def test_only_the_requested_groups_are_collected(conn: pyvirt.Connection) -> None:
     with Collector(conn, groups=StatsGroup.STATE) as collector:
         frame = collector.collect()
         assert frame.groups == StatsGroup.STATE
         assert set(frame.tables["domain"]) == {"state.state", "state.reason"}
 
 
-def test_a_group_that_nobody_knows(conn: pyvirt.Connection) -> None:
+def test_an_unknown_group_raises_not_supported(conn: pyvirt.Connection) -> None:
     with Collector(conn, groups=StatsGroup(1 << 30)) as collector, pytest.raises(pyvirt.NotSupportedError):
         collector.collect()
 
@@ -291,7 +291,7 @@ def test_each_group_has_its_interval() -> None:
     assert ticks == [(fast | slow if second % 3 == 0 else fast, 0) for second in range(7)]
 
 
-def test_all_groups_swallow_the_others() -> None:
+def test_a_tick_of_all_groups_includes_the_others() -> None:
     schedule = Schedule({StatsGroup.STATE: 1.0, StatsGroup.ALL: 2.0}, None)
     assert [schedule.take(float(second))[0] for second in range(3)] == [
         StatsGroup.ALL,
@@ -300,14 +300,14 @@ def test_all_groups_swallow_the_others() -> None:
     ]
 
 
-def test_who_comes_early_gets_what_comes_most_often() -> None:
+def test_an_early_tick_takes_the_group_with_the_shortest_interval() -> None:
     schedule = Schedule({StatsGroup.STATE: 1.0, StatsGroup.BLOCK: 5.0}, None)
     schedule.take(0.0)
     assert schedule.take(0.25) == (StatsGroup.STATE, 0)
     assert schedule.next_time(0.25) == 1.0
 
 
-def test_ticks_that_came_too_late_are_counted_not_made_up_for() -> None:
+def test_late_ticks_are_counted_and_not_repeated() -> None:
     schedule = Schedule(StatsGroup.ALL, 1.0)
     assert schedule.take(10.0) == (StatsGroup.ALL, 0)
     assert schedule.next_time(13.7) == 11.0
@@ -357,7 +357,7 @@ def test_closing_ends_an_iteration_that_waits(conn: pyvirt.Connection) -> None:
     thread.join()
 
 
-def test_an_iteration_wants_an_interval(conn: pyvirt.Connection) -> None:
+def test_iterating_without_an_interval_raises(conn: pyvirt.Connection) -> None:
     with Collector(conn) as collector, pytest.raises(ValueError, match="interval"):
         iter(collector)
 
@@ -380,14 +380,14 @@ def test_an_iteration_wants_an_interval(conn: pyvirt.Connection) -> None:
     ],
     ids=str,
 )
-def test_arguments_that_make_no_sense(
+def test_invalid_arguments_are_refused(
     conn: pyvirt.Connection, error: type[Exception], options: dict[str, object]
 ) -> None:
     with pytest.raises(error):
         Collector(conn, **options)  # type: ignore[arg-type]
 
 
-def test_no_connection_or_something_else(conn: pyvirt.Connection) -> None:
+def test_anything_but_connections_is_refused(conn: pyvirt.Connection) -> None:
     with pytest.raises(ValueError, match="no connection"):
         Collector([])
     with pytest.raises(TypeError):
@@ -396,7 +396,7 @@ def test_no_connection_or_something_else(conn: pyvirt.Connection) -> None:
         Collector({1: conn})  # type: ignore[arg-type]
 
 
-def test_one_tick_at_a_time(conn: pyvirt.Connection) -> None:
+def test_a_second_tick_at_the_same_time_is_refused(conn: pyvirt.Connection) -> None:
     with Collector(conn) as collector, collector._busy, pytest.raises(RuntimeError, match="middle of a tick"):
         collector.collect()
 
@@ -404,7 +404,7 @@ def test_one_tick_at_a_time(conn: pyvirt.Connection) -> None:
 # ---- ends ----
 
 
-def test_a_closed_collector(conn: pyvirt.Connection) -> None:
+def test_a_closed_collector_raises_closed_error(conn: pyvirt.Connection) -> None:
     collector = Collector(conn)
     collector.collect()
     collector.close()
@@ -415,7 +415,7 @@ def test_a_closed_collector(conn: pyvirt.Connection) -> None:
     assert "closed" in repr(collector)
 
 
-def test_a_closed_connection(conn: pyvirt.Connection) -> None:
+def test_a_closed_connection_is_an_error_of_its_host(conn: pyvirt.Connection) -> None:
     with temporary_host(domains=2) as uri:
         one = pyvirt.connect(uri)
         with Collector(one) as collector:
@@ -433,7 +433,7 @@ def test_a_closed_connection(conn: pyvirt.Connection) -> None:
             assert isinstance(frame.errors[frame.hosts[0]], pyvirt.ClosedError)
 
 
-def test_a_forgotten_collector_says_so(conn: pyvirt.Connection) -> None:
+def test_an_unclosed_collector_warns(conn: pyvirt.Connection) -> None:
     forgotten = [Collector(conn)]
     forgotten[0].collect()
     with pytest.warns(ResourceWarning, match="unclosed <Collector of 1 hosts>"):
@@ -482,7 +482,7 @@ def test_threads_are_as_many_as_there_are_jobs() -> None:
     release.set()
 
 
-def test_threads_may_be_closed_by_one_of_them() -> None:
+def test_threads_may_be_closed_from_one_of_them() -> None:
     # As happens when Python collects a forgotten collector there.
     threads = Threads("pyvirt-collector")
     failed: list[BaseException | None] = []
@@ -501,7 +501,9 @@ def test_threads_may_be_closed_by_one_of_them() -> None:
     assert failed == [None]
 
 
-def test_no_more_threads(conn: pyvirt.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_to_start_a_thread_is_raised_and_not_fatal(
+    conn: pyvirt.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -513,12 +515,12 @@ def test_no_more_threads(conn: pyvirt.Connection, monkeypatch: pytest.MonkeyPatc
         assert len(collector.collect()) == 200
 
 
-def test_a_deadline_without_end(conn: pyvirt.Connection) -> None:
+def test_an_infinite_deadline_is_accepted(conn: pyvirt.Connection) -> None:
     with Collector(conn, deadline=float("inf")) as collector:
         assert len(collector.collect()) == 200
 
 
-def test_nobody_wakes_to_look_where_that_cannot_be_done(conn: pyvirt.Connection) -> None:
+def test_no_wake_up_is_planned_where_progress_cannot_be_seen(conn: pyvirt.Connection) -> None:
     with Collector(conn, deadline=60) as collector:
         (host,) = collector._hosts
         host.begin(1, StatsGroup.STATE, ConnectGetAllDomainStatsFlags(0), 60)
@@ -542,7 +544,7 @@ def test_statistics_one_by_one_have_the_names_and_types_of_bulk_ones(conn: pyvir
         assert expected[uuid].items() <= row.items()
 
 
-def test_what_is_told_one_by_one(conn: pyvirt.Connection) -> None:
+def test_one_by_one_statistics_contain_the_common_fields(conn: pyvirt.Connection) -> None:
     made = one_by_one(conn, conn.domains.list())
     running = made.domains.names.index("vm-00001")
     row = made.to_dicts()[running]
@@ -557,12 +559,12 @@ def test_what_is_told_one_by_one(conn: pyvirt.Connection) -> None:
     assert made.tables["net"]["rx.bytes"].type is TypedParameterType.ULLONG
 
 
-def test_a_group_that_nobody_knows_one_by_one() -> None:
+def test_an_unknown_group_raises_one_by_one_too() -> None:
     with pytest.raises(pyvirt.NotSupportedError, match="groups 0x10000000"):
         records_of([], StatsGroup.STATE | StatsGroup(1 << 28))
 
 
-def test_only_some_groups_one_by_one_and_no_domain_that_is_gone() -> None:
+def test_one_by_one_skips_removed_domains_and_other_groups() -> None:
     with temporary_host(domains=3) as uri, pyvirt.connect(uri) as conn:
         domains = conn.domains.list()
         domains[1].destroy()
@@ -576,7 +578,7 @@ def test_only_some_groups_one_by_one_and_no_domain_that_is_gone() -> None:
             lib.virDomainStatsRecordListFree(records)
 
 
-def test_some_records_of_an_answer(conn: pyvirt.Connection) -> None:
+def test_selected_records_of_an_answer_are_kept(conn: pyvirt.Connection) -> None:
     domains = conn.domains.list()[:5]
     records, count = records_of(domains, StatsGroup.STATE)
     wanted = domains[1]._identity() + domains[4]._identity()

@@ -62,7 +62,7 @@ def test_enumerators_equal_the_headers(compiled: dict[str, int | str], installed
     assert checked > 900
 
 
-def test_sentinels_lie_beyond_every_member(compiled: dict[str, int | str], installed: tuple[int, ...]) -> None:
+def test_sentinels_are_greater_than_every_member(compiled: dict[str, int | str], installed: tuple[int, ...]) -> None:
     present = [one for one in enumerators() if one.since <= installed]
     for sentinel in present:
         if sentinel.sentinel:

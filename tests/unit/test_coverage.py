@@ -84,18 +84,18 @@ def calls() -> Iterator[tuple[str, str]]:
                 yield str(path.relative_to(SOURCE)), node.attr
 
 
-def test_every_function_is_somewhere() -> None:
+def test_every_c_function_is_named_or_superseded() -> None:
     assert len(FUNCTIONS) > 560
     lost = {name for name in FUNCTIONS - NAMED - SUPERSEDED.keys() if not USED_UP.fullmatch(name)}
     assert lost == set()
 
 
-def test_what_is_called_is_named() -> None:
+def test_every_called_function_is_named_in_a_docstring() -> None:
     silent = {(where, name) for where, name in calls() if name not in NAMED and not USED_UP.fullmatch(name)}
     assert {name for _, name in silent} <= SUPERSEDED.keys(), silent
 
 
-def test_docstrings_name_what_there_is() -> None:
+def test_docstrings_name_existing_functions() -> None:
     kinds = {name for section in SECTIONS.values() for name in section["enums"]}
     kinds |= {name for section in SECTIONS.values() for name in section["typedefs"]}
     kinds |= {name for section in SECTIONS.values() for name in section["structs"]}
@@ -109,9 +109,9 @@ def test_docstrings_name_what_there_is() -> None:
 
 
 @pytest.mark.parametrize("old", sorted(SUPERSEDED))
-def test_what_stands_in_for_an_older_form_is_there(old: str) -> None:
+def test_the_replacement_of_an_older_function_is_wrapped(old: str) -> None:
     assert SUPERSEDED[old] in NAMED
 
 
-def test_the_tables_hold_nothing_that_is_done() -> None:
+def test_every_superseded_function_exists() -> None:
     assert {name for name in SUPERSEDED if name not in FUNCTIONS} == set()

@@ -29,7 +29,7 @@ def silent(tmp_path: Path) -> Iterator[str]:
 # ---- errors ----
 
 
-def test_a_storm_of_cyclic_garbage_loses_no_error() -> None:
+def test_garbage_collection_between_call_and_check_loses_no_error() -> None:
     """The collector frees handles between the call that fails and the question why; that resets libvirt's own error."""
     program = """
 import gc, pyvirt
@@ -150,7 +150,7 @@ conn.close()
     assert output_of(program) == ""
 
 
-def test_errors_cross_processes() -> None:
+def test_errors_are_passed_between_processes() -> None:
     program = """
 import multiprocessing, pyvirt
 from concurrent.futures import ProcessPoolExecutor
@@ -176,7 +176,7 @@ if __name__ == "__main__":
 # ---- closing under the feet of others ----
 
 
-def test_closing_while_other_threads_call() -> None:
+def test_closing_while_other_threads_call_raises_only_closed_error() -> None:
     program = """
 import sys, threading, pyvirt
 from tests.support.any_stats import stats
@@ -220,7 +220,7 @@ print(surprises)
     assert output_of(program) == "[]\n"
 
 
-def test_closing_one_connection_from_many_threads() -> None:
+def test_one_connection_can_be_closed_from_many_threads() -> None:
     program = """
 import threading, pyvirt
 for _ in range(300):
@@ -238,7 +238,7 @@ for _ in range(300):
     assert output_of(program) == ""
 
 
-def test_a_signal_handler_may_close_what_is_being_closed() -> None:
+def test_a_signal_handler_may_close_a_connection_that_is_closing() -> None:
     program = """
 import signal, pyvirt
 conn = None
@@ -268,7 +268,7 @@ signal.setitimer(signal.ITIMER_REAL, 0)
     assert output_of(program) == ""
 
 
-def test_everything_at_once_in_random_order() -> None:
+def test_threads_may_use_and_close_everything_in_random_order() -> None:
     """Handles, frames and connections made, used, closed and dropped by six threads that share them all."""
     program = """
 import gc, random, sys, threading, pyvirt
@@ -370,11 +370,11 @@ conn.close()
 @pytest.mark.parametrize(
     ("leave", "code"), [("child(); os._exit(5)", 5), ("child(); sys.exit(6)", 6), ("child(); raise SystemExit", 0)]
 )
-def test_a_child_after_fork(in_child: str, leave: str, code: int) -> None:
+def test_a_forked_child_may_close_and_exit_in_any_way(in_child: str, leave: str, code: int) -> None:
     assert output_of(FORK.format(in_child=in_child, leave=leave, code=code)) == ""
 
 
-def test_a_grandchild() -> None:
+def test_grandchildren_of_a_fork_open_connections_of_their_own() -> None:
     program = """
 import os, pyvirt
 parents = []
@@ -583,14 +583,14 @@ threading.Thread(target=work).start()
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_an_exit_with_everything_alive(ending: str, silent: str) -> None:
+def test_the_interpreter_exits_with_everything_open(ending: str, silent: str) -> None:
     for options in (STRICT, ()):
         done = run(*options, "-c", ALIVE + ENDINGS[ending], silent, timeout=60)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize(("statement", "code"), [("sys.exit(3)", 3), ("raise SystemExit('bye')", 1), ("1 / 0", 1)])
-def test_an_exit_code_is_kept(statement: str, code: int) -> None:
+def test_the_exit_code_of_the_program_is_kept(statement: str, code: int) -> None:
     done = run(*STRICT, "-c", ALIVE + statement)
     assert done.returncode == code
     assert done.stdout == ""
@@ -602,7 +602,7 @@ def test_an_exit_code_is_kept(statement: str, code: int) -> None:
         assert done.stderr.splitlines()[-1] == "ZeroDivisionError: division by zero"
 
 
-def test_what_is_used_after_the_end_is_closed() -> None:
+def test_a_connection_used_at_exit_raises_closed_error() -> None:
     """A function that was to run at exit before pyvirt was imported runs after pyvirt has said goodbye."""
     program = """
 import atexit

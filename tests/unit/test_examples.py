@@ -47,7 +47,7 @@ STATISTICS = since("virConnectGetAllDomainStats")
     "path",
     [pytest.param(path, marks=STATISTICS if path.name == "stats.py" else (), id=path.name) for path in EXAMPLES],
 )
-def test_an_example_runs(path: Path, tmp_path: Path) -> None:
+def test_every_example_runs(path: Path, tmp_path: Path) -> None:
     done = run(path, directory=tmp_path)
 
     # In this mode asyncio says what takes it long, which on a busy machine is anything.

@@ -74,7 +74,7 @@ def dicts(*numbers: int) -> list[dict[str, object]]:
 # ---- rows ----
 
 
-def test_a_row_for_people(frame: StatsFrame, domains: list[Domain]) -> None:
+def test_rows_offer_fields_as_attributes_and_items(frame: StatsFrame, domains: list[Domain]) -> None:
     row = frame[domains[2].name]
     assert row.block["vdb"].rd_bytes == 2001
     assert row["block"]["vdb"]["rd.bytes"] == 2001
@@ -88,7 +88,7 @@ def test_a_row_for_people(frame: StatsFrame, domains: list[Domain]) -> None:
     assert frame[domains[2].uuid].cpu_time == row.cpu_time
 
 
-def test_a_row_has_what_has_a_value(frame: StatsFrame, domains: list[Domain]) -> None:
+def test_a_row_contains_only_fields_with_a_value(frame: StatsFrame, domains: list[Domain]) -> None:
     row = frame[domains[1].name]
     assert "balloon.rss" not in row
     assert row.get("balloon.rss") is None
@@ -100,7 +100,7 @@ def test_a_row_has_what_has_a_value(frame: StatsFrame, domains: list[Domain]) ->
     assert [len(one.block) for one in frame] == [0, 1, 2, 3]
 
 
-def test_what_a_row_does_not_have_it_names_what_it_has(frame: StatsFrame, domains: list[Domain]) -> None:
+def test_an_unknown_field_raises_and_names_the_known_ones(frame: StatsFrame, domains: list[Domain]) -> None:
     row = frame[domains[1].name]
     with pytest.raises(AttributeError, match=rf"domain '{domains[1].name}' has no 'balloon_rss'; it has .*cpu_time"):
         row.balloon_rss  # noqa: B018
@@ -117,7 +117,7 @@ def test_what_a_row_does_not_have_it_names_what_it_has(frame: StatsFrame, domain
     assert domains[1].uuid in frame
 
 
-def test_tab_completion_knows_a_row(frame: StatsFrame, domains: list[Domain]) -> None:
+def test_tab_completion_lists_the_fields_of_a_row(frame: StatsFrame, domains: list[Domain]) -> None:
     row = frame[domains[3].name]
     assert {"block", "vcpu", "cpu_cache_monitor_bank", "state", "cpu_time", "load_x", "name", "uuid"} <= set(dir(row))
     assert {"rd_bytes", "name"} <= set(dir(row.block["vda"]))
@@ -128,7 +128,7 @@ def test_tab_completion_knows_a_row(frame: StatsFrame, domains: list[Domain]) ->
     assert repr(row).startswith(f"<DomainRow {domains[3].name!r}")
 
 
-def test_an_image_behind_another_goes_by_number(domains: list[Domain]) -> None:
+def test_a_backing_image_is_found_by_its_number(domains: list[Domain]) -> None:
     fields: list[Field] = [(f"block.{i}.name", STRING, name) for i, name in enumerate(["vda", "vda", "vdb"])]
     items = Feed().frame([(domains[0], fields)])[domains[0].name].block
     assert list(items) == ["vda", 1, "vdb"]
@@ -153,7 +153,7 @@ def test_an_image_behind_another_goes_by_number(domains: list[Domain]) -> None:
         (lambda all: [], []),
     ],
 )
-def test_domains_are_chosen(
+def test_select_chooses_domains(
     frame: StatsFrame, domains: list[Domain], choose: Callable[[list[Domain]], Any], chosen: list[int]
 ) -> None:
     selection = frame.select(choose(domains))
@@ -172,12 +172,12 @@ def test_a_name_that_looks_like_a_glob_is_a_name(frame: StatsFrame) -> None:
     assert chosen_names(["ac", "ab"], ["a*", "x"]) == {"ac", "ab"}
 
 
-def test_nobody_is_chosen_by_a_number(frame: StatsFrame) -> None:
+def test_select_refuses_a_number(frame: StatsFrame) -> None:
     with pytest.raises(TypeError, match=r"a domain is chosen by name, .*not by int"):
         frame.select([1])  # type: ignore[list-item]
 
 
-def test_tables_are_chosen(frame: StatsFrame) -> None:
+def test_select_chooses_tables(frame: StatsFrame) -> None:
     selection = frame.select(tables=["vcpu", "cpu.*", "nothing"])
     assert set(selection.tables) == {"vcpu", "cpu.cache.monitor.bank"}
     expected = [{k: v for k, v in row.items() if re.match(r"vcpu\.|cpu\.cache", k)} for row in dicts(0, 1, 2, 3)]
@@ -211,7 +211,7 @@ def test_a_selection_does_all_that_a_frame_does(domains: list[Domain]) -> None:
 # ---- closing ----
 
 
-def test_a_closed_frame_says_so(frame: StatsFrame) -> None:
+def test_a_closed_frame_raises_closed_error(frame: StatsFrame) -> None:
     with frame as entered:
         values = entered.tables["vcpu"]["time"].values
         row = next(iter(entered))
@@ -246,7 +246,7 @@ def test_closing_gives_the_memory_back(domains: list[Domain]) -> None:
 # ---- exports ----
 
 
-def test_numpy(frame: StatsFrame, domains: list[Domain]) -> None:
+def test_to_numpy_exports_every_table(frame: StatsFrame, domains: list[Domain]) -> None:
     tables = frame.to_numpy()
     assert set(tables) == set(frame.tables)
     domain, vcpu, bank = tables["domain"], tables["vcpu"], tables["cpu.cache.monitor.bank"]
@@ -267,7 +267,7 @@ def test_numpy(frame: StatsFrame, domains: list[Domain]) -> None:
     assert not domain["cpu.time"].flags.writeable
 
 
-def test_arrow(frame: StatsFrame, domains: list[Domain]) -> None:
+def test_to_arrow_exports_every_table(frame: StatsFrame, domains: list[Domain]) -> None:
     tables = frame.to_arrow()
     for table in tables.values():
         table.validate(full=True)
@@ -332,7 +332,7 @@ def test_arrow_gives_its_memory_back(domains: list[Domain]) -> None:
     assert used_memory() - before < 2_000_000  # one of them holds as much
 
 
-def test_texts_that_are_no_utf8_are_readable(domains: list[Domain]) -> None:
+def test_texts_that_are_not_utf8_are_readable(domains: list[Domain]) -> None:
     texts = ["ok", "\udcff", "a\udce2\udc82", "é\udced\udca0\udc80"]
     frame = Feed().frame([(domain, [("t", STRING, text)]) for domain, text in zip(domains, texts, strict=False)])
     table = frame.to_arrow()["domain"]
@@ -342,7 +342,7 @@ def test_texts_that_are_no_utf8_are_readable(domains: list[Domain]) -> None:
     assert frame.tables["domain"]["t"].to_list() == texts  # the frame keeps them as they were
 
 
-def test_polars(frame: StatsFrame, domains: list[Domain]) -> None:
+def test_polars_reads_a_table(frame: StatsFrame, domains: list[Domain]) -> None:
     table = polars.DataFrame(frame.tables["vcpu"])
     assert table.columns[:4] == ["domain.name", "domain.uuid", "domain.id", "index"]
     assert table["domain.name"].to_list() == [one.name for one in domains[:4] for _ in range(2)]
@@ -351,7 +351,7 @@ def test_polars(frame: StatsFrame, domains: list[Domain]) -> None:
     assert polars.Series(frame.tables["vcpu"]["halted"]).to_list() == [None, False, None, True] * 2
 
 
-def test_pandas(frame: StatsFrame, domains: list[Domain]) -> None:
+def test_to_pandas_exports_every_table(frame: StatsFrame, domains: list[Domain]) -> None:
     tables = frame.to_pandas()
     assert str(tables["domain"]["cpu.time"].dtype) == "uint64"
     assert str(tables["domain"]["balloon.rss"].dtype) == "UInt64"
@@ -364,13 +364,13 @@ def test_pandas(frame: StatsFrame, domains: list[Domain]) -> None:
     pandas.testing.assert_series_equal(whole["time"], tables["vcpu"]["time"])
 
 
-def test_exports_of_nothing(domains: list[Domain]) -> None:
+def test_an_empty_frame_exports_no_tables(domains: list[Domain]) -> None:
     frame = Feed().frame([])
     assert frame.to_numpy() == frame.to_arrow() == frame.to_pandas() == {}
 
 
 @pytest.mark.parametrize("module", ["numpy", "pyarrow", "pandas"])
-def test_what_is_not_installed_is_named(frame: StatsFrame, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+def test_a_missing_package_is_named(frame: StatsFrame, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     method = {"pyarrow": "arrow"}.get(module, module)
     with pytest.raises(ImportError, match=rf"to_{method}\(\) needs {module}: pip install 'pyvirt\[{method}\]'"):
@@ -451,7 +451,7 @@ def test_every_field_of_libvirt_has_a_unit() -> None:
     assert unknown == []
 
 
-def test_units_are_of_fields_that_exist() -> None:
+def test_units_belong_to_existing_fields() -> None:
     named = {(table, column) for _, table, column in known_fields()}
     # Of vCPUs from QEMU before it named them, of energy whatever the processor counts.
     unnamed = {("vcpu", "exits"), ("vcpu", "halt_exits")}
@@ -459,7 +459,7 @@ def test_units_are_of_fields_that_exist() -> None:
     assert {(table, column) for table, columns in UNITS.items() for column in columns} - named == unnamed
 
 
-def test_units_of_what_qemu_counts() -> None:
+def test_units_of_counters_of_qemu_follow_their_names() -> None:
     assert unit_of("vcpu", "halt_wait_ns.sum") == Unit(True, "ns")
     assert unit_of("domain", "vm.remote_tlb_flush.sum") == Unit(True, "")
     assert unit_of("vcpu", "guest_mode.cur") == Unit(False, "")

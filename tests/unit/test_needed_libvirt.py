@@ -28,7 +28,7 @@ def test_of_tomorrow(number):
 
 
 @pytest.mark.parametrize("ci", ["", "true"])
-def test_what_needs_a_newer_libvirt_is_left_out(ci: str, tmp_path: Path) -> None:
+def test_tests_that_need_a_newer_libvirt_are_deselected(ci: str, tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(TESTS)
     settings = ["-c", str(ROOT / "pyproject.toml"), "-o", "pythonpath=", "-p", "tests.support.plugin"]
     done = run("-m", "pytest", *settings, "-p", "no:cacheprovider", "-v", tmp_path, env={"CI": ci})

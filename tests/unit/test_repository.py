@@ -56,20 +56,20 @@ def test_the_walk_finds_the_repository() -> None:
     assert {"src/pyvirt/errors.py", "src/pyvirt/_native/errors.c", "tests/unit/test_repository.py"} <= names
 
 
-def test_every_source_says_its_licence_first() -> None:
+def test_every_source_begins_with_its_licence() -> None:
     without = [name_of(path) for path in SOURCES if LICENCE not in "".join(path.read_text().splitlines()[:2])]
 
     assert without == []
 
 
-def test_no_source_is_too_long_to_read() -> None:
+def test_no_source_is_longer_than_800_lines() -> None:
     lengths = {name_of(path): path.read_text().count("\n") for path in SOURCES}
     exempt = ("src/pyvirt/enums/", "cdefs/")  # one is generated, the other has the length of libvirt's headers
 
     assert {name: n for name, n in lengths.items() if n > LONGEST and not name.startswith(exempt)} == {}
 
 
-def test_no_forbidden_words() -> None:
+def test_no_source_contains_a_forbidden_word() -> None:
     texts = [path for path in FILES if path.suffix not in (".json", ".svg", ".png") and path.name != "LICENSE"]
     found = [
         f"{name_of(path)}:{number}: {line.strip()}"
@@ -81,7 +81,7 @@ def test_no_forbidden_words() -> None:
     assert found == []
 
 
-def test_the_version_stands_in_one_place() -> None:
+def test_the_version_is_written_in_one_place() -> None:
     version = re.compile(rf"(?<![\d.]){re.escape(pyvirt.__version__)}(?![\d.]*\d)")
     places = [name_of(path) for path in FILES if path.suffix != ".json" and version.search(path.read_text())]
 

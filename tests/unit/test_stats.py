@@ -79,7 +79,7 @@ def test_every_field_of_every_domain_is_kept(conn: pyvirt.Connection) -> None:
     assert frame.fields == sum(map(len, expected.values())) > 0
 
 
-def test_domains_are_named_as_their_handles_say(conn: pyvirt.Connection) -> None:
+def test_domains_have_the_names_of_their_handles(conn: pyvirt.Connection) -> None:
     frame = stats(conn)
     handles = {domain.uuid: domain for domain in conn.domains}
     assert len(frame.domains.names) == len(handles)
@@ -89,7 +89,7 @@ def test_domains_are_named_as_their_handles_say(conn: pyvirt.Connection) -> None
 
 
 @since("virDomainListGetStats")
-def test_only_the_domains_asked_for(conn: pyvirt.Connection, domains: list[Domain]) -> None:
+def test_only_the_requested_domains_are_in_the_frame(conn: pyvirt.Connection, domains: list[Domain]) -> None:
     frame = conn.domains.stats(domains=domains[3:6])
     assert sorted(frame.domains.names) == sorted(domain.name for domain in domains[3:6])
     assert len(conn.domains.stats(domains=[])) == 0
@@ -104,7 +104,7 @@ def test_filters_of_the_listing_apply(conn: pyvirt.Connection) -> None:
 
 
 @since("virConnectGetAllDomainStats")
-def test_a_group_that_nobody_knows_is_refused(conn: pyvirt.Connection) -> None:
+def test_an_unknown_group_is_refused(conn: pyvirt.Connection) -> None:
     with pytest.raises(pyvirt.NotSupportedError, match="0x10000000"):
         conn.domains.stats(StatsGroup(1 << 28))
 
@@ -115,7 +115,7 @@ def test_domains_of_another_connection_are_refused(conn: pyvirt.Connection, doma
         other.domains.stats(domains=[*domains[:1], *other.domains])
 
 
-def test_a_closed_connection_says_so() -> None:
+def test_a_closed_connection_raises_closed_error() -> None:
     with pyvirt.connect("test:///default") as conn:
         frame = stats(conn)
     with pytest.raises(pyvirt.ClosedError):
@@ -203,7 +203,7 @@ def test_integers_keep_every_bit(domains: list[Domain]) -> None:
     }  # fmt: skip
 
 
-def test_what_is_absent_is_not_zero(domains: list[Domain]) -> None:
+def test_an_absent_value_is_not_zero(domains: list[Domain]) -> None:
     records: list[tuple[Domain, list[Field]]] = [
         (domains[0], [("cpu.time", ULLONG, 5), ("name", STRING, "a")]),
         (domains[1], []),
@@ -227,7 +227,7 @@ def test_a_name_of_two_types_is_two_columns(domains: list[Domain]) -> None:
     assert frame.to_dicts() == [{"x": 1}, {"x": "one"}]
 
 
-def test_of_a_name_twice_the_last_counts(domains: list[Domain]) -> None:
+def test_the_last_of_two_values_with_one_name_is_kept(domains: list[Domain]) -> None:
     twice: list[Field] = [("s", STRING, "first"), ("n", INT, 1), ("s", STRING, "2"), ("n", INT, 2), ("t", STRING, "t")]
     frame = Feed().frame([(domains[0], twice), (domains[1], [("s", STRING, "other")])])
     assert frame.to_dicts() == [{"s": "2", "n": 2, "t": "t"}, {"s": "other"}]
@@ -238,7 +238,7 @@ def test_of_a_name_twice_the_last_counts(domains: list[Domain]) -> None:
     "name",
     ["", ".", "a.", ".1", "1", "1.a", "a.01.b", "a.1", "a.*.b", "a.4294967296.b", "a..b", "é.1.ü", "a.1.1", "x" * 79],
 )
-def test_odd_names_come_back_as_they_were(domains: list[Domain], name: str) -> None:
+def test_odd_names_are_kept(domains: list[Domain], name: str) -> None:
     # Beside names that a careless parser would take for the same.
     others = ["a.1.b", "a.1.c", ".a.1.b", "a.*.1.b", "a.1.*.b", "b"]
     fields: list[Field] = [(other, INT, number) for number, other in enumerate([*others, name])]
@@ -254,7 +254,7 @@ def test_parts_of_a_host_make_one_frame(domains: list[Domain]) -> None:
     assert frame.tables["net"].domain.tolist() == [row // 2 for row in range(14)]
 
 
-def test_text_beyond_ascii(domains: list[Domain]) -> None:
+def test_text_beyond_ascii_is_kept(domains: list[Domain]) -> None:
     texts = ["Grüße", "", "日本", "\udcff", "plain"]
     frame = Feed().frame([(domain, [("t", STRING, text)]) for domain, text in zip(domains, texts, strict=False)])
     assert frame.tables["domain"]["t"].to_list() == texts
@@ -263,7 +263,9 @@ def test_text_beyond_ascii(domains: list[Domain]) -> None:
 
 @settings(max_examples=400, deadline=None)
 @given(ticks=st.lists(st.lists(record_fields, max_size=6), min_size=1, max_size=4))
-def test_any_records_come_back(domains: list[Domain], ticks: list[list[list[tuple[str, tuple[int, object]]]]]) -> None:
+def test_any_records_are_returned_unchanged(
+    domains: list[Domain], ticks: list[list[list[tuple[str, tuple[int, object]]]]]
+) -> None:
     feed = Feed()
     for records in ticks:
         frame = feed.frame(
@@ -328,7 +330,7 @@ def test_rates_find_vcpus_by_their_number(domains: list[Domain]) -> None:
     assert rates_of(now, before, "vcpu", "time") == [None, 3]
 
 
-def test_rates_go_by_the_time_at_which_each_domain_came(domains: list[Domain]) -> None:
+def test_rates_use_the_time_at_which_each_domain_was_read(domains: list[Domain]) -> None:
     feed = Feed()
     slow, fast = domains[:2]
     # The slow one is the last to come the second time, and its host would spoil the rate of the other.
@@ -352,7 +354,7 @@ def test_a_domain_started_anew_has_no_rates() -> None:
         assert rates_of(now, before, "domain", "cpu.time") == [5, None]
 
 
-def test_rates_of_frames_from_different_connections(domains: list[Domain]) -> None:
+def test_rates_match_frames_of_different_connections(domains: list[Domain]) -> None:
     before = Feed().frame([(domains[0], [("other", INT, 1), ("net.0.name", STRING, "a"), ("cpu.time", ULLONG, 10)])])
     now = Feed().frame([(domains[0], [("cpu.time", ULLONG, 11)])])
     assert rates_of(now, before, "domain", "cpu.time") == [1]
@@ -367,7 +369,7 @@ def test_gauges_have_no_rate(domains: list[Domain]) -> None:
     }
 
 
-def test_rates_want_an_older_frame(conn: pyvirt.Connection) -> None:
+def test_rates_need_an_older_frame(conn: pyvirt.Connection) -> None:
     first = stats(conn)
     second = stats(conn)
     with pytest.raises(ValueError, match="older"):

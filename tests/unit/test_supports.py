@@ -48,7 +48,7 @@ def everything(conn: pyvirt.Connection) -> list[object]:
     return [*seen, sorted(device.name for device in conn.node_devices), conn.host.info()]
 
 
-def test_to_ask_for_everything_changes_nothing(conn: pyvirt.Connection) -> None:
+def test_supports_changes_nothing(conn: pyvirt.Connection) -> None:
     before = everything(conn)
 
     answers = {name: conn.supports(name) for name in FACTS}
@@ -63,7 +63,7 @@ def test_to_ask_for_everything_changes_nothing(conn: pyvirt.Connection) -> None:
 
 
 @pytest.mark.parametrize("kind", ["domain", "snapshot", "network", "pool", "volume", "interface", "device"])
-def test_to_ask_about_one_object_changes_nothing_either(conn: pyvirt.Connection, kind: str) -> None:
+def test_supports_of_one_object_changes_nothing(conn: pyvirt.Connection, kind: str) -> None:
     domain, pool = conn.domains["test"], conn.storage_pools["default-pool"]
     obj = {
         "domain": domain,
@@ -126,7 +126,7 @@ def test_to_ask_about_one_object_changes_nothing_either(conn: pyvirt.Connection,
         ("virDomainCheckpointDelete", None),  # the test driver has none
     ],
 )
-def test_what_the_test_driver_says(conn: pyvirt.Connection, name: str, answer: bool | None) -> None:
+def test_supports_gives_the_expected_answers(conn: pyvirt.Connection, name: str, answer: bool | None) -> None:
     assert conn.supports(name) is answer
     assert conn.supports(name) is answer  # remembered or not
 
@@ -145,7 +145,7 @@ LACKING: dict[str, Callable[[pyvirt.Domain], object]] = {
 
 
 @pytest.mark.parametrize("function", sorted(LACKING))
-def test_no_is_what_the_call_itself_says(conn: pyvirt.Connection, function: str) -> None:
+def test_a_function_reported_as_unsupported_raises_unsupported(conn: pyvirt.Connection, function: str) -> None:
     assert conn.supports(function) is False
     with pytest.raises(pyvirt.OperationUnsupportedError) as caught:
         LACKING[function](conn.domains["test"])
@@ -165,11 +165,11 @@ def test_no_is_what_the_call_itself_says(conn: pyvirt.Connection, function: str)
         (0, "virDomainGetSecurityLabelList", None),  # a daemon that lacks it fails without a reason
     ],
 )
-def test_what_an_error_tells(code: int, name: str, answer: bool | None) -> None:
+def test_errors_of_a_probe_are_interpreted(code: int, name: str, answer: bool | None) -> None:
     assert _supports._verdict(name, pyvirt.Error("no", code=code), False) is answer
 
 
-def test_a_lost_link_tells_nothing() -> None:
+def test_a_lost_connection_is_raised_and_not_interpreted() -> None:
     with pytest.raises(pyvirt.ConnectionLostError):
         _supports._verdict("virDomainGetState", pyvirt.ConnectionLostError("gone", code=38), False)
 
@@ -183,7 +183,7 @@ def test_a_function_newer_than_the_library_is_not_supported(conn: pyvirt.Connect
         assert False in answers.values()
 
 
-def test_without_an_object_to_ask_with(libvirt_host: HostFactory) -> None:
+def test_without_an_object_the_answer_is_none(libvirt_host: HostFactory) -> None:
     with pyvirt.connect(libvirt_host(domains=0)) as conn:
         assert conn.supports("virDomainGetState") is None
         assert conn.supports("virConnectListAllDomains") is True
@@ -191,7 +191,7 @@ def test_without_an_object_to_ask_with(libvirt_host: HostFactory) -> None:
         assert conn.supports("virDomainGetState") is True
 
 
-def test_a_reading_connection_tells_only_what_reads() -> None:
+def test_a_read_only_connection_answers_only_for_functions_that_read() -> None:
     with pyvirt.connect("test:///default", readonly=True) as conn:
         assert conn.supports("virDomainGetState") is True
         assert conn.supports("virDomainDestroyFlags") is None
@@ -222,12 +222,12 @@ def test_an_object_is_asked_about_itself(conn: pyvirt.Connection) -> None:
         ("", "no function ''"),
     ],
 )
-def test_a_name_that_no_function_has(conn: pyvirt.Connection, name: str, hint: str) -> None:
+def test_an_unknown_function_name_is_refused(conn: pyvirt.Connection, name: str, hint: str) -> None:
     with pytest.raises(pyvirt.InvalidArgumentError, match=hint):
         conn.supports(name)
 
 
-def test_a_closed_connection_does_not_answer(conn: pyvirt.Connection) -> None:
+def test_a_closed_connection_raises_closed_error(conn: pyvirt.Connection) -> None:
     assert conn.supports("virDomainGetInfo") is True
     conn.close()
     for name in ("virDomainGetState", "virGetVersion"):
@@ -235,7 +235,7 @@ def test_a_closed_connection_does_not_answer(conn: pyvirt.Connection) -> None:
             conn.supports(name)
 
 
-def test_nothing_is_left_to_hold_the_connection(conn: pyvirt.Connection) -> None:
+def test_supports_does_not_keep_the_connection_open(conn: pyvirt.Connection) -> None:
     for name in OURS:
         conn.supports(name)
     pointer = lib.virDomainGetConnect(conn.domains["test"]._ptr)
@@ -257,7 +257,7 @@ def test_no_flag_of_libvirt_is_the_unknown_one() -> None:
     assert used == []
 
 
-def test_flags_are_told_by_the_signature() -> None:
+def test_flags_are_recognised_by_the_signature() -> None:
     """A last argument that is an unsigned int is flags, but for what is not called."""
     for name in sorted(OURS):
         home, types = _supports._find(name)
@@ -268,14 +268,14 @@ def test_flags_are_told_by_the_signature() -> None:
             assert looks_like_flags == (bool(last) and last[0][0] == "flags"), name
 
 
-def test_the_library_answers_for_itself_since_ever() -> None:
+def test_functions_answered_without_a_call_exist_in_every_libvirt() -> None:
     """What is answered without a call is in every libvirt that pyvirt runs with."""
     of_library = [name for name in OURS if _supports._LIBRARY.fullmatch(name)]
     assert len(of_library) > 60
     assert [name for name in of_library if release(FACTS[name]["since"]) > (6, 0, 0)] == []
 
 
-def test_nothing_that_reads_writes() -> None:
+def test_functions_probed_without_flags_only_read() -> None:
     without_flags = {name for name in OURS if (FACTS[name]["args"] or [["", ""]])[-1][0] != "flags"}
     verbs = ("Set", "Create", "Destroy", "Undefine", "Pin", "Attach", "Save", "Abort", "Suspend", "Resume", "Reset")
     for name in filter(_supports._READS.fullmatch, without_flags):
@@ -286,7 +286,7 @@ def test_nothing_that_reads_writes() -> None:
 # ---- what a call returns after all ----
 
 
-def test_what_a_call_hands_out_is_dropped(conn: pyvirt.Connection) -> None:
+def test_objects_returned_by_a_probe_are_freed(conn: pyvirt.Connection) -> None:
     arguments = _supports.Arguments(conn, None)
     signature = ffi.typeof(lib.virConnectListAllDomains)
     values = [arguments.value(kind, 0) for kind in signature.args]
