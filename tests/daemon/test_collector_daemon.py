@@ -47,7 +47,7 @@ def test_rows_come_through_a_daemon(conn: pyvirt.Connection) -> None:
         assert frame.to_dicts() == conn.domains.stats().to_dicts()
 
 
-def test_a_daemon_that_hangs_fails_at_the_deadline_and_works_again(
+def test_a_hung_daemon_fails_at_the_deadline_and_recovers(
     daemon: PrivateDaemon, conn: pyvirt.Connection
 ) -> None:
     with pyvirt.connect("test:///default") as other, Collector(conn, deadline=0.5) as collector:

@@ -157,7 +157,7 @@ def test_opening_and_closing_connections_leaks_no_socket(
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-def test_a_connection_that_is_forgotten_frees_its_socket(private_daemon: PrivateDaemon) -> None:
+def test_a_garbage_collected_connection_frees_its_socket(private_daemon: PrivateDaemon) -> None:
     mine = sockets()
     cycle: list[Any] = [pyvirt.connect(private_daemon.uri())]
     cycle += [cycle[0].domains.list(), cycle[0].domains.stats(), cycle]
@@ -184,7 +184,7 @@ def test_close_lets_a_running_call_finish_before_the_socket_is_freed(private_dae
     eventually(lambda: sockets() == mine)
 
 
-def test_nothing_crosses_a_fork(private_daemon: PrivateDaemon, clients: Callable[[], set[int]]) -> None:
+def test_a_forked_child_cannot_use_the_connection(private_daemon: PrivateDaemon, clients: Callable[[], set[int]]) -> None:
     """The child gets an error, cannot harm the socket of its parent, and may have a connection of its own."""
     before = clients()
     conn = pyvirt.connect(private_daemon.uri())

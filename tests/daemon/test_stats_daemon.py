@@ -51,7 +51,7 @@ def synthetic(tmp_path: Path) -> Path:
     return library
 
 
-def test_an_inventory_of_more_than_a_listing_holds(private_daemon: PrivateDaemon, tmp_path: Path) -> None:
+def test_an_inventory_longer_than_the_limit_is_complete(private_daemon: PrivateDaemon, tmp_path: Path) -> None:
     count = 16_500
     host = tmp_path / "host.xml"
     write_host(host, domains=count, running=0.5, disks=0, interfaces=0)
@@ -65,7 +65,7 @@ def test_an_inventory_of_more_than_a_listing_holds(private_daemon: PrivateDaemon
         assert all(inventory.persistent)
 
 
-def test_more_than_a_message_holds_is_asked_in_parts(
+def test_statistics_too_large_for_a_message_are_fetched_in_parts(
     private_daemon_factory: Callable[..., PrivateDaemon], synthetic: Path, tmp_path: Path
 ) -> None:
     count = 16_000  # as many as a list may have, but with their statistics over 32 MiB

@@ -122,7 +122,7 @@ def test_a_stopped_daemon_leaves_no_trace(namespaced: DaemonFactory) -> None:
     daemon.stop()
 
 
-def test_one_signal_removes_everything(namespaced: DaemonFactory) -> None:
+def test_killing_the_supervisor_removes_everything(namespaced: DaemonFactory) -> None:
     daemon = namespaced()
     with pyvirt.connect(daemon.uri("qemu")) as conn:
         conn.domains.create(paused_guest("doomed"), flags=DomainCreateFlags.PAUSED)

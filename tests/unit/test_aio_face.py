@@ -216,7 +216,7 @@ def test_connect_takes_the_same_and_more(model: str, face: str) -> None:
     assert without_ours({name: one for name, one in here.items() if name not in MANNERS}, there) == there
 
 
-def test_functions_of_the_model_that_make_calls() -> None:
+def test_functions_of_the_model_that_make_calls_have_counterparts() -> None:
     there = {
         f"{name}.{key}"
         for name in MODULES

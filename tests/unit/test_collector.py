@@ -206,7 +206,7 @@ def test_hosts_of_one_name_are_told_apart() -> None:
             assert sorted(collector.collect().domains.host_names) == ["one", "two"]
 
 
-def test_rates_are_of_a_domain_on_one_host(conn: pyvirt.Connection) -> None:
+def test_rates_compare_a_domain_on_one_host_only(conn: pyvirt.Connection) -> None:
     """A domain that is being migrated has its UUID on two hosts; numbers of one are nothing to the other."""
     feed, domain = Feed(), conn.domains.list()[0]
 
@@ -440,7 +440,7 @@ def test_an_unclosed_collector_warns(conn: pyvirt.Connection) -> None:
         forgotten.clear()
 
 
-def test_a_child_cannot_use_it() -> None:
+def test_a_forked_child_cannot_use_a_collector() -> None:
     assert (
         output_of(
             """

@@ -71,7 +71,7 @@ def test_without_a_uri_the_default_is_used(monkeypatch: pytest.MonkeyPatch) -> N
             assert conn.uri() == DEFAULT
 
 
-def test_connections_are_hosts_of_their_own(tmp_path: Path) -> None:
+def test_connections_to_one_host_file_are_separate_hosts(tmp_path: Path) -> None:
     uri = write_host(tmp_path / "host.xml", domains=2)
     with pyvirt.connect(uri) as one, pyvirt.connect(uri) as other:
         one.domains["vm-00001"].destroy()
@@ -362,7 +362,7 @@ def test_a_timeout_does_not_disturb_a_fast_connection(timeout: float) -> None:
         assert conn.alive()
 
 
-def test_an_attempt_that_was_given_up_is_closed_when_it_succeeds(guarded: str) -> None:
+def test_an_abandoned_attempt_is_closed_when_it_succeeds(guarded: str) -> None:
     asked, go_on = threading.Event(), threading.Event()
     opened = []
 

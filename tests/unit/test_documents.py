@@ -335,7 +335,7 @@ def test_the_declared_encoding_of_bytes_is_used(encoding: str, declaration: str,
 
 
 @pytest.mark.parametrize("encoding", ["UTF-8", "ISO-8859-1", "UTF-16", "nonsense"])
-def test_the_declaration_of_a_text_does_not_count(encoding: str, conn: pyvirt.Connection) -> None:
+def test_the_encoding_declared_in_a_text_is_ignored(encoding: str, conn: pyvirt.Connection) -> None:
     text = DECLARED.format(encoding, described_xml("x", "Grüße, Привет"))
 
     assert described(conn, text) == "Grüße, Привет"
@@ -373,7 +373,7 @@ def test_bytes_in_an_unknown_encoding_are_refused(data: bytes, message: str) -> 
     assert caught.value.__cause__ is None
 
 
-def test_bytes_that_are_not_in_their_encoding_are_for_libvirt(conn: pyvirt.Connection) -> None:
+def test_bytes_that_contradict_their_encoding_are_refused_by_libvirt(conn: pyvirt.Connection) -> None:
     for data in (described_xml("x", "ü").encode("latin-1"), DECLARED.format("UTF-8", "<a>\xfc</a>").encode("latin-1")):
         with pytest.raises(XMLError, match="not proper UTF-8"):
             conn.domains.define(data)

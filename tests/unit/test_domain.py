@@ -101,7 +101,7 @@ def test_a_domain_has_name_uuid_and_connection(conn: pyvirt.Connection, guest: D
 
 
 @pytest.mark.parametrize("name", ["grün", "客户", "with blank", "<&>\"'", "\N{CROISSANT}", "n" * 200])
-def test_any_name_that_xml_can_hold(conn: pyvirt.Connection, name: str) -> None:
+def test_any_name_that_xml_can_hold_is_kept(conn: pyvirt.Connection, name: str) -> None:
     from xml.sax.saxutils import escape
 
     assert conn.domains.define(xml(escape(name))).name == name
@@ -291,13 +291,13 @@ def test_an_operation_in_the_wrong_state_raises_operation_invalid(
     assert domain.state() == before
 
 
-def test_a_domain_that_runs_cannot_be_started(running: Domain) -> None:
+def test_starting_a_running_domain_raises(running: Domain) -> None:
     with pytest.raises(pyvirt.Error, match="already running") as caught:
         running.start()
     assert caught.value.function == "virDomainCreateWithFlags"
 
 
-def test_names_and_uuids_belong_together(conn: pyvirt.Connection, guest: Domain) -> None:
+def test_a_name_or_uuid_of_another_domain_is_refused(conn: pyvirt.Connection, guest: Domain) -> None:
     for document in (xml(number=uuid.uuid4()), xml("other")):
         for call in (conn.domains.define, conn.domains.create):
             with pytest.raises(OperationFailedError, match=r"'guest' (already exists|is already defined) with uuid"):

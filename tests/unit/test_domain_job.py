@@ -181,7 +181,7 @@ def test_every_parameter_has_its_keyword_and_type() -> None:
     assert texts == {keyword for keyword, kind in kinds.items() if kind == STRING}
 
 
-def test_lists_repeat_a_name() -> None:
+def test_lists_become_repeated_parameters() -> None:
     with _Array({"migrate_disks": ["vda", "vdb"], "bandwidth": 5, "compression": ("mt",), "disks_uri": "x"}) as array:
         fields = [array.pointer[i].field for i in range(array.count)]
         assert len(fields) == array.count == 5

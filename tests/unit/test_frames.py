@@ -190,7 +190,7 @@ def test_select_chooses_tables(frame: StatsFrame) -> None:
     assert frame.select(tables="block").to_dicts()[2]["block.1.name"] == "vdb"
 
 
-def test_a_selection_does_all_that_a_frame_does(domains: list[Domain]) -> None:
+def test_a_selection_behaves_like_a_frame(domains: list[Domain]) -> None:
     feed = Feed()
     before = feed.frame([(domain, guest(number)) for number, domain in enumerate(domains[:4])])
     now = feed.frame([(domain, guest(number)) for number, domain in enumerate(domains[:4])])
@@ -379,7 +379,7 @@ def test_a_missing_package_is_named(frame: StatsFrame, monkeypatch: pytest.Monke
 
 @settings(max_examples=100, deadline=None)
 @given(records=st.lists(record_fields, max_size=5), kept=st.sets(st.integers(0, 4)))
-def test_any_records_can_be_exported_and_chosen_from(
+def test_any_records_can_be_exported_and_selected(
     domains: list[Domain], records: list[list[tuple[str, tuple[int, object]]]], kept: set[int]
 ) -> None:
     frame = Feed().frame(

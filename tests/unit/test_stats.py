@@ -400,7 +400,7 @@ def test_frames_give_their_memory_back(domains: list[Domain]) -> None:
     assert used_memory() - before < 64 * 1024
 
 
-def test_the_heap_stays_between_ticks() -> None:
+def test_the_heap_does_not_grow_between_ticks() -> None:
     """glibc hands the end of the heap back, and a tick of a small host would fault it in again; not with an engine."""
     program = """
         import ctypes

@@ -119,7 +119,7 @@ def test_the_wrong_element_is_named(document: str, right: str, wrong: str, expec
     assert str(problem).startswith(expected)
 
 
-def test_each_mistake_is_a_problem_of_its_own() -> None:
+def test_each_mistake_is_a_separate_problem() -> None:
     text = DOMAIN.replace("512", "x").replace("'virtio'", "'y'").replace("network='default'", "network='default' z='1'")
     found = problems_of(text)
     assert [one.line for one in found] == [3, 10, 16]
