@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 def apart(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call a function in a process of its own: one that administers daemons can hold no other connection."""
+    """Call a function in a separate process: a process that administers daemons cannot have another connection."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *args, **kwargs).result()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Tasks and a daemon that does not answer: what is cancelled, what is late, and what becomes of it afterwards."""
+"""Tasks and a daemon that does not answer: cancellation, timeouts, and the state afterwards."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from pyvirt.testing.pytest_plugin import DaemonFactory, skip_unless_in_ci
 
 pytestmark = pytest.mark.anyio
 
-LIMIT = 60  # seconds until something that takes milliseconds is given up
+LIMIT = 60  # seconds to wait for something that usually takes milliseconds
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -38,7 +38,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def mortal() -> Iterator[PrivateDaemon]:
-    """A daemon that may be stopped, without disturbing anybody else's tests."""
+    """A daemon that may be stopped without disturbing other tests."""
     with skip_unless_in_ci():
         daemon = PrivateDaemon().start()
     yield daemon
@@ -47,14 +47,14 @@ def mortal() -> Iterator[PrivateDaemon]:
 
 @pytest.fixture
 def paused(mortal: PrivateDaemon) -> Iterator[Callable[[], None]]:
-    """A function that stops the daemon, which goes on after the test at the latest."""
+    """A function that stops the daemon.  The daemon resumes after the test at the latest."""
     yield mortal.pause
     mortal.resume()
 
 
 @pytest.fixture
 def clients(mortal: PrivateDaemon) -> Callable[[], int]:
-    """A function that asks the daemon how many clients it has."""
+    """A function that returns the number of clients of the daemon."""
     import subprocess
 
     with skip_unless_in_ci():
@@ -69,7 +69,7 @@ def clients(mortal: PrivateDaemon) -> Callable[[], int]:
 
 
 async def eventually(condition: Callable[[], object]) -> None:
-    """Wait until *condition* is true: a daemon that wakes up takes a moment."""
+    """Wait until *condition* is true: a resumed daemon needs a moment."""
     with anyio.fail_after(LIMIT):
         while not condition():
             await anyio.sleep(0.01)
@@ -80,14 +80,14 @@ def threads() -> list[threading.Thread]:
 
 
 def handles(conn: pyvirt.aio.Connection) -> list[Handle]:
-    """The open handles of a connection."""
+    """Return the open handles of a connection."""
     gc.collect()
     children = [child() for child in list(conn.sync._children)]
     return [child for child in children if isinstance(child, Handle) and not child.closed]
 
 
 def unread() -> int:
-    """How many bytes this process has sent that nobody has read yet: requests to a stopped daemon."""
+    """Return how many bytes this process has sent that are still unread: requests to a stopped daemon."""
     count = 0
     for fd in os.listdir("/proc/self/fd"):
         queued = bytearray(4)
@@ -130,7 +130,7 @@ async def test_a_cancelled_call_returns_at_once_and_its_result_is_closed(
                 group.start_soon(conn.domains.list)
             await eventually(lambda: conn.in_flight == 4)
             group.cancel_scope.cancel()
-        # Nobody has answered, and we are here.  What is under way counts, what had not begun never will.
+        # The calls returned without an answer.  Calls in flight still count; waiting calls are never made.
         assert (conn.in_flight, conn._runtime.workers.waiting) == (4, 0)
         mortal.resume()
         await eventually(lambda: conn.in_flight == 0)
@@ -155,7 +155,7 @@ async def test_a_call_without_an_answer_times_out(mortal: PrivateDaemon, paused:
         with pytest.raises(pyvirt.OperationTimeoutError):
             await domain.wait_for(pyvirt.DomainState.SHUTOFF, timeout=0.02)
         mortal.resume()
-        assert (await domain.state()).state == pyvirt.DomainState.RUNNING  # for which it waits its turn
+        assert (await domain.state()).state == pyvirt.DomainState.RUNNING  # which waits for a free slot
 
 
 async def test_leaving_the_block_does_not_wait_for_a_hung_daemon(
@@ -227,8 +227,8 @@ async def test_calls_in_flight_raise_when_the_daemon_dies(private_daemon_factory
 
 
 async def test_a_hung_guest_does_not_block_other_calls(qemu_daemon: PrivateDaemon) -> None:
-    # In libvirt 9.0 a call that begins just when another one falls asleep is not sent before something else comes
-    # along: the next keepalive message, which is to be soon.
+    # In libvirt 9.0 a call that begins just when another one starts to wait is sent only with the next message. A
+    # keepalive message follows soon.
     async with pyvirt.aio.connect(qemu_daemon.uri("qemu"), keepalive=(1, LIMIT)) as conn:
         flags = pyvirt.DomainCreateFlags.PAUSED
         stuck, other = [await conn.domains.create(paused_guest(name), flags=flags) for name in ("stuck", "other")]
@@ -236,7 +236,7 @@ async def test_a_hung_guest_does_not_block_other_calls(qemu_daemon: PrivateDaemo
         try:
             pause(pid)
             async with anyio.create_task_group() as group:
-                # One, as for a second one libvirt would give up waiting after 30 seconds.
+                # Only one: libvirt would wait 30 seconds for a second one.
                 group.start_soon(monitor, stuck)
                 await eventually(lambda: conn.in_flight == 1)
                 for _ in range(5):
@@ -301,7 +301,7 @@ async def test_a_cancelled_transfer_is_aborted(private_daemon: PrivateDaemon, po
     async with pyvirt.aio.connect(private_daemon.uri("storage")) as conn:
         pool = await conn.storage_pools.create(pool_xml)
         volume = await pool.volumes.create(VOLUME)
-        reading, writing = os.pipe()  # which nobody reads from, so it would never end
+        reading, writing = os.pipe()  # without a reader, so the transfer would never end
         async with anyio.create_task_group() as group:
             with open(writing, "wb") as file:
                 group.start_soon(lambda: volume.download(file))
@@ -326,7 +326,7 @@ async def test_a_volume_stream_reads_and_writes(private_daemon: PrivateDaemon, p
         async with await volume.open("r") as stream:
             start = await stream.read(1000)
             assert start == data[: len(start)]
-            # What a cancelled task was about to read, the next one gets.
+            # The next task receives what the cancelled task was about to read.
             for _ in range(20):
                 with anyio.move_on_after(0.0005):
                     while chunk := await stream.read(5000):
@@ -349,7 +349,7 @@ async def test_a_waiting_stream_does_not_count_as_a_request(private_daemon: Priv
         volume = await pool.volumes.create(VOLUME)
         async with await volume.open("w") as stream:
             async with anyio.create_task_group() as group:
-                group.start_soon(stream.wait, readable)  # which a stream that takes bytes never is
+                group.start_soon(stream.wait, readable)  # a stream that is written to is never readable
                 await anyio.wait_all_tasks_blocked()
                 assert conn.in_flight == 0
                 group.cancel_scope.cancel()

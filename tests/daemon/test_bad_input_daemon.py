@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Bad input for the kinds of objects that only a real daemon has, by the table of all kinds."""
+"""Bad input for the kinds of objects that only a real daemon has, by the common table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.bad_input import Kind, cases, check_case, check_closed
 
 NETWORK = "<network><name>badnet</name><bridge name='badbr' stp='off' delay='0'/></network>"
 
-# By the driver whose connection has them.
+# By the driver whose connection has these objects.
 KINDS = {
     "network": Kind(lambda conn: conn.networks["badnet"].ports, "networkport", ("create",), by_uuid=True, flags=False),
     "secret": Kind(lambda conn: conn.secrets, "secret", ("define",), by_uuid=True),
@@ -63,7 +63,7 @@ def test_every_use_of_a_closed_connection_raises_closed_error(
     check_closed(KINDS[name], them)
 
 
-# ---- what libvirt itself calls an internal error: it says what is missing, and leaves nothing ----
+# ---- internal errors of libvirt: the message names what is missing, and nothing is created ----
 
 EMPTY = {
     "network": ("create", "no uuid"),

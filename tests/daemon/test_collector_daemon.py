@@ -19,7 +19,7 @@ from pyvirt.collector._requests import Opening
 from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.pytest_plugin import HostFactory
 
-# What a busy machine may add; a call that hangs would take for ever.
+# What a busy machine may add; a hung call would never return.
 SLACK = 10.0
 
 
@@ -47,9 +47,7 @@ def test_rows_come_through_a_daemon(conn: pyvirt.Connection) -> None:
         assert frame.to_dicts() == conn.domains.stats().to_dicts()
 
 
-def test_a_hung_daemon_fails_at_the_deadline_and_recovers(
-    daemon: PrivateDaemon, conn: pyvirt.Connection
-) -> None:
+def test_a_hung_daemon_fails_at_the_deadline_and_recovers(daemon: PrivateDaemon, conn: pyvirt.Connection) -> None:
     with pyvirt.connect("test:///default") as other, Collector(conn, deadline=0.5) as collector:
         uuid = collector.collect().domains.uuids[0]
         with Collector([conn, other], deadline=0.5) as both:

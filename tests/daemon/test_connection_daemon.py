@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Connections to a real daemon: their sockets, their deaths, and what one message cannot hold."""
+"""Connections to a real daemon: sockets, lost connections, and data too large for one message."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.hosts import domain_name, object_uuid, write_host
 from pyvirt.testing.pytest_plugin import DaemonFactory, skip_unless_in_ci
 
-LIMIT = 60  # seconds until something that takes milliseconds is given up
+LIMIT = 60  # seconds to wait for something that usually takes milliseconds
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def virt_admin() -> str:
 
 @pytest.fixture
 def clients(virt_admin: str, private_daemon: PrivateDaemon) -> Callable[[], set[int]]:
-    """A function that asks the daemon who is connected to it."""
+    """A function that returns the clients of the daemon."""
 
     def ask() -> set[int]:
         command = [virt_admin, "-c", private_daemon.admin_uri, "client-list", "libvirtd"]
@@ -55,7 +55,7 @@ def clients(virt_admin: str, private_daemon: PrivateDaemon) -> Callable[[], set[
 
 
 def eventually(condition: Callable[[], object]) -> None:
-    """Wait until *condition* is true: what a daemon does of its own takes it a moment."""
+    """Wait until *condition* is true: the daemon needs a moment to act."""
     end = time.monotonic() + LIMIT
     while not condition():
         assert time.monotonic() < end
@@ -63,12 +63,12 @@ def eventually(condition: Callable[[], object]) -> None:
 
 
 def sockets() -> set[str]:
-    """The sockets of this process."""
+    """Return the sockets of this process."""
     links = set()
     for fd in os.listdir("/proc/self/fd"):
         try:
             links.add(os.readlink(f"/proc/self/fd/{fd}"))
-        except FileNotFoundError:  # that of listdir itself
+        except FileNotFoundError:  # the descriptor of listdir itself
             continue
     return {link for link in links if link.startswith("socket:")}
 
@@ -106,7 +106,7 @@ def run_python(program: str, *arguments: str, timeout: float = LIMIT) -> subproc
 
 
 def unread() -> bool:
-    """Whether this process has sent something that nobody has read yet: a call to a stopped daemon is under way."""
+    """Return whether this process has sent data that is still unread: a call to a stopped daemon is in flight."""
     for fd in os.listdir("/proc/self/fd"):
         queued = bytearray(4)
         try:
@@ -184,8 +184,10 @@ def test_close_lets_a_running_call_finish_before_the_socket_is_freed(private_dae
     eventually(lambda: sockets() == mine)
 
 
-def test_a_forked_child_cannot_use_the_connection(private_daemon: PrivateDaemon, clients: Callable[[], set[int]]) -> None:
-    """The child gets an error, cannot harm the socket of its parent, and may have a connection of its own."""
+def test_a_forked_child_cannot_use_the_connection(
+    private_daemon: PrivateDaemon, clients: Callable[[], set[int]]
+) -> None:
+    """The child gets an error, cannot harm the socket of its parent, and may open its own connection."""
     before = clients()
     conn = pyvirt.connect(private_daemon.uri())
     (client,) = clients() - before
@@ -227,7 +229,7 @@ conn.close()
     conn.close()
 
 
-# ---- what a transport promises ----
+# ---- encryption and security of a transport ----
 
 
 def test_encrypted_and_secure_depend_on_the_transport(private_daemon_factory: DaemonFactory) -> None:
@@ -256,7 +258,7 @@ def test_a_read_only_connection_refuses_changes(through: str, private_daemon: Pr
 
 
 def test_threads_share_a_connection(private_daemon: PrivateDaemon) -> None:
-    """Their answers come over one socket, in any order; each gets its own, and its own errors."""
+    """Answers arrive over one socket in any order; each thread gets its own result or error."""
     with pyvirt.connect(private_daemon.uri()) as conn:
 
         def ask(thread: int) -> list[str]:
@@ -316,7 +318,7 @@ def test_calls_raise_connection_lost_after_the_daemon_was_killed(
         pyvirt.connect(mortal.uri())
 
     mortal.restart()
-    with pytest.raises(ConnectionLostError):  # dead it stays
+    with pytest.raises(ConnectionLostError):  # it stays lost
         domain.state()
     with pyvirt.connect(mortal.uri()) as again:
         assert again.domains["test"].state()
@@ -364,7 +366,7 @@ def test_connect_to_a_stopped_daemon_times_out(mortal: PrivateDaemon) -> None:
             pyvirt.connect(mortal.uri(), timeout=timeout)
         assert timeout <= time.monotonic() - begun < timeout + 10
     mortal.resume()
-    # What was given up comes about now, and is closed.
+    # The abandoned attempt succeeds now, and is closed.
     for thread in threading.enumerate():
         if thread.name == "pyvirt-connect":
             thread.join(LIMIT)
@@ -423,23 +425,23 @@ def test_the_interpreter_exits_after_the_daemon_was_killed(mortal: PrivateDaemon
 
 
 def test_exit_closes_the_connection_properly(mortal: PrivateDaemon) -> None:
-    """A client that just vanishes leaves an error in the daemon's log."""
+    """A client that disappears without closing leaves an error in the daemon's log."""
     program = EXIT.format(before="more = [pyvirt.connect(sys.argv[1]) for _ in range(5)]", after="")
     complaint = "virNetSocketReadWire"
     pyvirt.connect(mortal.uri()).close()
-    complaints = mortal.log.count(complaint)  # of who looked whether it is up
+    complaints = mortal.log.count(complaint)  # of the check whether the daemon runs
     for _ in range(3):
         process = start(program, mortal.uri())
         assert process.communicate("\n", timeout=20) == ("", "")
         assert process.returncode == 0
-    with pyvirt.connect(mortal.uri()) as conn:  # who is served after them
+    with pyvirt.connect(mortal.uri()) as conn:  # which is served after them
         assert conn.domains["test"].state()
     assert mortal.log.count(complaint) == complaints
 
     process = start(program, mortal.uri())
     process.kill()
     process.communicate()
-    eventually(lambda: mortal.log.count(complaint) > complaints)  # or this tested nothing
+    eventually(lambda: mortal.log.count(complaint) > complaints)  # otherwise this test proves nothing
 
 
 def test_ctrl_c_ends_a_loop_of_calls(mortal: PrivateDaemon) -> None:
@@ -454,7 +456,7 @@ def test_ctrl_c_ends_a_loop_of_calls(mortal: PrivateDaemon) -> None:
     process.communicate()
 
 
-# ---- more than a message holds ----
+# ---- data too large for one message ----
 
 MANY = 20_000  # a message carries 16,384 of them
 
@@ -465,7 +467,7 @@ def crowd(private_daemon: PrivateDaemon, tmp_path_factory: pytest.TempPathFactor
     host = directory / "host.xml"
     write_host(host, domains=MANY, running=0.5, disks=0, interfaces=0)
     for path in (directory, *directory.parents[:2]):
-        path.chmod(path.stat().st_mode | 0o055)  # the daemon of an ordinary user's test may be another user
+        path.chmod(path.stat().st_mode | 0o055)  # a daemon started for an ordinary user may run as another user
     with pyvirt.connect(private_daemon.uri("test", path=str(host))) as conn:
         yield conn
 
@@ -492,7 +494,7 @@ def test_flags_filter_a_list_that_is_fetched_in_parts(crowd: pyvirt.Connection) 
 
 
 def test_statistics_of_more_domains_than_the_limit_are_complete(crowd: pyvirt.Connection) -> None:
-    for _ in range(2):  # the second time it knows
+    for _ in range(2):  # the second call knows that the list is too long
         frame = crowd.domains.stats(pyvirt.StatsGroup.STATE)
         assert len(frame) == MANY
         assert set(frame.domains.uuids) == {object_uuid(domain_name(number)) for number in range(1, MANY + 1)}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Events of a real daemon, and what becomes of listeners when it dies, hangs, or Python has no time."""
+"""Events of a real daemon, and listeners when it dies or hangs or Python is busy."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def mortal(private_daemon_factory: DaemonFactory) -> PrivateDaemon:
 
 
 def take(listener: Any, count: int) -> list[Any]:
-    """Take so many events."""
+    """Return the next *count* events."""
     found: list[Any] = []
     while len(found) < count:
         assert listener.wait(LIMIT), found
@@ -64,7 +64,7 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-# ---- what happens there ----
+# ---- events of each kind ----
 
 
 def test_events_arrive_from_changes_of_another_client(private_daemon: PrivateDaemon, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_secret_sends_events(private_daemon: PrivateDaemon) -> None:
 
 
 def test_a_host_device_sends_events(private_daemon_factory: DaemonFactory) -> None:
-    """A network interface that comes, changes and goes: udev tells libvirt."""
+    """A network interface is created, changed and removed: udev reports it to libvirt."""
     with skip_unless_in_ci():
         require("mdevctl")
         (udevd,) = require("/lib/systemd/systemd-udevd")
@@ -145,7 +145,7 @@ def test_a_host_device_sends_events(private_daemon_factory: DaemonFactory) -> No
     daemon.run_inside(["mkdir", "-p", *(f"/etc/mdevctl.d/scripts.d/{name}" for name in ("callouts", "notifiers"))])
     daemon.run_inside(["mkdir", "-p", "/run/udev"])
     daemon.run_inside([udevd, "--daemon", "--resolve-names=never", "--children-max=2"])
-    daemon.restart()  # it looks for udev when it starts
+    daemon.restart()  # libvirtd looks for udev when it starts
     with pyvirt.connect(daemon.uri("nodedev")) as conn:
         until(lambda: any(device.name.startswith("net_lo") for device in conn.node_devices))
         listener = conn.events.listen(NodeDeviceEvent)
@@ -167,7 +167,7 @@ def test_a_host_device_sends_events(private_daemon_factory: DaemonFactory) -> No
 
 
 def test_killing_the_daemon_sends_connection_closed(mortal: PrivateDaemon) -> None:
-    """Whatever came before is handed out; then each says so in its own way."""
+    """Earlier events are delivered first; then each listener ends in its own way."""
     conn = pyvirt.connect(mortal.uri())
     domain = conn.domains["test"]
     raises, tells = conn.events.listen(DomainLifecycle), conn.events.listen(DomainLifecycle, ConnectionClosed)
@@ -188,7 +188,7 @@ def test_killing_the_daemon_sends_connection_closed(mortal: PrivateDaemon) -> No
     domain.resume()
     marker = conn.events.listen(DomainLifecycle)
     domain.suspend()
-    while take(marker, 1)[-1].event.name != "SUSPENDED":  # the one before may still have been under way
+    while take(marker, 1)[-1].event.name != "SUSPENDED":  # the one before may still have been in flight
         pass
     mortal.kill()
 
@@ -211,7 +211,7 @@ def test_killing_the_daemon_sends_connection_closed(mortal: PrivateDaemon) -> No
     for call in calls:
         with pytest.raises(ConnectionLostError):
             call()
-    assert raises.wait(0)  # whoever polls is not left waiting
+    assert raises.wait(0)  # a poller does not wait for ever
     subscription.cancel()
     conn.close()
     for call in calls[:2]:
@@ -221,7 +221,7 @@ def test_killing_the_daemon_sends_connection_closed(mortal: PrivateDaemon) -> No
 
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "in a call"])
 def test_keepalive_detects_a_hung_daemon(mortal: PrivateDaemon, busy: bool) -> None:
-    """Nobody has to ask: keepalive finds out by itself."""
+    """Keepalive detects it without a call."""
     with pyvirt.connect(mortal.uri(), keepalive=(1, 2)) as conn:
         listener = conn.events.listen(ConnectionClosed, timeout=LIMIT)
         domain = conn.domains["test"]
@@ -261,16 +261,16 @@ with pyvirt.connect(sys.argv[1], keepalive=(1, 3)) as conn:
 
 
 def test_keepalive_works_while_python_holds_the_gil(private_daemon_factory: DaemonFactory) -> None:
-    """Both sides ask each other every second, and an answer is C's business."""
+    """Both sides ask each other every second, and C answers."""
     daemon = private_daemon_factory(config={"keepalive_interval": 1, "keepalive_count": 3})
     assert output_of(HELD.format(loop=""), daemon.uri(), "8") == "RUNNING True []\n"
 
 
-# ---- what must not stay behind ----
+# ---- no resource is left ----
 
 
 def test_closing_with_listeners_frees_the_socket(private_daemon: PrivateDaemon) -> None:
-    """libvirt keeps a connection open that has callbacks; here the callbacks are taken back first."""
+    """libvirt keeps a connection with callbacks open; pyvirt removes the callbacks first."""
 
     def sockets() -> set[str]:
         links = {os.readlink(entry.path) for entry in os.scandir("/proc/self/fd") if os.path.islink(entry.path)}
@@ -328,7 +328,7 @@ def test_exit_closes_the_connection_properly(
     process = parting(more)
     assert process.communicate("\n", timeout=LIMIT) == ("", "")
     assert process.returncode == 0
-    with pyvirt.connect(mortal.uri()) as conn:  # who is served after it
+    with pyvirt.connect(mortal.uri()) as conn:  # which is served after it
         assert conn.domains["test"].state()
     assert mortal.log.count(complaint) == before
 
@@ -370,7 +370,7 @@ conn.close()
     assert output_of(program, private_daemon.uri()) == "SUSPENDED RESUMED RUNNING\n" * 3
 
 
-# ---- loops of others ----
+# ---- event loops of programs ----
 
 
 def test_an_event_loop_in_python_receives_events(private_daemon: PrivateDaemon) -> None:
@@ -417,7 +417,7 @@ def test_the_events_command_prints_events_until_the_connection_closes(mortal: Pr
 
         reader = threading.Thread(target=read)
         reader.start()
-        while lines.empty():  # until it listens
+        while lines.empty():  # until the program listens
             domain.suspend()
             domain.resume()
             time.sleep(0.05)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The host as a daemon with the QEMU driver sees it, against what the kernel and virsh say of the same machine."""
+"""The host as a daemon with the QEMU driver sees it, compared with the kernel and virsh."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def colon_table(text: str) -> dict[str, str]:
 
 
 def meminfo() -> dict[str, int]:
-    """Return what the kernel says of memory, in bytes."""
+    """Return the memory figures of the kernel, in bytes."""
     table = colon_table(Path("/proc/meminfo").read_text())
     return {name: int(value.split()[0]) << 10 for name, value in table.items() if value.endswith(" kB")}
 
@@ -66,7 +66,7 @@ def online_cpus() -> set[int]:
 
 
 def proc_stat(name: str) -> dict[str, int]:
-    """Return what the kernel says of CPU time, in nanoseconds, as libvirt sums it up."""
+    """Return the CPU times of the kernel in nanoseconds, summed up as libvirt does."""
     for line in Path("/proc/stat").read_text().splitlines():
         kind, *ticks = line.split()
         if kind == name:
@@ -210,7 +210,7 @@ def test_memory_parameters_are_read_from_the_kernel_and_set(host: Host, qemu_dae
         assert host.memory_parameters() == parameters | {"shm_sleep_millisecs": 77}
     finally:
         host.set_memory_parameters(shm_sleep_millisecs=before)
-    # The one whose type the documentation of libvirt tells wrongly.
+    # The documentation of libvirt has the wrong type for this one.
     host.set_memory_parameters(shm_merge_across_nodes=parameters["shm_merge_across_nodes"])
     assert host.memory_parameters() == parameters
 
@@ -327,8 +327,8 @@ def test_cpu_models_equal_those_of_virsh(host: Host, qemu_daemon: PrivateDaemon)
 
 
 def test_max_vcpus_equals_that_of_virsh(host: Host, qemu_daemon: PrivateDaemon) -> None:
-    assert host.max_vcpus("qemu") == 16  # the driver's idea of QEMU without KVM, whatever the machine type
-    # The better answer, and virsh prefers it.
+    assert host.max_vcpus("qemu") == 16  # the driver's limit for QEMU without KVM, for every machine type
+    # The more precise answer, which virsh prefers.
     assert host.domain_capabilities(virttype="qemu").max_vcpus == int(virsh(qemu_daemon, "maxvcpus", "qemu"))
     with pytest.raises(InvalidArgumentError, match="no-such"):
         host.max_vcpus("no-such")

@@ -47,7 +47,7 @@ from pyvirt.testing.daemon import Isolation, PrivateDaemon
 from pyvirt.testing.guests import paused_guest
 from pyvirt.testing.pytest_plugin import DaemonFactory, skip_unless_in_ci
 
-# Every name has the test's own prefix: the daemon is the session's, and other tests use it too.
+# Every name has a prefix of these tests: all tests of the session share the daemon.
 NETWORK = """
 <network>
   <name>pvnet</name>
@@ -132,7 +132,7 @@ def networks(conn: pyvirt.Connection) -> Iterator[Networks]:
 
 @pytest.fixture(scope="module")
 def lasting(daemon: PrivateDaemon) -> Iterator[str]:
-    """The name of a network that is up for all tests of this module that do not stop it: each costs half a second."""
+    """The name of a network that runs for all tests of this module: starting one takes half a second."""
     with pyvirt.connect(daemon.uri("qemu")) as conn:
         network = Networks(conn).create(NETWORK)
         yield network.name
@@ -282,8 +282,8 @@ def test_invalid_documents_define_nothing(networks: Networks) -> None:
 
 @pytest.fixture
 def client(daemon: PrivateDaemon, up: Network) -> Iterator[str]:
-    """The name of a device that is plugged into the network by a cable."""
-    # An IPv6 address that first looks whether it is taken cannot be used for seconds.
+    """The name of a device that is connected to the network."""
+    # Duplicate address detection would make an IPv6 address unusable for seconds.
     script = """
         ip link add pvplug type veth peer name pvclient
         for device in pvbr pvclient; do echo 0 > /proc/sys/net/ipv6/conf/$device/accept_dad; done
@@ -295,13 +295,13 @@ def client(daemon: PrivateDaemon, up: Network) -> Iterator[str]:
 
 
 def set_mac(daemon: PrivateDaemon, device: str, mac: str) -> None:
-    # Down and up again, so that it is a newcomer by its link-local address too.
+    # Down and up again, so that the link-local address changes too.
     for change in (["down"], ["address", mac], ["up"]):
         daemon.run_inside(["ip", "link", "set", device, *change])
 
 
 def lease_of(network: Network, mac: str) -> NetworkDHCPLease:
-    """Wait for it: dnsmasq answers its client first, and then tells libvirt."""
+    """Wait for a lease: dnsmasq answers its client first, and then informs libvirt."""
     end = time.monotonic() + 30
     while not (leases := network.dhcp_leases(mac)):
         assert time.monotonic() < end
@@ -405,7 +405,7 @@ def test_a_port_returns_its_network(up: Network, port: NetworkPort) -> None:
     up.close()
     assert port.network.name == "pvnet"
     network = port.network
-    for _ in range(1000):  # were a reference lent and not taken, the network would be gone long before
+    for _ in range(1000):  # if the reference were borrowed, the network would have been freed long before
         assert port.network is not network
     port.close()
     assert network.is_active()

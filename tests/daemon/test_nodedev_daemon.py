@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The host's devices and interfaces as a daemon sees them, against what the kernel says; mediated ones by mdevctl."""
+"""The host's devices and interfaces as a daemon sees them, compared with the kernel; mediated devices by mdevctl."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def interfaces(private_daemon: PrivateDaemon) -> Iterator[Interfaces]:
 
 @pytest.fixture
 def of_test_driver(private_daemon: PrivateDaemon) -> Iterator[pyvirt.Connection]:
-    """The test driver behind a daemon: what it answers comes through messages."""
+    """The test driver behind a daemon: its answers are sent as messages."""
     with pyvirt.connect(private_daemon.uri()) as conn:
         yield conn
 
@@ -169,13 +169,13 @@ def test_parent_of_a_removed_device_raises_not_found(of_test_driver: pyvirt.Conn
     for call in (forgetful.parent_name, forgetful.parent, forgetful.caps, forgetful.xml_desc):
         with pytest.raises(NodeDeviceNotFoundError, match=made.name):
             call()
-    assert made.parent_name() == "scsi_host1"  # what it remembers
+    assert made.parent_name() == "scsi_host1"  # the name that was read before
     assert devices["computer"].parent_name() is None
 
 
 def test_a_device_removed_during_the_listing_is_not_in_the_tree(of_test_driver: pyvirt.Connection) -> None:
     class Unplugging(NodeDevices):
-        """Something that is unplugged between the list and the questions."""
+        """A device is removed between the listing and the calls for each device."""
 
         __slots__ = ()
 
@@ -262,16 +262,16 @@ def test_the_udev_backend_refuses_changes(
 
 @pytest.fixture
 def mdevctl_daemon(private_daemon_factory: DaemonFactory) -> PrivateDaemon:
-    """A daemon with definitions of mediated devices of its own; the machine's are hidden from it."""
+    """A daemon with its own definitions of mediated devices; those of the machine are hidden from it."""
     with skip_unless_in_ci():
         require("mdevctl")
     daemon = private_daemon_factory(session=False)
     folders = [f"/etc/mdevctl.d/scripts.d/{name}" for name in ("callouts", "notifiers")]
     daemon.run_inside(["mount", "-t", "tmpfs", "tmpfs", "/etc/mdevctl.d"])
     daemon.run_inside(["mkdir", "-p", *folders])
-    daemon.restart()  # it looks for them when it starts
-    # What it reads while it starts, and what it reads when something has changed, may come late and undo what we do
-    # in between; so it gets a change, and another one, and has shown both.
+    daemon.restart()  # libvirtd looks for them when it starts
+    # A read at start-up, or after a change, may come late and undo changes in between. So two changes are made, and
+    # the fixture waits for both.
     definition = ["--uuid", str(MDEV), "--parent", min(path.name for path in PCI.glob("*"))]
     with pyvirt.connect(daemon.uri("nodedev")) as conn:
         devices = NodeDevices(conn)
@@ -283,7 +283,7 @@ def mdevctl_daemon(private_daemon_factory: DaemonFactory) -> PrivateDaemon:
 
 
 def until(happened: Callable[[], bool], timeout: float = 30) -> None:
-    """Wait until the daemon has noticed: it watches a directory, and says nothing when it does."""
+    """Wait until the daemon has noticed the change: it watches a directory and sends no event."""
     end = time.monotonic() + timeout
     while not happened():
         assert time.monotonic() < end
@@ -325,7 +325,7 @@ def test_a_mediated_device_is_defined_and_undefined(mdevctl_daemon: PrivateDaemo
         assert by_name(devices.list(flags.CAP_MDEV)).keys() == set(devices.names("mdev")) == {device.name}
         assert len(devices) == len(active) + 1
 
-        # A reading that began before a change may end after it: then the next one tells.
+        # A read that began before a change may end after it; the next read is current.
         device.set_autostart(True)
         assert definitions()[-1] == "auto"
         until(device.autostart)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Secrets of a real daemon: what they are for, what they hold, and that it shows nowhere else."""
+"""Secrets of a real daemon: their usage, their values, and that no value is shown anywhere else."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def secret(secrets: Secrets) -> Secret:
     return secrets.define(secret_xml())
 
 
-# ---- what they are for ----
+# ---- usage ----
 
 
 @pytest.mark.parametrize("kind", USAGES)
@@ -164,8 +164,8 @@ def test_redefining_keeps_the_value(secrets: Secrets) -> None:
         ("<secret\0/>", InvalidArgumentError),
         (b"<volume/>", XMLError),
         (5, TypeError),
-        (secret_xml(), Error),  # for what the other one is for already
-        (secret_xml(SecretUsageType.CEPH, uuid=SOME), Error),  # the same UUID for something else
+        (secret_xml(), Error),  # with the usage of the other one
+        (secret_xml(SecretUsageType.CEPH, uuid=SOME), Error),  # the same UUID with another usage
     ],
 )
 def test_an_invalid_definition_changes_nothing(secrets: Secrets, xml: XML, error: type[Exception]) -> None:
@@ -195,7 +195,7 @@ def test_an_undefined_secret_raises_not_found(secrets: Secrets, secret: Secret) 
             call()
 
 
-# ---- what they hold ----
+# ---- values ----
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_set_value_accepts_any_buffer(secret: Secret) -> None:
     array = bytearray(b"in an array")
     secret.set_value(array)
     array[:] = bytes(len(array))
-    array.clear()  # nothing holds on to it
+    array.clear()  # nothing keeps it alive
     assert secret.value() == b"in an array"
     secret.set_value(memoryview(b"in a view")[5:])
     assert secret.value() == b"view"
@@ -287,11 +287,11 @@ def test_persistent_secrets_survive_a_restart_of_the_daemon(private_daemon_facto
         assert secret.value() == TELLTALE
 
 
-# ---- and that it shows nowhere else ----
+# ---- no value is shown anywhere else ----
 
 
 def everything_about(error: BaseException) -> str:
-    """Return what a tool could print of it: the traceback with variables, the attributes, the pickle."""
+    """Return what a tool could print of an error: the traceback with variables, the attributes, the pickle."""
     lines = traceback.TracebackException.from_exception(error, capture_locals=True).format()
     return "".join(lines) + repr(error) + repr(vars(error)) + repr(pickle.dumps(error))
 
@@ -315,7 +315,7 @@ def test_no_error_shows_a_value(secret: Secret, provoke: Callable[[Secret], obje
     with pytest.raises((ClosedError, SecretNotFoundError, TypeError)) as caught:
         provoke(secret)
     shown = everything_about(caught.value)
-    assert "secret = <pyvirt.Secret" in shown  # variables are in there
+    assert "secret = <pyvirt.Secret" in shown  # the variables are included
     assert TELLTALE.decode() not in shown
 
 
@@ -338,7 +338,7 @@ def test_the_buffer_from_libvirt_is_overwritten_before_it_is_freed(
     freed: list[bytes] = []
 
     class Watch:
-        """The library itself, but for a look at memory just before it is freed."""
+        """The library itself, except that free() first records the memory."""
 
         def __getattr__(self, name: str) -> object:
             return getattr(lib, name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A short run of benchmarks/soak; a long one takes minutes, and is for a person to start."""
+"""A short run of benchmarks/soak.  A long run takes minutes and is started by hand."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Statistics through a daemon: what one message cannot hold, and what a closed connection must not keep."""
+"""Statistics through a daemon: data too large for one message, and the resources of a closed connection."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SYNTHETIC = ROOT / "benchmarks" / "synthetic.c"
 
 
 def sockets() -> set[str]:
-    """The sockets this process holds."""
+    """Return the sockets of this process."""
     found = set()
     for fd in os.listdir("/proc/self/fd"):
         try:
             target = os.readlink(f"/proc/self/fd/{fd}")
-        except FileNotFoundError:  # that of listdir itself
+        except FileNotFoundError:  # the descriptor of listdir itself
             continue
         if target.startswith("socket:"):
             found.add(target)
@@ -45,7 +45,7 @@ def test_a_frame_keeps_no_socket_open(private_daemon: PrivateDaemon) -> None:
 
 @pytest.fixture
 def synthetic(tmp_path: Path) -> Path:
-    """A library for a daemon to preload: its domains then have 102 fields of statistics each."""
+    """A library for a daemon to preload: each of its domains then has 102 fields of statistics."""
     library = tmp_path / "synthetic.so"
     subprocess.run(["cc", "-O2", "-shared", "-fPIC", str(SYNTHETIC), "-o", str(library), "-lvirt"], check=True)
     return library
@@ -68,17 +68,17 @@ def test_an_inventory_longer_than_the_limit_is_complete(private_daemon: PrivateD
 def test_statistics_too_large_for_a_message_are_fetched_in_parts(
     private_daemon_factory: Callable[..., PrivateDaemon], synthetic: Path, tmp_path: Path
 ) -> None:
-    count = 16_000  # as many as a list may have, but with their statistics over 32 MiB
+    count = 16_000  # as many as a list may have, but with more than 32 MiB of statistics
     host = tmp_path / "host.xml"
     write_host(host, domains=count, disks=0, interfaces=0)
     os.chmod(tmp_path, 0o755)
     daemon = private_daemon_factory(env={"LD_PRELOAD": str(synthetic), "PYVIRT_SYNTHETIC_DOMAINS": str(count)})
     with pyvirt.connect(daemon.uri("test", path=str(host))) as conn:
-        for _ in range(2):  # the second time it knows
+        for _ in range(2):  # the second call knows that the list is too long
             frame = conn.domains.stats()
             assert len(frame) == count
             assert frame.fields == 102 * count
             assert frame.tables["vcpu"].rows == 4 * count
             assert len(set(frame.domains.uuids)) == count
             assert conn.alive()
-    assert "Unable to encode message payload" in daemon.log  # or this tested nothing
+    assert "Unable to encode message payload" in daemon.log  # otherwise this test proves nothing

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Storage pools and volumes of a real daemon: directories, a file system and a volume group on loop devices."""
+"""Storage pools and volumes of a real daemon: directories, and a file system and a volume group on loop devices."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def volume_xml(name: str, mib: int = 1, format: str = "raw", more: str = "") -> 
 
 
 def content(volume: StorageVolume) -> tuple[int, bytes]:
-    """The length of its file, and what is in there before the zeros at the end."""
+    """Return the length of its file, and its content without the zeros at the end."""
     data = Path(volume.path()).read_bytes()
     return len(data), data.rstrip(b"\0")
 
@@ -124,7 +124,7 @@ def test_a_directory_pool_is_built_started_and_deleted(pools: StoragePools, dire
     assert caught.value.code == ErrorNumber.SYSTEM_ERROR
     assert pool.info().state is StoragePoolState.INACTIVE
     with pytest.raises(OperationInvalidError, match="source device"):
-        pool.build(flags=Build.NO_OVERWRITE)  # there is nothing to overwrite in a directory
+        pool.build(flags=Build.NO_OVERWRITE)  # a directory has nothing to overwrite
     pool.build()
     assert directory.is_dir()
     pool.start()
@@ -309,7 +309,7 @@ def test_clones_have_the_content_of_the_original(
     other = pools.create(pool_xml("other", tmp_path / "other"), flags=StoragePoolCreateFlags.WITH_BUILD)
     converted = other.volumes.create_from(volume_xml("copy.qcow2", 3, "qcow2"), volume)
     assert content(converted)[1].startswith(b"QFI\xfb")
-    assert converted.info().capacity == MIB  # qemu-img was at work, and gave it the size of the other
+    assert converted.info().capacity == MIB  # qemu-img converted it, with the size of the original
     twin = converted.clone("twin.qcow2")
     assert twin.pool() == other
     back = pool.volumes.create_from(volume_xml("back.raw"), twin)
@@ -375,7 +375,7 @@ def test_a_failed_creation_leaves_no_file(
 def test_an_encrypted_volume_is_created_with_its_secret(
     pool: StoragePool, private_daemon: PrivateDaemon, directory: Path
 ) -> None:
-    """One test only: LUKS spends seconds on measuring how slow it can make the guessing of passwords."""
+    """Only one test: LUKS measures the speed of the machine for seconds."""
 
     def virsh(*command: str, input: str | None = None) -> None:
         private_daemon.run_inside(["virsh", "-c", private_daemon.uri("secret"), *command], input=input)
@@ -424,15 +424,15 @@ def loop_device(tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def device_daemon(loop_device: str, tmp_path: Path, private_daemon_factory: DaemonFactory) -> Iterator[PrivateDaemon]:
-    """A daemon that has *loop_device* and LVM settings of its own."""
+    """A daemon with *loop_device* and its own LVM settings."""
     lvm = tmp_path / "lvm"
     lvm.mkdir()
-    # No device-mapper: it is the machine's, and not every kernel has it.
+    # No device-mapper: it belongs to the machine, and not every kernel has it.
     settings = f'global {{ activation = 0 }}\ndevices {{ filter = ["a|^{loop_device}$|", "r|.*|"] }}\n'
     (lvm / "lvm.conf").write_text(settings)
     daemon = private_daemon_factory(devices=[Path(loop_device).name], env={"LVM_SYSTEM_DIR": str(lvm)})
     yield daemon
-    daemon.stop()  # before its device goes
+    daemon.stop()  # before its device is removed
 
 
 @needs_root
@@ -500,7 +500,7 @@ def test_a_volume_group_pool_is_built_and_found(device_daemon: PrivateDaemon, lo
         assert pools.list(List.LOGICAL) == [pool]
         info = pool.info()
         assert info.capacity == info.available > 48 * MIB
-        # Without device-mapper there is no device to find, and libvirt takes the volume back.
+        # Without device-mapper the device is missing, and libvirt removes the volume again.
         with pytest.raises(StorageVolumeNotFoundError, match="/dev/pyvirt_test/first"):
             pool.volumes.create("<volume><name>first</name><capacity unit='MiB'>4</capacity></volume>")
         pool.refresh()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Volumes into files and back, over the socket of a real daemon."""
+"""Transfers between volumes and files, over the socket of a real daemon."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def data() -> bytes:
 
 @pytest.fixture
 def full(volume: StorageVolume, data: bytes) -> StorageVolume:
-    """The volume, with something in it."""
+    """The volume, with content."""
     volume.upload(io.BytesIO(data))
     return volume
 
@@ -93,7 +93,7 @@ def test_upload_and_download_accept_compressed_files(volume: StorageVolume, data
 
 
 class _Sip(io.RawIOBase):
-    """Takes a little of what it is given, as a raw file may; or is not ready for anything."""
+    """Accepts a part of the data, as a raw file may; or is never ready."""
 
     def __init__(self, most: int | None) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ def test_an_open_file_is_used_from_its_position(volume: StorageVolume, data: byt
     path = tmp_path / "file"
     path.write_bytes(data[: 2 * MIB])
     with path.open("rb") as file:
-        assert file.read(5) == data[:5]  # and its buffer has read on
+        assert file.read(5) == data[:5]  # its buffer has read ahead
         assert volume.upload(file, offset=MIB) == 2 * MIB - 5
         assert file.tell() == 2 * MIB
     assert content(volume)[MIB : 3 * MIB - 5] == data[5 : 2 * MIB]
@@ -180,7 +180,7 @@ def test_an_exception_of_progress_aborts_the_transfer(
 
     with pytest.raises(LookupError, match="enough"):
         full.download(io.BytesIO() if made_up else tmp_path / "other", progress=enough)
-    assert full.download(io.BytesIO()) == 4 * MIB  # the connection goes on
+    assert full.download(io.BytesIO()) == 4 * MIB  # the connection still works
 
 
 # ---- what can go wrong ----
@@ -252,7 +252,7 @@ def test_a_stream_is_readable_or_writable_as_its_mode_says(full: StorageVolume, 
         assert stream.read(1) == b""
     assert stream.closed
     with io.BufferedReader(full.open()) as reader:
-        assert reader.read(10) == data[:10]  # and there is more, which is broken off
+        assert reader.read(10) == data[:10]  # the rest is aborted
 
 
 def test_holes_are_sent_and_received_explicitly(volume: StorageVolume) -> None:
@@ -297,7 +297,7 @@ def test_an_exception_in_the_block_aborts_the_stream(full: StorageVolume) -> Non
 
 
 def test_finish_raises_if_the_data_did_not_arrive(private_daemon: PrivateDaemon, volume: StorageVolume) -> None:
-    # Of its own: once in a while libvirtd takes offence at a stream that ended while it wrote, and hangs up.
+    # A separate connection: libvirtd occasionally closes the connection when a stream ends while it writes.
     with pyvirt.connect(private_daemon.uri("storage")) as other:
         stream = other.storage_pools.volume(path=volume.path()).open("w", length=10)
         stream.write(bytes(MIB))

@@ -28,12 +28,12 @@ from pyvirt.testing.hosts import write_host
 from pyvirt.testing.pytest_plugin import DaemonFactory, skip_unless_in_ci
 
 AS_ROOT = os.geteuid() == 0
-ANSWER_TIME = 30  # seconds; what a loaded machine may take for what usually takes 0.1
+ANSWER_TIME = 30  # seconds; a loaded machine may need them for what usually takes 0.1
 NETWORK = "<network><name>private</name><bridge name='virbr-pyvirt'/></network>"
 
 
 class Processes:
-    """Processes to watch until they are gone, by descriptors that no other process can take over."""
+    """Processes to watch until they end, by descriptors that no other process can reuse."""
 
     def __init__(self, pids: list[int]) -> None:
         self._open = [os.pidfd_open(pid) for pid in pids]
@@ -42,7 +42,7 @@ class Processes:
         return len(self._open)
 
     def gone(self) -> bool:
-        """Wait until all have ended."""
+        """Wait until all have ended, and return whether they have."""
         return all(select.select([descriptor], [], [], ANSWER_TIME)[0] for descriptor in self._open)
 
     def close(self) -> None:
@@ -79,7 +79,7 @@ def domain_names(uri: str) -> list[str]:
 
 @pytest.fixture
 def namespaced(private_daemon_factory: DaemonFactory) -> DaemonFactory:
-    """Private daemons that are no session's."""
+    """Private daemons that do not belong to the session."""
     return functools.partial(private_daemon_factory, session=False)
 
 
@@ -136,7 +136,7 @@ def test_killing_the_supervisor_removes_everything(namespaced: DaemonFactory) ->
 
 def test_six_daemons_run_at_the_same_time(private_daemon: PrivateDaemon, namespaced: DaemonFactory) -> None:
     with pyvirt.connect(private_daemon.uri("qemu")) as conn:
-        conn.version()  # so that the six need not look for QEMU's capabilities
+        conn.version()  # so that the six daemons need not probe QEMU
 
     def start(_: int) -> PrivateDaemon:
         daemon = namespaced()
@@ -200,7 +200,7 @@ def test_a_paused_daemon_accepts_connections_and_does_not_answer(namespaced: Dae
     daemon.pause()
     daemon.restart()
     assert domain_names(daemon.uri()) == ["test"]
-    daemon.pause()  # it can be removed as it is
+    daemon.pause()  # it can be removed at once
 
 
 def test_a_failed_mount_is_named_in_the_error(namespaced: DaemonFactory) -> None:
@@ -258,7 +258,7 @@ def test_the_admin_interface_answers(private_daemon: PrivateDaemon) -> None:
     ("options", "message"),
     [
         ({"config": {"listen_tls": True}, "listen": True}, "CA certificate"),  # at once
-        ({"qemu_config": {"user": ["not", "a", "user"]}}, "user"),  # once it accepts connections already
+        ({"qemu_config": {"user": ["not", "a", "user"]}}, "user"),  # as soon as it accepts connections
     ],
 )
 def test_a_refused_configuration_is_in_the_error(
@@ -306,7 +306,7 @@ def test_a_missing_daemon_fails_in_ci_and_skips_elsewhere(monkeypatch: pytest.Mo
         raise TestbedUnavailable("no tini")
 
 
-# What remains when nobody calls stop()
+# Daemons that are not stopped explicitly
 
 START = "import sys\nfrom pyvirt.testing.daemon import PrivateDaemon\ndaemon = PrivateDaemon().start()\n"
 
@@ -326,7 +326,7 @@ def test_the_daemon_ends_when_its_starter_is_killed() -> None:
 
 
 def test_the_daemon_ends_at_exit_but_not_in_a_forked_child(tmp_path: Path) -> None:
-    """A daemon is removed at the interpreter's exit, but not at a forked child's."""
+    """A daemon is removed when the interpreter exits, but not when a forked child exits."""
     script = (
         f"{START}import os, gc\n"
         "if os.fork() == 0:\n    del daemon\n    gc.collect()\n    sys.exit()\n"
@@ -431,7 +431,7 @@ def test_an_ordinary_user_without_subordinate_ids_gets_a_session_daemon(as_user:
             print(daemon.isolation.value)
         PrivateDaemon(session=False).start()
     """
-    result = run_script([*as_user, "setpriv", "--no-new-privs"], script)  # newuidmap gains nothing then
+    result = run_script([*as_user, "setpriv", "--no-new-privs"], script)  # newuidmap gains no privileges then
     assert result.stdout == "session\n"
     assert "TestbedUnavailable: no user namespace for a private daemon: " in result.stderr
     assert "uid_map" in result.stderr

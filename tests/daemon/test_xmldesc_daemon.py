@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Built documents on libvirt's real drivers: QEMU, LXC, networks, storage, secrets and filters."""
+"""Documents from the builders, passed to libvirt's real drivers: QEMU, LXC, networks, storage, secrets and filters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pyvirt.xmldesc import parse, serialize, validate
 from tests.support.storage import create_encrypted
 
 MIB = 1 << 20
-NAME = "xmldesc"  # of all that is made here: the daemon is the session's
+NAME = "xmldesc"  # of every object made here: all tests of the session share the daemon
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_qemu_accepts_a_domain_with_every_device(conn: pyvirt.Connection) -> Non
         graphics=x.graphics(password="12345678"),
         video=x.video("virtio", heads=2),
         rng=x.rng(rate=1024),
-        tpm=x.tpm(device="/dev/tpm0"),  # an emulated one needs swtpm when it is defined
+        tpm=x.tpm(device="/dev/tpm0"),  # defining an emulated one needs swtpm
         memballoon=x.memballoon(stats_period=5),
         devices=[
             x.controller("scsi", model="virtio-scsi"),
@@ -127,7 +127,7 @@ def test_uefi_domains_get_a_matching_loader(conn: pyvirt.Connection, secure_boot
     validate(root)
     installed = parse(conn.host.domain_capabilities().xml).findall("os/loader/value")
     with contextlib.ExitStack() as stack:
-        if not installed:  # libvirt 9.0 looks for a firmware when the domain starts, later ones when it is defined
+        if not installed:  # libvirt 9.0 looks for a firmware when the domain starts, later releases when it is defined
             stack.enter_context(pytest.raises((OperationFailedError, NotSupportedError), match="firmware"))
         domain = conn.domains.define(root)
         stack.enter_context(undefined(lambda: domain.undefine(flags=DomainUndefineFlags.NVRAM)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Guests that are awaited: their consoles, their ends, their jobs."""
+"""Guests on the asynchronous face: consoles, shutdown, jobs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pyvirt.testing.guests import READY, Disk, paused_guest, tiny_guest, write_b
 
 pytestmark = pytest.mark.anyio
 
-LIMIT = 60  # seconds until something that takes less than one is given up
+LIMIT = 60  # seconds to wait for something that usually takes less than one
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -53,7 +53,7 @@ async def test_a_console_reads_and_writes(conn: pyvirt.aio.Connection, tmp_path:
         for message in (b"x", b"a longer one", b"over\r\n"):
             await console.write(message)
             await expect(console, message)
-        # Nobody can be disturbed by a task that waits.
+        # A waiting task can be cancelled.
         with anyio.move_on_after(0.01) as scope:
             await console.read(1)
         assert scope.cancelled_caught
@@ -92,7 +92,7 @@ async def test_a_block_job_is_awaited_and_pivoted(conn: pyvirt.aio.Connection, t
     assert told
     await job.pivot()
     assert await job.info() is None
-    await disk.job.wait(timeout=LIMIT)  # none is no failure
+    await disk.job.wait(timeout=LIMIT)  # without a job it returns at once
     assert str(tmp_path / "copy") in await domain.xml_desc()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The agent of a real Linux; and what guests are given: keys, interrupts, signals, files."""
+"""The agent of a real Linux guest; and input to guests: keys, interrupts, signals, files."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def conn(qemu_daemon: PrivateDaemon) -> Iterator[pyvirt.Connection]:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with the guest's disk, and later what it writes to its serial port."""
+    """A directory with the guest's disk, and with the output of its serial port."""
     directory = tmp_path_factory.mktemp("agent")
     disk = directory / "disk"
     with disk.open("wb") as file:
@@ -93,14 +93,14 @@ def agent(linux: Domain) -> Iterator[Agent]:
 
 @pytest.fixture
 def paused(conn: pyvirt.Connection) -> Iterator[Domain]:
-    """A guest with a channel for an agent, and none."""
+    """A guest with an agent channel but without an agent."""
     domain = conn.domains.create(paused_guest(next(names), agent=True, devices=VNC), flags=DomainCreateFlags.PAUSED)
     yield domain
     domain.destroy()
 
 
 def ask(domain: Domain, command: str, **arguments: object) -> object:
-    """Give the agent a command that libvirt has no function for."""
+    """Send the agent a command for which libvirt has no function."""
     answer = QemuDomain(domain).agent_command(json.dumps({"execute": command, "arguments": arguments}), timeout=5)
     return json.loads(answer)["return"]
 
@@ -115,7 +115,7 @@ def read_file(domain: Domain, path: str) -> str:
         ask(domain, "guest-file-close", handle=handle)
 
 
-# What the agent tells
+# What the agent reports
 
 
 def test_guest_info_returns_what_the_agent_reports(agent: Agent) -> None:
@@ -149,7 +149,7 @@ def test_guest_info_returns_the_requested_types_only(agent: Agent) -> None:
 
 def test_the_hostname_of_a_missing_lease_raises(agent: Agent) -> None:
     with pytest.raises(pyvirt.Error, match="no hostname"):
-        agent.hostname(flags=DomainGetHostnameFlags.LEASE)  # it is not on a network of libvirt's
+        agent.hostname(flags=DomainGetHostnameFlags.LEASE)  # it is not on a network of libvirt
 
 
 def test_fs_info_lists_the_mounted_file_systems(agent: Agent) -> None:
@@ -236,7 +236,7 @@ def test_the_response_timeout_ends_a_call_to_a_silent_agent(agent: Agent) -> Non
     try:
         agent.set_response_timeout(1)
         with pytest.raises(OperationInvalidError):
-            agent.time()  # libvirt knows that it cannot answer
+            agent.time()  # libvirt knows that the agent cannot answer
     finally:
         agent.domain.resume()
         agent.set_response_timeout(DomainAgentResponseTimeout.DEFAULT)
@@ -269,7 +269,7 @@ def test_a_hung_agent_makes_calls_time_out(conn: pyvirt.Connection, linux_image:
         try:
             ask(domain, "guest-exec", path="killall", arg=["-STOP", "qemu-ga"])
         except AgentUnresponsiveError:
-            pass  # it had no time to answer
+            pass  # the agent had no time to answer
         for _ in moments(ANSWER_TIME, 0.1):
             try:
                 agent.time()
@@ -282,7 +282,7 @@ def test_a_hung_agent_makes_calls_time_out(conn: pyvirt.Connection, linux_image:
         domain.destroy()
 
 
-# What a guest is given
+# Input to a guest
 
 
 def test_keys_reach_the_keyboard(linux: Domain) -> None:
@@ -311,7 +311,7 @@ def test_the_display_is_opened_as_a_file_descriptor(paused: Domain) -> None:
     with socket.socket(fileno=paused.open_graphics_fd(flags=DomainOpenGraphicsFlags.SKIPAUTH)) as client:
         assert client.recv(12, socket.MSG_WAITALL) == banner
         client.sendall(banner)
-        assert client.recv(2, socket.MSG_WAITALL) == b"\1\1"  # one way to log in: none
+        assert client.recv(2, socket.MSG_WAITALL) == b"\1\1"  # one authentication method: none
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
@@ -324,13 +324,15 @@ def test_the_display_is_opened_as_a_file_descriptor(paused: Domain) -> None:
 
 
 def test_messages_report_a_tainted_domain(paused: Domain) -> None:
-    before = paused.messages()  # that it runs as root, if it does
+    before = paused.messages()  # reports that it runs as root, if it does
     QemuDomain(paused).monitor_command('{"execute": "query-status"}')
     (message,) = set(paused.messages(DomainMessageType.TAINTING)) - set(before)
     assert message.startswith("tainted: custom")
     assert paused.messages(DomainMessageType.DEPRECATION) == []
     assert paused.security_label() == SecurityLabel("", False)
-    assert paused.security_labels()[0] == SecurityLabel("", False)  # of no driver; then, for root, of file owners
+    assert paused.security_labels()[0] == SecurityLabel(
+        "", False
+    )  # the label of no driver; then, for root, of file owners
     with pytest.raises(OperationUnsupportedError):
         paused.send_process_signal(1, DomainProcessSignal.TERM)
 
@@ -379,7 +381,7 @@ def test_a_domain_is_converted_to_a_qemu_command_line(conn: pyvirt.Connection) -
 
 
 def start_container(conn: pyvirt.Connection, xml: str) -> Domain:
-    """Start one whose first process libvirt knows: of some it is told before it listens, and never again."""
+    """Start a container whose first process libvirt knows: it misses some that start before it listens."""
     while True:
         domain = conn.domains.create(xml)
         for _ in moments(5, 0.1):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Devices, disks and block jobs of real guests.
 
-Their only SCSI controller lets go of a disk by itself; what sits on PCI needs an operating system for that.
+The SCSI controller releases a disk by itself; a device on PCI needs an operating system for that.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ SIZE = 16 * MIB
 MAC = "52:54:00:0a:0b:0c"
 SCSI = "<controller type='scsi' model='lsilogic'/>"
 LIVE, CONFIG = DeviceModify.LIVE, DeviceModify.CONFIG
-WHILE = 60  # seconds that no job takes
+WHILE = 60  # seconds; more than any job takes
 
 names = (f"devices-{number}" for number in itertools.count())
 
 
 @pytest.fixture
 def guest(qemu: pyvirt.Connection) -> Domain:
-    """A guest that is held, with a stored configuration, a controller and a network interface."""
+    """A paused guest with a stored configuration, a controller and a network interface."""
     domain = qemu.domains.define(paused_guest(next(names), acpi=True, nics=[Nic(mac=MAC)], devices=SCSI))
     domain.start(flags=DomainCreateFlags.PAUSED)
     return domain
@@ -78,7 +78,7 @@ def layered(qemu: pyvirt.Connection, images: Path) -> Disk:
 
 
 def start_layered(conn: pyvirt.Connection, images: Path) -> Disk:
-    """The disk of a guest that is held: images top, middle and base, of which each has a MiB of its own."""
+    """The disk of a paused guest: images top, middle and base, each with one MiB of its own."""
     disk = guests.Disk(images / "top", format="qcow2")
     domain = conn.domains.create(paused_guest(next(names), disks=[disk]), flags=DomainCreateFlags.PAUSED)
     return Disks(domain)["vda"]
@@ -115,13 +115,13 @@ def raw(path: Path, size: int = MIB) -> Path:
 
 
 def files(disk: Disk) -> list[str]:
-    """The files of a disk, from the active one down."""
+    """Return the files of a disk, the active one first."""
     chain = chain_of(disk.domain, disk.name)
     return [Path(name).name for image in chain for name in image if name.startswith("/")]
 
 
 def index_of(disk: Disk, layer: int) -> str:
-    """The name of an image of a running guest: vda[2]."""
+    """Return the name of an image of a running guest: vda[2]."""
     return next(name for name in chain_of(disk.domain, disk.name)[layer] if name.startswith("vda["))
 
 
@@ -170,7 +170,7 @@ def test_detach_alias_removes_the_device(guest: Domain, tmp_path: Path) -> None:
     devices, disks = Devices(guest), Disks(guest)
     devices.attach(disk_xml(raw(tmp_path / "new.img")))
     devices.detach_alias("scsi0-0-0", flags=LIVE)
-    # It does not wait, and whoever asks next may be quicker than QEMU's word that the device is gone.
+    # It does not wait, and the next call may be earlier than QEMU's report that the device was removed.
     for _ in moments(WHILE, 0.1):
         if "sda" not in disks:
             break
@@ -327,7 +327,7 @@ def test_a_copy_becomes_ready_and_is_pivoted_to(layered: Disk, images: Path) -> 
     job.pivot()
     assert job.info() is None
     assert files(layered) == ["copy"]
-    job.wait(timeout=0)  # done is done
+    job.wait(timeout=0)  # the job has ended
     assert qemu_img("compare", "-U", "copy", "top", cwd=images).startswith("Images are identical")
 
 
@@ -420,11 +420,11 @@ def test_pull_leaves_an_image_without_a_backing_file(layered: Disk, images: Path
     assert seen[-1][0] == seen[-1][1]
     assert files(layered) == ["top"]
     assert qemu_img("info", "-U", "top", cwd=images).count("backing") == 0
-    layered.pull().wait(timeout=WHILE)  # with nothing below, nothing changes, and nothing is wrong
+    layered.pull().wait(timeout=WHILE)  # without a backing image nothing changes, and no error is raised
 
 
 def test_rebase_pulls_down_to_a_given_image(layered: Disk, images: Path) -> None:
-    layered.rebase(index_of(layered, 1)).wait(timeout=WHILE)  # is what it stands on already
+    layered.rebase(index_of(layered, 1)).wait(timeout=WHILE)  # is the backing image already
     assert files(layered) == ["top", "middle", "base"]
     layered.rebase(str(images / "base"), bandwidth=64 * MIB).wait(timeout=WHILE)
     assert files(layered) == ["top", "base"]
@@ -434,7 +434,7 @@ def test_rebase_pulls_down_to_a_given_image(layered: Disk, images: Path) -> None
 
 @pytest.mark.parametrize("begin", ["copy", "pull"])
 def test_wait_raises_when_the_job_fails(qemu: pyvirt.Connection, images: Path, begin: str) -> None:
-    # Where the guest's first MiB lies, says the base's only table of clusters; and no cluster lies there.
+    # Make the only cluster table of the base refer to a cluster that does not exist.
     with open(images / "base", "r+b") as image:
         place = 40  # of the L1 table in a qcow2 header
         for _ in range(2):
@@ -463,7 +463,7 @@ def test_a_backup_leaves_the_images_as_they_were(layered: Disk, images: Path) ->
     assert (info.type, info.ready) == (DomainBlockJobType.BACKUP, False)
 
     def progress(cur: int, end: int) -> None:
-        layered.domain.job.abort()  # which is how such a backup ends
+        layered.domain.job.abort()  # such a backup ends by an abort
 
     layered.job.wait(timeout=WHILE, progress=progress)
     assert layered.job.info() is None
@@ -503,7 +503,7 @@ def test_an_interface_on_a_bridge_has_statistics_and_parameters(
         (nic,) = nics
         assert nic.name.startswith("vnet")
         qemu_daemon.run_inside(["ip", "link", "set", "devices-br", "up"])
-        # What the host's end sends, its own announcements, the guest would receive.
+        # The guest receives what the host's end sends: its own announcements.
         stats = nic.stats()
         assert None not in (stats.rx_bytes, stats.rx_packets, stats.tx_bytes, stats.tx_packets)
         assert (stats.tx_bytes, stats.tx_packets, stats.tx_drop) == (0, 0, 0)

@@ -40,7 +40,7 @@ from pyvirt.testing.hosts import object_uuid
 from pyvirt.testing.pytest_plugin import DaemonFactory
 
 RUNNING, PAUSED, SHUTOFF = DomainState.RUNNING, DomainState.PAUSED, DomainState.SHUTOFF
-SOON = 60  # seconds; what a loaded machine may take for what usually takes 0.1
+SOON = 60  # seconds; a loaded machine may need them for what usually takes 0.1
 START_PAUSED = DomainCreateFlags.PAUSED
 
 
@@ -159,7 +159,7 @@ def test_ids_change_with_every_start(conn: pyvirt.Connection, guest: Domain) -> 
     assert early.id is None
     assert conn.domains.get(id=number) == guest
     guest.destroy()
-    assert guest.id in (None, number)  # it depends on the release
+    assert guest.id in (None, number)  # depends on the release
     assert conn.domains["guest"].id is None
     with pytest.raises(DomainNotFoundError):
         conn.domains.get(id=number)
@@ -215,7 +215,7 @@ def test_a_saved_domain_is_restored_with_a_changed_configuration(
 def test_save_and_restore_accept_parameters(conn: pyvirt.Connection, guest: Domain, tmp_path: Path) -> None:
     guest.start(flags=START_PAUSED)
     path = str(tmp_path / "image")
-    # The file and the configuration are parameters themselves; there are others since libvirt 11.2 only.
+    # The file and the configuration are parameters; others exist only since libvirt 11.2.
     document = guest.xml_desc(flags=DomainXMLFlags.MIGRATABLE).replace("<vcpu", "<title>given</title><vcpu")
     guest.save("unused", params={"file": path, "dxml": document})
     assert "<title>given</title>" in conn.domains.save_image_xml_desc(path)
@@ -289,18 +289,18 @@ def test_an_edit_of_a_running_domain_applies_at_its_next_start(guest: Domain) ->
         vcpu = root.find("vcpu")
         assert vcpu is not None
         vcpu.text = "2"
-        assert root.find("devices/console/source") is None  # the stored configuration: it knows no pseudo-terminal
+        assert root.find("devices/console/source") is None  # the stored configuration has no pseudo-terminal
     assert guest.info().vcpus == 1
     assert guest.is_updated() is False
     guest.destroy()
     assert guest.info().vcpus == 2
 
 
-# ---- what goes wrong meanwhile ----
+# ---- failures ----
 
 
 def test_control_info_reports_a_stuck_guest_without_waiting(guest: Domain, qemu_daemon: PrivateDaemon) -> None:
-    """Its QEMU is stopped: control_info() tells who waits for it, and waits itself for nothing."""
+    """Its QEMU is stopped: control_info() reports that a call waits for it, and does not wait itself."""
     guest.start(flags=START_PAUSED)
     pid = qemu_daemon.guest_pid("guest")
     os.kill(pid, signal.SIGSTOP)
@@ -318,7 +318,7 @@ def test_control_info_reports_a_stuck_guest_without_waiting(guest: Domain, qemu_
     assert not thread.is_alive()
     assert guest.state().state is RUNNING
     end = time.monotonic() + SOON
-    while guest.control_info().state is not DomainControlState.OK:  # QEMU has something to say when it goes on
+    while guest.control_info().state is not DomainControlState.OK:  # QEMU answers when it continues
         assert time.monotonic() < end
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""vCPUs, memory and shares of the host, of guests that really run: with control groups of their own and without."""
+"""vCPUs, memory and shares of the host of running guests, with and without control groups."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ LIVE, CONFIG = DomainModificationImpact.LIVE, DomainModificationImpact.CONFIG
 PHYSICAL = DomainMemoryFlags.PHYSICAL
 BOOT_SECTOR = 0x7C00  # where a BIOS puts it
 NAME = "tuned"
-LIMIT = 60  # seconds that nothing takes
+LIMIT = 60  # seconds; more than anything takes
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def cgroups_daemon() -> Iterator[PrivateDaemon]:
 
 
 def run_guest(daemon: PrivateDaemon, disk: Path) -> Iterator[Domain]:
-    """A guest with two of three vCPUs, an I/O thread, a balloon and nobody at its agent's channel."""
+    """A guest with two of three vCPUs, an I/O thread, a balloon, and an agent channel without an agent."""
     xml = tiny_guest(NAME, disk, memory=SIZE, vcpus=3, agent=True, elements="<iothreads>1</iothreads>")
     xml = xml.replace("<vcpu>", "<vcpu current='2'>").replace("memballoon model='none'", "memballoon model='virtio'")
     with pyvirt.connect(daemon.uri("qemu")) as conn:
@@ -108,7 +108,7 @@ def linux(qemu_daemon: PrivateDaemon, linux_image: LinuxImage) -> Iterator[Domai
 
 
 def threads(daemon: PrivateDaemon) -> dict[str, int]:
-    """The threads of the guest's QEMU by the names that it gives them."""
+    """Return the threads of the guest's QEMU by name."""
     tasks = Path(f"/proc/{daemon.guest_pid(NAME)}/task")
     return {(task / "comm").read_text().strip(): int(task.name) for task in tasks.iterdir()}
 
@@ -162,7 +162,7 @@ def test_pinning_sets_the_affinity_of_the_threads(guest: Domain, qemu_daemon: Pr
     vcpus.pin_live(1, here)
     assert vcpus.pinning() == [here, here, everywhere]
     assert vcpus.info()[0].affinity == here
-    assert vcpus.info()[0].cpu in everywhere  # halted as it is, it has not moved yet
+    assert vcpus.info()[0].cpu in everywhere  # it is halted and has not moved yet
     assert vcpus.emulator_pinning() == everywhere
     vcpus.pin_emulator(here)
     assert vcpus.emulator_pinning() == here
@@ -208,7 +208,7 @@ def test_vcpus_are_taken_offline_in_the_guest(linux: Domain) -> None:
 
 def test_a_smaller_balloon_frees_memory_of_the_guest(linux: Domain) -> None:
     memory, less = Memory(linux), 80 * MIB
-    for _ in moments(LIMIT, 0.1):  # until its balloon driver has said something
+    for _ in moments(LIMIT, 0.1):  # until its balloon driver has reported
         if DomainMemoryStatTags.AVAILABLE in (before := memory.stats()):
             break
     assert before[DomainMemoryStatTags.ACTUAL_BALLOON] == linux.info().memory == memory.max() == 96 * MIB
@@ -253,7 +253,7 @@ def test_memory_stats_have_plausible_values(guest: Domain) -> None:
 def test_memory_sizes_are_set_and_read(guest: Domain) -> None:
     memory = Memory(guest)
     assert memory.max() == SIZE
-    memory.set_live(SIZE // 2)  # this guest has no ears for it
+    memory.set_live(SIZE // 2)  # this guest does not react to it
     memory.set(SIZE // 2 + 1, flags=DomainMemoryModFlags.CONFIG)
     with pytest.raises(OperationInvalidError):
         memory.set_max(2 * SIZE)
@@ -311,7 +311,7 @@ def test_without_control_groups_limits_are_refused(guest: Domain) -> None:
 
 
 def test_the_stored_configuration_needs_no_control_groups(guest: Domain) -> None:
-    # Each of these names has another type, and libvirt takes no wrong one.
+    # Each of these names has a different type, and libvirt refuses a wrong one.
     scheduler = {
         params.DOMAIN_SCHEDULER_CPU_SHARES: 512,
         **dict.fromkeys(("vcpu_period", "emulator_period", "iothread_period", "global_period"), 50_000),
@@ -381,7 +381,7 @@ def test_block_io_weights_and_limits_are_set_and_read(grouped: Domain) -> None:
     blkio = Blkio(grouped)
     if not any(any(Path("/sys/fs/cgroup").glob(pattern)) for pattern in ("blkio/*/blkio*.weight", "*/io*.weight")):
         with pytest.raises(pyvirt.Error):
-            blkio.set_parameters(weight=500)  # no scheduler of this kernel looks at it
+            blkio.set_parameters(weight=500)  # no I/O scheduler of this kernel uses it
         return
     blkio.set_parameters(weight=500)
     assert blkio.parameters()["weight"] == 500

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The testbed's small Linux itself."""
+"""The small Linux of the testbed."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_the_image_is_built_once(linux_image: LinuxImage, monkeypatch: pytest.Mo
 
 
 def test_the_agent_shuts_the_guest_down(linux_guest: Domain) -> None:
-    """The last test: nobody after this one has a guest."""
+    """The last test: it shuts down the guest of this module."""
     linux_guest.shutdown(flags=DomainShutdownFlags.GUEST_AGENT)
     linux_guest.wait_for(DomainState.SHUTOFF, timeout=60)
     assert not linux_guest.is_active()

@@ -51,10 +51,10 @@ from pyvirt.xmldesc import parse
 from tests.support.guest_tools import emptied
 
 Flags = DomainMigrateFlags
-LIVE = Flags.LIVE | Flags.UNSAFE  # the image is the same file on both sides, which libvirt cannot know
+LIVE = Flags.LIVE | Flags.UNSAFE  # libvirt cannot know that the image is the same file on both sides
 MIB = 1 << 20
 LOAD = 64 * MIB
-WHILE = 60  # seconds that nothing takes
+WHILE = 60  # seconds; more than anything takes
 ARRIVED = DomainStateReason(DomainState.RUNNING, DomainRunningReason.MIGRATED)
 COMPLETED = DomainGetJobStatsFlags.COMPLETED
 
@@ -95,9 +95,9 @@ def guest(here: pyvirt.Connection, boot: Path) -> Domain:
 
 @pytest.fixture
 def heavy(here: pyvirt.Connection, boot: Path, tmp_path: Path) -> Domain:
-    """A guest with much in its memory that cannot be compressed, at 1 MiB per second.
+    """A guest with much incompressible memory, limited to 1 MiB per second.
 
-    It takes a minute, so that it is still on its way when this process was not given the CPU for some seconds.
+    Its migration takes a minute, so it is still running when this process gets no CPU for some seconds.
     """
     load = tmp_path / "load"
     load.write_bytes(os.urandom(LOAD))
@@ -120,13 +120,13 @@ def migrate_uri(tmp_path: Path) -> str:
 
 
 def hear(daemon: PrivateDaemon, domain: Domain, words: bytes) -> bytes:
-    """Let a held guest go on, send words to its serial port, and return what it has said when these come back."""
+    """Resume a paused guest, send words to its serial port, and return its output once it has echoed them."""
     console = parse(domain.xml_desc()).find("devices/console")
     assert console is not None
     heard = b""
     file = os.open(daemon.path(str(console.attrib["tty"])), os.O_RDWR | os.O_NOCTTY)
     try:
-        tty.setraw(file)  # which drops what was said before
+        tty.setraw(file)  # which drops earlier output
         domain.resume()
         os.write(file, words)
         while not heard.endswith(words):
@@ -137,7 +137,7 @@ def hear(daemon: PrivateDaemon, domain: Domain, words: bytes) -> bytes:
     return heard
 
 
-# ---- there, and back ----
+# ---- successful migrations ----
 
 
 def test_a_migrated_guest_continues_on_the_other_host(
@@ -153,7 +153,7 @@ def test_a_migrated_guest_continues_on_the_other_host(
     assert moved == there.domains[guest.name]
     assert moved.connection is there
     assert moved.state().state is DomainState.PAUSED
-    assert hear(daemons[1], moved, b"and now?") == b"and now?"  # it has not booted again
+    assert hear(daemons[1], moved, b"and now?") == b"and now?"  # it has not rebooted
     assert len(here.domains) == 0
     with pytest.raises(DomainNotFoundError):
         guest.state()
@@ -263,7 +263,7 @@ def test_an_offline_migration_moves_the_configuration(here: pyvirt.Connection, t
     assert domain.name not in here.domains
 
 
-# ---- on its way ----
+# ---- during a migration ----
 
 
 def test_an_exception_of_progress_aborts_the_migration(
@@ -368,7 +368,7 @@ def test_speed_downtime_and_cache_limits_are_set_and_read(guest: Domain) -> None
     assert (migration.max_speed(), migration.max_downtime(), migration.compression_cache()) == (7, 500, 2 * MIB)
 
 
-# ---- not at all ----
+# ---- migrations that are refused ----
 
 
 def test_impossible_migrations_are_refused(
@@ -383,7 +383,7 @@ def test_impossible_migrations_are_refused(
         (MigrationUnsafeError, "shared storage", lambda: migration.to(there, flags=Flags.LIVE)),
         (pyvirt.Error, "same host", lambda: migration.to(here, flags=LIVE)),
         (pyvirt.Error, "/nowhere", lambda: migration.to("qemu+unix:///system?socket=/nowhere", flags=LIVE)),
-        (pyvirt.Error, "'there'", lambda: migration.to(there, flags=LIVE)),  # a name nobody can resolve
+        (pyvirt.Error, "'there'", lambda: migration.to(there, flags=LIVE)),  # a name that cannot be resolved
         (NotSupportedError, "direct", lambda: migration.to(None, flags=LIVE, migrate_uri=migrate_uri)),
         (InvalidArgumentError, "URI3", lambda: migration.to(there, flags=LIVE | Flags.PEER2PEER)),
         (NotSupportedError, "'nope'", lambda: migration.to(there, {"nope": 5}, flags=LIVE)),
@@ -399,7 +399,7 @@ def test_impossible_migrations_are_refused(
         assert Job(guest).info() is None
 
 
-# ---- how long it would take ----
+# ---- the dirty rate ----
 
 
 def test_the_dirty_rate_is_measured(here: pyvirt.Connection, boot: Path) -> None:

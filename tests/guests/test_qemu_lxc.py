@@ -81,9 +81,9 @@ with pyvirt.connect(sys.argv[1]) as conn:
 
 
 def namespaces_of(domain: pyvirt.Domain) -> list[int] | None:
-    """Open them as soon as the container's first process is there.
+    """Open them as soon as the container's first process exists.
 
-    libvirt hears of it by an event of the container's controller, and at times misses that for good.
+    libvirt learns of it by an event of the container's controller, and sometimes misses that event.
     """
     give_up = time.monotonic() + 5
     while time.monotonic() < give_up:
@@ -97,7 +97,7 @@ def namespaces_of(domain: pyvirt.Domain) -> list[int] | None:
 
 @pytest.fixture
 def entered(private_daemon_factory: Callable[..., PrivateDaemon]) -> Iterator[tuple[pyvirt.Domain, list[int]]]:
-    """A container whose first process libvirt has heard of, and its namespaces."""
+    """A container whose first process is known to libvirt, and its namespaces."""
     with pyvirt.connect(private_daemon_factory(cgroups=True).uri("lxc")) as conn:
         for _ in range(6):
             domain = conn.domains.create(container("entered"))
@@ -120,4 +120,4 @@ def test_the_namespaces_of_a_container_can_be_opened_and_entered(entered: tuple[
     command = [sys.executable, "-c", ENTER, domain.connection.uri(), "entered"]
     give_up = time.monotonic() + 30
     while (first := subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()) != "sleep":
-        assert time.monotonic() < give_up, first  # it has not got its own /proc, or has not become that program yet
+        assert time.monotonic() < give_up, first  # it has no /proc of its own yet, or does not yet run that program

@@ -49,7 +49,7 @@ from tests.support.guest_tools import qemu_img
 
 CLUSTER = 1 << 16  # bytes of a qcow2 image
 SIZE = 1 << 20
-WHILE = 60  # seconds that no job takes
+WHILE = 60  # seconds; more than any job takes
 COMPLETED, KEEP = DomainGetJobStatsFlags.COMPLETED, DomainGetJobStatsFlags.KEEP_COMPLETED
 
 names = (f"snapshots-{number}" for number in itertools.count())
@@ -80,14 +80,14 @@ def write(domain: Domain, pattern: int, cluster: int) -> None:
 
 
 def holds(image: Path, pattern: int, cluster: int) -> bool:
-    """Whether a cluster of an image that nobody writes to is filled so."""
+    """Return whether a cluster of an unused image is filled with *value*."""
     command = f"read -P {pattern} {cluster * CLUSTER} {CLUSTER}"
     done = subprocess.run(["qemu-io", "-r", "-U", "-c", command, str(image)], capture_output=True, text=True)
     return "verification failed" not in done.stdout and done.returncode == 0
 
 
 def clusters(*argv: object) -> set[int]:
-    """The clusters that an image itself has."""
+    """Return the clusters that an image contains itself."""
     rows = json.loads(qemu_img("map", "-U", "--output=json", *argv))
     has = [row for row in rows if row["data"] and row["depth"] == 0]
     return {place // CLUSTER for row in has for place in range(row["start"], row["start"] + row["length"], CLUSTER)}
@@ -261,7 +261,7 @@ def test_a_pull_backup_is_read_over_nbd(guest: Domain, disk: Path, tmp_path: Pat
         "<disks><disk name='hda' type='file' exportname='out' exportbitmap='changes'>"
         f"<scratch file='{tmp_path / 'scratch'}'/></disk></disks></domainbackup>"
     )
-    write(guest, 2, 3)  # which the backup does not see
+    write(guest, 2, 3)  # the backup does not contain it
     out = f"driver=nbd,export=out,server.type=unix,server.path={socket}"
     changed = json.loads(
         qemu_img("map", "--output=json", "--image-opts", f"{out},x-dirty-bitmap=qemu:dirty-bitmap:changes")
@@ -279,7 +279,7 @@ def test_a_pull_backup_is_read_over_nbd(guest: Domain, disk: Path, tmp_path: Pat
         job.wait(timeout=0.05)
     job.abort()
     job.wait(timeout=WHILE)
-    assert job.stats(flags=COMPLETED)["type"] is DomainJobType.COMPLETED  # that is how such a backup ends
+    assert job.stats(flags=COMPLETED)["type"] is DomainJobType.COMPLETED  # such a backup ends by an abort
     with pytest.raises(DomainBackupNotFoundError):
         backup.xml_desc()
     with pytest.raises(OperationInvalidError, match="no job is active"):

@@ -41,7 +41,7 @@ def test_every_field_that_virsh_prints_is_in_the_frame(uri: str) -> None:
         guests = [domain for domain in conn.domains if domain.name.startswith("stats-")]
         frame = conn.domains.stats(domains=guests)
         assert len(frame) == GUESTS
-        # virsh prints what it gets, from the same daemon, through code that is not ours.
+        # virsh prints what it gets from the same daemon, without any code of pyvirt.
         rows = dict(zip(frame.domains.names, frame.to_dicts(), strict=True))
         for name, row in rows.items():
             printed = subprocess.run(

@@ -17,11 +17,11 @@ from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.guests import READY, Disk, Nic, container, paused_guest, tiny_guest, write_boot_disk
 from pyvirt.testing.pytest_plugin import DaemonFactory
 
-ANSWER_TIME = 30  # seconds; what a loaded machine may take for what usually takes 0.1
+ANSWER_TIME = 30  # seconds; a loaded machine may need them for what usually takes 0.1
 
 
 class Console:
-    """The other end of a guest's serial port."""
+    """The host's end of a guest's serial port."""
 
     def __init__(self, daemon: PrivateDaemon, domain: pyvirt.Domain) -> None:
         console = ElementTree.fromstring(domain.xml_desc()).find("devices/console")
@@ -65,7 +65,7 @@ def test_guests_share_a_boot_disk(qemu: pyvirt.Connection, tmp_path: Path) -> No
     for path in logs:
         qemu.domains.create(tiny_guest(path.name, disk, serial=path))
     assert {domain.state().state for domain in qemu.domains} == {DomainState.RUNNING}
-    # The files cannot be waited for; but a guest that was to write a line has written it when it is next asked.
+    # The files cannot be waited for; but a guest has written its line when it answers the next request.
     for path in logs:
         while path.read_bytes() != b"two of us\r\n":
             assert qemu.domains[path.name].info().cpu_time < ANSWER_TIME * 10**9
@@ -129,7 +129,7 @@ def test_a_container_runs(private_daemon_factory: DaemonFactory, tmp_path: Path)
     script = f"echo $$ > {proof}; exec sleep infinity"
     with pyvirt.connect(daemon.uri("lxc")) as conn:
         domain = conn.domains.create(container("box & co", init="/bin/sh", arguments=["-c", script], vcpus=2))
-        assert proof.read_text() == "1\n"  # the first process of a namespace of its own
+        assert proof.read_text() == "1\n"  # the first process of its own namespace
         assert domain.state().state is DomainState.RUNNING
         assert domain.info().max_memory == 64 << 20
         assert daemon.guest_pid("box & co") in daemon.processes()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The model awaited: what it returns, takes, raises, and how it is gone through, on asyncio and on trio."""
+"""The asynchronous face of the model: results, arguments, errors and iteration, on asyncio and on trio."""
 
 from __future__ import annotations
 
@@ -214,12 +214,12 @@ async def test_a_cancelled_change_block_is_rolled_back(libvirt_test_uri: str) ->
                 await anyio.sleep_forever()
         assert not await conn.interfaces.contains("eth9")
 
-        async with conn.interfaces.change():  # which would fail if the one before was still under way
+        async with conn.interfaces.change():  # which would fail if the previous one were still in flight
             await conn.interfaces.define(xml)
         assert await conn.interfaces.contains("eth9")
 
 
-# ---- what takes long ----
+# ---- long calls ----
 
 
 async def test_waiting_tasks_do_not_count_as_requests(libvirt_host: HostFactory) -> None:

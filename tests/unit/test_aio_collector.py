@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Ticks awaited, on asyncio and on trio."""
+"""The asynchronous collector, on asyncio and on trio."""
 
 from __future__ import annotations
 

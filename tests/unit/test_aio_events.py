@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Events awaited: loops over them, subscriptions, watches, on asyncio and on trio."""
+"""Asynchronous events: loops, subscriptions and watches, on asyncio and on trio."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ else:  # with anyio
 
 pytestmark = pytest.mark.anyio
 
-LIMIT = 60  # seconds until something that takes milliseconds is given up
+LIMIT = 60  # seconds to wait for something that usually takes milliseconds
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -86,7 +86,7 @@ async def test_iterating_starts_to_listen(conn: pyvirt.aio.Connection, domain: p
 
     async with anyio.create_task_group() as group:
         group.start_soon(listen)
-        while not seen:  # it has perhaps not begun yet
+        while not seen:  # it may not have begun yet
             await stop_and_go(domain, 1)
         await stop_and_go(domain, 2)
     assert set(names(seen)) == {"SUSPENDED", "RESUMED"}

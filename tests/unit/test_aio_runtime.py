@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""How calls are made on behalf of tasks: the cap, cancellation, timeouts, disposal, the end; on asyncio and on trio."""
+"""How calls are made for tasks: the limit, cancellation, timeouts, disposal and closing, on asyncio and on trio."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.processes import output_of
 
 pytestmark = pytest.mark.anyio
 
-LIMIT = 60  # seconds until something that takes milliseconds is given up
+LIMIT = 60  # seconds to wait for something that usually takes milliseconds
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -42,7 +42,7 @@ async def conn(libvirt_test_uri: str) -> AsyncIterator[pyvirt.aio.Connection]:
 
 
 class Gate:
-    """Calls wait in here until it is opened."""
+    """Calls wait in it until it is opened."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -70,17 +70,17 @@ class Gate:
 def gate() -> Iterator[Gate]:
     made = Gate()
     yield made
-    made.open()  # a test that failed must not keep threads
+    made.open()  # a failed test must not keep threads
 
 
 async def eventually(condition: Callable[[], object]) -> None:
-    """Wait until *condition* is true: threads take a moment."""
+    """Wait until *condition* is true: threads need a moment."""
     with anyio.fail_after(LIMIT):
         while not condition():
             await anyio.sleep(0.001)
 
 
-# ---- the cap ----
+# ---- the limit of requests ----
 
 
 async def test_no_more_requests_are_in_flight_than_allowed(conn: pyvirt.aio.Connection, gate: Gate) -> None:
@@ -117,7 +117,7 @@ async def test_calls_begin_in_the_order_in_which_they_were_made(libvirt_test_uri
 
 
 async def test_the_loop_runs_on_during_many_calls(libvirt_host: HostFactory) -> None:
-    """Five hundred calls at once, and every other task has its turn."""
+    """During five hundred calls every other task still runs."""
     async with pyvirt.aio.connect(libvirt_host(domains=50)) as conn:
         domains = await conn.domains.list()
         gaps: list[float] = []
@@ -136,7 +136,7 @@ async def test_the_loop_runs_on_during_many_calls(libvirt_host: HostFactory) -> 
             await anyio.sleep(0.002)
             group.cancel_scope.cancel()
         assert gaps
-        assert max(gaps) < 10  # that it is below 20 ms, benchmarks/aio says
+        assert max(gaps) < 10  # benchmarks/aio measures that it is below 20 ms
         assert conn._runtime.workers.most_in_flight <= 4
 
 
@@ -191,7 +191,7 @@ async def test_a_cancelled_call_finishes_in_the_background(conn: pyvirt.aio.Conn
         group.start_soon(conn.run, gate)
         await gate.has(1)
         group.cancel_scope.cancel()
-    # The task is back, and the call under way: it counts until it ends.
+    # The task has returned, and the call is in flight: it counts until it ends.
     assert (gate.inside, conn.in_flight) == (1, 1)
     async with anyio.create_task_group() as group:
         for _ in range(4):
@@ -235,7 +235,7 @@ async def test_a_result_that_comes_together_with_the_cancellation_is_not_lost(
         group.start_soon(call)
         await gate.has(1)
         gate.open()
-        # Without letting the loop run: the result is there, and the task has not seen it.
+        # Without running the loop: the result has arrived, and the task has not received it.
         end = time.monotonic() + LIMIT
         while conn.in_flight:
             assert time.monotonic() < end
@@ -248,7 +248,7 @@ async def test_a_result_that_comes_together_with_the_cancellation_is_not_lost(
 
 
 async def test_unused_handles_are_freed_in_the_threads_of_the_connection(libvirt_host: HostFactory) -> None:
-    """In the connection's threads: the loop would stand in line for the GIL once for each."""
+    """They are freed in the threads of the connection: the loop would wait for the GIL once for each."""
     async with pyvirt.aio.connect(libvirt_host(domains=100)) as conn:
 
         def alive() -> int:
@@ -274,7 +274,7 @@ async def test_handles_in_containers_and_file_descriptors_are_closed(conn: pyvir
     for brought in (lambda fds: fds[0], lambda fds: fds[:1], lambda fds: ("text", fds[:1])):
         reading, writing = os.pipe()
         close_files(brought([writing, reading]))
-        assert os.read(reading, 1) == b""  # nobody holds the other end
+        assert os.read(reading, 1) == b""  # the other end is closed
         os.close(reading)
 
 
@@ -347,7 +347,7 @@ async def test_call_timeout_applies_to_every_call_of_the_connection(libvirt_test
         with pytest.raises(pyvirt.OperationTimeoutError):
             await conn.run(gate)
         async with anyio.create_task_group() as group:
-            for timeout in (LIMIT, math.inf):  # a call's own counts
+            for timeout in (LIMIT, math.inf):  # the timeout of the call takes precedence
                 group.start_soon(partial(conn.run, gate, timeout=timeout))
             await gate.has(3)
             await anyio.sleep(0.02)
@@ -414,7 +414,10 @@ async def test_a_block_that_is_cancelled_while_it_is_entered_is_left_again(
 
 
 class Block:
-    """A context manager that is left through a gate.  No generator: Python runs the end of one that is collected."""
+    """A context manager that waits at a gate when it is left.
+
+    Not a generator: Python runs the end of one that is garbage collected.
+    """
 
     def __init__(self, gate: Gate | None, said: list[str]) -> None:
         self._gate = gate
@@ -435,7 +438,7 @@ async def test_a_block_is_left_even_without_a_waiting_task(libvirt_test_uri: str
         async with anyio.create_task_group() as group:
             with anyio.CancelScope() as scope:
                 async with conn._runtime.context(None, lambda: Block(None, said)):
-                    group.start_soon(conn.run, gate)  # which holds the only slot
+                    group.start_soon(conn.run, gate)  # which uses the only slot
                     await gate.has(1)
                     scope.cancel()
                     await anyio.sleep_forever()
@@ -538,7 +541,7 @@ async def test_a_cancelled_block_closes_the_connection(libvirt_test_uri: str, ga
         group.start_soon(work)
         await gate.has(1)
         group.cancel_scope.cancel()
-    # Though the call goes on: nobody waits for it, so it holds up nobody.
+    # The call is still in flight, but no task waits for it.
     assert opened[0].sync.closed
     assert gate.inside == 1
 

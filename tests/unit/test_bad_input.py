@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Whatever a program hands over: one specific exception, a message that helps, a silent stderr, nothing leaked."""
+"""Bad input of any kind: a specific exception, a helpful message, a silent stderr, and no leak."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Case(NamedTuple):
     call: Callable[[Any], object]
 
 
-# Each gets a connection; Any, as most of it is what a type checker would not let pass.
+# Each call gets a connection: Any, as a type checker would refuse most calls.
 CASES = {
     "malformed URI": Case(InvalidArgumentError, "parse URI ::::", lambda conn: pyvirt.connect("::::")),
     "URI without a driver": Case(ConnectionFailedError, "'x'", lambda conn: pyvirt.connect("x")),
@@ -147,7 +147,7 @@ def test_any_invalid_bytes_raise_a_clear_error(xml: bytes) -> None:
         conn.domains.define(xml.replace(b"\n", b""))
 
 
-# ---- nothing leaked ----
+# ---- leaks ----
 
 LEAKS = {
     "malformed URI": "pyvirt.connect('::::')",
@@ -203,7 +203,7 @@ conn.close()
 
 @pytest.mark.parametrize("kind", LEAKS)
 def test_100_000_failing_calls_leak_no_memory(kind: str, tmp_path: Path) -> None:
-    times = 20_000 if "auth" in LEAKS[kind] else 100_000  # those take 80 µs, and would leave a lot
+    times = 20_000 if "auth" in LEAKS[kind] else 100_000  # each takes 80 µs, and would leak a lot
     guarded = write_host(tmp_path / "host.xml", domains=0, networks=0, pools=0, credentials={"alice": "right"})
     growth = int(output_of(LEAK_PROGRAM, LEAKS[kind], guarded, str(times), strict=False))
     assert growth < 1 << 20, f"{growth / times:.1f} bytes a call"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Bad input for each kind of object that libvirt's test driver has, and for the sides of a domain."""
+"""Bad input for each kind of object that libvirt's test driver has, and for the parts of a domain."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_every_use_of_a_closed_connection_raises_closed_error(name: str, conn: p
     check_closed(KINDS[name], them)
 
 
-# ---- what stays as it was ----
+# ---- edits ----
 
 
 def other_root(root: Any) -> None:
@@ -72,7 +72,7 @@ def test_an_invalid_edit_is_refused(change: Callable[[Any], None], conn: pyvirt.
     assert domain.xml_desc() == before
 
 
-# ---- the sides of a domain ----
+# ---- the parts of a domain ----
 
 # Each gets a domain.
 SIDES = {
@@ -218,7 +218,7 @@ def test_bad_input_to_a_part_of_a_domain_is_refused(
     assert capfd.readouterr() == ("", "")
 
 
-# ---- the sides of others ----
+# ---- other objects ----
 
 OTHERS = {
     "network: no element": Case(XMLError, "Start tag", lambda conn: conn.networks["default"].update(3, 4, "just text")),

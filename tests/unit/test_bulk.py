@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""One function over many objects: results as data, whatever happens to each.
+"""One function over many objects, with the results as data.
 
-Whoever has to wait waits for an event of the test's own; what a deadline has to end, never ends by itself.
+Functions that wait, wait for an event of the test; a call that a deadline must end never ends by itself.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ def conn(libvirt_host: HostFactory) -> Iterator[pyvirt.Connection]:
 
 @pytest.fixture
 def never() -> Iterator[threading.Event]:
-    """What nobody sets before the test is over."""
+    """An event that is not set before the end of the test."""
     event = threading.Event()
     yield event
     event.set()
 
 
 def settled() -> None:
-    """Wait until the threads that are left have ended."""
+    """Wait until the remaining threads have ended."""
     for thread in threading.enumerate():
         if thread.name == "pyvirt-bulk":
             thread.join(LONG)
@@ -126,7 +126,7 @@ def test_volumes_snapshots_and_tuples_are_accepted_as_items(conn: pyvirt.Connect
     assert bulk.map(title, pairs).values() == [text for _, text in pairs]
 
 
-# ---- what vanishes ----
+# ---- objects that disappear ----
 
 
 def test_a_vanished_object_counts_neither_as_success_nor_as_failure(conn: pyvirt.Connection) -> None:
@@ -171,7 +171,7 @@ def test_parts_and_tuples_count_as_vanished_with_their_domain(conn: pyvirt.Conne
 
 
 def test_workers_are_counted_by_connection(libvirt_host: HostFactory) -> None:
-    """With two of each, four are under way at a time, two of either: they meet, and no fifth comes."""
+    """With two workers for each of two connections, four calls run at a time and never five."""
     meeting = threading.Barrier(4, timeout=LONG)
     inside: Counter[str] = Counter()
     most: Counter[str] = Counter()
@@ -229,7 +229,7 @@ def test_invalid_numbers_are_refused(bad: dict[str, float]) -> None:
 
 
 def test_a_call_that_does_not_return_times_out(never: threading.Event) -> None:
-    """The only worker is stuck, and another takes its place."""
+    """The only worker hangs, and another one replaces it."""
 
     def work(number: int) -> int:
         if number == 1:
@@ -286,7 +286,7 @@ def test_a_deadline_applies_to_a_slow_loop() -> None:
 
     def work(number: int) -> None:
         begun.append(number)
-        late.wait(0.02)  # until then one after the other, slower than there is time for all
+        late.wait(0.02)  # until then one after the other, too slow for all of them
 
     coming = bulk.imap(work, range(1000), workers=1, deadline=0.1)
     next(coming)
@@ -323,7 +323,7 @@ def test_cancelling_begins_no_further_item_and_keeps_results() -> None:
     results = bulk.map(work, range(10), workers=1, cancel=cancel)
 
     assert cancel.cancelled
-    assert results[2].value == 2  # it was under way
+    assert results[2].value == 2  # it was in flight
     assert [result.item for result in results.succeeded] == begun == [0, 1, 2]
     assert all(isinstance(result.error, pyvirt.OperationAbortedError) for result in results.failed)
     assert len(results) == 10

@@ -304,7 +304,7 @@ def host_with(inner: str) -> HostCapabilities:
         ("5-", {5}),
         ("-5", set()),
         ("7-3", set()),
-        ("0-99999999999999999999", set()),  # and this process lives on
+        ("0-99999999999999999999", set()),  # the process survives
         ("2,0-4000000000", {2}),
         ("٣", set()),
     ],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""cdefs/ declares all of libvirt, as libvirt does, and a function that this build lacks says so."""
+"""cdefs/ declares all of libvirt as its headers do, and a function that this build lacks raises an error."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def library(package: str) -> Any:
 
 
 def declared(package: str) -> dict[str, build_ffi.Declaration]:
-    """The functions and the function types of a package's cdef files, by name."""
+    """Return the functions and function types of a package's cdef files, by name."""
     found = {}
     for file in FILES[package]:
         for declaration in build_ffi.declarations((build_ffi.CDEFS / f"{file}.h").read_text()):
@@ -143,7 +143,7 @@ def test_structs_have_the_layout_of_the_installed_headers(tmp_path: Path) -> Non
 
 
 def place(struct: str, *path: str) -> list[int]:
-    """Offset and size of a field as cffi has them."""
+    """Return offset and size of a field according to cffi."""
     kind = ffi.typeof(struct)
     offset = ffi.offsetof(kind, *path)
     for name in path:
@@ -152,7 +152,7 @@ def place(struct: str, *path: str) -> list[int]:
 
 
 def layout_in_c(structs: list[str], fields: list[str], directory: Path) -> dict[str, list[int]]:
-    """Offset and size of each as the C compiler has them."""
+    """Return offset and size of each according to the C compiler."""
     lines = [f'puts_layout("{struct}", 0, sizeof({struct}));' for struct in structs]
     for field in fields:
         struct, _, path = field.partition(".")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Checkpoints of the domains of libvirt's test driver, which keeps a list; tests/guests has real ones."""
+"""Checkpoints of the domains of libvirt's test driver, which only keeps a list; tests/guests has real ones."""
 
 from __future__ import annotations
 

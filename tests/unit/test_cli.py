@@ -29,7 +29,7 @@ DEFAULT = "test:///default"
 
 @pytest.fixture
 def uri(tmp_path: Path) -> str:
-    """A host of four domains: two run, one is paused, one is off."""
+    """A host of four domains: two are running, one is paused, one is inactive."""
     return write_host(tmp_path / "host.xml", domains=4, running=0.5, paused=0.25)
 
 
@@ -44,7 +44,7 @@ def output(*arguments: str, **environment: str) -> str:
     return done.stdout
 
 
-# ---- what it prints ----
+# ---- output ----
 
 
 def test_stats_prints_a_table(uri: str) -> None:
@@ -57,14 +57,14 @@ def test_stats_prints_a_table(uri: str) -> None:
         [domain_name(3), "paused"],
         [domain_name(4), "shutoff"],
     ]
-    assert [row[4] for row in rows] == ["-"] * 4  # no rates in a single tick
+    assert [row[4] for row in rows] == ["-"] * 4  # a single tick has no rates
     assert re.fullmatch(r"4 domains, \d+ fields in [\d.]+ ms: [\d,]+ domains/s, [\d,]+ fields/s", lines[5])
     assert len(lines) == 6
 
 
 def test_a_second_tick_replaces_the_table(uri: str) -> None:
     lines = output("stats", uri, "--interval", "0.2", "--count", "2").splitlines()
-    assert len(lines) == 6  # the first tick is only what the second is compared with
+    assert len(lines) == 6  # the first tick is only the base of the second
 
 
 def test_limit_shortens_the_table(uri: str) -> None:
@@ -99,7 +99,7 @@ def test_json_has_one_line_per_tick(uri: str) -> None:
 
 
 def test_csv_contains_every_field_of_libvirt(uri: str) -> None:
-    steady = ("--groups", "state,vcpu")  # other figures of the test driver grow
+    steady = ("--groups", "state,vcpu")  # other counters of the test driver grow
     rows = list(csv.DictReader(output("stats", uri, "--format", "csv", *steady).splitlines()))
     assert list(rows[0]) == ["time", "domain", "uuid", "field", "value", "rate"]
     (tick,) = read_json(output("stats", uri, "--format", "json", *steady))
@@ -164,7 +164,7 @@ def test_version_prints_the_version() -> None:
     assert output("--version") == f"pyvirt, version {pyvirt.__version__}\n"
 
 
-# ---- what it refuses ----
+# ---- errors ----
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_without_the_extra_the_error_names_what_to_install(missing: str) -> None
 
 @pytest.mark.parametrize("form", ["table", "json", "csv"])
 def test_a_reader_that_closes_the_pipe_ends_the_command_silently(form: str, tmp_path: Path) -> None:
-    uri = write_host(tmp_path / "host.xml", domains=3000)  # more than a pipe holds
+    uri = write_host(tmp_path / "host.xml", domains=3000)  # more than a pipe can hold
     with subprocess.Popen(
         [sys.executable, *STRICT, "-m", "pyvirt", "stats", uri, "-f", form],
         stdout=subprocess.PIPE,
@@ -294,7 +294,7 @@ def test_ctrl_c_exits_with_130(form: str, uri: str) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         for _ in range(3):
-            assert process.stdout.readline()  # as it comes, though this is no terminal
+            assert process.stdout.readline()  # each event at once, though the output is not a terminal
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
         assert process.stderr.read().strip() == ""
@@ -311,7 +311,7 @@ def test_ticks_are_printed_at_their_interval(uri: str) -> None:
 
 
 def events_command(uri: str, *arguments: str, doing: str) -> list[str]:
-    """Return how to run ``pyvirt events`` where *doing* goes on too: a host of the test driver is its process's own."""
+    """Return a program that runs ``pyvirt events`` and *doing*: a host of the test driver belongs to one process."""
     program = f"""
 import sys, threading, time
 import pyvirt, pyvirt.cli
@@ -334,7 +334,7 @@ pyvirt.cli.main()
 
 
 def events_of(uri: str, *arguments: str, doing: str) -> tuple[int, str, str]:
-    """Run ``pyvirt events`` to its end; return its status, what it prints, and its complaints."""
+    """Run ``pyvirt events`` to its end; return its exit status, output and errors."""
     done = run(*events_command(uri, *arguments, doing=doing), timeout=60)
     return done.returncode, done.stdout, done.stderr
 

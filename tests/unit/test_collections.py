@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What all collections do alike, by one table of them."""
+"""What all collections have in common, by one table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyvirt.secret import Secret
     from pyvirt.storage import StoragePool, StorageVolume
 
-NOBODY = "11111111-2222-3333-4444-555555555555"  # nobody's name either
+NOBODY = "11111111-2222-3333-4444-555555555555"  # also not a name of any object
 
 
 class Kind(NamedTuple):
@@ -125,7 +125,7 @@ def test_a_repr_names_the_owner(conn: pyvirt.Connection, name: str) -> None:
     assert repr(collection) == f"<pyvirt.{name} of {collection._owner!r}>"
 
 
-if TYPE_CHECKING:  # what a look-up returns, as type checkers see it
+if TYPE_CHECKING:  # what a lookup returns, as type checkers see it
 
     def look_ups(conn: pyvirt.Connection, domain: Domain, pool: StoragePool) -> None:
         assert_type(conn.domains.get("web"), Domain)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Collectors on hosts that answer: what a frame holds, several hosts, schedules, and the end."""
+"""Collectors on hosts that answer: frames, several hosts, schedules and closing."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_one_frame_holds_several_hosts(conn: pyvirt.Connection) -> None:
         frame = collector.collect()
         assert frame.hosts == (conn.uri(), other.uri(), third.uri())
         found = list(zip(frame.domains.hosts, frame.domains.names, strict=True))
-        # The generated hosts have domains of the same names and UUIDs: the host tells them apart.
+        # Domains of the generated hosts have equal names and UUIDs: only the host distinguishes them.
         expected = [(0, one.name) for one in conn.domains] + [(1, one.name) for one in other.domains] + [(2, "test")]
         assert sorted(found) == sorted(expected)
         assert len(frame) == len(frame.to_dicts()) == 206
@@ -102,7 +102,7 @@ def test_one_frame_holds_several_hosts(conn: pyvirt.Connection) -> None:
 
 @pytest.fixture
 def two_hosts(conn: pyvirt.Connection) -> Iterator[CollectedFrame]:
-    """A frame of ``large`` and ``small``, which have domains of the same names and UUIDs, and of one that is down."""
+    """A frame of ``large`` and ``small``, whose domains have equal names and UUIDs, and of a host that is down."""
     with (
         temporary_host(domains=2, running=1.0) as uri,
         pyvirt.connect(uri) as small,
@@ -207,7 +207,7 @@ def test_hosts_of_one_name_are_told_apart() -> None:
 
 
 def test_rates_compare_a_domain_on_one_host_only(conn: pyvirt.Connection) -> None:
-    """A domain that is being migrated has its UUID on two hosts; numbers of one are nothing to the other."""
+    """A domain in migration has its UUID on two hosts, whose counters must not be mixed."""
     feed, domain = Feed(), conn.domains.list()[0]
 
     def frame(*rows: tuple[int, int]) -> StatsFrame:
@@ -223,7 +223,7 @@ def test_rates_compare_a_domain_on_one_host_only(conn: pyvirt.Connection) -> Non
 
 
 def test_rates_find_a_host_by_its_name(conn: pyvirt.Connection) -> None:
-    """A collector made anew may have more hosts, in front too."""
+    """A new collector may have more hosts, also in front of the old ones."""
     feed, domain = Feed(), conn.domains.list()[0]
 
     def frame(hosts: str, *values: int) -> StatsFrame:
@@ -255,7 +255,7 @@ def test_a_host_without_domains_gives_an_empty_frame() -> None:
 
 
 def test_the_reason_of_a_missing_domain_prints_as_words() -> None:
-    # Of a str and an Enum, Python 3.10 and later ones make different texts.
+    # Python 3.10 and later releases format a mix of str and Enum differently.
     assert f"{Missing.NOT_ASKED} {Missing.STUCK!s} " + str(Missing.LATE) == "not asked stuck late"
 
 
@@ -311,7 +311,7 @@ def test_late_ticks_are_counted_and_not_repeated() -> None:
     schedule = Schedule(StatsGroup.ALL, 1.0)
     assert schedule.take(10.0) == (StatsGroup.ALL, 0)
     assert schedule.next_time(13.7) == 11.0
-    assert schedule.take(13.7) == (StatsGroup.ALL, 2)  # those of 11 and 12; this is that of 13
+    assert schedule.take(13.7) == (StatsGroup.ALL, 2)  # the ticks of 11 and 12; this one is that of 13
     assert schedule.next_time(13.7) == 14.0
 
 
@@ -319,7 +319,7 @@ def test_the_schedule_does_not_drift() -> None:
     schedule = Schedule(StatsGroup.ALL, 0.1)
     for tick in range(10_000):
         assert schedule.take(schedule.next_time(5.0) + 0.03) == (StatsGroup.ALL, 0), tick
-        # The first begins when it is asked for; the others where they belong.
+        # The first tick begins at once; the others at their scheduled time.
     assert schedule.next_time(0.0) == pytest.approx(5.03 + 10_000 * 0.1, abs=1e-6)
 
 
@@ -333,7 +333,7 @@ def test_iterating_goes_on_until_it_is_closed(conn: pyvirt.Connection) -> None:
             frames.append(frame)
             if len(frames) == 3:
                 break
-        frames += [next(collector) for _ in range(2)]  # it goes on where it was
+        frames += [next(collector) for _ in range(2)]  # it continues where it was
         assert collector.ticks == 5
         assert collector.skipped == sum(frame.skipped for frame in frames)
     assert [frame.time for frame in frames] == sorted(frame.time for frame in frames)
@@ -362,7 +362,7 @@ def test_iterating_without_an_interval_raises(conn: pyvirt.Connection) -> None:
         iter(collector)
 
 
-# ---- what cannot be ----
+# ---- errors ----
 
 
 @pytest.mark.parametrize(
@@ -478,12 +478,12 @@ def test_threads_are_as_many_as_there_are_jobs() -> None:
         threads.run(hang)
     for _ in range(5):
         assert started.acquire(timeout=30)
-    threads.close(0.01)  # they hang, and are left to themselves
+    threads.close(0.01)  # they hang, and are abandoned
     release.set()
 
 
 def test_threads_may_be_closed_from_one_of_them() -> None:
-    # As happens when Python collects a forgotten collector there.
+    # As happens when Python garbage-collects a collector in that thread.
     threads = Threads("pyvirt-collector")
     failed: list[BaseException | None] = []
     done = threading.Event()
@@ -527,7 +527,7 @@ def test_no_wake_up_is_planned_where_progress_cannot_be_seen(conn: pyvirt.Connec
         request = Request(1, Link(conn), list(conn.domains)[:2], StatsGroup.STATE, host._flags, one_by_one=False)
         host._requests.append(request)
         assert host.wakes_at() == request.look_at
-        host._can_look = False  # what LXC's driver makes of it
+        host._can_look = False  # as LXC's driver reports it
         assert host.wakes_at() == float("inf")
         host._requests.clear()
 

@@ -30,7 +30,7 @@ ALICE = {"username": "alice", "password": "wonder ü"}
 
 @pytest.fixture
 def guarded(tmp_path: Path) -> str:
-    """The URI of a host that wants to know who we are."""
+    """The URI of a host that requires credentials."""
     return write_host(tmp_path / "host.xml", domains=1, credentials={"alice": "wonder ü", "bob": "build"})
 
 
@@ -130,7 +130,7 @@ def test_a_missing_host_file_raises(tmp_path: Path, capfd: pytest.CaptureFixture
     host = tmp_path / "host.xml"
     host.write_text("<node><domain file='nothing.xml'/></node>")
     for uri in ("test:///nowhere/nothing.xml", f"test://{host}"):
-        # To libvirt 9 it is a document that does not parse, to libvirt 11 a file that does not open.
+        # libvirt 9 reports a document that cannot be parsed, libvirt 11 a file that cannot be opened.
         with pytest.raises((XMLError, ConnectionFailedError), match=r"nothing\.xml"):
             pyvirt.connect(uri)
     assert capfd.readouterr() == ("", "")
@@ -263,7 +263,7 @@ def test_auth_of_another_type_is_refused(auth: Any, guarded: str) -> None:
 
 
 def test_the_auth_callable_may_open_a_connection(guarded: str) -> None:
-    """The callable may use libvirt, and fail at it, while libvirt waits for its answer."""
+    """The callable may call libvirt, successfully or not, while libvirt waits for its answer."""
 
     def answer(credential: pyvirt.Credential) -> str:
         with pyvirt.connect(DEFAULT) as conn, pytest.raises(pyvirt.DomainNotFoundError):
@@ -320,7 +320,7 @@ def test_an_auth_file_needs_a_uri_or_a_default_uri(
         assert len(conn.domains) == 1
 
 
-# ---- a peer that accepts and says nothing ----
+# ---- a server that accepts and does not answer ----
 
 
 @pytest.fixture
@@ -331,7 +331,7 @@ def silent(tmp_path: Path) -> Iterator[str]:
         server.bind(str(path))
         server.listen(16)
         yield f"qemu+unix:///system?socket={path}"
-        # Closing ends the attempts that were given up, and so their threads.
+        # Closing the server ends the abandoned attempts and their threads.
     end = time.monotonic() + 30
     while threading.active_count() > threads:
         assert time.monotonic() < end

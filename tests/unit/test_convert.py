@@ -11,13 +11,13 @@ from pyvirt._core.lib import ffi, lib
 from pyvirt._core.text import decode, decode_or_none, encode, encode_or_null, string_array, take_string, take_strings
 from pyvirt.errors import InvalidArgumentError
 
-# What Python can say to C and hear back: any text without NUL, and any bytes as surrogateescape spells them.
+# Text that survives the way to C and back: any text without NUL, and any bytes in surrogateescape form.
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 BYTES = st.binary().map(lambda data: data.replace(b"\0", b""))
 
 
 def allocated(data: bytes) -> Any:
-    """A C string of malloc, as libvirt returns it."""
+    """Return a C string from malloc, as libvirt returns it."""
     pointer = ffi.cast("char *", lib.malloc(len(data) + 1))
     ffi.memmove(pointer, data + b"\0", len(data) + 1)
     return pointer
@@ -48,14 +48,14 @@ def test_nul_is_refused_wherever_it_stands(before: str, after: str) -> None:
         ("ü\0x", "NUL at byte 2"),
         ("ab\ud800", "surrogate at position 2"),
         ("\udfff", "surrogate at position 0"),
-        ("x\udc7f", "surrogate at position 1"),  # would be an ASCII byte, which is never escaped
+        ("x\udc7f", "surrogate at position 1"),  # it would be an ASCII byte, which is never escaped
     ],
 )
 def test_text_that_c_cannot_hold_is_refused(text: str, message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=message) as caught:
         encode(text)
     assert caught.value.__cause__ is None
-    str(caught.value).encode()  # can be printed, whatever was in the text
+    str(caught.value).encode()  # the message can be printed
 
 
 @pytest.mark.parametrize("thing", [b"bytes", bytearray(b"x"), 5, 1.5, ["x"], object(), True], ids=repr)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Every public function of libvirt, and where it has gone: both ways between docstrings and the facts of the API.
+"""Every public function of libvirt, and its place in pyvirt: docstrings are compared with the API, both ways.
 
-A docstring names the C functions that it stands for in parentheses.  What none names stands in one of the tables here.
+A docstring names its C functions in parentheses. A function that no docstring names is in one of these tables.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ SOURCE = ROOT / "src" / "pyvirt"
 FUNCTIONS = {name for section in SECTIONS.values() for name in section["functions"]}
 C_NAME = re.compile(r"\bvir[A-Z]\w+")
 
-# What the core does so that nobody else has to: references, errors, parameters, starting up.
+# Functions that only the core calls: references, errors, parameters, start-up.
 USED_UP = re.compile(
     r"vir\w+(Ref|Free)|vir(Adm)?Initialize|vir(Adm)?ConnectClose|vir\w*LastError\w*|virResetError|virFreeError"
     r"|virDefaultErrorFunc|vir(Conn)?SetErrorFunc|virTypedParams\w+"
 )
 
-# Older forms -> what is called in their place.
+# Older forms -> the function that is called instead.
 SUPERSEDED = {
     "virConnectListDefinedDomains": "virConnectListAllDomains",
     "virConnectListDomains": "virConnectListAllDomains",
@@ -65,7 +65,7 @@ SUPERSEDED = {
 
 def docstrings() -> Iterator[tuple[str, str]]:
     for path in sorted(SOURCE.rglob("*.py")):
-        # Enumerations are no functions, and the asynchronous face repeats what the model says.
+        # Enumerations are not functions, and the asynchronous face repeats the docstrings of the model.
         if path.relative_to(SOURCE).parts[0] in ("enums", "aio"):
             continue
         for node in ast.walk(ast.parse(path.read_text())):
@@ -77,7 +77,7 @@ NAMED = {name for _, text in docstrings() for name in C_NAME.findall(text)} & FU
 
 
 def calls() -> Iterator[tuple[str, str]]:
-    """Each function of libvirt's that some code of ours mentions."""
+    """Yield each function of libvirt that the source mentions."""
     for path in sorted(SOURCE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and node.attr in FUNCTIONS:

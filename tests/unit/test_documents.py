@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Documents that the model takes: as text, as the bytes of a file, as elements, and all of its methods alike."""
+"""Documents that the model accepts: text, bytes or elements, the same in all methods."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def described_xml(name: str, description: str) -> str:
 
 # ---- every method of the model, by its signature ----
 
-# The C functions that take a document, by the names of their arguments.
+# The C functions that take a document, recognised by the names of their arguments.
 TAKING = {
     name
     for section in SECTIONS.values()
     for name, facts in section["functions"].items()
     if any("char *" in kind and re.search("(?i)xml|srcSpec", arg) for arg, kind in facts["args"])
 }
-# These make the document themselves.
+# These methods make the document themselves.
 MAKING = {
     *("Domain.edit", "Network.edit", "NWFilter.edit", "StoragePool.edit"),
     "StorageVolume.clone",
@@ -86,7 +86,7 @@ def takers() -> list[Taker]:
 
 TAKERS = takers()
 
-# How the collections and sides of ``test:///default`` are reached.
+# How the collections and parts of ``test:///default`` are reached.
 OWNERS: dict[str, Callable[[pyvirt.Connection], object]] = {
     "Backup": lambda conn: conn.domains["test"].backup,
     "Checkpoints": lambda conn: conn.domains["test"].checkpoints,
@@ -110,7 +110,7 @@ OWNERS: dict[str, Callable[[pyvirt.Connection], object]] = {
     "StoragePools": lambda conn: conn.storage_pools,
     "StorageVolumes": lambda conn: conn.storage_pools["default-pool"].volumes,
 }
-# What else they have to be given.
+# Their other required arguments.
 OTHERS: dict[str, dict[str, object]] = {
     "Backup.begin": {"xml": "<domainbackup/>"},
     "Domain.save": {"path": "/nowhere/at/all"},
@@ -122,7 +122,7 @@ OTHERS: dict[str, dict[str, object]] = {
     "NetworkMetadata.set": {"uri": "http://example.com/", "key": "k"},
     "StoragePools.find_sources": {"type": "logical"},
 }
-# Where more decides what is called in the end.
+# Where further arguments choose the C function.
 WAYS: dict[str, list[dict[str, object]]] = {
     "Devices.detach": [{}, {"wait": 5}],
     "Domain.save": [{}, {"params": {"image_format": "raw"}}],
@@ -135,7 +135,7 @@ WAYS: dict[str, list[dict[str, object]]] = {
 
 
 def calls(taker: Taker, conn: pyvirt.Connection) -> list[Callable[[object], object]]:
-    """Return the ways to call a method with a document."""
+    """Return calls of a method with a document."""
     name = f"{taker.cls}.{taker.method}"
     method = getattr(OWNERS[taker.cls](conn), taker.method)
     others = dict(OTHERS.get(name, {}))
@@ -154,7 +154,7 @@ def volume(conn: pyvirt.Connection) -> StorageVolume:
 
 
 def outcome(call: Callable[[object], object], xml: object) -> tuple[object, ...]:
-    """Return what becomes of a call: it need not work, and most drivers lack something."""
+    """Return the outcome of a call: it may fail, as drivers lack functions."""
     try:
         return type(call(xml)), None
     except Error as error:
@@ -241,7 +241,7 @@ def test_validate_refuses_other_types() -> None:
         xmldesc.validate(5)  # type: ignore[arg-type]
 
 
-# ---- what libvirt makes of it ----
+# ---- the objects in libvirt ----
 
 
 @pytest.fixture(params=FORMS)
@@ -330,7 +330,7 @@ def test_the_declared_encoding_of_bytes_is_used(encoding: str, declaration: str,
     text = declaration.format(encoding) + described_xml("x", words)
 
     assert described(conn, text.encode(encoding)) == words
-    assert described(conn, text) == words  # as it was decoded, its declaration is of the past
+    assert described(conn, text) == words  # the text is decoded already, so its declaration is ignored
     assert described(conn, xmldesc.parse(text.encode(encoding))) == words
 
 
@@ -341,7 +341,7 @@ def test_the_encoding_declared_in_a_text_is_ignored(encoding: str, conn: pyvirt.
     assert described(conn, text) == "Grüße, Привет"
     assert described(conn, "\ufeff" + text) == "Grüße, Привет"
     assert described(conn, ("\ufeff" + text).encode()) == "Grüße, Привет"
-    # Nothing moves: libvirt tells lines and columns of what is wrong.
+    # No line moves: libvirt reports the lines and columns of errors.
     blanked = encode_xml(text).decode()
     assert len(blanked) == len(text)
     assert blanked.partition("?>")[1:] == text.partition("?>")[1:]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A domain's identity and its life, in libvirt's test driver."""
+"""Identity and life cycle of a domain, with libvirt's test driver."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def conn(libvirt_test_uri: str) -> Iterator[pyvirt.Connection]:
 
 @pytest.fixture
 def guest(conn: pyvirt.Connection) -> Domain:
-    """One that is defined and off."""
+    """A defined, inactive domain."""
     return conn.domains.define(xml())
 
 
@@ -84,7 +84,7 @@ def transient(conn: pyvirt.Connection) -> Domain:
 
 
 def is_gone(domain: Domain) -> bool:
-    """Whether libvirt knows nothing of it any more."""
+    """Return whether libvirt no longer knows it."""
     for call in (domain.state, domain.info, domain.xml_desc, domain.is_active, domain.start, domain.destroy):
         with pytest.raises(DomainNotFoundError, match=str(domain.uuid)):
             call()
@@ -97,7 +97,7 @@ def is_gone(domain: Domain) -> bool:
 def test_a_domain_has_name_uuid_and_connection(conn: pyvirt.Connection, guest: Domain) -> None:
     assert (guest.name, guest.uuid, guest.id) == ("guest", NUMBER, None)
     assert guest.connection is conn
-    assert guest.os_type() == "linux"  # whatever the configuration says
+    assert guest.os_type() == "linux"  # whatever the configuration contains
 
 
 @pytest.mark.parametrize("name", ["grün", "客户", "with blank", "<&>\"'", "\N{CROISSANT}", "n" * 200])
@@ -117,10 +117,10 @@ def test_ids_change_with_every_start(conn: pyvirt.Connection, guest: Domain) -> 
     assert number > 0
     late = conn.domains.get(id=number)
     assert late == early == guest
-    assert (early.id, late.id) == (None, number)  # a handle hears of its own start only
+    assert (early.id, late.id) == (None, number)  # a handle is updated by its own start only
 
     late.destroy()
-    assert late.id is None  # the test driver tells the handle; not every driver does
+    assert late.id is None  # the test driver updates the handle; not every driver does
     assert guest.id == number
     assert conn.domains["guest"].id is None
     with pytest.raises(DomainNotFoundError, match=str(number)):
@@ -133,7 +133,7 @@ def test_ids_change_with_every_start(conn: pyvirt.Connection, guest: Domain) -> 
 def test_the_id_after_a_restore_needs_a_new_handle(running: Domain, tmp_path: Path) -> None:
     running.save(str(tmp_path / "image"))
     running.connection.domains.restore(str(tmp_path / "image"))
-    assert running.id is None  # nobody told this handle
+    assert running.id is None  # this handle was not updated
     assert running.connection.domains["guest"].id is not None
 
 
@@ -149,7 +149,7 @@ def test_a_renamed_domain_keeps_its_handles(conn: pyvirt.Connection, guest: Doma
     assert conn.domains["größer & besser"] == guest == other
     assert "guest" not in conn.domains
     assert guest.xml_desc().count("<name>größer &amp; besser</name>") == 1
-    # Handles that were there before keep the name they know, and go on working.
+    # Existing handles keep the name that they have read, and still work.
     assert (other.name, unasked.name) == ("guest", "guest")
     assert other.state() == guest.state()
     assert known[guest] == known[other] == "known"
@@ -160,7 +160,7 @@ def test_a_renamed_domain_keeps_its_handles(conn: pyvirt.Connection, guest: Doma
 
 def test_a_name_that_is_refused_changes_nothing(conn: pyvirt.Connection, guest: Domain) -> None:
     refused: dict[str, type[pyvirt.Error]] = {
-        "vm-00001": OperationInvalidError,  # somebody else's
+        "vm-00001": OperationInvalidError,  # of another domain
         "guest": OperationInvalidError,  # its own
         "": InvalidArgumentError,
         "nul\0": InvalidArgumentError,
@@ -176,7 +176,7 @@ def test_a_name_that_is_refused_changes_nothing(conn: pyvirt.Connection, guest: 
     assert guest.name == "guest"
 
 
-# ---- a life ----
+# ---- a life cycle ----
 
 
 def test_a_persistent_domain_lives_from_define_to_undefine(conn: pyvirt.Connection) -> None:
@@ -259,7 +259,7 @@ def test_defining_again_replaces_what_is_stored(conn: pyvirt.Connection, running
     assert running.info().vcpus == 2
     assert "6</vcpu>" not in running.xml_desc()
     assert "6</vcpu>" in running.xml_desc(flags=DomainXMLFlags.INACTIVE)
-    assert running.is_updated() is False  # the test driver does not tell
+    assert running.is_updated() is False  # the test driver does not report it
     assert len(conn.domains) == 5
 
 
@@ -337,14 +337,14 @@ def test_a_read_only_connection_refuses_changes(libvirt_test_uri: str) -> None:
                 call()
 
 
-# ---- what it does ----
+# ---- operations ----
 
 
 def test_states_are_tuples_with_names(running: Domain) -> None:
     state, reason = running.state()
     assert (state, reason) == (RUNNING, DomainRunningReason.BOOTED)
     assert running.state().state is RUNNING
-    assert running.state() is running.state()  # asked for without end, so made once
+    assert running.state() is running.state()  # read often, so created once
 
 
 def test_unknown_states_are_kept() -> None:
@@ -370,7 +370,7 @@ def test_info_has_sizes_in_bytes(running: Domain) -> None:
 
 
 def test_info_shares_nothing_between_threads(libvirt_host: HostFactory) -> None:
-    """Nothing is shared between calls in several threads."""
+    """Calls in several threads share nothing."""
     with pyvirt.connect(libvirt_host(domains=8, vcpus=range(1, 9), memory=[n << 20 for n in range(1, 9)])) as conn:
         domains = sorted(conn.domains, key=lambda domain: domain.name)
 
@@ -410,7 +410,7 @@ def test_autostart_is_set_and_cleared(guest: Domain) -> None:
 @pytest.mark.parametrize(
     ("call", "error"),
     [
-        (lambda domain: domain.autostart_once(), NotSupportedError),  # this libvirt or this driver: it depends
+        (lambda domain: domain.autostart_once(), NotSupportedError),  # depends on libvirt and the driver
         (lambda domain: domain.set_autostart_once(True), NotSupportedError),
         (lambda domain: domain.pm_suspend(pyvirt.enums.NodeSuspendTarget.MEM), OperationUnsupportedError),
         (lambda domain: domain.pm_wakeup(), OperationUnsupportedError),
@@ -511,7 +511,7 @@ def test_wait_for_returns_at_once_in_a_wanted_state(guest: Domain) -> None:
 
 @contextlib.contextmanager
 def soon(call: Callable[[], object]) -> Iterator[None]:
-    """Call it while the block runs; what comes of these tests is the same if that was early or late."""
+    """Call it while the block runs; the result of the tests is the same whether that is early or late."""
     timer = threading.Timer(0.03, call)
     timer.start()
     yield
@@ -645,7 +645,7 @@ def test_a_refused_edit_changes_nothing(guest: Domain) -> None:
         with pytest.raises(pyvirt.Error):
             edit(tag, text)
     with pytest.raises(OperationFailedError, match="already defined"):
-        edit("name", "other")  # there is rename() for that
+        edit("name", "other")  # rename() does that
     with pytest.raises(ValueError, match="XML compatible"):
         edit("name", "nul\0")
     assert guest.xml_desc(flags=DomainXMLFlags.SECURE) == before
@@ -692,7 +692,7 @@ def test_nested_edits_do_not_break(guest: Domain) -> None:
         with guest.edit() as inner:
             inner.append(inner.makeelement("title"))
             inner[-1].text = "inner"
-    assert re.findall("<title>(.*)</title>", guest.xml_desc()) == ["outer"]  # whoever comes last
+    assert re.findall("<title>(.*)</title>", guest.xml_desc()) == ["outer"]  # the last one wins
 
 
 def test_an_edit_that_is_never_entered_has_no_effect(guest: Domain) -> None:

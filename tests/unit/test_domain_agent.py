@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A domain's agent, input, labels and launch, as far as libvirt's test driver goes."""
+"""Agent, input, labels and launch security of a domain, as far as libvirt's test driver supports them."""
 
 from __future__ import annotations
 
@@ -144,14 +144,14 @@ def test_graphics_calls_raise_not_supported(domain: Domain) -> None:
 
 
 def test_defaults_of_0_equal_their_enumeration() -> None:
-    """What stands there as 0 is what the type checker takes it for."""
+    """A default of 0 has the value that its annotation names."""
     assert [int(KeycodeSet.LINUX), int(DomainGraphicsReloadType.ANY)] == [0, 0]
 
 
 @pytest.mark.parametrize(
     ("error", "call"),
     [
-        (InvalidArgumentError, lambda domain: Agent(domain).hostname()),  # the driver knows no agent
+        (InvalidArgumentError, lambda domain: Agent(domain).hostname()),  # the driver has no agent
         (OperationInvalidError, lambda domain: Agent(domain).fs_freeze(["/", "/nope"])),
         (InvalidArgumentError, lambda domain: Agent(domain).fs_freeze([])),
         (InvalidArgumentError, lambda domain: Agent(domain).fs_freeze(["/\0"])),
@@ -259,7 +259,7 @@ def test_a_repr_names_the_domain() -> None:
     assert repr(agent).startswith("<pyvirt.Agent of ")
 
 
-# What an agent tells
+# What an agent reports
 
 
 def test_guest_information_is_nested() -> None:

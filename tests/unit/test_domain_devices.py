@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A domain's devices, disks, interfaces and metadata, as far as libvirt's test driver goes."""
+"""Devices, disks, interfaces and metadata of a domain, as far as libvirt's test driver supports them."""
 
 from __future__ import annotations
 
@@ -329,7 +329,7 @@ def test_disk_info_and_statistics_are_plausible(domain: Domain) -> None:
 
 
 def test_disk_errors_are_named_by_disk(domain: Domain) -> None:
-    assert Disks(domain).errors() == {"vda": DomainDiskErrorCode.UNSPEC}  # the driver makes one up for each disk
+    assert Disks(domain).errors() == {"vda": DomainDiskErrorCode.UNSPEC}  # the driver invents one for each disk
     domain.destroy()
     with pytest.raises(OperationInvalidError):
         Disks(domain).errors()
@@ -425,7 +425,7 @@ def test_interfaces_are_those_of_the_configuration(domain: Domain) -> None:
 def test_interface_statistics_are_in_the_right_order(domain: Domain) -> None:
     stats = interface(domain).stats()
     assert isinstance(stats, InterfaceStats)
-    # The driver's counters are the clock, divided by another number for each.
+    # The driver's counters are the clock, each divided by a different number.
     assert (stats.rx_bytes or 0) > (stats.rx_packets or 0) > (stats.rx_errs or 0) > (stats.rx_drop or 0) > 0
     assert (stats.tx_bytes or 0) > (stats.tx_packets or 0) > (stats.tx_errs or 0) > (stats.tx_drop or 0) > 0
     assert (stats.rx_bytes or 0) > (stats.tx_bytes or 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Jobs, migrations, backups and dirty rates as far as libvirt's test driver goes: it has none, so errors and input."""
+"""Jobs, migrations, backups and dirty rates.  libvirt's test driver has none, so these tests check errors and input."""
 
 from __future__ import annotations
 

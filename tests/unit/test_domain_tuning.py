@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A domain's vCPUs, memory and shares of the host, as far as libvirt's test driver goes."""
+"""vCPUs, memory and shares of the host of a domain, as far as libvirt's test driver supports them."""
 
 from __future__ import annotations
 
@@ -199,7 +199,9 @@ TABLE = [
     *UNSUPPORTED,
     *NEWER,
     Call("virDomainSetMaxMemory", Memory.set_max, (GIB,)),  # not while it runs
-    Call("virDomainGetSchedulerParametersFlags", Scheduler.parameters),  # the driver chokes on a flag of libvirt's own
+    Call(
+        "virDomainGetSchedulerParametersFlags", Scheduler.parameters
+    ),  # the driver refuses a flag that libvirt itself adds
 ]
 
 
@@ -210,7 +212,7 @@ HOST = f"<node>{domain_xml('tuned', memory=4 * GIB, elements=ELEMENTS)}</node>"
 
 @pytest.fixture
 def domain(tmp_path: Path) -> Iterator[Domain]:
-    """A domain with two of four vCPUs, 4 GiB of memory and two I/O threads, running."""
+    """A running domain with two of four vCPUs, 4 GiB of memory and two I/O threads."""
     (tmp_path / "host.xml").write_text(HOST)
     with pyvirt.connect(host_uri(tmp_path / "host.xml")) as conn:
         yield conn.domains["tuned"]
@@ -443,7 +445,7 @@ def test_memory_sizes_are_bytes(domain: Domain) -> None:
 def test_memory_stats_have_every_tag(domain: Domain) -> None:
     stats = Memory(domain).stats()
     assert set(stats) == set(DomainMemoryStatTags)
-    # As the driver invents them: the size is the domain's, the time a constant.
+    # The driver invents them: the size is that of the domain, the time is a constant.
     assert stats[DomainMemoryStatTags.ACTUAL_BALLOON] == stats[DomainMemoryStatTags.AVAILABLE] == 4 * GIB
     assert stats[DomainMemoryStatTags.UNUSED] == 2 * GIB
     assert stats[DomainMemoryStatTags.LAST_UPDATE] == 627319920
@@ -500,7 +502,7 @@ def test_iothreads_are_added_pinned_and_removed(domain: Domain) -> None:
     assert here[7] == {1} < here[1] | {1}
     assert threads.list()[2] == IOThreadInfo(7, frozenset({1}))
     assert [thread.id for thread in threads.list(flags=CONFIG)] == [1, 2]
-    # The types are right: libvirt takes no other.
+    # The types are right: libvirt refuses others.
     threads.set_parameters(
         7, {params.DOMAIN_IOTHREAD_POLL_MAX_NS: 32768, params.DOMAIN_IOTHREAD_POLL_GROW: 4}, poll_shrink=2
     )
@@ -532,7 +534,7 @@ def resident() -> int:
 def test_the_scheduler_has_a_type_and_parameters(domain: Domain) -> None:
     scheduler = Scheduler(domain)
     assert scheduler.type() == "fair"
-    # The driver has one parameter, takes what it is given, and forgets it.
+    # The driver has one parameter, and accepts and ignores any value.
     assert scheduler.basic_parameters() == {params.DOMAIN_SCHEDULER_WEIGHT: 50}
 
 
@@ -574,7 +576,7 @@ def test_cpu_times_of_all_cpus_add_up_to_the_total(domain: Domain, monkeypatch: 
 
 
 def test_types_of_parameters_are_those_of_libvirt() -> None:
-    """Every parameter that libvirt documents has its type in a table, but those that are what they look like."""
+    """Every parameter of libvirt has its type in a table, except those whose type is guessed right."""
     from pyvirt.domain import blkio, iothreads, memory, numa, scheduler
 
     tables: dict[str, tuple[Any, set[str]]] = {

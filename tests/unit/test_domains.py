@@ -23,7 +23,7 @@ from tests.support.xml import domain_xml
 Flags = ConnectListAllDomainsFlags
 FIRST = domain_name(1)
 FIRST_UUID = object_uuid(FIRST)
-# What the host has: two run, one is paused, one is off.
+# The domains of the host: two are running, one is paused, one is inactive.
 NAMES = {domain_name(number) for number in range(1, 5)}
 
 
@@ -151,7 +151,7 @@ def test_an_iteration_keeps_the_domains_of_its_start(conn: pyvirt.Connection) ->
     iteration = iter(conn.domains)
     conn.domains[FIRST].undefine()
     conn.domains[FIRST].destroy()
-    assert (len(conn.domains), len(list(iteration))) == (3, 4)  # a list was made when the iteration began
+    assert (len(conn.domains), len(list(iteration))) == (3, 4)  # the iteration uses a list made at its beginning
 
 
 FOUND = {
@@ -185,7 +185,7 @@ def test_flags_filter_the_list(conn: pyvirt.Connection, flags: ConnectListAllDom
 
 @pytest.mark.parametrize("flags", FOUND, ids=repr)
 def test_a_list_in_parts_equals_the_list(conn: pyvirt.Connection, flags: ConnectListAllDomainsFlags) -> None:
-    """As it is done when a list does not fit into one message."""
+    """This is done when a list does not fit into one message."""
     conn.domains[domain_name(1)].set_autostart(True)
     conn.domains[domain_name(2)].undefine()
     whole = conn.domains.list(flags)
@@ -210,7 +210,7 @@ def test_the_in_operator_finds_domains(conn: pyvirt.Connection, libvirt_test_uri
     assert domain in conn.domains
     assert conn.domains.get(uuid=FIRST_UUID) in conn.domains
     with pyvirt.connect(libvirt_test_uri) as elsewhere:
-        assert elsewhere.domains[FIRST] not in conn.domains  # one of that UUID is there, but it is another one
+        assert elsewhere.domains[FIRST] not in conn.domains  # a domain with that UUID exists, but on another connection
     domain.undefine()
     assert domain in conn.domains
     domain.destroy()
@@ -258,13 +258,13 @@ def test_define_and_create_return_the_new_domain(
 ) -> None:
     new = call(conn.domains, domain_xml("new"))
     assert (new.name, new.is_active()) == ("new", active)
-    assert new.uuid.version == 4  # libvirt gave it one
+    assert new.uuid.version == 4  # libvirt chose it
     assert new in conn.domains
     assert conn.domains["new"] == new
     assert len(conn.domains) == 5
 
 
-# ---- what the documentation says ----
+# ---- the documentation ----
 
 PAGE = ROOT / "docs" / "domains.md"
 

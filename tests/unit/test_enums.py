@@ -59,7 +59,7 @@ def test_flag_classes_are_exactly_the_sets_of_bits() -> None:
         assert all(value >= 0 and value.bit_count() <= 1 for value in values), flags
     for enum, cls in CLASSES.items():
         assert not ("Flag" in enum and issubclass(cls, OpenIntEnum)), cls
-        # What only ever doubles is a set of bits, unless it is too short to tell.
+        # Values that always double are a set of bits, unless there are too few of them.
         values = {int(member) for member in cls.__members__.values()} - {0}
         if issubclass(cls, OpenIntEnum) and len(values) > 2:
             assert not all(value > 0 and value.bit_count() == 1 for value in values), cls
@@ -185,7 +185,7 @@ def test_string_macros_are_constants() -> None:
     for name, value in CONSTANTS.items():
         if isinstance(value, str):
             assert facts[name] == value
-    # What was left out has no value that a program could use: function-like macros, renames of structs.
+    # The macros left out have no value that a program could use: function-like macros, renames of structs.
     for name, value in facts.items():
         if name not in CONSTANTS and name != "VIR_KEYCODE_SET_RFB":
             assert name.startswith(("LIBVIR_", "_vir")) or value == "" or "(" in value, name

@@ -26,7 +26,7 @@ from tests.support.processes import output_of
 
 CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, Error)]
 
-# Codes of libvirt that mean nothing a caller could act on, or that only dead drivers used.
+# Codes of libvirt that a caller cannot act on, or that only removed drivers used.
 UNSPECIFIC = set(
     "OK INTERNAL_ERROR UNKNOWN_HOST GET_FAILED POST_FAILED HTTP_ERROR SEXPR_SERIAL NO_XEN XEN_CALL NO_XENSTORE"
     " DRIVER_FULL CALL_FAILED OPEN_FAILED READ_FAILED PARSE_FAILED CONF_SYNTAX WRITE_FAILED SYSTEM_ERROR RPC"
@@ -195,7 +195,7 @@ class MyError(errors.DomainNotFoundError):
     pass
 
 
-# ---- what the test driver can be made to say ----
+# ---- errors that the test driver can be made to raise ----
 
 METADATA_ELEMENT = 2
 
@@ -203,7 +203,7 @@ UNKNOWN_LISTING = ConnectListAllDomainsFlags(1 << 30)
 UNKNOWN_GROUP = StatsGroup(1 << 30)
 UNKNOWN_XML = DomainXMLFlags(1 << 30)
 
-# By the C functions of objects that are one floor up.
+# By C functions of objects from the layer above.
 LOOK_UPS: dict[str, tuple[type[Error], Callable[[object, object], object]]] = {
     "domain": (errors.DomainNotFoundError, lambda conn, domain: lib.virDomainLookupByName(conn, b"nobody")),
     "snapshot": (
@@ -295,14 +295,14 @@ def test_an_error_is_reported_once(conn: pyvirt.Connection) -> None:
 
 
 def test_the_missing_name_is_in_the_message_once(conn: pyvirt.Connection) -> None:
-    for name in ("nobody", "o", "", "Domain not found"):  # libvirt's own text has an o, too
+    for name in ("nobody", "o", "", "Domain not found"):  # libvirt's own text contains an o, too
         with pytest.raises(errors.DomainNotFoundError) as caught:
             conn.domains[name]
         assert str(caught.value) == f"Domain not found: {name!r}"
         assert caught.value.args == (str(caught.value),)
 
 
-# ---- between the call that fails and the question why ----
+# ---- between the failed call and its check ----
 
 
 def test_a_finaliser_that_fails_too_takes_only_its_own_error(conn: pyvirt.Connection) -> None:
@@ -355,7 +355,7 @@ def test_forget_drops_the_pending_error() -> None:
 
 
 def test_an_error_survives_another_library_that_handles_errors() -> None:
-    """libvirt-python in the same process, say: there is one handler only, and the last to come has it."""
+    """For example libvirt-python in the same process: only one handler exists, and the last one set is used."""
     assert output_of(
         """
 import ctypes, pyvirt
@@ -381,7 +381,7 @@ with pyvirt.connect("test:///default") as conn:
 
 
 def test_a_failed_check_works_before_any_call_to_libvirt() -> None:
-    """libvirt's own error is in thread-local memory that it claims at the first call that needs it."""
+    """libvirt's own error is in thread-local memory, which is allocated at the first call that needs it."""
     assert output_of(
         """
 from pyvirt import errors

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What a frame offers beside its columns: rows for people, selections, exports, units."""
+"""What a frame offers besides its columns: rows, selections, exports and units."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def domains(conn: pyvirt.Connection) -> list[Domain]:
 
 
 def guest(number: int) -> list[Field]:
-    """A domain with *number* disks, and with holes where others have values."""
+    """Return the fields of a domain with *number* disks, without some values that others have."""
     fields: list[Field] = [("state.state", INT, 1 + number % 2), ("cpu.time", ULLONG, 2**64 - 1 - number)]
     if number != 1:
         fields.append(("balloon.rss", ULLONG, 100 + number))
@@ -226,14 +226,14 @@ def test_a_closed_frame_raises_closed_error(frame: StatsFrame) -> None:
         frame.tables  # noqa: B018
     with pytest.raises(pyvirt.ClosedError):
         row.uuid  # noqa: B018
-    assert values.tolist() == [0, 5, 1, 5, 2, 5, 3, 5]  # what was taken before stays good
+    assert values.tolist() == [0, 5, 1, 5, 2, 5, 3, 5]  # values that were read before remain valid
 
 
 def test_closing_gives_the_memory_back(domains: list[Domain]) -> None:
     feed = Feed()
     shape: list[Field] = [(f"vcpu.{i}.path", STRING, "x" * 1000) for i in range(100)]
     records = [(domain, shape) for domain in domains]
-    feed.frame(records).close()  # its memory is kept for the next
+    feed.frame(records).close()  # its memory is kept for the next frame
     small = feed.frame([])
     kept = [feed.frame(records) for _ in range(3)]
     before = used_memory()
@@ -305,7 +305,7 @@ def test_arrow_outlives_the_frame(domains: list[Domain]) -> None:
         batch = pyarrow.record_batch(frame.tables["domain"])
         column = pyarrow.array(frame.tables["domain"]["state.state"])
         frame.close()
-        for _ in range(20):  # would reuse the memory if it were free
+        for _ in range(20):  # would reuse the memory if it were freed
             stats(conn)
     gc.collect()
     assert table["state.state"].to_pylist() == column.to_pylist() == [expected]
@@ -320,7 +320,7 @@ def test_arrow_gives_its_memory_back(domains: list[Domain]) -> None:
     def export() -> None:
         frame = feed.frame(records)
         frame.to_arrow()
-        frame.tables["vcpu"].__arrow_c_stream__()  # which nobody reads
+        frame.tables["vcpu"].__arrow_c_stream__()  # which is never read
         frame.tables["vcpu"].__arrow_c_array__()
         polars.Series(frame.tables["vcpu"]["path"]).len()
 
@@ -329,7 +329,7 @@ def test_arrow_gives_its_memory_back(domains: list[Domain]) -> None:
     before = used_memory()
     for _ in range(20):
         export()
-    assert used_memory() - before < 2_000_000  # one of them holds as much
+    assert used_memory() - before < 2_000_000  # one of them needs as much
 
 
 def test_texts_that_are_not_utf8_are_readable(domains: list[Domain]) -> None:
@@ -339,7 +339,7 @@ def test_texts_that_are_not_utf8_are_readable(domains: list[Domain]) -> None:
     table.validate(full=True)
     assert table["t"].to_pylist() == ["ok", "?", "a??", "é???"]
     assert frame.to_pandas()["domain"]["t"].tolist() == ["ok", "?", "a??", "é???"]
-    assert frame.tables["domain"]["t"].to_list() == texts  # the frame keeps them as they were
+    assert frame.tables["domain"]["t"].to_list() == texts  # the frame keeps them unchanged
 
 
 def test_polars_reads_a_table(frame: StatsFrame, domains: list[Domain]) -> None:
@@ -410,11 +410,11 @@ def test_any_records_can_be_exported_and_selected(
 
 
 def known_fields() -> Iterator[tuple[str, str, str]]:
-    """Every field that libvirt's headers name: the macro, its table, its column."""
+    """Yield every field that libvirt's headers name: the macro, its table and its column."""
     values = {name.removeprefix("VIR_DOMAIN_STATS_"): value for name, value, _ in macros() if "_DOMAIN_STATS_" in name}
 
     def prefixes(stem: str) -> Iterator[str]:
-        """What stands before the names that belong to *stem*: with a * for each number."""
+        """Return the prefix of the names that belong to *stem*, with a * for each number."""
         for name, value in values.items():
             if not name.endswith("_PREFIX") or not (name == f"{stem}_PREFIX" or is_kind_of(name, stem)):
                 continue
@@ -424,7 +424,7 @@ def known_fields() -> Iterator[tuple[str, str, str]]:
                 yield f"{before}{value}{number}"
 
     def is_kind_of(name: str, stem: str) -> bool:
-        """LATENCY_HISTOGRAM_READ_PREFIX, of LATENCY_HISTOGRAM: no number follows."""
+        """LATENCY_HISTOGRAM_READ_PREFIX belongs to LATENCY_HISTOGRAM: no number follows."""
         return stem.endswith("_LATENCY_HISTOGRAM") and name.startswith(f"{stem}_") and "_SUFFIX_BIN" not in name
 
     for name, value in values.items():
@@ -453,7 +453,7 @@ def test_every_field_of_libvirt_has_a_unit() -> None:
 
 def test_units_belong_to_existing_fields() -> None:
     named = {(table, column) for _, table, column in known_fields()}
-    # Of vCPUs from QEMU before it named them, of energy whatever the processor counts.
+    # Counters of vCPUs from releases before QEMU named them, and of energy whatever the processor counts.
     unnamed = {("vcpu", "exits"), ("vcpu", "halt_exits")}
     unnamed |= {("cpu.energy.monitor.pkg", "core_energy"), ("cpu.energy.monitor.pkg", "activity")}
     assert {(table, column) for table, columns in UNITS.items() for column in columns} - named == unnamed
@@ -468,7 +468,7 @@ def test_units_of_counters_of_qemu_follow_their_names() -> None:
 
 
 def fields_table() -> str:
-    """The table of the documentation, as the units say it."""
+    """Return the table of the documentation, made from the units."""
     lines = ["| table | columns | unit | |", "| --- | --- | --- | --- |"]
     for table, columns in UNITS.items():
         groups: dict[Unit, list[str]] = {}

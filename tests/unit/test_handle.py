@@ -20,7 +20,7 @@ from tests.support.any_stats import stats
 URI = "test:///default"
 
 
-# ---- what they are ----
+# ---- identity ----
 
 
 def test_handles_of_one_domain_are_equal(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
@@ -36,7 +36,7 @@ def test_handles_of_different_objects_differ(conn: pyvirt.Connection, domain: py
     assert another != domain
     assert domain != "test"
     assert domain != domain.uuid
-    with pyvirt.connect(URI) as elsewhere:  # a host of its own, with a domain of that UUID
+    with pyvirt.connect(URI) as elsewhere:  # a separate host with a domain of that UUID
         assert elsewhere.domains["test"] != domain
         assert elsewhere.domains["test"].uuid == domain.uuid
 
@@ -197,14 +197,14 @@ def test_a_freed_handle_leaves_nothing_behind(conn: pyvirt.Connection) -> None:
     domain = conn.domains["test"]
     gone = weakref.ref(domain)
     del domain
-    assert gone() is None  # at once, without the collector
+    assert gone() is None  # at once, without the garbage collector
 
 
 def test_a_finaliser_may_close_a_connection_that_is_closing() -> None:
     conn = pyvirt.connect(URI)
 
     class Closer:
-        """Stands among the handles of a connection, as a frame of statistics does."""
+        """Is kept among the handles of a connection, as a frame of statistics is."""
 
         def close(self) -> None:
             conn.close()
@@ -227,7 +227,7 @@ def test_a_finaliser_may_close_while_dead_handles_are_removed() -> None:
     alive = [conn.domains["test"] for _ in range(10)]
 
     class Interrupted(list[Any]):
-        """The list of handles, at the moment when the collector runs a finaliser."""
+        """The list of handles, at the moment when the garbage collector runs a finaliser."""
 
         def __getitem__(self, index: Any) -> Any:
             conn.close()
@@ -238,7 +238,7 @@ def test_a_finaliser_may_close_while_dead_handles_are_removed() -> None:
     assert all(handle.closed for handle in alive)
 
 
-# ---- what was not closed ----
+# ---- unclosed connections ----
 
 
 def abandon() -> weakref.ref[pyvirt.Connection]:
@@ -268,7 +268,7 @@ def test_an_unclosed_connection_warns(forget: Callable[[], weakref.ref[pyvirt.Co
 def test_a_warning_turned_into_an_error_does_not_keep_the_connection_open() -> None:
     conn = pyvirt.connect(URI)
     domain = conn.domains["test"]
-    with pytest.raises(ResourceWarning):  # as all of these tests have it
+    with pytest.raises(ResourceWarning):  # as in all of these tests
         conn.__del__()
     assert conn.closed
     assert domain.closed
@@ -300,7 +300,7 @@ def test_a_failed_connection_does_not_warn(recwarn: pytest.WarningsRecorder) -> 
 
 
 def test_a_reference_held_elsewhere_is_released_once(conn: pyvirt.Connection) -> None:
-    """libvirt counts: its own reference must be the last when all handles are gone."""
+    """libvirt counts references: its own must be the last when all handles have been freed."""
     pointer = lib.virDomainLookupByName(conn._ptr, b"test")
     assert lib.virDomainRef(pointer) == 0
     handle = pyvirt.Domain(conn, pointer)
@@ -308,5 +308,5 @@ def test_a_reference_held_elsewhere_is_released_once(conn: pyvirt.Connection) ->
     handle.close()
     del handle
     gc.collect()
-    assert ffi.string(lib.virDomainGetName(pointer)) == b"test"  # ours still stands
+    assert ffi.string(lib.virDomainGetName(pointer)) == b"test"  # this test still holds one
     lib.pv_release_domain(pointer)

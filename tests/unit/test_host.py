@@ -143,7 +143,7 @@ def test_capabilities_keep_their_document(host: Host) -> None:
 
 
 def test_cpu_map_has_the_online_cpus(host: Host) -> None:
-    # The driver's is fixed, and in an array no longer than its last bit needs.
+    # The driver's map is fixed, in an array that ends with its last bit.
     assert host.cpu_map() == NodeCPUMap(present=8, online=frozenset({0, 2, 4}))
 
 

@@ -205,7 +205,7 @@ def test_the_change_block_commits_at_its_end(interfaces: Interfaces) -> None:
         interfaces.define(ethernet("eth7"))
         interfaces["eth1"].destroy()
     assert (interfaces.names(), sorted(interfaces.defined_names())) == ([], ["eth1", "eth7"])
-    with pytest.raises(OperationInvalidError):  # nothing is under way any more
+    with pytest.raises(OperationInvalidError):  # no transaction is open any more
         interfaces.change_rollback()
 
 
@@ -224,7 +224,7 @@ def test_an_exception_in_the_change_block_rolls_back(interfaces: Interfaces, err
         change_and_raise(interfaces, error("this one"))
     assert all_names(interfaces) == ["eth1"]
     assert interfaces["eth1"].xml_desc() == before
-    with interfaces.change():  # nothing is under way any more
+    with interfaces.change():  # no transaction is open any more
         pass
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Inventories: the same as asking each object, whatever the state of it."""
+"""Inventories equal what each object returns, whatever its state."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_closed_connection_raises_closed_error(conn: pyvirt.Connection) -> Non
 
 
 def test_states_are_derived_from_listings_where_bulk_statistics_are_missing(conn: pyvirt.Connection) -> None:
-    """What is done where the driver has no bulk statistics."""
+    """This is done where the driver has no bulk statistics."""
     listing = _Listing.of_all(lib.PV_DOMAIN, conn, "virConnectListAllDomains")
     states = dict(zip(listing.names, _states(conn, listing), strict=True))
     assert states == {domain.name: domain.state().state for domain in conn.domains}

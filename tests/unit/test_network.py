@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Networks on libvirt's test driver, in process; tests/daemon has those that carry packets."""
+"""Networks on libvirt's test driver, in process; tests/daemon has real networks."""
 
 from __future__ import annotations
 
@@ -193,13 +193,13 @@ def test_a_removed_network_raises_not_found(networks: Networks, call: Callable[[
     network.destroy()
     with pytest.raises((NetworkNotFoundError, OperationUnsupportedError, NotSupportedError)) as caught:
         call(network)
-    if caught.type is not NetworkNotFoundError:  # the driver, or this libvirt, does not even look
+    if caught.type is not NetworkNotFoundError:  # the driver, or this libvirt, does not look it up
         assert (caught.value.function or "").startswith(
             ("virNetworkGetDHCPLeases", "virNetworkListAllPorts", "virNetworkGetMetadata")
         )
 
 
-# ---- life ----
+# ---- life cycle ----
 
 
 def test_a_persistent_network_lives_from_define_to_undefine(networks: Networks) -> None:
@@ -280,7 +280,7 @@ def test_edit_needs_a_driver_that_returns_the_stored_configuration(default: Netw
         pass
 
 
-# Without a daemon, older ones take the section for the command and the other way round.
+# Without a daemon, older releases swap section and command.
 in_order = pytest.mark.libvirt("7.2", "hands the section and the command to a driver as it got them")
 
 

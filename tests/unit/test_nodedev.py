@@ -169,7 +169,7 @@ def test_the_tree_equals_parents_and_children(devices: NodeDevices) -> None:
 
 def test_the_top_device_has_no_parent_whatever_failed_before(conn: pyvirt.Connection, devices: NodeDevices) -> None:
     top = devices["computer"]
-    for _ in range(3):  # nobody asks for these
+    for _ in range(3):  # no test asks for these
         assert not lib.virNodeDeviceLookupByName(conn._ptr, b"nobody")
     assert top.parent_name() is None
 
@@ -208,7 +208,7 @@ def test_a_virtual_hba_is_created_and_destroyed(devices: NodeDevices) -> None:
         ("<domain/>", Error),
         ("<device/>", Error),
         (VHBA.replace("scsi_host1", "nobody"), Error),
-        *([] if NEWER else [(VHBA.replace("wwnn", "nnww"), Error)]),  # later ones make up what is missing
+        *([] if NEWER else [(VHBA.replace("wwnn", "nnww"), Error)]),  # later releases invent what is missing
         ("<device\0/>", InvalidArgumentError),
         ("\ud800", InvalidArgumentError),
         (b"<device/>", Error),
@@ -276,7 +276,7 @@ def test_a_kept_error_does_not_keep_the_connection_open(conn: pyvirt.Connection,
         kept.append(caught.value)
     conn.close()
     with pyvirt.connect("test:///default") as again:
-        assert "scsi_host2" in NodeDevices(again)  # the driver starts anew when the last connection has gone
+        assert "scsi_host2" in NodeDevices(again)  # the driver is reset when the last connection is closed
 
 
 def test_names_added_after_counting_are_listed(conn: pyvirt.Connection) -> None:

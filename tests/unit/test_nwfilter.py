@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Network filters where there are none: libvirt's test driver.  tests/daemon has real ones."""
+"""Network filters on libvirt's test driver, which has none; tests/daemon has real ones."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_calls_that_the_driver_lacks_raise_unsupported(
     with pytest.raises(NotSupportedError, match=re.escape(function)) as caught:
         call(both)
     assert caught.value.function == function
-    # Not so where the installed libvirt is too old for the function itself.
+    # Except where the installed libvirt is too old for the function itself.
     assert isinstance(caught.value, OperationUnsupportedError) or "needs libvirt" in caught.value.message
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What ``import pyvirt`` gives, and what it costs."""
+"""The names of ``import pyvirt``, and the cost of the import."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.processes import output_of, run
 
 PACKAGE = Path(pyvirt.__file__).parent
 
-# Each takes longer to import than libvirt and all of pyvirt's own.
+# Each takes longer to import than libvirt and all of pyvirt.
 HEAVY = "typing dataclasses uuid lxml logging re inspect contextlib json asyncio numpy click rich subprocess".split()
 
 MODULES = sorted(
@@ -81,7 +81,7 @@ def test_the_package_has_a_py_typed_file() -> None:
     assert (PACKAGE / "py.typed").is_file()
 
 
-# ---- what it costs ----
+# ---- the cost of an import ----
 
 
 def test_importing_pyvirt_loads_nothing_heavy() -> None:

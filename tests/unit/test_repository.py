@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What holds for every file, so that nobody has to look for it in a review."""
+"""Rules for every file, so that a review need not check them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.support import ROOT
 
 SOURCE = ROOT / "src" / "pyvirt"
 
-NOT_OURS = {"build", "dist", "__pycache__"}  # and what begins with a dot, but for .ci
+NOT_OURS = {"build", "dist", "__pycache__"}  # and names that begin with a dot, except .ci
 SOURCE_SUFFIXES = {".py", ".pyi", ".c", ".h", ".sh", ".toml", ".in", ".debian", ".fedora"}
 LONGEST = 800
 LICENCE = "SPDX-License-Identifier: LGPL-2.1-or-later"
 
-# Written so that this file does not hold them: a note to come back is an issue, a path of one machine is a mistake.
+# Written so that this file does not contain them: a reminder belongs in an issue, a path of one machine is a mistake.
 FORBIDDEN = re.compile(
     r"\b(?:FIX" r"ME|TO" r"DO|XX" r"X|HA" r"CK)\b|(?<![\w.:/-])/(?:home|Users|wo" r"rk)/\w|\bcoding[:=]"
 )
@@ -111,7 +111,7 @@ def test_the_gateway_alone_imports_the_extensions() -> None:
 
 
 def test_cffi_is_used_in_one_way() -> None:
-    """No callback made at run time, no library opened by name, no compiler at import: all is in the extension."""
+    """No callback made at run time, no library opened by name, no compiler at import: the extension has everything."""
     ways = {"callback", "verify", "dlopen"}
     used = [
         f"{name_of(path)}:{node.lineno}"
@@ -140,7 +140,7 @@ def undocumented(tree: ast.AST, prefix: str) -> Iterator[str]:
 
 def test_everything_public_is_documented() -> None:
     modules = {name_of(path): tree for path, tree in SHIPPED.items() if path.suffix == ".py"}
-    lists = "src/pyvirt/enums/"  # generated; each enumeration in there says what it is
+    lists = "src/pyvirt/enums/"  # generated; each enumeration has its own docstring
     public = {name: tree for name, tree in modules.items() if not re.search(r"/_(?!_)", name)}
 
     assert [name for name, tree in modules.items() if not ast.get_docstring(tree) and lists not in name] == []

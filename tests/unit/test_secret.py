@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""libvirt's test driver has no secrets, so here is what needs none: tests/daemon/test_secret_daemon.py has the rest."""
+"""Tests that need no secrets, as libvirt's test driver has none; tests/daemon/test_secret_daemon.py has the others."""
 
 from __future__ import annotations
 

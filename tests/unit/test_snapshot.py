@@ -49,7 +49,7 @@ def snapshots(domain: Domain) -> Snapshots:
 
 @pytest.fixture
 def tree(snapshots: Snapshots) -> Snapshots:
-    """first, and after it left and right, and after right last."""
+    """A tree: left and right follow first, and last follows right."""
     first = snapshots.create(name="first")
     snapshots.create(name="left")
     first.revert()
@@ -154,7 +154,7 @@ def test_delete_removes_one_or_its_children(tree: Snapshots) -> None:
     assert last.name == "last"
 
 
-# ---- making them ----
+# ---- creating snapshots ----
 
 
 def test_create_accepts_a_name_and_a_description(snapshots: Snapshots) -> None:

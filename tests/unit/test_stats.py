@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Statistics as columns: against libvirt's own records, and against records that no driver here makes."""
+"""Statistics as columns, compared with libvirt's own records and with records that no available driver makes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def domains(conn: pyvirt.Connection) -> list[Domain]:
 
 
 def plain_call(conn: pyvirt.Connection, groups: int = 0) -> dict[bytes, dict[str, TypedValue]]:
-    """What virConnectGetAllDomainStats says, field by field, by UUID."""
+    """Return the fields from virConnectGetAllDomainStats, by UUID."""
     records = ffi.new("virDomainStatsRecordPtr **")
     count = lib.virConnectGetAllDomainStats(conn._ptr, groups, records, 0)
     assert count >= 0
@@ -140,7 +140,7 @@ def test_a_view_outlives_its_frame(conn: pyvirt.Connection) -> None:
     del frame
     gc.collect()
     assert gone() is None
-    for _ in range(20):  # would reuse the memory if it were free
+    for _ in range(20):  # would reuse the memory if it were freed
         stats(conn)
     assert values.tolist() == expected
     assert ids.tolist() == expected_ids
@@ -239,7 +239,7 @@ def test_the_last_of_two_values_with_one_name_is_kept(domains: list[Domain]) -> 
     ["", ".", "a.", ".1", "1", "1.a", "a.01.b", "a.1", "a.*.b", "a.4294967296.b", "a..b", "é.1.ü", "a.1.1", "x" * 79],
 )
 def test_odd_names_are_kept(domains: list[Domain], name: str) -> None:
-    # Beside names that a careless parser would take for the same.
+    # Besides names that a careless parser would confuse with it.
     others = ["a.1.b", "a.1.c", ".a.1.b", "a.*.1.b", "a.1.*.b", "b"]
     fields: list[Field] = [(other, INT, number) for number, other in enumerate([*others, name])]
     frame = Feed().frame([(domains[0], fields)])
@@ -275,7 +275,7 @@ def test_any_records_are_returned_unchanged(
             ]
         )
         assert frame.to_dicts() == [{name: value for name, (_, value) in fields} for fields in records]
-        # The columns hold the same again.
+        # The columns contain the same values.
         found: list[dict[str, object]] = [{} for _ in records]
         for table in frame.tables.values():
             for name, column in table.items():
@@ -289,7 +289,7 @@ def test_any_records_are_returned_unchanged(
 
 
 def rates_of(frame: pyvirt.StatsFrame, before: pyvirt.StatsFrame, table: str, column: str) -> list[float | None]:
-    """Growth, not per second: what the test put in."""
+    """Return the growth, not per second: the values of the test."""
     rates = frame.rates(before)
     return [None if rate is None else round(rate * rates.seconds, 6) for rate in rates[table][column].to_list()]
 
@@ -312,7 +312,7 @@ def test_rates_find_domains_by_uuid_and_devices_by_name(domains: list[Domain]) -
             (domains[3], [("cpu.time", ULLONG, 50)]),  # new
             (domains[2], [("cpu.time", ULLONG, 3)]),  # restarted
             (domains[1], [("cpu.time", ULLONG, 2**64 - 1)]),
-            (domains[0], [("cpu.time", ULLONG, 160), *net(0, "vnet1", 25), *net(1, "vnet2", 1)]),  # vnet0 is gone
+            (domains[0], [("cpu.time", ULLONG, 160), *net(0, "vnet1", 25), *net(1, "vnet2", 1)]),  # vnet0 was removed
         ]
     )
     assert rates_of(now, before, "domain", "cpu.time") == [None, None, 9, 60]
@@ -333,7 +333,7 @@ def test_rates_find_vcpus_by_their_number(domains: list[Domain]) -> None:
 def test_rates_use_the_time_at_which_each_domain_was_read(domains: list[Domain]) -> None:
     feed = Feed()
     slow, fast = domains[:2]
-    # The slow one is the last to come the second time, and its host would spoil the rate of the other.
+    # The slow domain arrives last in the second frame, and would distort the rate of the other one.
     before = feed.frame([(slow, [("cpu.time", ULLONG, 0)])], [(fast, [("cpu.time", ULLONG, 0)])])
     now = feed.frame([(fast, [("cpu.time", ULLONG, 10**9)])], [(slow, [("cpu.time", ULLONG, 10**9)])])
     rates = now.rates(before)
@@ -349,7 +349,7 @@ def test_a_domain_started_anew_has_no_rates() -> None:
         assert len(before.domains.ids) == 2
         again.destroy()
         again.start()
-        # Its counter is higher than it was before all the same.
+        # Its counter is nevertheless higher than before.
         now = feed.frame([(same, [("cpu.time", ULLONG, 15)]), (again, [("cpu.time", ULLONG, 500)])])
         assert rates_of(now, before, "domain", "cpu.time") == [5, None]
 
@@ -380,7 +380,7 @@ def test_rates_need_an_older_frame(conn: pyvirt.Connection) -> None:
 
 
 def test_frames_give_their_memory_back(domains: list[Domain]) -> None:
-    """Bytes in use, as the C library counts them, after many frames are those after one."""
+    """After many frames the C library counts as many bytes in use as after one."""
     feed = Feed()
     shape: list[Field] = [(f"vcpu.{i}.time", ULLONG, i) for i in range(50)] + [("block.0.path", STRING, "/x" * 50)]
     records = [(domain, shape) for domain in domains]
@@ -401,7 +401,10 @@ def test_frames_give_their_memory_back(domains: list[Domain]) -> None:
 
 
 def test_the_heap_does_not_grow_between_ticks() -> None:
-    """glibc hands the end of the heap back, and a tick of a small host would fault it in again; not with an engine."""
+    """glibc returns the end of the heap to the system, and each tick of a small host would fault it in again.
+
+    An engine prevents that.
+    """
     program = """
         import ctypes
         from pyvirt.stats.engine import new_schema

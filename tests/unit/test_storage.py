@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Storage pools and volumes on libvirt's test driver; what only a daemon can do is in tests/daemon."""
+"""Storage pools and volumes on libvirt's test driver; tests/daemon has what only a daemon can do."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_a_pool_describes_itself(pool: StoragePool, conn: Connection) -> None:
     assert pool.is_persistent()
     root = parse(pool.xml_desc())
     assert (root.tag, root.findtext("name")) == ("pool", "pool-1")
-    with pytest.raises(InvalidArgumentError, match="flags"):  # of the test driver's; a daemon knows it
+    with pytest.raises(InvalidArgumentError, match="flags"):  # of the test driver; a daemon accepts it
         pool.xml_desc(flags=StorageXMLFlags.INACTIVE)
 
 
@@ -346,8 +346,8 @@ def test_volumes_are_cloned(pools: StoragePools, pool: StoragePool, volume: Stor
         ("<volume/>", XMLError),
         ("<volume><name>x</name></volume>", XMLError),
         ("<volume><name>x</name><capacity unit='stones'>1</capacity></volume>", InvalidArgumentError),
-        (VOLUME.format("volume-2.raw", 1), OperationFailedError),  # a daemon says AlreadyExistsError
-        (VOLUME.format("x", 1 << 60), Error),  # an internal error, to the test driver
+        (VOLUME.format("volume-2.raw", 1), OperationFailedError),  # a daemon raises AlreadyExistsError
+        (VOLUME.format("x", 1 << 60), Error),  # an internal error of the test driver
         (VOLUME.format("\0", 1), InvalidArgumentError),
         (None, TypeError),
     ],

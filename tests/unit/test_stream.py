@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What can be seen of a stream without a daemon to open one."""
+"""What can be tested of a stream without a daemon."""
 
 from __future__ import annotations
 

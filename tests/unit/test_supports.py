@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What a driver says that it implements; and that to ask changes nothing."""
+"""What a driver implements, and that asking changes nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECRET = "<secret ephemeral='no' private='yes'><usage type='volume'><volume>/dis
 
 @pytest.fixture
 def conn() -> Iterator[pyvirt.Connection]:
-    """A host that has an object of each kind that the test driver knows."""
+    """A host with an object of each kind that the test driver supports."""
     with pyvirt.connect("test:///default") as conn:
         conn.domains["test"].snapshots.create(SNAPSHOT)
         conn.storage_pools["default-pool"].volumes.create(VOLUME)
@@ -33,7 +33,7 @@ def conn() -> Iterator[pyvirt.Connection]:
 
 
 def everything(conn: pyvirt.Connection) -> list[object]:
-    """All of a host that can be seen."""
+    """Return everything visible of a host."""
     seen: list[object] = []
     for domain in conn.domains:
         seen += [domain.xml_desc(), domain.state(), domain.autostart(), domain.id, domain.is_persistent()]
@@ -104,7 +104,7 @@ def test_supports_of_one_object_changes_nothing(conn: pyvirt.Connection, kind: s
         ("virNodeDeviceGetParent", True),
         ("virDomainCreateLinux", True),
         ("virDomainLookupByName", True),
-        ("virGetVersion", True),  # no driver has a say in it
+        ("virGetVersion", True),  # independent of the driver
         ("virDomainGetName", True),
         ("virDomainCreateXMLWithFiles", True),
         ("virDomainBackupBegin", False),
@@ -112,7 +112,7 @@ def test_supports_of_one_object_changes_nothing(conn: pyvirt.Connection, kind: s
         ("virDomainMigrateGetMaxSpeed", False),
         ("virNWFilterDefineXML", False),
         ("virConnectListAllNWFilters", False),
-        ("virNWFilterGetXMLDesc", False),  # there are no filters
+        ("virNWFilterGetXMLDesc", False),  # the driver has no filters
         ("virDomainQemuMonitorCommand", False),
         ("virDomainLxcOpenNamespace", False),
         ("virAdmConnectListServers", False),
@@ -128,7 +128,7 @@ def test_supports_of_one_object_changes_nothing(conn: pyvirt.Connection, kind: s
 )
 def test_supports_gives_the_expected_answers(conn: pyvirt.Connection, name: str, answer: bool | None) -> None:
     assert conn.supports(name) is answer
-    assert conn.supports(name) is answer  # remembered or not
+    assert conn.supports(name) is answer  # cached or not
 
 
 LACKING: dict[str, Callable[[pyvirt.Domain], object]] = {
@@ -160,7 +160,7 @@ def test_a_function_reported_as_unsupported_raises_unsupported(conn: pyvirt.Conn
         (29, "virDomainGetState", None),
         (42, "virDomainGetState", True),
         (74, "virDomainGetState", True),
-        (74, "virDomainCreateWithFiles", False),  # over TCP there is no way for a file
+        (74, "virDomainCreateWithFiles", False),  # a file cannot be passed over TCP
         (74, "virDomainOpenGraphicsFD", False),
         (0, "virDomainGetSecurityLabelList", None),  # a daemon that lacks it fails without a reason
     ],
@@ -249,7 +249,7 @@ def test_supports_does_not_keep_the_connection_open(conn: pyvirt.Connection) -> 
         lib.pv_error_free(lib.pv_error_take())
 
 
-# ---- the tables, against the facts of libvirt's API ----
+# ---- the tables, compared with libvirt's API ----
 
 
 def test_no_flag_of_libvirt_is_the_unknown_one() -> None:
@@ -258,7 +258,7 @@ def test_no_flag_of_libvirt_is_the_unknown_one() -> None:
 
 
 def test_flags_are_recognised_by_the_signature() -> None:
-    """A last argument that is an unsigned int is flags, but for what is not called."""
+    """A last argument of type unsigned int is flags, except for functions that are never called."""
     for name in sorted(OURS):
         home, types = _supports._find(name)
         arguments = types.typeof(getattr(home, name)).args
@@ -269,7 +269,7 @@ def test_flags_are_recognised_by_the_signature() -> None:
 
 
 def test_functions_answered_without_a_call_exist_in_every_libvirt() -> None:
-    """What is answered without a call is in every libvirt that pyvirt runs with."""
+    """Functions answered without a call exist in every supported libvirt."""
     of_library = [name for name in OURS if _supports._LIBRARY.fullmatch(name)]
     assert len(of_library) > 60
     assert [name for name in of_library if release(FACTS[name]["since"]) > (6, 0, 0)] == []
@@ -283,7 +283,7 @@ def test_functions_probed_without_flags_only_read() -> None:
         assert not any(verb in rest for verb in verbs), name
 
 
-# ---- what a call returns after all ----
+# ---- objects that a probe returns ----
 
 
 def test_objects_returned_by_a_probe_are_freed(conn: pyvirt.Connection) -> None:
@@ -293,7 +293,7 @@ def test_objects_returned_by_a_probe_are_freed(conn: pyvirt.Connection) -> None:
     count = lib.virConnectListAllDomains(*values)
     assert count == 1
     domain = values[1][0][0]
-    lib.virDomainRef(domain)  # so that it can be looked at afterwards
+    lib.virDomainRef(domain)  # so that it can be inspected afterwards
 
     arguments.release(signature.result, count)
     arguments.close()

@@ -18,8 +18,8 @@ from pyvirt.uri import URI
 
 
 def virsh(uri: str, *command: str) -> list[str]:
-    """Ask libvirt's own client; it knows networks and pools whatever of them pyvirt does."""
-    # It fits one libvirt only, and we may be running on another.
+    """Ask libvirt's own client, independently of pyvirt."""
+    # virsh works with one libvirt only, and pyvirt may run on another.
     env = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
     answer = subprocess.run(["virsh", "-c", uri, *command], check=True, capture_output=True, text=True, env=env)
     return answer.stdout.split()

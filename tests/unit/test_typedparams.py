@@ -154,7 +154,7 @@ def test_strings_may_be_null_or_not_utf8() -> None:
     assert to_dict(array, 2) == {"null": "", "bytes": "\udcff"}
 
 
-# ---- what libvirt allocates, and what it fills in ----
+# ---- arrays that libvirt allocates or fills in ----
 
 
 def test_parameters_allocated_by_libvirt_are_returned(conn: pyvirt.Connection) -> None:

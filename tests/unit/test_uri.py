@@ -118,7 +118,7 @@ def test_equivalent_uris_are_equal(texts: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ("test:///default", "TEST:///default"),  # libvirt takes TEST for a driver that it does not know
+        ("test:///default", "TEST:///default"),  # libvirt treats TEST as an unknown driver
         ("test:///default", "test+unix:///default"),  # in this process and in a daemon
         ("qemu://h/system", "qemu+tls://h/system"),
         ("qemu://h", "qemu://h/"),
@@ -237,7 +237,7 @@ def test_uris_are_immutable_and_have_no_dict() -> None:
 @pytest.mark.parametrize("text", PARSED)
 def test_uris_survive_pickle_and_copy(text: str, protocol: int) -> None:
     uri = URI.parse(text)
-    if protocol > 1:  # older protocols know no slots
+    if protocol > 1:  # older protocols do not support slots
         assert pickle.loads(pickle.dumps(uri, protocol)) == uri
     assert copy.deepcopy(uri) == uri
 
@@ -259,7 +259,7 @@ def test_remote_local_and_transport_are_derived(text: str, remote: bool, transpo
     assert (uri.remote, uri.local, uri.effective_transport) == (remote, not remote, transport)
 
 
-# A path is whatever bytes a file is called by; those that are no UTF-8 are surrogates in Python.
+# A path is any bytes of a file name; those that are not UTF-8 are surrogates in Python.
 texts = st.text(max_size=12) | st.binary(max_size=3).map(lambda data: data.decode("utf-8", "surrogateescape"))
 texts = texts.filter(lambda text: "\0" not in text)
 hosts = texts.filter(lambda text: text != "" and not text.startswith("["))
@@ -302,7 +302,7 @@ def test_any_uri_survives_the_way_to_text_and_back(uri: URI) -> None:
 
 
 def libvirt_parses(text: str) -> bool:
-    """Ask libvirt itself: nobody's transport makes it stop right after parsing."""
+    """Return whether libvirt parses *text*: an unknown transport makes it stop right after parsing."""
     try:
         assert not lib.virConnectOpenReadOnly(encode(text)), f"{text} was opened"
         raise last_error("virConnectOpenReadOnly")
@@ -329,7 +329,7 @@ def test_libvirt_accepts_the_same_text(rest: str) -> None:
     else:
         ours = True
     theirs = libvirt_parses(text)
-    # libxml2 looks at nothing between brackets; we want an address there.
+    # libxml2 accepts anything between brackets; pyvirt requires an address.
     assert ours == theirs or (theirs and "[" in text)
 
 

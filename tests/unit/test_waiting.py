@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Waiting, and looking now and then, for any time that somebody may name."""
+"""Waiting and polling with any timeout."""
 
 from __future__ import annotations
 

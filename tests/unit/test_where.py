@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``where``: each question against what a loop over everything finds."""
+"""``where``: each condition is compared with the result of a loop over everything."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BACKUP, OWNER = "http://example.com/backup", "http://example.com/owner"
 
 @pytest.fixture
 def conn(libvirt_host: HostFactory) -> Iterator[pyvirt.Connection]:
-    """Domains: web-1 runs, web-2 is paused, web-3 is off, db-1 has crashed, db-2 is transient, db-3 sleeps."""
+    """Domains: web-1 is running, web-2 paused, web-3 inactive, db-1 crashed, db-2 transient, db-3 suspended."""
     uri = libvirt_host(domains=2, running=1.0, networks=3, pools=2)
     file = Path(uri.removeprefix("test://"))
     text = file.read_text()
@@ -119,7 +119,7 @@ def test_the_metadata_predicate_receives_a_parsed_element(conn: pyvirt.Connectio
 
 
 def test_a_domain_removed_during_where_is_left_out(conn: pyvirt.Connection) -> None:
-    """The first that is looked at takes the transient one away, the listing had both."""
+    """The first call destroys the transient domain, which the listing still contained."""
     conn.domains["web-1"].metadata.set_description("stays")
 
     def is_first(name: str) -> bool:

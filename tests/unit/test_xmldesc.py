@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Documents as trees: what is read safely, what is kept, what is refused."""
+"""Documents as trees: safe parsing, what is kept, and what is refused."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_byte_order_mark_is_ignored() -> None:
         "<a>\0</a>",
         "<a>&#0;</a>",
         "<a>\x01</a>",
-        "<a>\udcff</a>",  # what is no UTF-8 comes out of libvirt like this
+        "<a>\udcff</a>",  # libvirt returns bytes that are not UTF-8 like this
         "<" * 10_000,
         "<a>" * 10_000,
         b"",
@@ -120,7 +120,7 @@ def test_any_text_survives_serialize_and_parse(text: str) -> None:
     assert (again.text or "", again.get("b")) == (text, text)
 
 
-# ---- documents that mean harm ----
+# ---- hostile documents ----
 
 
 def test_external_entities_are_not_read(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_entities_are_not_multiplied(place: str) -> None:
     try:
         root = parse(text)
     except XMLError:
-        return  # some releases of libxml2 smell it when they read it
+        return  # some releases of libxml2 detect it while parsing
     assert serialize(root) == "<a>&l12;</a>"
 
 

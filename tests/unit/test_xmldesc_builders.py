@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Documents built of keyword arguments: all of them match libvirt's schemas, and drivers take them."""
+"""Documents built from keyword arguments: all match libvirt's schemas, and drivers accept them."""
 
 from __future__ import annotations
 
@@ -84,11 +84,11 @@ def test_examples_in_the_documentation_run() -> None:
 
 Values = st.SearchStrategy[Any]
 
-#: Any text at all, and text that is likely to hurt.
+#: Any text, and text that is likely to cause trouble.
 ANY_TEXT = st.one_of(st.text(max_size=20), st.text("aZ0_.-/: \n\t\0<&'\"ü\ud800\ufffe", max_size=8))
 ANY_NUMBER = st.one_of(st.integers(), st.integers(-2, 2), st.integers(0, 1 << 65))
 
-# Values that are right, one by one.
+# Values that are valid by themselves.
 TEXT = st.text("abc <&>'\"ü客\n\t", min_size=1, max_size=12)
 NAME = st.text("abc0.-_+ ü&<'\"", min_size=1, max_size=10).filter(str.strip)
 WORD = st.from_regex(r"[a-zA-Z][a-zA-Z0-9_-]{0,9}", fullmatch=True)
@@ -241,7 +241,7 @@ ARGUMENTS: dict[Callable[..., etree._Element], st.SearchStrategy[dict[str, objec
     ),
 }
 
-# What is no document by itself, and a document that it can be part of.
+# Elements that are not documents, and a document that can contain them.
 WHOLE: dict[Callable[..., etree._Element], Callable[[etree._Element], etree._Element]] = {
     **dict.fromkeys(
         (x.disk, x.interface, x.serial, x.graphics, x.filesystem),
@@ -253,7 +253,7 @@ WHOLE: dict[Callable[..., etree._Element], Callable[[etree._Element], etree._Ele
 }
 
 
-# What is right one by one may not go together.
+# Values that are valid by themselves may be invalid together.
 TOGETHER = re.compile(r"secure boot needs|empty drive has no|disk \w+ needs exactly one|needs hosts|a lun passes")
 
 
@@ -270,7 +270,7 @@ def test_valid_arguments_give_a_valid_document(make: Callable[..., etree._Elemen
     arguments = data.draw(ARGUMENTS[make])
     try:
         part = make(**arguments)
-    except InvalidArgumentError as error:  # some do not go together
+    except InvalidArgumentError as error:  # some are invalid together
         if not TOGETHER.search(str(error)):
             raise
     else:
@@ -292,7 +292,7 @@ def test_arbitrary_arguments_are_refused_or_give_a_valid_document(
         validated(make, make(**arguments))
 
 
-# What an attribute can be, unless a variable will do.
+# Values of attributes that do not accept a variable.
 MATCHES: dict[str, str | int] = {
     "match": "yes",
     "state": "NEW",
@@ -316,7 +316,7 @@ def test_a_rule_accepts_exactly_the_matches_of_its_protocol(protocol: str) -> No
                 x.rule("accept", "in", protocol, **match)
 
 
-# What a type checker would have found.
+# Mistakes that a type checker would find.
 WRONG: dict[str, Any] = {"memory": 1.5, "disks": ["/a"], "dhcp": ["10.0.0.9"]}
 
 
@@ -473,7 +473,7 @@ def conn() -> Iterator[pyvirt.Connection]:
         yield connection
 
 
-# The first seen with a schema for what the driver writes of a TPM without a model; that of 7.0 is not.
+# The first release whose schema matches what the driver writes for a TPM without a model; 7.0 does not.
 _TPM = pytest.mark.libvirt("9.0", "has the default model of TPMs in its schema")
 
 

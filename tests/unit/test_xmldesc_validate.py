@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Documents against libvirt's schemas: what is let through, and how well the culprit is named."""
+"""Documents and libvirt's schemas: what is accepted, and how well an error is described."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_documents_of_the_host_are_valid() -> None:
 @pytest.mark.parametrize(
     ("document", "right", "wrong", "expected"),
     [
-        # the misspelt: values, attributes, elements
+        # misspelt values, attributes and elements
         (DOMAIN, "bus='virtio'", "bus='virtoi'", "line 10, /domain/devices/disk[1]/target: attribute bus cannot be "
          "'virtoi' (did you mean virtio?); allowed: 'fdc', 'ide', "),
         (DOMAIN, "bus='sata'", "buss='sata'", "line 13, /domain/devices/disk[2]/target: attribute buss is not allowed "
@@ -90,7 +90,7 @@ def test_documents_of_the_host_are_valid() -> None:
         (DOMAIN, "type='qemu'>", "type='quemu'>", "line 1, /domain: attribute type cannot be 'quemu' (did you mean "
          "qemu?); allowed: 'bhyve', "),
         (NETWORK, "'nat'", "'NAT'", "line 3, /network/forward: attribute mode cannot be 'NAT'; allowed: 'bridge', "),
-        # the wrong kind of text
+        # text of the wrong kind
         (DOMAIN, "512", "much", "line 3, /domain/memory: <memory> cannot be 'much'; allowed: a whole number"),
         (DOMAIN, "512", "", "line 3, /domain/memory: <memory> cannot be empty; allowed: a whole number"),
         (NETWORK, "10.0.0.1", "10.0.0.256", "line 4, /network/ip: attribute address cannot be '10.0.0.256'; allowed: "
@@ -98,7 +98,7 @@ def test_documents_of_the_host_are_valid() -> None:
         (NETWORK, "'24'", "'240'", "line 4, /network/ip: attribute prefix cannot be '240'; allowed: a "),
         (POOL, "/images", "images", "line 4, /pool/target/path: <path> cannot be 'images'; allowed: an absolute path"),
         (DOMAIN, "<devices>", "<devices>loose words", "line 6, /domain/devices: there cannot be text: 'loose words'"),
-        # the missing and the superfluous
+        # missing and superfluous elements
         (DOMAIN, "<name>web</name>", "", "line 1, /domain: <name> is missing"),
         (DOMAIN, "type='network'", "", "line 15, /domain/devices/interface: attribute type is missing"),
         (POOL, "type='dir'", "", "line 1, /pool: attribute type is missing"),
@@ -108,7 +108,7 @@ def test_documents_of_the_host_are_valid() -> None:
         (DOMAIN, "<os>", "<os><joy/>", "line 5, /domain/os/joy: <joy> is not allowed here; allowed: <acpi>, "),
         (DOMAIN, "<target dev='sda'", "<q:x xmlns:q='urn:q'/><target dev='sda'", "line 13, "
          "/domain/devices/disk[2]/q:x: <x xmlns='urn:q'> is not allowed here"),
-        # what does not go together
+        # elements that exclude each other
         (DOMAIN, "<disk type='file' device='disk'>", "<disk type='block' device='disk'>", "line 9, "
          "/domain/devices/disk[1]/source: attribute file is not allowed here; allowed: dev, "),
     ],
@@ -176,7 +176,7 @@ def test_comments_are_ignored() -> None:
 def test_a_single_device_is_validated() -> None:
     disk = "<disk type='file' device='disk'>\n <source file='/a'/>\n <target dev='vda' bus='virtio'/>\n</disk>"
     validate(disk, device=True)
-    validate(xmldesc.interface(network="default"), device=True)  # which is another thing than an interface of the host
+    validate(xmldesc.interface(network="default"), device=True)  # which differs from an interface of the host
     with pytest.raises(XMLError, match="no schema for a document <disk>"):
         validate(disk)
     for wrong, expected in (
@@ -210,7 +210,7 @@ def test_a_document_type_is_refused_before_it_is_expanded() -> None:
 
 def test_every_schema_of_libvirt_has_a_kind_of_document() -> None:
     stems = {path.stem for path in schema_directory().glob("*.rng") if b"<start" in path.read_bytes()}
-    # for what libvirt keeps to itself
+    # for documents that libvirt uses internally
     assert stems - set(schemas.SCHEMAS.values()) <= {"inactiveDomain", "privatedata"}
 
 
@@ -294,7 +294,7 @@ def test_a_schema_is_compiled_once() -> None:
     assert all(one is before[path] for path, one in schemas._schemas.items())
 
 
-# ---- our explanation and libxml2's verdict ----
+# ---- the explanation compared with libxml2's result ----
 
 
 def explained(element: etree._Element) -> tuple[Problem, ...]:
