@@ -45,3 +45,10 @@ def _no_daemon_left() -> Iterator[None]:
     from pyvirt.testing.daemon import _running
 
     assert list(_running) == []
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """The event loops on which the tests marked with ``anyio`` run."""
+    backend: str = request.param
+    return backend

@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import os
 import signal
-import sys
-import termios
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,16 +21,10 @@ from pyvirt.testing._system import require
 from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.guests import paused_guest
 from pyvirt.testing.pytest_plugin import DaemonFactory, skip_unless_in_ci
+from tests.support.resources import unread_bytes
+from tests.support.waiting import LIMIT, eventually
 
 pytestmark = pytest.mark.anyio
-
-LIMIT = 60  # seconds to wait for something that usually takes milliseconds
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    backend: str = request.param
-    return backend
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +59,6 @@ def clients(mortal: PrivateDaemon) -> Callable[[], int]:
     return ask
 
 
-async def eventually(condition: Callable[[], object]) -> None:
-    """Wait until *condition* is true: a resumed daemon needs a moment."""
-    with anyio.fail_after(LIMIT):
-        while not condition():
-            await anyio.sleep(0.01)
-
-
 def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("pyvirt-aio")]
 
@@ -86,34 +70,20 @@ def handles(conn: pyvirt.aio.Connection) -> list[Handle]:
     return [child for child in children if isinstance(child, Handle) and not child.closed]
 
 
-def unread() -> int:
-    """Return how many bytes this process has sent that are still unread: requests to a stopped daemon."""
-    count = 0
-    for fd in os.listdir("/proc/self/fd"):
-        queued = bytearray(4)
-        try:
-            if os.readlink(f"/proc/self/fd/{fd}").startswith("socket:"):
-                fcntl.ioctl(int(fd), termios.TIOCOUTQ, queued)
-        except OSError:
-            continue
-        count += int.from_bytes(queued, sys.byteorder)
-    return count
-
-
 async def test_the_daemon_sees_no_more_requests_than_allowed(mortal: PrivateDaemon, paused: Callable[[], None]) -> None:
     async with pyvirt.aio.connect(mortal.uri()) as conn:
         domain = await conn.domains.get("test")
         paused()
-        before = unread()
+        before = unread_bytes()
         async with anyio.create_task_group() as group:
             group.start_soon(domain.state)
-            await eventually(lambda: unread() > before)
-            one = unread() - before
+            await eventually(lambda: unread_bytes() > before)
+            one = unread_bytes() - before
             for _ in range(499):
                 group.start_soon(domain.state)
-            await eventually(lambda: unread() == before + 4 * one)
+            await eventually(lambda: unread_bytes() == before + 4 * one)
             await anyio.wait_all_tasks_blocked()
-            assert (unread() - before, conn.in_flight) == (4 * one, 4)
+            assert (unread_bytes() - before, conn.in_flight) == (4 * one, 4)
             mortal.resume()
         assert conn._runtime.workers.most_in_flight == 4
 

@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import os
 import signal
 import subprocess
 import sys
-import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,8 +30,8 @@ from pyvirt.testing._system import require
 from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.hosts import domain_name, object_uuid, write_host
 from pyvirt.testing.pytest_plugin import DaemonFactory, skip_unless_in_ci
-
-LIMIT = 60  # seconds to wait for something that usually takes milliseconds
+from tests.support.resources import open_sockets, unread_bytes
+from tests.support.waiting import LIMIT, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -52,25 +50,6 @@ def clients(virt_admin: str, private_daemon: PrivateDaemon) -> Callable[[], set[
         return {int(line.split()[0]) for line in lines[2:] if line.strip()}
 
     return ask
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    """Wait until *condition* is true: the daemon needs a moment to act."""
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def sockets() -> set[str]:
-    """Return the sockets of this process."""
-    links = set()
-    for fd in os.listdir("/proc/self/fd"):
-        try:
-            links.add(os.readlink(f"/proc/self/fd/{fd}"))
-        except FileNotFoundError:  # the descriptor of listdir itself
-            continue
-    return {link for link in links if link.startswith("socket:")}
 
 
 def in_thread(call: Callable[[], object]) -> Callable[[], object]:
@@ -105,35 +84,21 @@ def run_python(program: str, *arguments: str, timeout: float = LIMIT) -> subproc
     )
 
 
-def unread() -> bool:
-    """Return whether this process has sent data that is still unread: a call to a stopped daemon is in flight."""
-    for fd in os.listdir("/proc/self/fd"):
-        queued = bytearray(4)
-        try:
-            if os.readlink(f"/proc/self/fd/{fd}").startswith("socket:"):
-                fcntl.ioctl(int(fd), termios.TIOCOUTQ, queued)
-        except OSError:
-            continue
-        if any(queued):
-            return True
-    return False
-
-
 # ---- the socket ----
 
 
 def test_closing_frees_the_socket_even_with_children(
     private_daemon: PrivateDaemon, clients: Callable[[], set[int]]
 ) -> None:
-    before, mine = clients(), sockets()
+    before, mine = clients(), open_sockets()
     conn = pyvirt.connect(private_daemon.uri())
     children: list[Any] = [conn.domains["test"], conn.domains.list(), conn.domains.stats(), iter(conn.domains)]
     children += [conn.host, conn.domains, conn.domains.stats().tables, conn.domains.get(id=1)]
     (client,) = clients() - before
-    assert len(sockets() - mine) == 1
+    assert len(open_sockets() - mine) == 1
     conn.close()
-    assert sockets() == mine  # at once
-    eventually(lambda: client not in clients())
+    assert open_sockets() == mine  # at once
+    wait_until(lambda: client not in clients())
     with pytest.raises(ClosedError):
         children[0].state()
     with pytest.raises(ClosedError):
@@ -145,43 +110,43 @@ def test_closing_frees_the_socket_even_with_children(
 def test_opening_and_closing_connections_leaks_no_socket(
     times: int, private_daemon: PrivateDaemon, clients: Callable[[], set[int]]
 ) -> None:
-    before, mine = clients(), sockets()
+    before, mine = clients(), open_sockets()
     kept = []
     for _ in range(times):
         with pyvirt.connect(private_daemon.uri()) as conn:
             kept += conn.domains.list()
         with pytest.raises(DomainNotFoundError), pyvirt.connect(private_daemon.uri()) as conn:
             conn.domains["nobody"]
-    assert sockets() == mine
-    eventually(lambda: clients() == before)
+    assert open_sockets() == mine
+    wait_until(lambda: clients() == before)
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def test_a_garbage_collected_connection_frees_its_socket(private_daemon: PrivateDaemon) -> None:
-    mine = sockets()
+    mine = open_sockets()
     cycle: list[Any] = [pyvirt.connect(private_daemon.uri())]
     cycle += [cycle[0].domains.list(), cycle[0].domains.stats(), cycle]
-    assert sockets() != mine
+    assert open_sockets() != mine
     del cycle
     gc.collect()
-    assert sockets() == mine
+    assert open_sockets() == mine
 
 
 def test_close_lets_a_running_call_finish_before_the_socket_is_freed(private_daemon_factory: DaemonFactory) -> None:
     daemon = private_daemon_factory()
-    mine = sockets()
+    mine = open_sockets()
     conn = pyvirt.connect(daemon.uri())
     domain = conn.domains["test"]
     daemon.pause()
     state = in_thread(domain.state)
-    eventually(unread)
+    wait_until(unread_bytes)
     conn.close()  # does not wait for the other thread
     with pytest.raises(ClosedError):
         domain.state()
-    assert sockets() != mine
+    assert open_sockets() != mine
     daemon.resume()
     assert state() == (pyvirt.DomainState.RUNNING, pyvirt.DomainRunningReason.UNKNOWN)
-    eventually(lambda: sockets() == mine)
+    wait_until(lambda: open_sockets() == mine)
 
 
 def test_a_forked_child_cannot_use_the_connection(
@@ -335,7 +300,7 @@ def test_a_running_call_raises_when_the_daemon_is_killed(mortal: PrivateDaemon) 
     mortal.pause()
     calls: list[Callable[[], object]] = [domain.state, domain.xml_desc, conn.domains.list, conn.domains.stats]
     waits = [in_thread(call) for call in calls]
-    eventually(unread)
+    wait_until(unread_bytes)
     mortal.kill()
     assert [type(wait()) for wait in waits] == [ConnectionLostError] * len(waits)
     conn.close()
@@ -358,7 +323,7 @@ def test_calls_raise_after_the_daemon_disconnected_the_client(
 
 
 def test_connect_to_a_stopped_daemon_times_out(mortal: PrivateDaemon) -> None:
-    mine = sockets()
+    mine = open_sockets()
     mortal.pause()
     for timeout in (0.1, 0.3):
         begun = time.monotonic()
@@ -370,7 +335,7 @@ def test_connect_to_a_stopped_daemon_times_out(mortal: PrivateDaemon) -> None:
     for thread in threading.enumerate():
         if thread.name == "pyvirt-connect":
             thread.join(LIMIT)
-    assert sockets() == mine
+    assert open_sockets() == mine
     with pyvirt.connect(mortal.uri(), timeout=LIMIT) as conn:
         assert conn.domains["test"].state()
 
@@ -441,7 +406,7 @@ def test_exit_closes_the_connection_properly(mortal: PrivateDaemon) -> None:
     process = start(program, mortal.uri())
     process.kill()
     process.communicate()
-    eventually(lambda: mortal.log.count(complaint) > complaints)  # otherwise this test proves nothing
+    wait_until(lambda: mortal.log.count(complaint) > complaints)  # otherwise this test proves nothing
 
 
 def test_ctrl_c_ends_a_loop_of_calls(mortal: PrivateDaemon) -> None:

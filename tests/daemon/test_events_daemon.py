@@ -39,8 +39,8 @@ from pyvirt.testing.hosts import write_host
 from pyvirt.testing.pytest_plugin import DaemonFactory, skip_unless_in_ci
 from tests.support.event_loops import LOOP
 from tests.support.processes import ENVIRONMENT, STRICT, output_of
-
-LIMIT = 60
+from tests.support.resources import open_sockets
+from tests.support.waiting import LIMIT, wait_until
 
 
 @pytest.fixture
@@ -55,13 +55,6 @@ def take(listener: Any, count: int) -> list[Any]:
         assert listener.wait(LIMIT), found
         found += listener.take()
     return found
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 # ---- events of each kind ----
@@ -147,7 +140,7 @@ def test_a_host_device_sends_events(private_daemon_factory: DaemonFactory) -> No
     daemon.run_inside([udevd, "--daemon", "--resolve-names=never", "--children-max=2"])
     daemon.restart()  # libvirtd looks for udev when it starts
     with pyvirt.connect(daemon.uri("nodedev")) as conn:
-        until(lambda: any(device.name.startswith("net_lo") for device in conn.node_devices))
+        wait_until(lambda: any(device.name.startswith("net_lo") for device in conn.node_devices))
         listener = conn.events.listen(NodeDeviceEvent)
         daemon.run_inside(["ip", "link", "add", "evone", "type", "veth", "peer", "name", "evtwo"])
         found = take(listener, 2)
@@ -271,17 +264,12 @@ def test_keepalive_works_while_python_holds_the_gil(private_daemon_factory: Daem
 
 def test_closing_with_listeners_frees_the_socket(private_daemon: PrivateDaemon) -> None:
     """libvirt keeps a connection with callbacks open; pyvirt removes the callbacks first."""
-
-    def sockets() -> set[str]:
-        links = {os.readlink(entry.path) for entry in os.scandir("/proc/self/fd") if os.path.islink(entry.path)}
-        return {link for link in links if link.startswith("socket:")}
-
-    before = sockets()
+    before = open_sockets()
     conn = pyvirt.connect(private_daemon.uri())
     kept = conn.events.listen(), conn.events.subscribe(Event, print), conn.domains.watch()
-    assert len(sockets() - before) == 1
+    assert len(open_sockets() - before) == 1
     conn.close()
-    assert sockets() == before
+    assert open_sockets() == before
     assert kept[0].closed
 
 

@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import gc
 import pickle
 import traceback
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -30,6 +28,7 @@ from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.pytest_plugin import DaemonFactory
 from pyvirt.xmldesc import XML, parse
 from tests.support.method_tables import Call, functions_named
+from tests.support.resources import resident_memory
 
 if TYPE_CHECKING:
     from pyvirt._core.lib import CData
@@ -353,19 +352,14 @@ def test_the_buffer_from_libvirt_is_overwritten_before_it_is_freed(
 
 
 def test_values_do_not_leak(secret: Secret) -> None:
-    def resident() -> int:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-
     secret.set_value(bytes(60_000))
     for _ in range(50):
         secret.value()
-    gc.collect()
-    before = resident()
+    before = resident_memory()
     for _ in range(1000):  # unfreed, 57 MiB
         secret.value()
         secret.set_value(bytes(60_000))
-    gc.collect()
-    assert resident() - before < 8 << 20
+    assert resident_memory() - before < 8 << 20
 
 
 # ---- handles ----

@@ -14,30 +14,18 @@ import pyvirt
 from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.hosts import write_host
 from tests.support import ROOT
+from tests.support.resources import open_sockets
 
 SYNTHETIC = ROOT / "benchmarks" / "synthetic.c"
 
 
-def sockets() -> set[str]:
-    """Return the sockets of this process."""
-    found = set()
-    for fd in os.listdir("/proc/self/fd"):
-        try:
-            target = os.readlink(f"/proc/self/fd/{fd}")
-        except FileNotFoundError:  # the descriptor of listdir itself
-            continue
-        if target.startswith("socket:"):
-            found.add(target)
-    return found
-
-
 def test_a_frame_keeps_no_socket_open(private_daemon: PrivateDaemon) -> None:
-    before = sockets()
+    before = open_sockets()
     conn = pyvirt.connect(private_daemon.uri("test", path="/default"))
-    assert sockets() != before
+    assert open_sockets() != before
     frame, other = conn.domains.stats(), conn.domains.stats()
     conn.close()
-    assert sockets() == before
+    assert open_sockets() == before
     assert frame.domains.names == ["test"]
     assert frame.domains.ids.tolist() == [1]
     assert other.rates(frame) == {}

@@ -20,12 +20,6 @@ pytestmark = pytest.mark.anyio
 LIMIT = 60  # seconds to wait for something that usually takes less than one
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    backend: str = request.param
-    return backend
-
-
 @pytest.fixture
 async def conn(qemu: pyvirt.Connection, qemu_daemon: PrivateDaemon) -> AsyncIterator[pyvirt.aio.Connection]:
     async with pyvirt.aio.connect(qemu_daemon.uri("qemu")) as opened:

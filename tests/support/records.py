@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,19 +67,6 @@ def _record(domain: Domain, fields: Sequence[Field]) -> Any:
     assert lib.virDomainRef(domain._ptr) == 0
     record.dom, record.params, record.nparams = domain._ptr, params, len(fields)
     return record
-
-
-def used_memory() -> int:
-    """Return the bytes in use, as the C library counts them."""
-
-    class Mallinfo2(ctypes.Structure):
-        _fields_ = [(name, ctypes.c_size_t) for name in "arena o s hb hd us fs u f k".split()]
-
-    gc.collect()
-    libc = ctypes.CDLL(None)
-    libc.mallinfo2.restype = Mallinfo2
-    found = libc.mallinfo2()
-    return int(found.u + found.hd)  # in the heap and mapped
 
 
 # ---- arbitrary records ----

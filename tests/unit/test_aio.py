@@ -28,12 +28,6 @@ pytestmark = pytest.mark.anyio
 NETWORK = "<network><name>extra</name><bridge name='br7'/><ip address='10.9.0.1' netmask='255.255.255.0'/></network>"
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    backend: str = request.param
-    return backend
-
-
 async def test_calls_return_the_async_counterparts_of_objects(libvirt_test_uri: str) -> None:
     async with pyvirt.aio.connect(libvirt_test_uri) as conn:
         assert_type(conn, pyvirt.aio.Connection)

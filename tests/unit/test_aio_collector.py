@@ -14,12 +14,6 @@ from pyvirt.testing.pytest_plugin import HostFactory
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    backend: str = request.param
-    return backend
-
-
 async def test_ticks_are_awaited_or_iterated(libvirt_host: HostFactory) -> None:
     async with (
         pyvirt.aio.connect(libvirt_host(domains=20)) as one,

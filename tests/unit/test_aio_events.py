@@ -30,12 +30,6 @@ pytestmark = pytest.mark.anyio
 LIMIT = 60  # seconds to wait for something that usually takes milliseconds
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    backend: str = request.param
-    return backend
-
-
 @pytest.fixture
 async def conn(libvirt_test_uri: str) -> AsyncIterator[pyvirt.aio.Connection]:
     async with pyvirt.aio.connect(libvirt_test_uri) as opened:

@@ -23,16 +23,9 @@ from pyvirt.aio._base import close_files, dispose
 from pyvirt.testing.hosts import domain_name
 from pyvirt.testing.pytest_plugin import HostFactory
 from tests.support.processes import output_of
+from tests.support.waiting import LIMIT, eventually
 
 pytestmark = pytest.mark.anyio
-
-LIMIT = 60  # seconds to wait for something that usually takes milliseconds
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    backend: str = request.param
-    return backend
 
 
 @pytest.fixture
@@ -71,13 +64,6 @@ def gate() -> Iterator[Gate]:
     made = Gate()
     yield made
     made.open()  # a failed test must not keep threads
-
-
-async def eventually(condition: Callable[[], object]) -> None:
-    """Wait until *condition* is true: threads need a moment."""
-    with anyio.fail_after(LIMIT):
-        while not condition():
-            await anyio.sleep(0.001)
 
 
 # ---- the limit of requests ----

@@ -42,6 +42,19 @@ def settled() -> None:
             assert not thread.is_alive()
 
 
+class Work:
+    """Items begin in it; all but the first wait until they are released."""
+
+    def __init__(self) -> None:
+        self.begun: list[int] = []
+        self.release = threading.Event()
+
+    def __call__(self, number: int) -> None:
+        self.begun.append(number)
+        if number:
+            assert self.release.wait(LONG)
+
+
 # ---- results ----
 
 
@@ -366,31 +379,19 @@ def test_a_cancel_before_the_start_calls_nothing() -> None:
 
 
 def test_leaving_the_loop_begins_no_further_item() -> None:
-    release = threading.Event()
-    begun: list[int] = []
-
-    def work(number: int) -> None:
-        begun.append(number)
-        if number:
-            assert release.wait(LONG)
+    work = Work()
 
     with bulk.imap(work, range(100), workers=1) as coming:
         assert next(coming).item == 0
-    release.set()
+    work.release.set()
     settled()
 
-    assert len(begun) <= 2
+    assert len(work.begun) <= 2
     assert list(coming) == []
 
 
 def test_an_exception_in_the_loop_begins_no_further_item() -> None:
-    release = threading.Event()
-    begun: list[int] = []
-
-    def work(number: int) -> None:
-        begun.append(number)
-        if number:
-            assert release.wait(LONG)
+    work = Work()
 
     def leave() -> None:
         with bulk.imap(work, range(100), workers=1) as coming:
@@ -399,10 +400,10 @@ def test_an_exception_in_the_loop_begins_no_further_item() -> None:
 
     with pytest.raises(RuntimeError):
         leave()
-    release.set()
+    work.release.set()
     settled()
 
-    assert len(begun) <= 2
+    assert len(work.begun) <= 2
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
@@ -477,21 +478,15 @@ def test_progress_calls_a_function_with_each_result() -> None:
 
 
 def test_an_error_of_the_progress_function_is_raised() -> None:
-    release = threading.Event()
-    begun: list[int] = []
-
-    def work(number: int) -> None:
-        begun.append(number)
-        if number:
-            assert release.wait(LONG)
+    work = Work()
 
     def report(done: int, total: int, result: object) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         bulk.map(work, range(100), workers=1, progress=report)
-    release.set()
-    assert len(begun) <= 2
+    work.release.set()
+    assert len(work.begun) <= 2
 
 
 def test_progress_true_shows_a_bar_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:

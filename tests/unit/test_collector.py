@@ -27,7 +27,8 @@ from pyvirt.testing.hosts import temporary_host
 from tests.support.any_stats import one_by_one, stats
 from tests.support.drivers import since
 from tests.support.processes import output_of
-from tests.support.records import ULLONG, Feed, used_memory
+from tests.support.records import ULLONG, Feed
+from tests.support.resources import used_memory
 from tests.support.xml import domain_xml
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -47,6 +46,7 @@ from pyvirt.testing.hosts import host_uri
 from pyvirt.xmldesc import parse
 from tests.support.drivers import lacking, since
 from tests.support.method_tables import Call, check_closed, check_lacking, functions_named, invalid, public_names
+from tests.support.resources import resident_memory
 from tests.support.xml import domain_xml
 
 if TYPE_CHECKING:
@@ -518,17 +518,10 @@ def test_iothreads_do_not_leak(domain: Domain) -> None:
         threads.add(id)
     for _ in range(100):
         threads.list()
-    gc.collect()
-    before = resident()
+    before = resident_memory()
     for _ in range(2000):  # unfreed, these are 8 MiB
         threads.list()
-    gc.collect()
-    assert resident() - before < 4 * MIB
-
-
-def resident() -> int:
-    """Return the memory of this process in bytes."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+    assert resident_memory() - before < 4 * MIB
 
 
 def test_the_scheduler_has_a_type_and_parameters(domain: Domain) -> None:

@@ -28,7 +28,8 @@ from pyvirt.testing.hosts import temporary_host
 from tests.support import ROOT
 from tests.support.any_stats import stats
 from tests.support.api_facts import macros
-from tests.support.records import BOOLEAN, DOUBLE, INT, STRING, UINT, ULLONG, Feed, Field, record_fields, used_memory
+from tests.support.records import BOOLEAN, DOUBLE, INT, STRING, UINT, ULLONG, Feed, Field, record_fields
+from tests.support.resources import used_memory
 
 DOCUMENT = ROOT / "docs" / "statistics.md"
 

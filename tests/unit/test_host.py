@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 from __future__ import annotations
 
-import gc
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from pyvirt.testing.hosts import host_uri
 from pyvirt.xmldesc import XML, parse
 from tests.support.drivers import since
 from tests.support.method_tables import Call, functions_named, public_names, still_lacking
+from tests.support.resources import resident_memory
 
 PENRYN = "<cpu><arch>x86_64</arch><model>Penryn</model></cpu>"
 NEHALEM = "<cpu><arch>x86_64</arch><model>Nehalem</model></cpu>"
@@ -256,11 +256,6 @@ def test_a_read_only_connection_refuses_changes() -> None:
         assert conn.host.info().cpus == 16
 
 
-def resident() -> int:
-    """Return the memory of this process in bytes."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-
-
 # Unfreed, so many results would take 16 MiB at the least.
 @pytest.mark.parametrize(
     ("method", "times"),
@@ -271,9 +266,7 @@ def test_results_do_not_leak(host: Host, method: str, times: int) -> None:
     arguments = ("x86_64",) if method == "cpu_models" else ()
     for _ in range(500):
         call(*arguments)
-    gc.collect()
-    before = resident()
+    before = resident_memory()
     for _ in range(times):
         call(*arguments)
-    gc.collect()
-    assert resident() - before < 4 << 20
+    assert resident_memory() - before < 4 << 20

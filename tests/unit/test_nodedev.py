@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -23,6 +21,7 @@ from pyvirt.nodedev import NodeDevice, NodeDevices
 from pyvirt.xmldesc import XML, parse
 from tests.support.drivers import NEWER, unless_lacking
 from tests.support.method_tables import Call, functions_named, still_lacking
+from tests.support.resources import resident_memory
 
 # The test driver's devices by the names of their parents.
 TREE = {None: {"computer"}, "computer": {"scsi_host1", "scsi_host2"}, "scsi_host1": {"scsi_host11"}}
@@ -292,14 +291,9 @@ def test_names_added_after_counting_are_listed(conn: pyvirt.Connection) -> None:
 
 
 def test_names_do_not_leak(devices: NodeDevices) -> None:
-    def resident() -> int:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-
     for _ in range(500):
         devices.names()
-    gc.collect()
-    before = resident()
+    before = resident_memory()
     for _ in range(100_000):  # unfreed, 12 MiB at the least
         devices.names()
-    gc.collect()
-    assert resident() - before < 4 << 20
+    assert resident_memory() - before < 4 << 20

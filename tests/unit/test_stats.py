@@ -32,8 +32,8 @@ from tests.support.records import (
     Feed,
     Field,
     record_fields,
-    used_memory,
 )
+from tests.support.resources import used_memory
 
 if TYPE_CHECKING:
     from pyvirt._core.params import TypedValue
