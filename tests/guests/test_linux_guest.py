@@ -92,5 +92,4 @@ def test_the_image_is_built_once(linux_image: LinuxImage, monkeypatch: pytest.Mo
 def test_the_agent_shuts_the_guest_down(linux_guest: Domain) -> None:
     """The last test: it shuts down the guest of this module."""
     linux_guest.shutdown(flags=DomainShutdownFlags.GUEST_AGENT)
-    linux_guest.wait_for(DomainState.SHUTOFF, timeout=60)
-    assert not linux_guest.is_active()
+    assert linux_guest.wait_for(DomainState.SHUTOFF, timeout=60).state is DomainState.SHUTOFF
