@@ -17,7 +17,7 @@
 #include "harness.h"
 #include "native_errors.h"
 #include "native_events_loop.h"
-#include "native_stats.h"
+#include "stats_frame.h"
 
 enum { SECONDS = 60 /* a limit that no test reaches */, LIMIT = SECONDS * 1000 };
 
