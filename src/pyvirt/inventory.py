@@ -371,7 +371,7 @@ class _Listing:
         self._check(lib.pv_inventory_mark(self._kind, self._view, self._parent._ptr, flags, room, mark))
 
     def _check(self, result: int) -> None:
-        if result == -2:
+        if result == lib.PV_NO_MEMORY:
             raise MemoryError
         if result < 0:
             raise last_error(self._function, self._parent._conn)
