@@ -13,6 +13,7 @@ cost an ``import pyvirt`` more than libvirt itself does.
 
 from __future__ import annotations
 
+from pyvirt import enums as enums
 from pyvirt._version import __version__
 from pyvirt.connection import Connection, connect, library_version
 from pyvirt.domain import Domain, Domains
@@ -120,8 +121,6 @@ if not TYPE_CHECKING:  # a type checker that saw __getattr__ would let every mis
     def __getattr__(name: str) -> object:
         from importlib import import_module
 
-        from pyvirt import enums
-
         if name == "bulk":
             return import_module("pyvirt.bulk")
         # Not whatever pyvirt.enums has: its submodules are not those of pyvirt.
@@ -133,9 +132,7 @@ if not TYPE_CHECKING:  # a type checker that saw __getattr__ would let every mis
         return value
 
     def __dir__() -> list[str]:
-        from pyvirt import enums
-
-        return sorted({*globals(), *_LATER, *enums.__all__})
+        return sorted({*globals(), *__all__})
 
 
 __all__ = [
@@ -209,3 +206,4 @@ __all__ = [
     "connect",
     "library_version",
 ]
+__all__ += enums.__all__  # each loads when its name is first used
