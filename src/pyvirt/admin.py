@@ -36,7 +36,7 @@ from pyvirt.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from pyvirt._core.lib import CData
+    from pyvirt._core.lib import CData, CFunction
     from pyvirt._core.params import TypedValue
 
 try:
@@ -210,7 +210,7 @@ class Server(Handle):
     __slots__ = ()
 
     _conn: AdminConnection
-    _release: ClassVar[Callable[[CData], None]] = _adm.virAdmServerFree
+    _release: ClassVar[CFunction[[CData], object]] = _adm.virAdmServerFree
 
     @property
     def name(self) -> str:
@@ -281,7 +281,7 @@ class Client(Handle):
     __slots__ = ()
 
     _conn: AdminConnection
-    _release: ClassVar[Callable[[CData], None]] = _adm.virAdmClientFree
+    _release: ClassVar[CFunction[[CData], object]] = _adm.virAdmClientFree
 
     @property
     def id(self) -> int:

@@ -342,7 +342,7 @@ class _Listing:
         self._kind = kind
         self._parent = parent
         self._function = function
-        self._rows: object = ffi.gc(lib.pv_inventory_new(kind), lib.pv_inventory_free)
+        self._rows: CData = ffi.gc(lib.pv_inventory_new(kind), lib.pv_inventory_free)
         if not self._rows:
             raise MemoryError
         self._view = ffi.new("pv_inventory_view *")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from pyvirt._core.lib import CData
+    from pyvirt._core.lib import CData, CFunction
     from pyvirt.connection import Connection
 
 _MOST = 1 << 22  # bytes of one call; a message carries 4 MiB less a little, libvirt takes what fits
@@ -39,7 +39,7 @@ class StreamHandle(Handle):
     __slots__ = ("_watch",)
 
     _conn: Connection
-    _release: ClassVar[Callable[[CData], None]] = lib.pv_release_stream
+    _release: ClassVar[CFunction[[CData], object]] = lib.pv_release_stream
     _watch: CData | None
 
     def __init__(self, conn: Connection, ptr: CData) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from drivers import NEWER, still_lacking, unless_lacking
@@ -291,10 +292,9 @@ def test_an_error_that_somebody_keeps_does_not_keep_the_connection(
 def test_names_that_came_after_counting(conn: pyvirt.Connection) -> None:
     rooms: list[int] = []
 
-    def fill(pointer: object, array: object, room: int) -> int:
+    def fill(pointer: Any, array: Any, room: int) -> int:
         rooms.append(room)
-        found: int = lib.virNodeListDevices(pointer, ffi.NULL, array, room, 0)
-        return found
+        return lib.virNodeListDevices(pointer, ffi.NULL, array, room, 0)
 
     assert set(conn._call_names(lambda _: 0, fill)) == NAMES
     assert rooms == [1, 2, 4, 8]

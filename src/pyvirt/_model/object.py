@@ -11,13 +11,13 @@ from pyvirt._core.handle import Handle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Hashable
     from typing import ClassVar, Generic
     from uuid import UUID
 
     from typing_extensions import TypeVar
 
-    from pyvirt._core.lib import CData
+    from pyvirt._core.lib import CData, CFunction
     from pyvirt.connection import Connection
 
     K = TypeVar("K", bound=Hashable, default=Hashable, covariant=True)
@@ -83,7 +83,7 @@ class Named(Object[K]):
     __slots__ = ("_name",)
 
     _name: str
-    _get_name: ClassVar[Callable[[CData], CData]]
+    _get_name: ClassVar[CFunction[[CData], CData]]
 
     @property
     def name(self) -> str:
@@ -116,7 +116,7 @@ class KnownByUUID(Object[bytes]):
 
     __slots__ = ()
 
-    _get_uuid: ClassVar[Callable[[CData, CData], int]]
+    _get_uuid: ClassVar[CFunction[[CData, CData], int]]
 
     @property
     def uuid(self) -> UUID:
@@ -153,8 +153,8 @@ class Autostarting(Object[K]):
 
     __slots__ = ()
 
-    _get_autostart: ClassVar[Callable[[CData, CData], int]]
-    _set_autostart: ClassVar[Callable[[CData, int], int]]
+    _get_autostart: ClassVar[CFunction[[CData, CData], int]]
+    _set_autostart: ClassVar[CFunction[[CData, int], int]]
 
     def autostart(self) -> bool:
         """Return whether it starts with the host, a mediated device with its parent.

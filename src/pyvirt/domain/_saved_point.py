@@ -17,12 +17,11 @@ from pyvirt.domain.domain import Domain
 from pyvirt.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import ClassVar
 
     from typing_extensions import Self
 
-    from pyvirt._core.lib import CData
+    from pyvirt._core.lib import CData, CFunction
     from pyvirt._model.collection import D
     from pyvirt.xmldesc import XML
 
@@ -32,7 +31,7 @@ class Moment(Named[tuple[bytes, str]]):
 
     __slots__ = ()
 
-    _get_domain: ClassVar[Callable[[CData], CData]]
+    _get_domain: ClassVar[CFunction[[CData], CData]]
 
     @property
     def domain(self) -> Domain:
@@ -47,7 +46,7 @@ class Moment(Named[tuple[bytes, str]]):
     def _label(self) -> str:
         return f"{self.name!r} of {self.domain!r}"
 
-    def _parent_by(self, function: Callable[[CData, int], CData]) -> Self | None:
+    def _parent_by(self, function: CFunction[[CData, int], CData]) -> Self | None:
         """Return the parent that *function* finds, or ``None``."""
         try:
             return self._call_object(type(self), function, 0)

@@ -78,48 +78,48 @@ def _failed(kind: type[BaseException], error: BaseException, where: TracebackTyp
     _log.error("the event loop failed", exc_info=error)
 
 
-@ffi.def_extern(error=-1, onerror=_failed)  # type: ignore[untyped-decorator]
+@ffi.def_extern(error=-1, onerror=_failed)
 def pv_py_add_handle(fd: int, events: int, callback: CData, opaque: CData, free: CData) -> int:
     return adapters[0].add_handle(fd, events, callback, opaque, free)
 
 
-@ffi.def_extern(onerror=_failed)  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=_failed)
 def pv_py_update_handle(watch: int, events: int) -> None:
     adapters[0].update_handle(watch, events)
 
 
-@ffi.def_extern(error=-1, onerror=_failed)  # type: ignore[untyped-decorator]
+@ffi.def_extern(error=-1, onerror=_failed)
 def pv_py_remove_handle(watch: int) -> int:
     return adapters[0].remove_handle(watch)
 
 
-@ffi.def_extern(error=-1, onerror=_failed)  # type: ignore[untyped-decorator]
+@ffi.def_extern(error=-1, onerror=_failed)
 def pv_py_add_timeout(interval: int, callback: CData, opaque: CData, free: CData) -> int:
     return adapters[0].add_timeout(interval, callback, opaque, free)
 
 
-@ffi.def_extern(onerror=_failed)  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=_failed)
 def pv_py_update_timeout(timer: int, interval: int) -> None:
     adapters[0].update_timeout(timer, interval)
 
 
-@ffi.def_extern(error=-1, onerror=_failed)  # type: ignore[untyped-decorator]
+@ffi.def_extern(error=-1, onerror=_failed)
 def pv_py_remove_timeout(timer: int) -> int:
     return adapters[0].remove_timeout(timer)
 
 
-@ffi.def_extern(onerror=_failed)  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=_failed)
 def pv_py_handle(watch: int, fd: int, events: int, opaque: CData) -> None:
     found: Watch = ffi.from_handle(opaque)
     found._callback(found, EventHandleType(events))
 
 
-@ffi.def_extern(onerror=_failed)  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=_failed)
 def pv_py_timeout(timer: int, opaque: CData) -> None:
     found: Timer = ffi.from_handle(opaque)
     found._callback(found)
 
 
-@ffi.def_extern(onerror=_failed)  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=_failed)
 def pv_py_forget(opaque: CData) -> None:
     kept.pop(opaque, None)
