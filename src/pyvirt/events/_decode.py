@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pyvirt._lib import ffi, lib
 from pyvirt.domain import Domain
+from pyvirt.enums.domain_event import DomainEventType
 from pyvirt.events.kinds import (
     CLOSE,
     DOMAIN,
@@ -21,14 +22,13 @@ from pyvirt.events.kinds import (
     DomainLifecycle,
     Event,
     EventsLost,
-    lifecycle,
+    lifecycle_detail,
 )
 
 if TYPE_CHECKING:
     from pyvirt._handle import Handle
     from pyvirt._lib import CData
     from pyvirt.connection import Connection
-    from pyvirt.enums import DomainEventType
     from pyvirt.events.kinds import LifecycleDetail
 
 _cast = ffi.cast
@@ -62,7 +62,7 @@ class _Lifecycles(dict[int, "tuple[DomainEventType, LifecycleDetail]"]):
     """The code of pv_events_lifecycle -> what it means: there are few."""
 
     def __missing__(self, code: int) -> tuple[DomainEventType, LifecycleDetail]:
-        meaning = lifecycle(code >> 32, code & 0xFFFF_FFFF)
+        meaning = DomainEventType(code >> 32), lifecycle_detail(code >> 32, code & 0xFFFF_FFFF)
         if len(self) < 1000:  # a broken daemon cannot make it grow for ever
             self[code] = meaning
         return meaning
