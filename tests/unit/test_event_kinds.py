@@ -17,7 +17,6 @@ from api_facts import SECTIONS
 
 import pyvirt
 import pyvirt._typedparams
-import pyvirt.events
 from pyvirt import enums
 from pyvirt._lib import ffi, lib
 from pyvirt.errors import ClosedError, NotSupportedError
