@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Where C calls Python for an event loop: the program's own, or something that the program lets a loop wait for.
+"""Where C calls Python for an event loop: for a loop of the program, or for a callback that the program gave a loop.
 
-What goes wrong in there cannot be raised, and goes to the log.
+An exception in here cannot be raised, so it is logged.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("pyvirt.events")
 
-#: what C holds a pointer to
+#: the objects that C holds a pointer to
 kept: dict[CData, Watch | Timer] = {}
 
 
 class Adapter:
-    """Between C and a loop written in Python."""
+    """Passes the calls of libvirt to a loop that is written in Python."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
@@ -47,7 +47,7 @@ class Adapter:
         self._loop.update_handle(watch, EventHandleType(events))
 
     def update_timeout(self, timer: int, interval: int) -> None:
-        if timer >= 0:  # libvirt has none any more for an event of a connection that another thread is closing
+        if timer >= 0:  # it is -1 if an event arrives on a connection that another thread is closing
             self._loop.update_timeout(timer, interval)
 
     def remove_handle(self, watch: int) -> int:
@@ -59,15 +59,15 @@ class Adapter:
         return self._forget(("timeout", timer))
 
     def _forget(self, key: tuple[str, int]) -> int:
-        """Free what libvirt gave along: not now, as it holds the locks that this would take, but soon."""
+        """Free what libvirt passed for a handle or timeout: later, because libvirt now holds the locks it needs."""
         free, opaque = self._free.pop(key, (ffi.NULL, ffi.NULL))
         if free:
 
-            def soon(timer: int) -> None:
+            def free_later(timer: int) -> None:
                 self._loop.remove_timeout(timer)
                 free(opaque)
 
-            self._loop.add_timeout(0, soon)
+            self._loop.add_timeout(0, free_later)
         return 0
 
 
