@@ -17,7 +17,7 @@ from pyvirt._core.call import check, forget, last_error
 from pyvirt._core.handle import Handle
 from pyvirt._core.lib import ffi, lib, load_extension
 from pyvirt._core.params import UINT, Params
-from pyvirt._core.poll import wait_for
+from pyvirt._core.poll import wait_readable
 from pyvirt._core.process import use_library
 from pyvirt._core.root import Root
 from pyvirt._core.text import encode, encode_or_null, take_string
@@ -129,7 +129,7 @@ class AdminConnection(Root):
     def _wait_for(self, queue: CData, timeout: float | None) -> ConnectCloseReason | None:
         if not self._link_stands():
             raise ConnectionLostError("the connection is lost")
-        wait_for(lib.pv_queue_fd(queue), timeout)
+        wait_readable(lib.pv_queue_fd(queue), timeout)
         room = ffi.new("uintptr_t[1]")
         if lib.pv_queue_take(queue, room, ffi.NULL, 1) < 1:
             return None

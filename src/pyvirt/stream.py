@@ -16,7 +16,7 @@ from pyvirt._core.call import check, last_error
 from pyvirt._core.caller import Caller
 from pyvirt._core.handle import Handle
 from pyvirt._core.lib import ffi, lib
-from pyvirt._core.poll import wait_for
+from pyvirt._core.poll import wait_readable
 from pyvirt.enums.stream import StreamEventType, StreamFlags, StreamRecvFlags
 from pyvirt.errors import Error
 
@@ -201,7 +201,7 @@ class Stream(Caller, io.RawIOBase):
         :raises ClosedError: the connection was closed meanwhile
         """
         watch = self._watch_for(events)
-        wait_for(lib.pv_stream_watch_fd(watch), timeout)
+        wait_readable(lib.pv_stream_watch_fd(watch), timeout)
         return self._ready(watch)
 
     def _watch_for(self, events: StreamEventType) -> CData:

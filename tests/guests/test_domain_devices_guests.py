@@ -20,7 +20,7 @@ import pyvirt
 from pyvirt._core.call import check
 from pyvirt._core.lib import ffi, lib
 from pyvirt.domain import Domain
-from pyvirt.domain._wait import moments
+from pyvirt.domain._wait import poll_times
 from pyvirt.domain.blockjob import chain_of
 from pyvirt.domain.devices import Devices
 from pyvirt.domain.disks import Disk, Disks
@@ -81,7 +81,7 @@ def layered(qemu: pyvirt.Connection, images: Path) -> Disk:
 
 def start_layered(conn: pyvirt.Connection, images: Path) -> Disk:
     """The disk of a guest that is held: images top, middle and base, of which each has a MiB of its own."""
-    disk = guests.Disk(images / "top", format="qcow2")
+    disk = guests.DiskConfig(images / "top", format="qcow2")
     domain = conn.domains.create(paused_guest(next(names), disks=[disk]), flags=DomainCreateFlags.PAUSED)
     return Disks(domain)["vda"]
 
@@ -173,7 +173,7 @@ def test_detaching_by_alias(guest: Domain, tmp_path: Path) -> None:
     devices.attach(disk_xml(raw(tmp_path / "new.img")))
     devices.detach_alias("scsi0-0-0", flags=LIVE)
     # It does not wait, and whoever asks next may be quicker than QEMU's word that the device is gone.
-    for _ in moments(WHILE, 0.1):
+    for _ in poll_times(WHILE, 0.1):
         if "sda" not in disks:
             break
     assert "sda" not in disks
@@ -245,7 +245,7 @@ def test_figures_of_a_disk(qemu: pyvirt.Connection, tmp_path: Path) -> None:
     boot = write_boot_disk(tmp_path / "boot.img")
     disks = Disks(qemu.domains.create(tiny_guest(next(names), boot, serial=tmp_path / "serial")))
     disk = disks["hda"]
-    for _ in moments(WHILE, 0.1):
+    for _ in poll_times(WHILE, 0.1):
         if disk.stats()[params.DOMAIN_BLOCK_STATS_READ_REQ]:  # the BIOS has read the boot sector
             break
     stats, basic = disk.stats(), disk.basic_stats()
@@ -460,13 +460,13 @@ def test_a_backup_leaves_the_images_as_they_were(layered: Disk, images: Path) ->
         f"<disk name='vda' type='file'><scratch file='{images}/scratch'/></disk></disks></domainbackup>"
     )
     domain = layered.domain._ptr
-    check(lib.virDomainBackupBegin(domain, xml.encode(), ffi.NULL, 0))
+    check(lib.virDomainBackupBegin(domain, xml.encode(), ffi.NULL, 0), "virDomainBackupBegin")
     info = layered.job.info()
     assert info is not None
     assert (info.type, info.ready) == (DomainBlockJobType.BACKUP, False)
 
     def progress(cur: int, end: int) -> None:
-        check(lib.virDomainAbortJob(domain))  # which is how such a backup ends
+        check(lib.virDomainAbortJob(domain), "virDomainAbortJob")  # which is how such a backup ends
 
     layered.job.wait(timeout=WHILE, progress=progress)
     assert layered.job.info() is None

@@ -188,7 +188,11 @@ def test_what_is_done_to_a_guest(
         f"{cdrom.format(source=f'''<source file='{tmp_path}/iso'/>''')}{optional}"
     )
     xml = paused_guest(
-        next(names), acpi=True, nics=[Nic()], disks=[guests.Disk(tmp_path / "top", format="qcow2")], devices=devices
+        next(names),
+        acpi=True,
+        nics=[Nic()],
+        disks=[guests.DiskConfig(tmp_path / "top", format="qcow2")],
+        devices=devices,
     )
     domain = conn.domains.define(xml)
     defined = heard.next(kinds.DomainLifecycle)

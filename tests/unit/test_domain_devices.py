@@ -15,7 +15,7 @@ import pyvirt
 from pyvirt._model.metadata import MetadataMixin
 from pyvirt.domain import Domain
 from pyvirt.domain._part import Part, known
-from pyvirt.domain._wait import moments
+from pyvirt.domain._wait import poll_times
 from pyvirt.domain.blockjob import BlockJob, chain_of
 from pyvirt.domain.devices import Devices
 from pyvirt.domain.disks import Disk, Disks
@@ -362,7 +362,7 @@ def test_when_a_job_is_ready(type: DomainBlockJobType, cur: int, end: int, ready
 
 def test_moments_end_on_time() -> None:
     begin = time.monotonic()
-    count = sum(1 for _ in moments(0.1, 60))
+    count = sum(1 for _ in poll_times(0.1, 60))
     assert time.monotonic() - begin >= 0.1
     assert time.monotonic() - begin < 30  # and not after the interval
     assert count > 3
@@ -370,11 +370,11 @@ def test_moments_end_on_time() -> None:
 
 @pytest.mark.parametrize("timeout", [0, -5])
 def test_one_look_takes_no_time(timeout: float) -> None:
-    assert len(list(moments(timeout, 60))) == 1
+    assert len(list(poll_times(timeout, 60))) == 1
 
 
 def test_moments_without_end() -> None:
-    endless = moments(None, 0.001)
+    endless = poll_times(None, 0.001)
     begin = time.monotonic()
     for _ in range(20):
         next(endless)

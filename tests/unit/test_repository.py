@@ -174,3 +174,22 @@ def test_the_subject_of_a_commit_is_short(message: str, status: int, error: str,
     assert done.returncode == status
     assert done.stderr.startswith(error)
     assert bool(done.stderr) == bool(error)
+
+
+def top_level_classes(tree: ast.Module) -> Iterator[str]:
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.If):
+            yield from {one.name for one in (*node.body, *node.orelse) if isinstance(one, ast.ClassDef)}
+
+
+def test_no_two_classes_have_one_name() -> None:
+    """But for pyvirt.aio, which has the classes of the model by design."""
+    homes: dict[str, list[str]] = {}
+    for path, tree in SHIPPED.items():
+        if path.suffix == ".py" and "aio" not in path.relative_to(SOURCE).parts:
+            for name in dict.fromkeys(top_level_classes(tree)):
+                homes.setdefault(name, []).append(name_of(path))
+
+    assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}

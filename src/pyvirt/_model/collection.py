@@ -11,7 +11,7 @@ from pyvirt._core.document import encode_xml
 from pyvirt._core.handle import Handle
 from pyvirt._core.lib import ffi, lib
 from pyvirt._core.text import encode
-from pyvirt._model.object import Typed
+from pyvirt._core.typed import Typed
 from pyvirt.errors import Error, InvalidArgumentError, NotFoundError
 
 TYPE_CHECKING = False

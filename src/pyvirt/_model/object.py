@@ -8,11 +8,12 @@ functions tell.
 from __future__ import annotations
 
 from pyvirt._core.handle import Handle
+from pyvirt._core.typed import Typed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Hashable
-    from typing import ClassVar, Generic
+    from typing import ClassVar
     from uuid import UUID
 
     from typing_extensions import TypeVar
@@ -21,20 +22,7 @@ if TYPE_CHECKING:
     from pyvirt.connection import Connection
 
     K = TypeVar("K", bound=Hashable, default=Hashable, covariant=True)
-    X = TypeVar("X", covariant=True)
-
-    class Typed(Generic[X]): ...
-
 else:
-
-    class Typed:
-        """``Typed[X]`` is ``Generic[X]`` to type checkers, and spares others importing typing."""
-
-        __slots__ = ()
-
-        def __class_getitem__(cls, item):
-            return cls
-
     K = None
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pyvirt.xmldesc import XML
 
 
-class Moment(Named[tuple[bytes, str]]):
+class SavedPoint(Named[tuple[bytes, str]]):
     """A state of a domain that libvirt remembers by a name."""
 
     __slots__ = ()
@@ -59,10 +59,10 @@ class Moment(Named[tuple[bytes, str]]):
         raise NotImplementedError
 
 
-M = TypeVar("M", bound=Moment)
+M = TypeVar("M", bound=SavedPoint)
 
 
-class Moments(WhereNamed[M]):
+class SavedPoints(WhereNamed[M]):
     """All of a kind that a domain has."""
 
     __slots__ = ()

@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from pyvirt._core.lib import ffi
+from pyvirt._core.slot import Slot
 from pyvirt.enums.event import EventHandleType
 
 if TYPE_CHECKING:
@@ -71,7 +72,14 @@ class Adapter:
         return 0
 
 
-adapters: list[Adapter] = []
+#: the loop of the program's own, if it has registered one
+adapter: Slot[Adapter] = Slot()
+
+
+def _adapter() -> Adapter:
+    found = adapter.get()
+    assert found is not None
+    return found
 
 
 def _failed(kind: type[BaseException], error: BaseException, where: TracebackType) -> None:
@@ -80,32 +88,32 @@ def _failed(kind: type[BaseException], error: BaseException, where: TracebackTyp
 
 @ffi.def_extern(error=-1, onerror=_failed)
 def pv_py_add_handle(fd: int, events: int, callback: CData, opaque: CData, free: CData) -> int:
-    return adapters[0].add_handle(fd, events, callback, opaque, free)
+    return _adapter().add_handle(fd, events, callback, opaque, free)
 
 
 @ffi.def_extern(onerror=_failed)
 def pv_py_update_handle(watch: int, events: int) -> None:
-    adapters[0].update_handle(watch, events)
+    _adapter().update_handle(watch, events)
 
 
 @ffi.def_extern(error=-1, onerror=_failed)
 def pv_py_remove_handle(watch: int) -> int:
-    return adapters[0].remove_handle(watch)
+    return _adapter().remove_handle(watch)
 
 
 @ffi.def_extern(error=-1, onerror=_failed)
 def pv_py_add_timeout(interval: int, callback: CData, opaque: CData, free: CData) -> int:
-    return adapters[0].add_timeout(interval, callback, opaque, free)
+    return _adapter().add_timeout(interval, callback, opaque, free)
 
 
 @ffi.def_extern(onerror=_failed)
 def pv_py_update_timeout(timer: int, interval: int) -> None:
-    adapters[0].update_timeout(timer, interval)
+    _adapter().update_timeout(timer, interval)
 
 
 @ffi.def_extern(error=-1, onerror=_failed)
 def pv_py_remove_timeout(timer: int) -> int:
-    return adapters[0].remove_timeout(timer)
+    return _adapter().remove_timeout(timer)
 
 
 @ffi.def_extern(onerror=_failed)

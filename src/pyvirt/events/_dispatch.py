@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import select
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from weakref import ref
 
 from pyvirt._core.lib import ffi, lib
+from pyvirt._core.process import add_participant
+from pyvirt._core.slot import Slot
 from pyvirt.errors import ClosedError
 from pyvirt.events.kinds import KINDS, Event, EventsLost
 from pyvirt.events.listener import new_queue
@@ -248,44 +249,49 @@ class _Dispatcher:
 
 #: Held by the dispatcher while it is in C: a fork then would copy locks of GLib that stay locked in the child.
 _in_libvirt = Lock()
-_held: list[bool] = []  # by forks under way
-_one: list[_Dispatcher] = []
+_running: Slot[_Dispatcher] = Slot()
 _making = Lock()
 
 
 def _dispatcher() -> _Dispatcher:
     with _making:
-        if not _one:
-            _one.append(_Dispatcher())
-        return _one[0]
+        return _running.get() or _running.put(_Dispatcher())
 
 
 def _wait_for_dispatcher() -> None:
     """Wait until the dispatcher has released the events that it has taken: they keep a connection open."""
-    if not (_one and _one[0].is_current()) and _in_libvirt.acquire(timeout=1):
+    running = _running.get()
+    if not (running is not None and running.is_current()) and _in_libvirt.acquire(timeout=1):
         _in_libvirt.release()
 
 
-def _before_fork() -> None:
-    _held.append(_in_libvirt.acquire(timeout=1))
+class _ForkAndExit:
+    """What the dispatcher does when the process forks or ends."""
+
+    def __init__(self) -> None:
+        self._held: list[bool] = []  # whether each fork under way holds _in_libvirt
+
+    def before_fork(self) -> None:
+        """Keep the dispatcher out of C, for a second at most."""
+        self._held.append(_in_libvirt.acquire(timeout=1))
+
+    def after_fork_in_parent(self) -> None:
+        """Let the dispatcher go on."""
+        if self._held.pop():
+            _in_libvirt.release()
+
+    def after_fork_in_child(self) -> None:
+        """Forget the thread, which does not exist here, and the locks that it may have held."""
+        global _in_libvirt, _making
+        _in_libvirt, _making = Lock(), Lock()
+        self._held.clear()
+        _running.take()
+
+    def at_exit(self) -> None:
+        """Stop the thread."""
+        running = _running.get()
+        if running is not None:
+            running.stop()
 
 
-def _after_fork_in_parent() -> None:
-    if _held.pop():
-        _in_libvirt.release()
-
-
-def _after_fork() -> None:
-    global _in_libvirt, _making
-    _in_libvirt, _making = Lock(), Lock()
-    _held.clear()
-    _one.clear()
-
-
-def _at_exit() -> None:
-    for dispatcher in _one:
-        dispatcher.stop()
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork)
-atexit.register(_at_exit)
+add_participant(_ForkAndExit())

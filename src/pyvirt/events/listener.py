@@ -8,7 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from pyvirt._core.lib import ffi, lib
-from pyvirt._core.poll import wait_for
+from pyvirt._core.poll import wait_readable
 from pyvirt.errors import ClosedError, ConnectionLostError
 from pyvirt.events.kinds import ConnectionClosed, Event, EventsLost
 
@@ -139,7 +139,7 @@ class Listener(Generic[E]):
         """
         if self._taken or self._closed:
             return True
-        return wait_for(self.fileno(), timeout)
+        return wait_readable(self.fileno(), timeout)
 
     def _more(self) -> list[E | EventsLost] | None:
         """Wait for the next events and return them, or ``None`` at the end."""

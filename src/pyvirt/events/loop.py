@@ -17,7 +17,7 @@ from pyvirt._core.call import check
 from pyvirt._core.lib import ffi, lib
 from pyvirt.enums.event import EventHandleType
 from pyvirt.errors import OperationFailedError, OperationInvalidError
-from pyvirt.events._callbacks import Adapter, adapters, kept
+from pyvirt.events._callbacks import Adapter, adapter, kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,7 @@ def register(loop: Loop) -> None:
     :raises OperationInvalidError: libvirt already has a loop
     """
     _reserve("this loop")
-    adapters.append(Adapter(loop))
+    adapter.put(Adapter(loop))
     lib.virEventRegisterImpl(
         lib.pv_py_add_handle,
         lib.pv_py_update_handle,
