@@ -82,7 +82,7 @@ def enter_checkout(*names: str) -> None:
 
 
 def is_installed(module: str) -> bool:
-    """Whether this Python finds *module*."""
+    """Return whether this Python finds *module*."""
     try:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:  # the package that contains it does not exist either

@@ -51,7 +51,7 @@ class Row:
 
     @property
     def passed(self) -> bool | None:
-        """Whether the ratio meets its target, ``None`` if it has no target."""
+        """Return whether the ratio meets its target, ``None`` if it has no target."""
         return None if self.target is None else self.ratio <= self.target
 
     def cells(self) -> list[str]:
