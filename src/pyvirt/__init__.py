@@ -13,6 +13,16 @@ cost an ``import pyvirt`` more than libvirt itself does.
 
 from __future__ import annotations
 
+# The layers, from below; each imports from its own and from those before it (docs/architecture.md):
+#   _native/, _core/lib.py   C, and the only importer of the compiled extensions
+#   errors, _core/           how a call is made, checked, converted and released
+#   enums/, models, uri, auth, capabilities/, xmldesc/      plain data, no libvirt call
+#   stats/, inventory        records of C as columns
+#   _model/, connection, host, domain/, network/, storage/, nodedev, interface, secret, nwfilter, stream, qemu, lxc, admin
+#   events/                  the event queue, typed events
+#   bulk, collector/, aio/, testing/                        policies over the model
+#   cli/                     what people run
+
 from pyvirt import enums as enums
 from pyvirt._version import __version__
 from pyvirt.connection import Connection, connect, library_version
