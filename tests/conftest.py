@@ -10,7 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 _PLUGIN = "pyvirt.testing.pytest_plugin"
-_MARKS = "needed_libvirt"
+_MARKS = "tests.support.plugin"
+
+pytest.register_assert_rewrite("tests.support")
 
 # libvirt reads LIBVIRT_DEFAULT_URI, LIBVIRT_AUTH_FILE, LIBVIRT_DEBUG and others when it is first used.
 for _name in [name for name in os.environ if name.startswith("LIBVIRT_")]:

@@ -18,11 +18,11 @@ from __future__ import annotations
 #   errors, _core/           how a call is made, checked, converted and released
 #   enums/, models, uri, auth, capabilities/, xmldesc/      plain data, no libvirt call
 #   stats/, inventory        records of C as columns
-#   _model/, connection, host, domain/, network/, storage/, nodedev, interface, secret, nwfilter, stream, qemu, lxc, admin
+#   _model/, connection, host, domain/, network/, storage/, nodedev, interface, secret, nwfilter, stream, qemu, lxc,
+#   admin                    libvirt's objects, one C call per method
 #   events/                  the event queue, typed events
 #   bulk, collector/, aio/, testing/                        policies over the model
 #   cli/                     what people run
-
 from pyvirt import enums as enums
 from pyvirt._version import __version__
 from pyvirt.connection import Connection, connect, library_version

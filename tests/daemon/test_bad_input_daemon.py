@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from bad_input import Kind, cases, check_case, check_closed
 
 import pyvirt
 from pyvirt.errors import Error, InvalidArgumentError
 from pyvirt.network import Network
 from pyvirt.testing.daemon import PrivateDaemon
+from tests.support.bad_input import Kind, cases, check_case, check_closed
 
 NETWORK = "<network><name>badnet</name><bridge name='badbr' stp='off' delay='0'/></network>"
 

@@ -14,8 +14,6 @@ from queue import SimpleQueue
 from typing import Any
 
 import pytest
-from event_loops import LOOP
-from processes import ENVIRONMENT, STRICT, output_of
 
 import pyvirt
 from pyvirt import ConnectCloseReason, DomainEventType, DomainState
@@ -39,6 +37,8 @@ from pyvirt.testing._system import require
 from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.hosts import write_host
 from pyvirt.testing.pytest_plugin import DaemonFactory, skip_unless_in_ci
+from tests.support.event_loops import LOOP
+from tests.support.processes import ENVIRONMENT, STRICT, output_of
 
 LIMIT = 60
 

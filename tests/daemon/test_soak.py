@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 from pyvirt.testing.daemon import PrivateDaemon
+from tests.support import ROOT
 
-SOAK = Path(__file__).parents[2] / "benchmarks" / "soak"
+SOAK = ROOT / "benchmarks" / "soak"
 
 
 def test_nothing_grows_and_nothing_is_left(private_daemon: PrivateDaemon) -> None:

@@ -13,8 +13,9 @@ import pytest
 import pyvirt
 from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.hosts import write_host
+from tests.support import ROOT
 
-SYNTHETIC = Path(__file__).parents[2] / "benchmarks" / "synthetic.c"
+SYNTHETIC = ROOT / "benchmarks" / "synthetic.c"
 
 
 def sockets() -> set[str]:

@@ -42,7 +42,8 @@ from pyvirt.storage import StoragePool, StoragePools, StorageVolume
 from pyvirt.testing._system import require
 from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.pytest_plugin import DaemonFactory, skip_unless_in_ci
-from pyvirt.xmldesc import XML, parse
+from pyvirt.xmldesc import parse
+from tests.support.storage import create_encrypted
 
 MIB = 1 << 20
 List, Build, Resize = ConnectListAllStoragePoolsFlags, StoragePoolBuildFlags, StorageVolResizeFlags
@@ -363,17 +364,6 @@ def test_what_cannot_be_made_leaves_nothing(
     assert type(caught.value) is error
     assert list(volume.pool().volumes) == [volume]
     assert os.listdir(directory) == ["disk.raw"]
-
-
-def create_encrypted(pool: StoragePool, xml: XML) -> StorageVolume:
-    """Create it, again where qemu-img could not tell how fast it is: it gives up when the machine's time is stolen."""
-    for _ in range(5):
-        try:
-            return pool.volumes.create(xml)
-        except pyvirt.Error as error:
-            if "accurate CPU usage" not in error.message:
-                raise
-    return pool.volumes.create(xml)
 
 
 def test_encrypted_volumes(pool: StoragePool, private_daemon: PrivateDaemon, directory: Path) -> None:

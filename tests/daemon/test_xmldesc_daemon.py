@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from lxml import etree
-from test_storage_daemon import create_encrypted
 
 import pyvirt
 from pyvirt import xmldesc as x
@@ -18,6 +17,7 @@ from pyvirt.testing._system import TestbedUnavailable
 from pyvirt.testing.daemon import Isolation, PrivateDaemon
 from pyvirt.testing.pytest_plugin import DaemonFactory, skip_unless_in_ci
 from pyvirt.xmldesc import parse, serialize, validate
+from tests.support.storage import create_encrypted
 
 MIB = 1 << 20
 NAME = "xmldesc"  # of all that is made here: the daemon is the session's
@@ -258,6 +258,7 @@ def test_networks_of_other_kinds_start(system_daemon: PrivateDaemon, root: etree
     with pyvirt.connect(system_daemon.uri("network")) as conn:
         network = conn.networks.create(serialize(root).encode())
         with destroyed(network):
+            assert network.is_active()
             validate(network.xml_desc())
 
 
@@ -268,7 +269,11 @@ def test_networks_of_the_hosts_own(system_daemon: PrivateDaemon, forward: str) -
     with pyvirt.connect(system_daemon.uri("network")) as conn:
         network = conn.networks.define(root)
         with undefined(network.undefine):
-            validate(network.xml_desc())
+            text = network.xml_desc()
+            validate(text)
+            found = parse(text).find("forward")
+            assert found is not None
+            assert found.get("mode") == forward
 
 
 def test_pools(private_daemon: PrivateDaemon) -> None:

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from guest_tools import emptied
 
 import pyvirt
 from pyvirt.testing.daemon import PrivateDaemon
+from tests.support.guest_tools import emptied
 
 
 @pytest.fixture

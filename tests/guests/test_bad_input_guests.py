@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from bad_input import LONG, UNKNOWN, Case
 
 import pyvirt
 from pyvirt.domain import Domain
@@ -21,6 +20,7 @@ from pyvirt.errors import (
 )
 from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.guests import paused_guest
+from tests.support.bad_input import LONG, UNKNOWN, Case
 
 DISK = "<disk type='file'><source file='/nowhere'/><target dev='vdz'/></disk>"
 

@@ -14,11 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from guest_tools import qemu_img
 
 import pyvirt
-from pyvirt._core.call import check
-from pyvirt._core.lib import ffi, lib
 from pyvirt.domain import Domain
 from pyvirt.domain._wait import poll_times
 from pyvirt.domain.blockjob import chain_of
@@ -55,6 +52,7 @@ from pyvirt.testing import guests
 from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.guests import Nic, paused_guest, tiny_guest, write_boot_disk
 from pyvirt.xmldesc import XML, parse
+from tests.support.guest_tools import qemu_img
 
 MIB = 1 << 20
 SIZE = 16 * MIB
@@ -459,14 +457,13 @@ def test_a_backup_leaves_the_images_as_they_were(layered: Disk, images: Path) ->
         f"<domainbackup mode='pull'><server transport='unix' socket='{images}/nbd'/><disks>"
         f"<disk name='vda' type='file'><scratch file='{images}/scratch'/></disk></disks></domainbackup>"
     )
-    domain = layered.domain._ptr
-    check(lib.virDomainBackupBegin(domain, xml.encode(), ffi.NULL, 0), "virDomainBackupBegin")
+    layered.domain.backup.begin(xml)
     info = layered.job.info()
     assert info is not None
     assert (info.type, info.ready) == (DomainBlockJobType.BACKUP, False)
 
     def progress(cur: int, end: int) -> None:
-        check(lib.virDomainAbortJob(domain), "virDomainAbortJob")  # which is how such a backup ends
+        layered.domain.job.abort()  # which is how such a backup ends
 
     layered.job.wait(timeout=WHILE, progress=progress)
     assert layered.job.info() is None

@@ -7,11 +7,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from guest_tools import emptied
 
 import pyvirt
 from pyvirt import Domain, DomainState
@@ -46,9 +45,8 @@ START_PAUSED = DomainCreateFlags.PAUSED
 
 
 @pytest.fixture
-def conn(qemu_daemon: PrivateDaemon) -> Iterator[pyvirt.Connection]:
-    with emptied(qemu_daemon) as conn:
-        yield conn
+def conn(qemu: pyvirt.Connection) -> pyvirt.Connection:
+    return qemu
 
 
 def xml(name: str = "guest", elements: str = "", devices: str = "") -> str:

@@ -11,7 +11,6 @@ import itertools
 import json
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,15 +57,8 @@ class Heard:
 
 
 @pytest.fixture
-def conn(qemu_daemon: PrivateDaemon) -> Iterator[pyvirt.Connection]:
-    with pyvirt.connect(qemu_daemon.uri("qemu")) as conn:
-        yield conn
-        for domain in conn.domains:
-            persistent = domain.is_persistent()
-            if domain.is_active():
-                domain.destroy()
-            if persistent:
-                domain.undefine()
+def conn(qemu: pyvirt.Connection) -> pyvirt.Connection:
+    return qemu
 
 
 @pytest.fixture

@@ -93,3 +93,4 @@ def test_its_agent_shuts_it_down(linux_guest: Domain) -> None:
     """The last test: nobody after this one has a guest."""
     linux_guest.shutdown(flags=DomainShutdownFlags.GUEST_AGENT)
     linux_guest.wait_for(DomainState.SHUTOFF, timeout=60)
+    assert not linux_guest.is_active()

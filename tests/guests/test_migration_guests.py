@@ -12,7 +12,6 @@ from pathlib import Path
 
 import anyio
 import pytest
-from guest_tools import emptied
 
 import pyvirt
 import pyvirt.aio
@@ -49,6 +48,7 @@ from pyvirt.testing.guests import READY, DiskConfig, paused_guest, tiny_guest, w
 from pyvirt.testing.pytest_plugin import skip_unless_in_ci
 from pyvirt.uri import URI
 from pyvirt.xmldesc import parse
+from tests.support.guest_tools import emptied
 
 Flags = DomainMigrateFlags
 LIVE = Flags.LIVE | Flags.UNSAFE  # the image is the same file on both sides, which libvirt cannot know

@@ -20,11 +20,8 @@ from pyvirt.testing.guests import container, paused_guest
 
 
 @pytest.fixture
-def guest(qemu_daemon: PrivateDaemon) -> Iterator[pyvirt.Domain]:
-    with pyvirt.connect(qemu_daemon.uri("qemu")) as conn:
-        domain = conn.domains.create(paused_guest("monitored", agent=True), flags=pyvirt.DomainCreateFlags.PAUSED)
-        yield domain
-        domain.destroy()
+def guest(qemu: pyvirt.Connection) -> pyvirt.Domain:
+    return qemu.domains.create(paused_guest("monitored", agent=True), flags=pyvirt.DomainCreateFlags.PAUSED)
 
 
 def test_the_monitor_answers(guest: pyvirt.Domain) -> None:

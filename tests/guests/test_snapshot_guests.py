@@ -9,7 +9,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from guest_tools import qemu_img
 
 import pyvirt
 from pyvirt.domain import Domain
@@ -46,6 +45,7 @@ from pyvirt.errors import (
 from pyvirt.qemu import QemuDomain
 from pyvirt.testing.guests import DiskConfig, paused_guest, write_boot_disk
 from pyvirt.xmldesc import parse
+from tests.support.guest_tools import qemu_img
 
 CLUSTER = 1 << 16  # bytes of a qcow2 image
 SIZE = 1 << 20

@@ -7,10 +7,10 @@ import gc
 from collections.abc import Iterator
 
 import pytest
-from drivers import check_closes
 
 import pyvirt
 from pyvirt.domain import Domain
+from tests.support.drivers import check_closes
 
 
 @pytest.fixture(scope="module", autouse=True)

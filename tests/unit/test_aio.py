@@ -9,7 +9,6 @@ import warnings
 
 import anyio
 import pytest
-from drivers import since
 
 import pyvirt
 import pyvirt.aio
@@ -17,6 +16,7 @@ from pyvirt import DomainState, xmldesc
 from pyvirt.aio._generated.storage.volumes import StorageVolumes
 from pyvirt.testing.hosts import domain_name
 from pyvirt.testing.pytest_plugin import HostFactory
+from tests.support.drivers import since
 
 if sys.version_info >= (3, 11):
     from typing import assert_type

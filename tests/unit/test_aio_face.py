@@ -22,8 +22,6 @@ from pathlib import Path
 from unittest.mock import ANY
 
 import pytest
-from processes import output_of, run
-from test_layers import LAYERS, MODULES, package_of
 
 import pyvirt
 import pyvirt.aio
@@ -31,6 +29,8 @@ from pyvirt.aio import events as aio_events
 from pyvirt.aio._base import Async, AsyncHandle, AsyncRoot
 from pyvirt.events import DomainWatch, Events, Listener, Subscription
 from pyvirt.stream import Stream
+from tests.support.processes import output_of, run
+from tests.unit.test_layers import LAYERS, MODULES, package_of
 
 # What the model has and the face has not, and why.
 NOT_AWAITED = {

@@ -15,7 +15,6 @@ from functools import partial
 
 import anyio
 import pytest
-from processes import output_of
 
 import pyvirt
 import pyvirt.aio
@@ -23,6 +22,7 @@ from pyvirt._core.root import _open_roots
 from pyvirt.aio._base import close_files, dispose
 from pyvirt.testing.hosts import domain_name
 from pyvirt.testing.pytest_plugin import HostFactory
+from tests.support.processes import output_of
 
 pytestmark = pytest.mark.anyio
 

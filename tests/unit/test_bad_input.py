@@ -10,11 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from bad_input import other_root
-from drivers import unless_lacking
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from processes import output_of
 
 import pyvirt
 from pyvirt.errors import (
@@ -26,6 +23,9 @@ from pyvirt.errors import (
     XMLError,
 )
 from pyvirt.testing.hosts import write_host
+from tests.support.bad_input import other_root
+from tests.support.drivers import unless_lacking
+from tests.support.processes import output_of
 
 DEFAULT = "test:///default"
 LONG = "n" * 10_000

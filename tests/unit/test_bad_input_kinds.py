@@ -7,8 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from bad_input import LONG, NUL, SURROGATE, UNKNOWN, Case, Kind, cases, check_case, check_closed
-from drivers import check_closes, unless_lacking
 
 import pyvirt
 from pyvirt.errors import (
@@ -21,6 +19,8 @@ from pyvirt.errors import (
     StorageVolumeNotFoundError,
     XMLError,
 )
+from tests.support.bad_input import LONG, NUL, SURROGATE, UNKNOWN, Case, Kind, cases, check_case, check_closed
+from tests.support.drivers import check_closes, unless_lacking
 
 KINDS = {
     "domains": Kind(lambda conn: conn.domains, "domain", ("define", "create"), ("uuid",)),

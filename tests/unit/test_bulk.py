@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import pytest
-from processes import output_of
 
 import pyvirt
 from pyvirt import bulk
 from pyvirt.testing.pytest_plugin import HostFactory
+from tests.support.processes import output_of
 
 LONG = 60  # seconds until a test that hangs fails
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pkgconfig
 import pytest
-from api_facts import SECTIONS, release
 from lxml import etree
 
 import build_ffi
 from pyvirt._core.call import last_error
 from pyvirt._core.lib import ffi, lib, load_extension
 from pyvirt.errors import NotSupportedError
+from tests.support.api_facts import SECTIONS, release
 
 FILES = {
     "libvirt": build_ffi.BASE,

@@ -18,11 +18,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from any_stats import stats
-from processes import ENVIRONMENT, STRICT, run
 
 import pyvirt
 from pyvirt.testing.hosts import domain_name, object_uuid, write_host
+from tests.support.any_stats import stats
+from tests.support.processes import ENVIRONMENT, STRICT, run
 
 DEFAULT = "test:///default"
 

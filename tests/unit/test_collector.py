@@ -11,10 +11,6 @@ from collections.abc import Iterator
 import polars
 import pyarrow
 import pytest
-from any_stats import one_by_one, stats
-from drivers import since
-from processes import output_of
-from stats_records import ULLONG, Feed, used_memory
 
 import pyvirt
 from pyvirt import Collector, StatsGroup
@@ -28,6 +24,11 @@ from pyvirt.collector._threads import Threads
 from pyvirt.enums import ConnectGetAllDomainStatsFlags, TypedParameterType
 from pyvirt.stats.frame import StatsFrame
 from pyvirt.testing.hosts import temporary_host
+from tests.support.any_stats import one_by_one, stats
+from tests.support.drivers import since
+from tests.support.processes import output_of
+from tests.support.records import ULLONG, Feed, used_memory
+from tests.support.xml import domain_xml
 
 
 @pytest.fixture(scope="module")
@@ -239,10 +240,9 @@ def test_rates_know_a_host_by_its_name(conn: pyvirt.Connection) -> None:
 
 
 def test_domains_that_come_and_go(conn: pyvirt.Connection) -> None:
-    xml = "<domain type='test'><name>{}</name><memory>1024</memory><os><type>hvm</type></os></domain>"
     with temporary_host(domains=2) as uri, pyvirt.connect(uri) as changing, Collector(changing) as collector:
         assert len(collector.collect()) == 2
-        domain = changing.domains.create(xml.format("passing"))
+        domain = changing.domains.create(domain_xml("passing"))
         assert "passing" in collector.collect().domains.names
         domain.destroy()
         assert "passing" not in collector.collect().domains.names

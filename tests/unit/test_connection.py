@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import output_of, run
 
 import pyvirt
 from pyvirt.enums import ConnectCredentialType, ConnectFlags
@@ -23,6 +22,7 @@ from pyvirt.errors import (
 )
 from pyvirt.testing.hosts import write_host
 from pyvirt.uri import URI
+from tests.support.processes import output_of, run
 
 DEFAULT = "test:///default"
 ALICE = {"username": "alice", "password": "wonder ü"}

@@ -9,7 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from api_facts import CLASSES, CONSTANTS, enumerators, macros, release
+
+from tests.support.api_facts import CLASSES, CONSTANTS, enumerators, macros, release
 
 PACKAGES = ["libvirt", "libvirt-qemu", "libvirt-lxc", "libvirt-admin"]
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from api_facts import SECTIONS
 
-SOURCE = Path(__file__).resolve().parents[2] / "src" / "pyvirt"
+from tests.support import ROOT
+from tests.support.api_facts import SECTIONS
+
+SOURCE = ROOT / "src" / "pyvirt"
 FUNCTIONS = {name for section in SECTIONS.values() for name in section["functions"]}
 C_NAME = re.compile(r"\bvir[A-Z]\w+")
 

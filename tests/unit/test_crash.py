@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from processes import STRICT, output_of, run
 
 from pyvirt.testing.hosts import write_host
+from tests.support.processes import STRICT, output_of, run
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ while handled < 2000:
     number += 1
 conn.close()
 """
-    output_of(program)
+    assert output_of(program) == ""
 
 
 def test_errors_cross_processes() -> None:
@@ -179,7 +179,7 @@ if __name__ == "__main__":
 def test_closing_while_other_threads_call() -> None:
     program = """
 import sys, threading, pyvirt
-from any_stats import stats
+from tests.support.any_stats import stats
 sys.setswitchinterval(1e-5)
 conn = pyvirt.connect("test:///default")
 stop = False
@@ -235,7 +235,7 @@ for _ in range(300):
     for thread in threads: thread.join()
     assert all(domain.closed for domain in domains)
 """
-    output_of(program)
+    assert output_of(program) == ""
 
 
 def test_a_signal_handler_may_close_what_is_being_closed() -> None:
@@ -265,14 +265,14 @@ for _ in range(300):
 ended = True
 signal.setitimer(signal.ITIMER_REAL, 0)
 """
-    output_of(program)
+    assert output_of(program) == ""
 
 
 def test_everything_at_once_in_random_order() -> None:
     """Handles, frames and connections made, used, closed and dropped by six threads that share them all."""
     program = """
 import gc, random, sys, threading, pyvirt
-from any_stats import stats
+from tests.support.any_stats import stats
 sys.setswitchinterval(1e-5)
 shared = []
 surprises = []
@@ -319,7 +319,7 @@ print(surprises[:3])
 
 FORK = """
 import gc, os, sys, pyvirt
-from any_stats import stats
+from tests.support.any_stats import stats
 conn = pyvirt.connect("test:///default")
 domain, frame, listed = conn.domains["test"], stats(conn), conn.domains.list()
 expected = frame.to_dicts()
@@ -371,7 +371,7 @@ conn.close()
     ("leave", "code"), [("child(); os._exit(5)", 5), ("child(); sys.exit(6)", 6), ("child(); raise SystemExit", 0)]
 )
 def test_a_child_after_fork(in_child: str, leave: str, code: int) -> None:
-    output_of(FORK.format(in_child=in_child, leave=leave, code=code))
+    assert output_of(FORK.format(in_child=in_child, leave=leave, code=code)) == ""
 
 
 def test_a_grandchild() -> None:
@@ -388,7 +388,7 @@ for generation in range(3):
     assert all(conn.closed for conn in parents)
     for conn in parents: conn.close()
 """
-    output_of(program)
+    assert output_of(program) == ""
 
 
 def test_fork_while_other_threads_call_and_close() -> None:
@@ -455,7 +455,7 @@ def test_fork_while_other_threads_collect(tmp_path: Path) -> None:
     """What a child frees must not wait for a lock that a thread of its parent held."""
     program = """
 import gc, os, signal, sys, threading, pyvirt
-from any_stats import stats
+from tests.support.any_stats import stats
 sys.setswitchinterval(1e-5)
 stop = False
 conn = pyvirt.connect(sys.argv[1])
@@ -512,7 +512,7 @@ thread.join()
 
 ALIVE = """
 import atexit, gc, sys, threading, pyvirt
-from any_stats import stats
+from tests.support.any_stats import stats
 conn = pyvirt.connect("test:///default")
 domain, listed, frame = conn.domains["test"], conn.domains.list(), stats(conn)
 tables, columns, values = frame.tables, frame.columns, frame.tables["domain"]["state.state"].values

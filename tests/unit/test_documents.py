@@ -9,14 +9,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
-from api_facts import SECTIONS
-from bad_input import NOT_A_DOCUMENT
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
-from method_tables import functions_named
-from processes import output_of
-from test_aio_face import MODEL, public
 
 import pyvirt
 from pyvirt import xmldesc
@@ -26,15 +21,21 @@ from pyvirt.capabilities.storage import StoragePoolCapabilities
 from pyvirt.domain.migration import MigrationParameters
 from pyvirt.errors import Error, InvalidArgumentError, XMLError
 from pyvirt.storage import StorageVolume
+from tests.support.api_facts import SECTIONS
+from tests.support.bad_input import NOT_A_DOCUMENT
+from tests.support.method_tables import functions_named
+from tests.support.processes import output_of
+from tests.support.xml import domain_xml
+from tests.unit.test_aio_face import MODEL, public
 
 DECLARED = "<?xml version='1.0' encoding='{}'?>{}"
-DOMAIN = (
-    "<domain type='test'><name>{}</name><memory>1</memory><os><type>hvm</type></os>"
-    "<description>{}</description></domain>"
-)
 
 Form = Callable[[str], xmldesc.XML]
 FORMS: dict[str, Form] = {"str": str, "bytes": str.encode, "element": xmldesc.parse}
+
+
+def described_xml(name: str, description: str) -> str:
+    return domain_xml(name, elements=f"<description>{description}</description>")
 
 
 # ---- every method of the model, by its signature ----
@@ -249,21 +250,21 @@ def form(request: pytest.FixtureRequest) -> Form:
 
 
 def test_a_domain(form: Form, conn: pyvirt.Connection) -> None:
-    domain = conn.domains.define(form(DOMAIN.format("Größe", "Grüße, Привет")))
+    domain = conn.domains.define(form(described_xml("Größe", "Grüße, Привет")))
     assert domain.name == "Größe"
     assert domain.metadata.description() == "Grüße, Привет"
     domain.metadata.set("http://example.com/", form("<note text='ü'>&lt;</note>"), key="x")
     note = xmldesc.parse(domain.metadata.get("http://example.com/"))
     assert (note.get("text"), note.text) == ("ü", "<")
-    assert conn.domains.create(form(DOMAIN.format("transient", "x"))).is_active()
+    assert conn.domains.create(form(described_xml("transient", "x"))).is_active()
 
 
 def test_moments_of_a_domain(form: Form, conn: pyvirt.Connection) -> None:
     domain = conn.domains["test"]
     snapshot = domain.snapshots.create(form("<domainsnapshot><name>ü</name></domainsnapshot>"))
     assert snapshot.name == "ü"
-    disk = "<devices><disk type='file'><source file='/a'/><target dev='vda'/></disk></devices></domain>"
-    disked = conn.domains.define(DOMAIN.format("disked", "x").replace("</domain>", disk))
+    disk = "<devices><disk type='file'><source file='/a'/><target dev='vda'/></disk></devices>"
+    disked = conn.domains.define(domain_xml("disked", elements=disk))
     disked.start()
     assert disked.checkpoints.create(form("<domaincheckpoint><name>c</name></domaincheckpoint>")).name == "c"
 
@@ -290,7 +291,7 @@ def test_what_builders_return_needs_nothing_more(conn: pyvirt.Connection) -> Non
 
 def test_a_part_of_a_larger_tree(conn: pyvirt.Connection) -> None:
     domains = xmldesc.parse(
-        f"<domains xmlns:n='http://n/'>{DOMAIN.format('one', 'ü')}text{DOMAIN.format('two', 'ö')}</domains>"
+        f"<domains xmlns:n='http://n/'>{described_xml('one', 'ü')}text{described_xml('two', 'ö')}</domains>"
     )
     for root in domains:
         note = etree.SubElement(etree.SubElement(root, "metadata"), "{http://n/}note")
@@ -326,7 +327,7 @@ def described(conn: pyvirt.Connection, xml: xmldesc.XML) -> str:
 @pytest.mark.parametrize("encoding", WORDS)
 def test_a_file_in_another_encoding(encoding: str, declaration: str, conn: pyvirt.Connection) -> None:
     words = WORDS[encoding]
-    text = declaration.format(encoding) + DOMAIN.format("x", words)
+    text = declaration.format(encoding) + described_xml("x", words)
 
     assert described(conn, text.encode(encoding)) == words
     assert described(conn, text) == words  # as it was decoded, its declaration is of the past
@@ -335,7 +336,7 @@ def test_a_file_in_another_encoding(encoding: str, declaration: str, conn: pyvir
 
 @pytest.mark.parametrize("encoding", ["UTF-8", "ISO-8859-1", "UTF-16", "nonsense"])
 def test_the_declaration_of_a_text_does_not_count(encoding: str, conn: pyvirt.Connection) -> None:
-    text = DECLARED.format(encoding, DOMAIN.format("x", "Grüße, Привет"))
+    text = DECLARED.format(encoding, described_xml("x", "Grüße, Привет"))
 
     assert described(conn, text) == "Grüße, Привет"
     assert described(conn, "\ufeff" + text) == "Grüße, Привет"
@@ -373,7 +374,7 @@ def test_bytes_in_no_encoding(data: bytes, message: str) -> None:
 
 
 def test_bytes_that_are_not_in_their_encoding_are_for_libvirt(conn: pyvirt.Connection) -> None:
-    for data in (DOMAIN.format("x", "ü").encode("latin-1"), DECLARED.format("UTF-8", "<a>\xfc</a>").encode("latin-1")):
+    for data in (described_xml("x", "ü").encode("latin-1"), DECLARED.format("UTF-8", "<a>\xfc</a>").encode("latin-1")):
         with pytest.raises(XMLError, match="not proper UTF-8"):
             conn.domains.define(data)
 
@@ -424,5 +425,5 @@ with pyvirt.connect("test:///default") as conn:
         print(error)
     print("lxml.etree" in sys.modules)
 """
-    text = DECLARED.format("KOI8-R", DOMAIN.format("x", "x"))
+    text = DECLARED.format("KOI8-R", described_xml("x", "x"))
     assert output_of(program, text, strict=False) == "expected XML as str, bytes or an lxml element, got int\nFalse\n"

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drivers import since
 
 import pyvirt
 from pyvirt import Domain, DomainState
@@ -49,16 +48,16 @@ from pyvirt.errors import (
 from pyvirt.models import DomainStateReason
 from pyvirt.testing.pytest_plugin import HostFactory
 from pyvirt.xmldesc import parse
+from tests.support.drivers import since
+from tests.support.xml import domain_xml
 
 NUMBER = uuid.UUID("6695eb01-f6a4-8304-79aa-97f2502e193e")
 RUNNING, PAUSED, SHUTOFF = DomainState.RUNNING, DomainState.PAUSED, DomainState.SHUTOFF
 
 
 def xml(name: str = "guest", *, number: uuid.UUID = NUMBER, vcpus: int = 2, elements: str = "") -> str:
-    return (
-        f"<domain type='test'><name>{name}</name><uuid>{number}</uuid><memory unit='MiB'>512</memory>"
-        f"<currentMemory unit='MiB'>256</currentMemory><vcpu>{vcpus}</vcpu><os><type>hvm</type></os>{elements}</domain>"
-    )
+    size = f"<currentMemory unit='MiB'>256</currentMemory><vcpu>{vcpus}</vcpu>"
+    return domain_xml(name, uuid=number, memory=512 << 20, elements=size + elements)
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from typing import get_type_hints
 
 import pytest
-from drivers import since
-from method_tables import check_closed, check_lacking, functions_named
 
 import pyvirt
 from pyvirt._core.params import STRING, ULLONG, to_dict
@@ -23,6 +21,8 @@ from pyvirt.enums import DomainAbortJobFlags, DomainMigrateFlags, params
 from pyvirt.errors import ClosedError, InvalidArgumentError, NotSupportedError
 from pyvirt.uri import URI
 from pyvirt.xmldesc import XML
+from tests.support.drivers import since
+from tests.support.method_tables import check_closed, check_lacking, functions_named
 
 ELSEWHERE = "test:///elsewhere"
 

@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from drivers import lacking, since
 from hypothesis import given
 from hypothesis import strategies as st
-from method_tables import check_closed, check_lacking, functions_named, invalid
 
 import pyvirt
 from pyvirt._core.cpumaps import cpu_map, cpu_numbers
@@ -46,6 +45,9 @@ from pyvirt.errors import (
 from pyvirt.models import IOThreadInfo
 from pyvirt.testing.hosts import host_uri
 from pyvirt.xmldesc import parse
+from tests.support.drivers import lacking, since
+from tests.support.method_tables import Call, check_closed, check_lacking, functions_named, invalid, public_names
+from tests.support.xml import domain_xml
 
 if TYPE_CHECKING:
     from pyvirt._core.params import TypedValue
@@ -67,59 +69,121 @@ CLASSES: tuple[type[Part], ...] = (
     DomainCPU,
     ThrottleGroups,
 )
+PARTS = {cls.__name__: cls for cls in CLASSES}
 
 
-class Call(NamedTuple):
-    function: str
-    method: Callable[..., object]
-    arguments: tuple[object, ...] = ()
-    keywords: Mapping[str, object] = {}
-
-    def __call__(self, domain: Domain) -> object:
-        owner = self.method.__qualname__.partition(".")[0]
-        (cls,) = (cls for cls in CLASSES if cls.__name__ == owner)
-        return self.method(cls(domain), *self.arguments, **self.keywords)
-
-    def __str__(self) -> str:
-        return f"{self.function}-{self.method.__name__}"
+def run(call: Call, domain: Domain) -> object:
+    return call(PARTS[call.cls](domain))
 
 
+def parameter(name: str) -> Callable[[Any, object], object]:
+    """Read one parameter of a part, for a table."""
+    return lambda part, _: part.parameters()[name]
+
+
+def memory_now(memory: Memory, _: object) -> int:
+    return memory.domain.info().memory
+
+
+def thread_ids(threads: IOThreads, _: object) -> list[int]:
+    return [thread.id for thread in threads.list()]
+
+
+def stats_period(domain: Domain) -> str | None:
+    """Return how many seconds pass between two reports of the balloon."""
+    period = parse(domain.xml_desc()).find("devices/memballoon/stats")
+    return None if period is None else period.get("period")
+
+
+# Calls that libvirt's test driver supports.
 SUPPORTED = [
-    Call("virDomainGetVcpusFlags", Vcpus.count),
-    Call("virDomainGetMaxVcpus", Vcpus.max),
-    Call("virDomainSetVcpusFlags", Vcpus.set, (2,)),
-    Call("virDomainSetVcpus", Vcpus.set_live, (2,)),
-    Call("virDomainGetVcpus", Vcpus.info),
-    Call("virDomainGetVcpuPinInfo", Vcpus.pinning),
-    Call("virDomainPinVcpuFlags", Vcpus.pin, (0, {1})),
-    Call("virDomainPinVcpu", Vcpus.pin_live, (0, {1})),
-    Call("virDomainGetEmulatorPinInfo", Vcpus.emulator_pinning),
-    Call("virDomainPinEmulator", Vcpus.pin_emulator, ({1},)),
-    Call("virDomainGetMaxMemory", Memory.max),
-    Call("virDomainSetMemoryFlags", Memory.set, (GIB,)),
-    Call("virDomainSetMemory", Memory.set_live, (GIB,)),
-    Call("virDomainMemoryStats", Memory.stats),
-    Call("virDomainSetMemoryStatsPeriod", Memory.set_stats_period, (1,)),
-    Call("virDomainMemoryPeek", Memory.peek, (0, 16), {"flags": PHYSICAL}),
-    Call("virDomainGetMemoryParameters", Memory.parameters),
-    Call("virDomainSetMemoryParameters", Memory.set_parameters, ({"soft_limit": GIB},)),
-    Call("virDomainGetNumaParameters", Numa.parameters),
-    Call("virDomainSetNumaParameters", Numa.set_parameters, ({"numa_nodeset": "0"},)),
-    Call("virDomainGetIOThreadInfo", IOThreads.list),
-    Call("virDomainAddIOThread", IOThreads.add, (4,)),
-    Call("virDomainDelIOThread", IOThreads.remove, (1,)),
-    Call("virDomainPinIOThread", IOThreads.pin, (2, {1})),
+    Call("virDomainGetVcpusFlags", Vcpus.count, expected=2),
+    Call("virDomainGetMaxVcpus", Vcpus.max, expected=4),
+    Call("virDomainSetVcpusFlags", Vcpus.set, (3,), expected=3, look=lambda vcpus, _: vcpus.count()),
+    Call("virDomainSetVcpus", Vcpus.set_live, (1,), expected=1, look=lambda vcpus, _: vcpus.count()),
+    Call("virDomainGetVcpus", Vcpus.info, expected=[0, 1], look=lambda _, found: [vcpu.number for vcpu in found]),
+    Call("virDomainGetVcpuPinInfo", Vcpus.pinning, expected=[ALL] * 4),
+    Call("virDomainPinVcpuFlags", Vcpus.pin, (0, {1}), expected={1}, look=lambda vcpus, _: vcpus.pinning()[0]),
+    Call("virDomainPinVcpu", Vcpus.pin_live, (0, {1}), expected={1}, look=lambda vcpus, _: vcpus.pinning()[0]),
+    Call("virDomainGetEmulatorPinInfo", Vcpus.emulator_pinning, expected=ALL),
+    Call(
+        "virDomainPinEmulator", Vcpus.pin_emulator, ({1},), expected={1}, look=lambda vcpus, _: vcpus.emulator_pinning()
+    ),
+    Call("virDomainGetMaxMemory", Memory.max, expected=4 * GIB),
+    Call("virDomainSetMemoryFlags", Memory.set, (GIB,), expected=GIB, look=memory_now),
+    Call("virDomainSetMemory", Memory.set_live, (GIB,), expected=GIB, look=memory_now),
+    Call("virDomainMemoryStats", Memory.stats, expected=set(DomainMemoryStatTags), look=lambda _, stats: set(stats)),
+    Call(
+        "virDomainSetMemoryStatsPeriod",
+        Memory.set_stats_period,
+        (1,),
+        expected="1",
+        look=lambda memory, _: stats_period(memory.domain),
+    ),
+    Call("virDomainMemoryPeek", Memory.peek, (0, 16), {"flags": PHYSICAL}, expected=bytes(range(16))),
+    Call(
+        "virDomainGetMemoryParameters",
+        Memory.parameters,
+        expected={"hard_limit": None, "soft_limit": None, "swap_hard_limit": None},
+    ),
+    Call(
+        "virDomainSetMemoryParameters",
+        Memory.set_parameters,
+        ({"soft_limit": GIB},),
+        expected=GIB,
+        look=parameter("soft_limit"),
+    ),
+    Call(
+        "virDomainGetNumaParameters",
+        Numa.parameters,
+        expected={"numa_mode": DomainNumatuneMemMode.STRICT, "numa_nodeset": "0"},
+    ),
+    Call(
+        "virDomainSetNumaParameters",
+        Numa.set_parameters,
+        ({"numa_nodeset": "1"},),
+        expected="1",
+        look=parameter("numa_nodeset"),
+    ),
+    Call("virDomainGetIOThreadInfo", IOThreads.list, expected=[1, 2], look=thread_ids),
+    Call("virDomainAddIOThread", IOThreads.add, (4,), expected=[1, 2, 4], look=thread_ids),
+    Call("virDomainDelIOThread", IOThreads.remove, (1,), expected=[2], look=thread_ids),
+    Call(
+        "virDomainPinIOThread",
+        IOThreads.pin,
+        (2, {1}),
+        expected={1},
+        look=lambda threads, _: threads.list()[1].affinity,
+    ),
     Call("virDomainSetIOThreadParams", IOThreads.set_parameters, (2, {"poll_grow": 3})),
-    Call("virDomainGetSchedulerType", Scheduler.type),
-    Call("virDomainGetSchedulerParameters", Scheduler.basic_parameters),
+    Call("virDomainGetSchedulerType", Scheduler.type, expected="fair"),
+    Call("virDomainGetSchedulerParameters", Scheduler.basic_parameters, expected={"weight": 50}),
     Call("virDomainSetSchedulerParameters", Scheduler.set_basic_parameters, ({"weight": 20},)),
     Call("virDomainSetSchedulerParametersFlags", Scheduler.set_parameters, ({"weight": 20},)),
-    Call("virDomainGetBlkioParameters", Blkio.parameters),
-    Call("virDomainSetBlkioParameters", Blkio.set_parameters, ({"weight": 500},)),
-    Call("virDomainGetPerfEvents", Perf.events),
-    Call("virDomainSetPerfEvents", Perf.set_events, ({"cmt": True},)),
-    Call("virDomainGetCPUStats", DomainCPU.total),
-    Call("virDomainGetCPUStats", DomainCPU.per_cpu),
+    Call("virDomainGetBlkioParameters", Blkio.parameters, expected=0, look=lambda _, found: found["weight"]),
+    Call(
+        "virDomainSetBlkioParameters", Blkio.set_parameters, ({"weight": 500},), expected=500, look=parameter("weight")
+    ),
+    Call("virDomainGetPerfEvents", Perf.events, expected={False}, look=lambda _, events: set(events.values())),
+    Call(
+        "virDomainSetPerfEvents",
+        Perf.set_events,
+        ({"cmt": True},),
+        expected=True,
+        look=lambda perf, _: perf.events()["cmt"],
+    ),
+    Call(
+        "virDomainGetCPUStats",
+        DomainCPU.total,
+        expected={"cpu_time", "user_time", "system_time"},
+        look=lambda _, total: set(total),
+    ),
+    Call(
+        "virDomainGetCPUStats",
+        DomainCPU.per_cpu,
+        expected={"cpu_time", "vcpu_time"},
+        look=lambda _, found: set(found[0]),
+    ),
 ]
 UNSUPPORTED = [
     Call("virDomainSetVcpu", Vcpus.set_enabled, ({1}, False)),
@@ -139,11 +203,9 @@ TABLE = [
 ]
 
 
-HOST = """<node><domain type='test'>
-<name>tuned</name><memory unit='GiB'>4</memory><vcpu current='2'>4</vcpu><iothreads>2</iothreads>
-<numatune><memory mode='strict' nodeset='0'/></numatune><os><type>hvm</type></os>
-<devices><memballoon model='virtio'/></devices>
-</domain></node>"""
+ELEMENTS = """<vcpu current='2'>4</vcpu><iothreads>2</iothreads>
+<numatune><memory mode='strict' nodeset='0'/></numatune><devices><memballoon model='virtio'/></devices>"""
+HOST = f"<node>{domain_xml('tuned', memory=4 * GIB, elements=ELEMENTS)}</node>"
 
 
 @pytest.fixture
@@ -158,8 +220,7 @@ def domain(tmp_path: Path) -> Iterator[Domain]:
 
 
 def test_all_methods_are_in_the_table() -> None:
-    tested = {call.method.__qualname__ for call in TABLE}
-    assert tested == {f"{cls.__name__}.{name}" for cls in CLASSES for name in vars(cls) if not name.startswith("_")}
+    assert {call.name for call in TABLE} == public_names(*CLASSES)
 
 
 @pytest.mark.parametrize("call", TABLE, ids=str)
@@ -169,24 +230,24 @@ def test_docstrings_name_the_function(call: Call) -> None:
 
 @pytest.mark.parametrize("call", TABLE, ids=str)
 def test_a_closed_connection(call: Call) -> None:
-    check_closed(call.__call__)
+    check_closed(partial(run, call))
 
 
 @pytest.mark.parametrize("call", [pytest.param(call, marks=since(call.function), id=str(call)) for call in SUPPORTED])
-def test_what_the_driver_has(domain: Domain, call: Call) -> None:
-    call(domain)
+def test_calls_that_the_driver_supports_have_the_expected_effect(domain: Domain, call: Call) -> None:
+    call.check(PARTS[call.cls](domain))
 
 
 @pytest.mark.parametrize("call", UNSUPPORTED, ids=str)
 def test_what_the_driver_lacks(domain: Domain, call: Call) -> None:
-    check_lacking(domain, call.function, call.__call__)
+    check_lacking(domain, call.function, partial(run, call))
 
 
 @pytest.mark.parametrize("call", NEWER, ids=str)
 def test_what_an_older_libvirt_lacks(domain: Domain, call: Call) -> None:
     error, message = lacking(call.function)
     with pytest.raises(error, match=message) as caught:
-        call(domain)
+        run(call, domain)
     assert caught.value.function == call.function
 
 
@@ -247,7 +308,7 @@ def test_what_an_older_libvirt_lacks(domain: Domain, call: Call) -> None:
 def test_bad_input(domain: Domain, error: type[Exception], call: Call) -> None:
     before = domain.xml_desc()
     with pytest.raises(error) as caught:
-        call(domain)
+        run(call, domain)
     str(caught.value).encode()
     assert domain.xml_desc() == before
 
@@ -266,7 +327,7 @@ def test_bad_input(domain: Domain, error: type[Exception], call: Call) -> None:
 def test_what_only_a_running_domain_can(domain: Domain, call: Call) -> None:
     domain.destroy()
     with pytest.raises(OperationInvalidError):
-        call(domain)
+        run(call, domain)
 
 
 def test_names_and_room(domain: Domain) -> None:
@@ -356,9 +417,7 @@ def test_pinning(domain: Domain) -> None:
 
 
 def test_more_vcpus_than_a_byte_counts(domain: Domain) -> None:
-    many = domain.connection.domains.create(
-        "<domain type='test'><name>many</name><memory>1024</memory><vcpu>300</vcpu><os><type>hvm</type></os></domain>"
-    )
+    many = domain.connection.domains.create(domain_xml("many", elements="<vcpu>300</vcpu>"))
     Vcpus(many).pin(299, {5})
     assert Vcpus(many).pinning() == [ALL] * 299 + [{5}]
     assert [vcpu.number for vcpu in Vcpus(many).info()] == list(range(300))
@@ -392,9 +451,7 @@ def test_memory_stats(domain: Domain) -> None:
 
 def test_stats_period(domain: Domain) -> None:
     Memory(domain).set_stats_period(7, flags=DomainMemoryModFlags.LIVE)
-    period = parse(domain.xml_desc()).find("devices/memballoon/stats")
-    assert period is not None
-    assert period.get("period") == "7"
+    assert stats_period(domain) == "7"
     assert "period" not in domain.xml_desc(flags=DomainXMLFlags.INACTIVE)
 
 

@@ -7,17 +7,18 @@ import enum
 import re
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import output_of
 
 import pyvirt
 from pyvirt.enums import ConnectListAllDomainsFlags
 from pyvirt.errors import ClosedError, DomainNotFoundError, InvalidArgumentError
 from pyvirt.testing.hosts import domain_name, object_uuid
 from pyvirt.testing.pytest_plugin import HostFactory
+from tests.support import ROOT
+from tests.support.processes import output_of
+from tests.support.xml import domain_xml
 
 Flags = ConnectListAllDomainsFlags
 FIRST = domain_name(1)
@@ -248,8 +249,6 @@ def test_other_things_are_not_in(conn: pyvirt.Connection, item: object) -> None:
 
 # ---- new ones ----
 
-XML = "<domain type='test'><name>new</name><memory>1024</memory><os><type>hvm</type></os></domain>"
-
 
 @pytest.mark.parametrize(
     ("call", "active"), [(pyvirt.domain.Domains.define, False), (pyvirt.domain.Domains.create, True)]
@@ -257,7 +256,7 @@ XML = "<domain type='test'><name>new</name><memory>1024</memory><os><type>hvm</t
 def test_a_new_domain(
     conn: pyvirt.Connection, call: Callable[[pyvirt.domain.Domains, str], pyvirt.Domain], active: bool
 ) -> None:
-    new = call(conn.domains, XML)
+    new = call(conn.domains, domain_xml("new"))
     assert (new.name, new.is_active()) == ("new", active)
     assert new.uuid.version == 4  # libvirt gave it one
     assert new in conn.domains
@@ -267,7 +266,7 @@ def test_a_new_domain(
 
 # ---- what the documentation says ----
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "domains.md"
+PAGE = ROOT / "docs" / "domains.md"
 
 
 @pytest.mark.parametrize("number", range(3))

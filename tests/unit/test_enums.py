@@ -10,11 +10,12 @@ from enum import IntEnum, IntFlag
 from pathlib import Path
 
 import pytest
-from api_facts import CLASSES, CONSTANTS, ROOT, SECTIONS, enumerators, macros
 
 from pyvirt import enums
 from pyvirt.enums import CPUCompareResult, DeviceModify, DomainState, StatsGroup
 from pyvirt.enums._base import OpenIntEnum
+from tests.support import ROOT
+from tests.support.api_facts import CLASSES, CONSTANTS, SECTIONS, enumerators, macros
 
 REAL = [enumerator for enumerator in enumerators() if not enumerator.sentinel]
 OPEN = [cls for cls in CLASSES.values() if issubclass(cls, OpenIntEnum)]

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from drivers import unless_lacking
-from processes import output_of
 
 import pyvirt
 from pyvirt import errors
@@ -24,6 +22,8 @@ from pyvirt.enums import (
     StatsGroup,
 )
 from pyvirt.errors import Error
+from tests.support.drivers import unless_lacking
+from tests.support.processes import output_of
 
 CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, Error)]
 

@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from api_facts import SECTIONS
 
 import pyvirt
 from pyvirt import enums
@@ -21,6 +20,7 @@ from pyvirt._core.lib import ffi, lib
 from pyvirt._core.params import Params
 from pyvirt.errors import ClosedError, NotSupportedError
 from pyvirt.events import kinds
+from tests.support.api_facts import SECTIONS
 
 NULL = ffi.NULL
 LIMIT = 60

@@ -8,13 +8,13 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from event_loops import LOOP
-from processes import output_of
 
 import pyvirt
 from pyvirt import EventHandleType
 from pyvirt.errors import OperationFailedError, OperationInvalidError
 from pyvirt.events import loop
+from tests.support.event_loops import LOOP
+from tests.support.processes import output_of
 
 LIMIT = 60
 

@@ -17,7 +17,6 @@ from queue import SimpleQueue
 from typing import Any
 
 import pytest
-from processes import output_of
 
 import pyvirt
 from pyvirt import DomainEventStoppedDetailType, DomainEventType
@@ -36,6 +35,7 @@ from pyvirt.events import (
     StoragePoolLifecycle,
 )
 from pyvirt.testing.pytest_plugin import HostFactory
+from tests.support.processes import output_of
 
 LIMIT = 60  # seconds; nothing here takes that long
 Type = DomainEventType

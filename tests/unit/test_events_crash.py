@@ -6,9 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from processes import output_of
 
 from pyvirt.testing.hosts import write_host
+from tests.support.processes import output_of
 
 BUSY = """
 import faulthandler, os, signal, sys, threading, time

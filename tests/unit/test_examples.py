@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from drivers import since
 
 import pyvirt
+from tests.support import ROOT
+from tests.support.drivers import since
 
-ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 PRINTED = {

@@ -9,7 +9,6 @@ import glob
 import re
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -18,19 +17,20 @@ import pandas
 import polars
 import pyarrow
 import pytest
-from any_stats import stats
-from api_facts import macros
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stats_records import BOOLEAN, DOUBLE, INT, STRING, UINT, ULLONG, Feed, Field, record_fields, used_memory
 
 import pyvirt
 from pyvirt import Domain, DomainState, StatsFrame
 from pyvirt.enums import VcpuState
 from pyvirt.stats import UNITS, Unit, unit_of
 from pyvirt.testing.hosts import temporary_host
+from tests.support import ROOT
+from tests.support.any_stats import stats
+from tests.support.api_facts import macros
+from tests.support.records import BOOLEAN, DOUBLE, INT, STRING, UINT, ULLONG, Feed, Field, record_fields, used_memory
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "statistics.md"
+DOCUMENT = ROOT / "docs" / "statistics.md"
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from any_stats import stats
 
 import pyvirt
 from pyvirt._core.lib import ffi, lib
 from pyvirt.errors import ClosedError
+from tests.support.any_stats import stats
 
 URI = "test:///default"
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from drivers import since, still_lacking
 
 import pyvirt
 from pyvirt.enums import ConnectBaselineCPUFlags, ErrorNumber, NodeSuspendTarget
@@ -23,41 +22,42 @@ from pyvirt.host import Host
 from pyvirt.models import NodeCPUMap, NodeInfo, SecurityModel
 from pyvirt.testing.hosts import host_uri
 from pyvirt.xmldesc import XML, parse
+from tests.support.drivers import since
+from tests.support.method_tables import Call, functions_named, public_names, still_lacking
 
 PENRYN = "<cpu><arch>x86_64</arch><model>Penryn</model></cpu>"
 NEHALEM = "<cpu><arch>x86_64</arch><model>Nehalem</model></cpu>"
 BIG = 2 << 20
 
-Call = Callable[[Host], object]
-
-# What libvirt's test driver can do.
-SUPPORTED: dict[str, Call] = {
-    "virConnectGetHostname": lambda host: host.hostname(),
-    "virNodeGetInfo": lambda host: host.info(),
-    "virConnectGetCapabilities": lambda host: host.capabilities(),
-    "virConnectGetSysinfo": lambda host: host.sysinfo(),
-    "virNodeGetSecurityModel": lambda host: host.security_model(),
-    "virNodeGetCPUMap": lambda host: host.cpu_map(),
-    "virNodeGetCPUStats": lambda host: host.cpu_stats(),
-    "virConnectGetCPUModelNames": lambda host: host.cpu_models("x86_64"),
-    "virConnectBaselineCPU": lambda host: host.baseline_cpu([NEHALEM]),
-    "virNodeGetFreeMemory": lambda host: host.free_memory(),
-    "virNodeGetCellsFreeMemory": lambda host: host.cells_free_memory(),
-    "virNodeGetFreePages": lambda host: host.cells_free_pages([4096]),
-    "virConnectGetMaxVcpus": lambda host: host.max_vcpus(),
-}
-UNSUPPORTED: dict[str, Call] = {
-    "virNodeGetSEVInfo": lambda host: host.sev_info(),
-    "virConnectCompareCPU": lambda host: host.compare_cpu(NEHALEM),
-    "virConnectCompareHypervisorCPU": lambda host: host.compare_hypervisor_cpu(NEHALEM, virttype="test"),
-    "virConnectBaselineHypervisorCPU": lambda host: host.baseline_hypervisor_cpu([NEHALEM]),
-    "virNodeGetMemoryStats": lambda host: host.memory_stats(),
-    "virNodeGetMemoryParameters": lambda host: host.memory_parameters(),
-    "virNodeSetMemoryParameters": lambda host: host.set_memory_parameters(shm_pages_to_scan=100),
-    "virNodeAllocPages": lambda host: host.alloc_pages({BIG: 1}),
-    "virConnectGetDomainCapabilities": lambda host: host.domain_capabilities(),
-    "virNodeSuspendForDuration": lambda host: host.suspend(NodeSuspendTarget.DISK, 60),
-}
+# Calls that libvirt's test driver supports.
+SUPPORTED = [
+    Call("virConnectGetHostname", Host.hostname),
+    Call("virNodeGetInfo", Host.info),
+    Call("virConnectGetCapabilities", Host.capabilities),
+    Call("virConnectGetSysinfo", Host.sysinfo),
+    Call("virNodeGetSecurityModel", Host.security_model),
+    Call("virNodeGetCPUMap", Host.cpu_map),
+    Call("virNodeGetCPUStats", Host.cpu_stats),
+    Call("virConnectGetCPUModelNames", Host.cpu_models, ("x86_64",)),
+    Call("virConnectBaselineCPU", Host.baseline_cpu, ([NEHALEM],)),
+    Call("virNodeGetFreeMemory", Host.free_memory),
+    Call("virNodeGetCellsFreeMemory", Host.cells_free_memory),
+    Call("virNodeGetFreePages", Host.cells_free_pages, ([4096],)),
+    Call("virConnectGetMaxVcpus", Host.max_vcpus),
+]
+UNSUPPORTED = [
+    Call("virNodeGetSEVInfo", Host.sev_info),
+    Call("virConnectCompareCPU", Host.compare_cpu, (NEHALEM,)),
+    Call("virConnectCompareHypervisorCPU", Host.compare_hypervisor_cpu, (NEHALEM,), {"virttype": "test"}),
+    Call("virConnectBaselineHypervisorCPU", Host.baseline_hypervisor_cpu, ([NEHALEM],)),
+    Call("virNodeGetMemoryStats", Host.memory_stats),
+    Call("virNodeGetMemoryParameters", Host.memory_parameters),
+    Call("virNodeSetMemoryParameters", Host.set_memory_parameters, keywords={"shm_pages_to_scan": 100}),
+    Call("virNodeAllocPages", Host.alloc_pages, ({BIG: 1},)),
+    Call("virConnectGetDomainCapabilities", Host.domain_capabilities),
+    Call("virNodeSuspendForDuration", Host.suspend, (NodeSuspendTarget.DISK, 60)),
+]
+TABLE = [*SUPPORTED, *UNSUPPORTED]
 
 
 @pytest.fixture
@@ -71,36 +71,28 @@ def node(path: Path, cpu: str, memory_kib: int = 1 << 20) -> str:
     return host_uri(path)
 
 
-def test_all_methods_are_in_the_tables() -> None:
-    tested = {
-        name
-        for call in (*SUPPORTED.values(), *UNSUPPORTED.values())
-        for name in call.__code__.co_names
-        if hasattr(Host, name)
-    }
-    assert tested | {"free_pages"} == {name for name in vars(Host) if not name.startswith("_")}
+def test_all_methods_are_in_the_table() -> None:
+    assert {call.name for call in TABLE} | {"Host.free_pages"} == public_names(Host)
 
 
-@pytest.mark.parametrize(("function", "call"), still_lacking(UNSUPPORTED, "virConnectGetDomainCapabilities").items())
-def test_what_the_driver_lacks(host: Host, function: str, call: Call) -> None:
-    with pytest.raises(OperationUnsupportedError, match=re.escape(function)) as caught:
+@pytest.mark.parametrize("call", still_lacking(UNSUPPORTED, "virConnectGetDomainCapabilities"), ids=str)
+def test_what_the_driver_lacks(host: Host, call: Call) -> None:
+    with pytest.raises(OperationUnsupportedError, match=re.escape(call.function)) as caught:
         call(host)
-    assert caught.value.code == ErrorNumber.NO_SUPPORT
+    assert (caught.value.code, caught.value.function) == (ErrorNumber.NO_SUPPORT, call.function)
 
 
-@pytest.mark.parametrize(("function", "call"), (SUPPORTED | UNSUPPORTED).items(), ids=list(SUPPORTED | UNSUPPORTED))
-def test_a_closed_connection(function: str, call: Call) -> None:
+@pytest.mark.parametrize("call", TABLE, ids=str)
+def test_a_closed_connection(call: Call) -> None:
     with pyvirt.connect("test:///default") as conn:
         host = conn.host
     with pytest.raises(ClosedError):
         call(host)
 
 
-@pytest.mark.parametrize(("function", "call"), (SUPPORTED | UNSUPPORTED).items(), ids=list(SUPPORTED | UNSUPPORTED))
-def test_docstrings_name_the_function(function: str, call: Call) -> None:
-    names = [name for name in call.__code__.co_names if hasattr(Host, name)]
-    assert len(names) == 1
-    assert f"({function})" in (getattr(Host, names[0]).__doc__ or "")
+@pytest.mark.parametrize("call", TABLE, ids=str)
+def test_docstrings_name_the_function(call: Call) -> None:
+    assert functions_named(call.method) == {call.function}
 
 
 def test_repr_outlives_the_connection() -> None:

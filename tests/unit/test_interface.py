@@ -4,7 +4,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from method_tables import functions_named
 
 import pyvirt
 from pyvirt.enums import ConnectListAllInterfacesFlags, ErrorNumber, InterfaceDefineFlags, InterfaceXMLFlags
@@ -19,32 +18,34 @@ from pyvirt.errors import (
 )
 from pyvirt.interface import Interface, Interfaces
 from pyvirt.xmldesc import XML, parse
+from tests.support.method_tables import Call, functions_named
 
 MAC = "aa:bb:cc:dd:ee:01"
-
-CALLS: dict[str, Callable[[Interfaces], object]] = {
-    "virConnectListAllInterfaces": lambda interfaces: interfaces.list(),
-    "virConnectListInterfaces": lambda interfaces: interfaces.names(),
-    "virConnectListDefinedInterfaces": lambda interfaces: interfaces.defined_names(),
-    "virInterfaceLookupByName": lambda interfaces: interfaces.get("eth1"),
-    "virInterfaceLookupByMACString": lambda interfaces: interfaces.get(mac_string=MAC),
-    "virInterfaceDefineXML": lambda interfaces: interfaces.define(ethernet("eth7")),
-    "virInterfaceChangeBegin": lambda interfaces: interfaces.change_begin(),
-    "virInterfaceChangeCommit": lambda interfaces: interfaces.change_commit(),
-    "virInterfaceChangeRollback": lambda interfaces: interfaces.change_rollback(),
-}
-CALLS_OF_INTERFACE: dict[str, Callable[[Interface], object]] = {
-    "virInterfaceGetMACString": lambda interface: interface.mac_string,
-    "virInterfaceIsActive": lambda interface: interface.is_active(),
-    "virInterfaceGetXMLDesc": lambda interface: interface.xml_desc(),
-    "virInterfaceCreate": lambda interface: interface.start(),
-    "virInterfaceDestroy": lambda interface: interface.destroy(),
-    "virInterfaceUndefine": lambda interface: interface.undefine(),
-}
 
 
 def ethernet(name: str, mac: str | None = None) -> str:
     return f"<interface type='ethernet' name='{name}'>" + (f"<mac address='{mac}'/>" if mac else "") + "</interface>"
+
+
+CALLS = [
+    Call("virConnectListAllInterfaces", Interfaces.list),
+    Call("virConnectListInterfaces", Interfaces.names),
+    Call("virConnectListDefinedInterfaces", Interfaces.defined_names),
+    Call("virInterfaceLookupByName", Interfaces.get, ("eth1",)),
+    Call("virInterfaceLookupByMACString", Interfaces.get, keywords={"mac_string": MAC}),
+    Call("virInterfaceDefineXML", Interfaces.define, (ethernet("eth7"),)),
+    Call("virInterfaceChangeBegin", Interfaces.change_begin),
+    Call("virInterfaceChangeCommit", Interfaces.change_commit),
+    Call("virInterfaceChangeRollback", Interfaces.change_rollback),
+]
+CALLS_OF_INTERFACE = [
+    Call("virInterfaceGetMACString", Interface.mac_string),
+    Call("virInterfaceIsActive", Interface.is_active),
+    Call("virInterfaceGetXMLDesc", Interface.xml_desc),
+    Call("virInterfaceCreate", Interface.start),
+    Call("virInterfaceDestroy", Interface.destroy),
+    Call("virInterfaceUndefine", Interface.undefine),
+]
 
 
 @pytest.fixture
@@ -61,31 +62,29 @@ def all_names(interfaces: Interfaces) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("function", "cls", "call"),
+    "call",
     [
-        *((function, Interfaces, call) for function, call in CALLS.items()),
-        *((function, Interface, call) for function, call in CALLS_OF_INTERFACE.items()),
-        ("virInterfaceGetName", Interface, lambda interface: interface.name),
-        ("virInterfaceChangeRollback", Interfaces, lambda interfaces: interfaces.change),
+        *CALLS,
+        *CALLS_OF_INTERFACE,
+        Call("virInterfaceGetName", Interface.name),
+        Call("virInterfaceChangeRollback", Interfaces.change),
     ],
+    ids=str,
 )
-def test_docstrings_name_the_function(
-    function: str, cls: type[Interface | Interfaces], call: Callable[..., object]
-) -> None:
-    [name] = {name for name in call.__code__.co_names if hasattr(cls, name)}
-    assert function in functions_named(getattr(cls, name))
+def test_docstrings_name_the_function(call: Call) -> None:
+    assert call.function in functions_named(call.method)
 
 
-@pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
-def test_a_closed_connection(call: Callable[[Interfaces], object]) -> None:
+@pytest.mark.parametrize("call", CALLS, ids=str)
+def test_a_closed_connection(call: Call) -> None:
     with pyvirt.connect("test:///default") as conn:
         interfaces = Interfaces(conn)
     with pytest.raises(ClosedError):
         call(interfaces)
 
 
-@pytest.mark.parametrize("call", CALLS_OF_INTERFACE.values(), ids=list(CALLS_OF_INTERFACE))
-def test_a_closed_interface(interfaces: Interfaces, call: Callable[[Interface], object]) -> None:
+@pytest.mark.parametrize("call", CALLS_OF_INTERFACE, ids=str)
+def test_a_closed_interface(interfaces: Interfaces, call: Call) -> None:
     [interface] = interfaces
     interface.close()
     with pytest.raises(ClosedError):

@@ -8,15 +8,14 @@ from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
-from drivers import there
 
 import pyvirt
 from pyvirt import DomainState
 from pyvirt._core.lib import ffi, lib
 from pyvirt.inventory import _Listing, _states
 from pyvirt.testing.hosts import HostOptions, temporary_host
-
-XML = "<domain type='test'><name>{}</name><memory>1024</memory><os><type>hvm</type></os></domain>"
+from tests.support.drivers import there
+from tests.support.xml import domain_xml
 
 
 @pytest.fixture
@@ -40,7 +39,7 @@ def test_domains_are_what_they_say_themselves(conn: pyvirt.Connection, autostart
     for domain in conn.domains.list()[:autostart]:
         domain.set_autostart(True)
     if autostart < 12:
-        conn.domains.create(XML.format("passing"))
+        conn.domains.create(domain_xml("passing"))
     inventory = conn.domains.inventory()
     bulk = there("virConnectGetAllDomainStats")
     assert (inventory.reasons is not None) is bulk
@@ -110,7 +109,7 @@ def test_a_domain_that_is_new_in_a_second_listing_has_no_row(conn: pyvirt.Connec
     gone = next(domain for domain in conn.domains if not domain.is_active())
     name = gone.name
     gone.undefine()
-    conn.domains.define(XML.format("new"))
+    conn.domains.define(domain_xml("new"))
     marks = dict(zip(listing.names, listing.flagged(pyvirt.ConnectListAllDomainsFlags.PERSISTENT), strict=True))
     assert marks.pop(name) is False
     assert set(marks.values()) == {True}

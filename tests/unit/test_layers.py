@@ -15,7 +15,9 @@ from typing import NamedTuple
 
 import pytest
 
-SOURCE = Path(__file__).resolve().parents[2] / "src"
+from tests.support import ROOT
+
+SOURCE = ROOT / "src"
 
 # From below.  A name is a module or package of pyvirt; a module in a package of another layer has its own entry.
 LAYERS = {

@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
-from needed_libvirt import WHOLE
-from processes import ENVIRONMENT, run
 
 import pyvirt
+from tests.support import ROOT
+from tests.support.plugin import WHOLE
+from tests.support.processes import run
 
-ROOT = Path(__file__).resolve().parents[2]
 TESTS = """
 import pytest
 
@@ -31,9 +30,8 @@ def test_of_tomorrow(number):
 @pytest.mark.parametrize("ci", ["", "true"])
 def test_what_needs_a_newer_libvirt_is_left_out(ci: str, tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(TESTS)
-    settings = ["-c", str(ROOT / "pyproject.toml"), "-o", "pythonpath=", "-p", "needed_libvirt"]
-    path = os.pathsep.join([ENVIRONMENT["PYTHONPATH"], str(ROOT / "tests")])
-    done = run("-m", "pytest", *settings, "-p", "no:cacheprovider", "-v", tmp_path, env={"CI": ci, "PYTHONPATH": path})
+    settings = ["-c", str(ROOT / "pyproject.toml"), "-o", "pythonpath=", "-p", "tests.support.plugin"]
+    done = run("-m", "pytest", *settings, "-p", "no:cacheprovider", "-v", tmp_path, env={"CI": ci})
     if ci and pyvirt.library_version() >= WHOLE:
         assert done.returncode == pytest.ExitCode.USAGE_ERROR
         assert "these would be left out: " in done.stderr

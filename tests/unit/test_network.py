@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Callable
 
 import pytest
-from bad_input import other_root
 
 import pyvirt
 from pyvirt import xmldesc
@@ -39,6 +38,7 @@ from pyvirt.errors import (
 from pyvirt.network import Network, NetworkMetadata, Networks
 from pyvirt.testing.hosts import object_uuid
 from pyvirt.testing.pytest_plugin import HostFactory
+from tests.support.bad_input import other_root
 
 XML = "<network><name>{}</name><forward/><bridge name='{}'/><ip address='10.9.8.1' prefix='24'>{}</ip></network>"
 LAB = XML.format("lab", "br-lab", "<dhcp><range start='10.9.8.10' end='10.9.8.99'/></dhcp>")

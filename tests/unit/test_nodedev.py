@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drivers import NEWER, still_lacking, unless_lacking
-from method_tables import functions_named
 
 import pyvirt
 from pyvirt._core.lib import ffi, lib
@@ -24,6 +22,8 @@ from pyvirt.errors import (
 )
 from pyvirt.nodedev import NodeDevice, NodeDevices
 from pyvirt.xmldesc import XML, parse
+from tests.support.drivers import NEWER, unless_lacking
+from tests.support.method_tables import Call, functions_named, still_lacking
 
 # The test driver's devices by the names of their parents.
 TREE = {None: {"computer"}, "computer": {"scsi_host1", "scsi_host2"}, "scsi_host1": {"scsi_host11"}}
@@ -31,37 +31,35 @@ NAMES = {"computer", "scsi_host1", "scsi_host2", "scsi_host11"}
 VHBA = """<device><parent>scsi_host1</parent><capability type='scsi_host'><capability type='fc_host'>
 <wwnn>2000000012341234</wwnn><wwpn>1000000012341234</wwpn></capability></capability></device>"""
 
-Call = Callable[[NodeDevices], object]
-
-SUPPORTED: dict[str, Call] = {
-    "virConnectListAllNodeDevices": lambda devices: devices.list(),
-    "virNodeListDevices": lambda devices: devices.names(),
-    "virNodeDeviceLookupByName": lambda devices: devices.get("computer"),
-    "virNodeDeviceCreateXML": lambda devices: devices.create(VHBA),
-}
-UNSUPPORTED: dict[str, Call] = {
-    "virNodeDeviceLookupSCSIHostByWWN": lambda devices: devices.get(wwnn="20" * 8, wwpn="10" * 8),
-    "virNodeDeviceDefineXML": lambda devices: devices.define(VHBA),
-}
-SUPPORTED_OF_DEVICE: dict[str, Callable[[NodeDevice], object]] = {
-    "virNodeDeviceGetName": lambda device: device.name,
-    "virNodeDeviceGetParent": lambda device: device.parent_name(),
-    "virNodeDeviceListCaps": lambda device: device.caps(),
-    "virNodeDeviceGetXMLDesc": lambda device: device.xml_desc(),
-    "virNodeDeviceDestroy": lambda device: device.destroy(),
-}
-UNSUPPORTED_OF_DEVICE: dict[str, Callable[[NodeDevice], object]] = {
-    "virNodeDeviceIsActive": lambda device: device.is_active(),
-    "virNodeDeviceIsPersistent": lambda device: device.is_persistent(),
-    "virNodeDeviceGetAutostart": lambda device: device.autostart(),
-    "virNodeDeviceSetAutostart": lambda device: device.set_autostart(True),
-    "virNodeDeviceDetachFlags": lambda device: device.detach(),
-    "virNodeDeviceReAttach": lambda device: device.reattach(),
-    "virNodeDeviceReset": lambda device: device.reset(),
-    "virNodeDeviceCreate": lambda device: device.start(),
-    "virNodeDeviceUndefine": lambda device: device.undefine(),
-    "virNodeDeviceUpdate": lambda device: device.update("<device/>"),
-}
+SUPPORTED = [
+    Call("virConnectListAllNodeDevices", NodeDevices.list),
+    Call("virNodeListDevices", NodeDevices.names),
+    Call("virNodeDeviceLookupByName", NodeDevices.get, ("computer",)),
+    Call("virNodeDeviceCreateXML", NodeDevices.create, (VHBA,)),
+]
+UNSUPPORTED = [
+    Call("virNodeDeviceLookupSCSIHostByWWN", NodeDevices.get, keywords={"wwnn": "20" * 8, "wwpn": "10" * 8}),
+    Call("virNodeDeviceDefineXML", NodeDevices.define, (VHBA,)),
+]
+NAME = Call("virNodeDeviceGetName", NodeDevice.name)
+SUPPORTED_OF_DEVICE = [
+    Call("virNodeDeviceGetParent", NodeDevice.parent_name),
+    Call("virNodeDeviceListCaps", NodeDevice.caps),
+    Call("virNodeDeviceGetXMLDesc", NodeDevice.xml_desc),
+    Call("virNodeDeviceDestroy", NodeDevice.destroy),
+]
+UNSUPPORTED_OF_DEVICE = [
+    Call("virNodeDeviceIsActive", NodeDevice.is_active),
+    Call("virNodeDeviceIsPersistent", NodeDevice.is_persistent),
+    Call("virNodeDeviceGetAutostart", NodeDevice.autostart),
+    Call("virNodeDeviceSetAutostart", NodeDevice.set_autostart, (True,)),
+    Call("virNodeDeviceDetachFlags", NodeDevice.detach),
+    Call("virNodeDeviceReAttach", NodeDevice.reattach),
+    Call("virNodeDeviceReset", NodeDevice.reset),
+    Call("virNodeDeviceCreate", NodeDevice.start),
+    Call("virNodeDeviceUndefine", NodeDevice.undefine),
+    Call("virNodeDeviceUpdate", NodeDevice.update, ("<device/>",)),
+]
 
 
 @pytest.fixture
@@ -74,40 +72,30 @@ def names(found: list[NodeDevice]) -> set[str]:
     return {device.name for device in found}
 
 
-@pytest.mark.parametrize(("function", "call"), UNSUPPORTED.items(), ids=list(UNSUPPORTED))
-def test_what_the_driver_lacks(devices: NodeDevices, function: str, call: Call) -> None:
-    with pytest.raises(NotSupportedError, match=function) as caught:
+@pytest.mark.parametrize("call", UNSUPPORTED, ids=str)
+def test_what_the_driver_lacks(devices: NodeDevices, call: Call) -> None:
+    with pytest.raises(NotSupportedError, match=call.function) as caught:
         call(devices)
-    assert (caught.value.code, caught.value.function) == (ErrorNumber.NO_SUPPORT, function)
+    assert (caught.value.code, caught.value.function) == (ErrorNumber.NO_SUPPORT, call.function)
 
 
 @pytest.mark.parametrize(
-    ("function", "call"),
-    still_lacking(UNSUPPORTED_OF_DEVICE, "virNodeDeviceIsActive", "virNodeDeviceIsPersistent").items(),
+    "call", still_lacking(UNSUPPORTED_OF_DEVICE, "virNodeDeviceIsActive", "virNodeDeviceIsPersistent"), ids=str
 )
-def test_what_the_driver_lacks_of_a_device(
-    devices: NodeDevices, function: str, call: Callable[[NodeDevice], object]
-) -> None:
-    with pytest.raises(NotSupportedError, match=function) as caught:
+def test_what_the_driver_lacks_of_a_device(devices: NodeDevices, call: Call) -> None:
+    with pytest.raises(NotSupportedError, match=call.function) as caught:
         call(devices["computer"])
-    assert (caught.value.code, caught.value.function) == (ErrorNumber.NO_SUPPORT, function)
+    assert (caught.value.code, caught.value.function) == (ErrorNumber.NO_SUPPORT, call.function)
 
 
 @pytest.mark.parametrize(
-    ("function", "cls", "call"),
-    [
-        *((function, NodeDevices, call) for function, call in (SUPPORTED | UNSUPPORTED).items()),
-        *((function, NodeDevice, call) for function, call in (SUPPORTED_OF_DEVICE | UNSUPPORTED_OF_DEVICE).items()),
-    ],
+    "call", [*SUPPORTED, *UNSUPPORTED, NAME, *SUPPORTED_OF_DEVICE, *UNSUPPORTED_OF_DEVICE], ids=str
 )
-def test_docstrings_name_the_function(
-    function: str, cls: type[NodeDevice | NodeDevices], call: Callable[..., object]
-) -> None:
-    [name] = {name for name in call.__code__.co_names if hasattr(cls, name)}
-    assert function in functions_named(getattr(cls, name))
+def test_docstrings_name_the_function(call: Call) -> None:
+    assert call.function in functions_named(call.method)
 
 
-@pytest.mark.parametrize("call", (SUPPORTED | UNSUPPORTED).values(), ids=list(SUPPORTED | UNSUPPORTED))
+@pytest.mark.parametrize("call", [*SUPPORTED, *UNSUPPORTED], ids=str)
 def test_a_closed_connection(call: Call) -> None:
     with pyvirt.connect("test:///default") as conn:
         devices = NodeDevices(conn)
@@ -115,18 +103,23 @@ def test_a_closed_connection(call: Call) -> None:
         call(devices)
 
 
-@pytest.mark.parametrize(
-    "call",
-    (SUPPORTED_OF_DEVICE | UNSUPPORTED_OF_DEVICE).values(),
-    ids=list(SUPPORTED_OF_DEVICE | UNSUPPORTED_OF_DEVICE),
-)
-def test_a_closed_device(devices: NodeDevices, call: Callable[[NodeDevice], object]) -> None:
+@pytest.mark.parametrize("call", [*SUPPORTED_OF_DEVICE, *UNSUPPORTED_OF_DEVICE], ids=str)
+def test_a_closed_device(devices: NodeDevices, call: Call) -> None:
     device = devices["computer"]
     device.close()
-    if call is not SUPPORTED_OF_DEVICE["virNodeDeviceGetName"]:
-        with pytest.raises(ClosedError):
-            call(device)
+    with pytest.raises(ClosedError):
+        call(device)
     assert repr(device) == "<pyvirt.NodeDevice closed>"
+
+
+def test_a_closed_device_keeps_a_name_that_was_read_before(devices: NodeDevices) -> None:
+    read, unread = devices["computer"], devices["computer"]
+    assert read.name == "computer"
+    read.close()
+    unread.close()
+    assert read.name == "computer"
+    with pytest.raises(ClosedError):
+        NAME(unread)
 
 
 def test_the_collection(conn: pyvirt.Connection, devices: NodeDevices) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from processes import output_of, run
 
 import pyvirt
 from pyvirt import enums, errors
+from tests.support.processes import output_of, run
 
 PACKAGE = Path(pyvirt.__file__).parent
 
@@ -134,7 +134,7 @@ def test_other_ways_to_run_python(options: list[str]) -> None:
 import sys
 sys.path[:0] = {sys.path!r}
 import pyvirt
-from any_stats import stats
+from tests.support.any_stats import stats
 with pyvirt.connect("test:///default") as conn:
     print(len(conn.domains), len(stats(conn)), pyvirt.DomainState.RUNNING.name)
 """

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import pyvirt
+from tests.support import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "pyvirt"
 
 NOT_OURS = {"build", "dist", "__pycache__"}  # and what begins with a dot, except for these:

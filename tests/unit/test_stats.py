@@ -10,18 +10,30 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
-from any_stats import stats
-from drivers import since
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from processes import output_of
-from stats_records import BOOLEAN, DOUBLE, INT, LLONG, STRING, UINT, ULLONG, Feed, Field, record_fields, used_memory
 
 import pyvirt
 from pyvirt import Domain, StatsGroup
 from pyvirt._core.lib import ffi, lib
 from pyvirt._core.params import to_dict
 from pyvirt.testing.hosts import temporary_host
+from tests.support.any_stats import stats
+from tests.support.drivers import since
+from tests.support.processes import output_of
+from tests.support.records import (
+    BOOLEAN,
+    DOUBLE,
+    INT,
+    LLONG,
+    STRING,
+    UINT,
+    ULLONG,
+    Feed,
+    Field,
+    record_fields,
+    used_memory,
+)
 
 if TYPE_CHECKING:
     from pyvirt._core.params import TypedValue

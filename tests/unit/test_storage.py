@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from uuid import UUID
 
 import pytest
-from bad_input import other_root
 
 import pyvirt
 from pyvirt import Connection
@@ -38,6 +37,7 @@ from pyvirt.storage import StoragePool, StoragePools, StorageVolume, StorageVolu
 from pyvirt.testing.hosts import object_uuid
 from pyvirt.testing.pytest_plugin import HostFactory
 from pyvirt.xmldesc import XML, parse
+from tests.support.bad_input import other_root
 
 List = ConnectListAllStoragePoolsFlags
 UNKNOWN = "12345678-1234-1234-1234-123456789abc"

@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from api_facts import RAW, SECTIONS, release, resolve
 
 import pyvirt
 from pyvirt._core.lib import ffi, lib
 from pyvirt._model import supports as _supports
 from pyvirt.enums import NodeSuspendTarget
 from pyvirt.testing.pytest_plugin import HostFactory
+from tests.support.api_facts import RAW, SECTIONS, release, resolve
+from tests.support.xml import domain_xml
 
 FACTS = {name: facts for section in SECTIONS.values() for name, facts in section["functions"].items()}
 OURS = {name: facts for name, facts in FACTS.items() if not name.startswith("virAdm")}
@@ -186,7 +187,7 @@ def test_without_an_object_to_ask_with(libvirt_host: HostFactory) -> None:
     with pyvirt.connect(libvirt_host(domains=0)) as conn:
         assert conn.supports("virDomainGetState") is None
         assert conn.supports("virConnectListAllDomains") is True
-        conn.domains.define("<domain type='test'><name>new</name><memory>1</memory><os><type>hvm</type></os></domain>")
+        conn.domains.define(domain_xml("new"))
         assert conn.supports("virDomainGetState") is True
 
 

@@ -15,12 +15,9 @@ from pyvirt import ConnectListAllDomainsFlags, DomainState
 from pyvirt._model.where import flags_for
 from pyvirt.enums import ConnectListAllNodeDeviceFlags, ConnectListAllSecretsFlags, SecretUsageType
 from pyvirt.testing.pytest_plugin import HostFactory
+from tests.support.xml import domain_xml
 
 BACKUP, OWNER = "http://example.com/backup", "http://example.com/owner"
-
-
-def xml(name: str) -> str:
-    return f"<domain type='test'><name>{name}</name><memory>1024</memory><os><type>hvm</type></os></domain>"
 
 
 @pytest.fixture
@@ -34,12 +31,12 @@ def conn(libvirt_host: HostFactory) -> Iterator[pyvirt.Connection]:
     file.write_text(text)
     with pyvirt.connect(uri) as conn:
         for name in ("web-1", "web-2", "web-3"):
-            conn.domains.define(xml(name))
+            conn.domains.define(domain_xml(name))
         conn.domains["web-1"].start()
         conn.domains["web-1"].set_autostart(True)
         conn.domains["web-2"].start()
         conn.domains["web-2"].suspend()
-        conn.domains.create(xml("db-2"))
+        conn.domains.create(domain_xml("db-2"))
         conn.domains["web-3"].metadata.set_title("the third")
         conn.domains["web-3"].metadata.set(BACKUP, "<plan day='1'/>", key="b")
         conn.domains["web-2"].metadata.set(BACKUP, "<plan day='2'/>", key="b")

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
-from processes import output_of
 
 from pyvirt.errors import XMLError
 from pyvirt.xmldesc import MAX_SIZE, parse, serialize
+from tests.support.processes import output_of
 
 
 def test_there_and_back() -> None:

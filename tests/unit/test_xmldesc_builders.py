@@ -11,16 +11,12 @@ import pkgutil
 import re
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import xml_documents
-from api_facts import release
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from lxml import etree
-from processes import output_of
 
 import pyvirt
 from pyvirt import xmldesc as x
@@ -28,12 +24,15 @@ from pyvirt.errors import InvalidArgumentError
 from pyvirt.xmldesc import devices, parse, serialize, storage, validate
 from pyvirt.xmldesc._build import adopt
 from pyvirt.xmldesc.nwfilters import PROTOCOLS
+from tests.support import ROOT, documents
+from tests.support.api_facts import release
+from tests.support.processes import output_of
 
-DOCUMENTS = xml_documents.everything()
+DOCUMENTS = documents.everything()
 GIB = 1 << 30
 
 
-@pytest.mark.parametrize("name", xml_documents.matching(DOCUMENTS))
+@pytest.mark.parametrize("name", documents.matching(DOCUMENTS))
 def test_what_is_built_matches_the_schema(name: str) -> None:
     validate(DOCUMENTS[name])
     assert serialize(parse(serialize(DOCUMENTS[name]))) == serialize(DOCUMENTS[name])
@@ -72,7 +71,7 @@ def test_examples_of_the_package() -> None:
 
 
 def test_examples_in_the_documentation() -> None:
-    page = Path(__file__).resolve().parents[2] / "docs" / "xml.md"
+    page = ROOT / "docs" / "xml.md"
     blocks = re.findall(r"```pycon\n(.*?)```", page.read_text(), re.DOTALL)
     example = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, page.name, str(page), None)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
@@ -434,7 +433,7 @@ def test_a_bad_password_is_not_in_the_error() -> None:
 def test_what_goes_in_is_not_taken_away() -> None:
     disk = x.disk("vda", file="/a")
     source = x.network_source("nbd", "a")
-    first = x.domain("a", memory=GIB, disks=disk, metadata=xml_documents.OWN)
+    first = x.domain("a", memory=GIB, disks=disk, metadata=documents.OWN)
     second = x.domain("b", memory=GIB, disks=[disk, x.disk("vdb", network=source, encryption="s")])
     assert disk.getparent() is None
     assert not len(source)
@@ -480,12 +479,12 @@ _TPM = pytest.mark.libvirt("9.0", "has the default model of TPMs in its schema")
     "name",
     [
         pytest.param(name, marks=_TPM if name in ("uefi", "host's tpm") else ())
-        for name in xml_documents.domains()
+        for name in documents.domains()
         if name != "container"
     ],
 )
 def test_a_domain_on_the_test_driver(conn: pyvirt.Connection, name: str) -> None:
-    root = xml_documents.domains()[name]
+    root = documents.domains()[name]
     root.set("type", "test")
     domain = conn.domains.define(root)
     assert domain.name == root.findtext("name")
@@ -514,12 +513,15 @@ def test_every_format_of_volumes(conn: pyvirt.Connection) -> None:
     for one in storage._IMAGE_FORMATS:
         volume = x.volume(f"v-{one}", GIB, format=one)
         validate(volume)
-        conn.storage_pools["default-pool"].volumes.create(volume)
+        created = conn.storage_pools["default-pool"].volumes.create(volume)
+        found = x.parse(created.xml_desc()).find("target/format")
+        assert found is not None
+        assert found.get("type") == one
 
 
-@pytest.mark.parametrize("name", xml_documents.networks())
+@pytest.mark.parametrize("name", documents.networks())
 def test_a_network_on_the_test_driver(conn: pyvirt.Connection, name: str) -> None:
-    root = xml_documents.networks()[name]
+    root = documents.networks()[name]
     network = conn.networks.define(root)
     network.start()
     stored = parse(network.xml_desc())
@@ -528,18 +530,18 @@ def test_a_network_on_the_test_driver(conn: pyvirt.Connection, name: str) -> Non
         assert len(stored.findall(kind)) == len(root.findall(kind))
 
 
-@pytest.mark.parametrize("name", xml_documents.pools())
+@pytest.mark.parametrize("name", documents.pools())
 def test_a_pool_on_the_test_driver(conn: pyvirt.Connection, name: str) -> None:
-    root = xml_documents.pools()[name]
+    root = documents.pools()[name]
     pool = conn.storage_pools.define(root)
     stored = parse(pool.xml_desc())
     validate(stored)
     assert stored.get("type") == root.get("type")
 
 
-@pytest.mark.parametrize("name", xml_documents.volumes())
+@pytest.mark.parametrize("name", documents.volumes())
 def test_a_volume_on_the_test_driver(conn: pyvirt.Connection, name: str) -> None:
-    volume = conn.storage_pools["default-pool"].volumes.create(xml_documents.volumes()[name])
+    volume = conn.storage_pools["default-pool"].volumes.create(documents.volumes()[name])
     assert volume.info().capacity == GIB
     validate(volume.xml_desc())
 

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
-from xml_documents import everything, matching
 
 import pyvirt
 from pyvirt import xmldesc
@@ -20,6 +19,7 @@ from pyvirt.enums import ErrorNumber
 from pyvirt.errors import NotSupportedError, XMLError
 from pyvirt.xmldesc import InvalidXMLError, Problem, SchemasMissingError, parse, schema_directory, schemas, validate
 from pyvirt.xmldesc._explain import explain
+from tests.support.documents import everything, matching
 
 DOCUMENTS = everything()
 

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pyvirt
+from tests.support import ROOT
 
 #: Every warning is an error, and Python looks twice at everything.
 STRICT = ("-X", "dev", "-W", "error")
 
-#: What these tests import is what the programs import, whether it is installed or in src/; and what stands beside them.
+#: Programs import the same pyvirt as these tests, whether it is installed or in src/, and tests.support.
 ENVIRONMENT = {
-    "PYTHONPATH": os.pathsep.join([str(Path(pyvirt.__file__).parents[1]), str(Path(__file__).parent)]),
+    "PYTHONPATH": os.pathsep.join([str(Path(pyvirt.__file__).parents[1]), str(ROOT)]),
     "PYTHONUNBUFFERED": "1",
 }
 

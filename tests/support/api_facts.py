@@ -7,13 +7,12 @@ import json
 import re
 from collections.abc import Iterator
 from enum import IntEnum, IntFlag
-from pathlib import Path
 from typing import NamedTuple
 
 from pyvirt import enums
 from pyvirt.enums import limits, params, params_guest, params_stats
+from tests.support import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 [SOURCE] = (ROOT / "ci" / "api").glob("libvirt-*.json")
 SECTIONS = {name: facts for name, facts in json.loads(SOURCE.read_text()).items() if isinstance(facts, dict)}
 CLASSES: dict[str, type[IntEnum] | type[IntFlag]] = {

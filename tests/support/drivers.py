@@ -3,19 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeVar
-
 import pytest
-from api_facts import SECTIONS, release
 
 import pyvirt
-
-T = TypeVar("T")
+from tests.support.api_facts import SECTIONS, release
+from tests.support.xml import domain_xml
 
 # Of a UUID, so that it can be defined again where it is still there.
-MARK = """<domain type='test'><name>mark</name><uuid>6e1d6c2b-5f0a-4c0e-8a54-0d8c0a6f3b11</uuid><memory>1</memory>
-<os><type>hvm</type></os></domain>"""
+MARK = domain_xml("mark", uuid="6e1d6c2b-5f0a-4c0e-8a54-0d8c0a6f3b11")
 
 #: newer than 9.0: its test driver has learnt some of what the tests expect it to refuse
 NEWER = pyvirt.library_version() >= (9, 1, 0)
@@ -61,12 +56,6 @@ def lacking(function: str) -> tuple[type[pyvirt.NotSupportedError], str]:
 def unless_lacking(function: str, error: type[Exception], message: str = "") -> tuple[type[Exception], str]:
     """Return *error* and *message*, or where *function* is not :func:`there`, what :func:`lacking` says."""
     return (error, message) if there(function) else lacking(function)
-
-
-def still_lacking(calls: Mapping[str, T], *learnt: str) -> dict[str, T]:
-    """Leave out of *calls*, by C function, what the test driver of a newer libvirt has *learnt*."""
-    assert set(learnt) <= calls.keys()
-    return {function: call for function, call in calls.items() if not (NEWER and function in learnt)}
 
 
 def check_closes(conn: pyvirt.Connection) -> None:
