@@ -11,7 +11,6 @@ from pyvirt._core.process import use_library
 from pyvirt._core.root import Root
 from pyvirt._core.slot import Slot
 from pyvirt._core.text import encode_or_null
-from pyvirt.auth import auth_file
 from pyvirt.domain import Domains
 from pyvirt.enums.host import ConnectFlags
 from pyvirt.errors import (
@@ -293,6 +292,7 @@ def _open(
     text = _uri_text(uri)
     if auth is not None:
         from pyvirt._model.login import open_with
+        from pyvirt.auth import auth_file
 
         path = auth_file(auth)
         if path is not None:
