@@ -116,7 +116,7 @@ def test_looking_up(devices: NodeDevices) -> None:
     assert devices["computer"] == devices.get("computer")
     with pytest.raises(NodeDeviceNotFoundError, match="nobody"):
         devices["nobody"]
-    with pytest.raises(NodeDeviceNotFoundError, match="'20', '10'") as caught:
+    with pytest.raises(NodeDeviceNotFoundError, match="WWNN '20' and WWPN '10'") as caught:
         devices.get(wwnn="20", wwpn="10")
     assert caught.value.code == ErrorNumber.NO_NODE_DEVICE
     assert caught.value.function == "virNodeDeviceLookupSCSIHostByWWN"

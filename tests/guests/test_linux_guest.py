@@ -92,5 +92,5 @@ def test_it_is_made_once(linux_image: LinuxImage, monkeypatch: pytest.MonkeyPatc
 def test_its_agent_shuts_it_down(linux_guest: Domain) -> None:
     """The last test: nobody after this one has a guest."""
     linux_guest.shutdown(flags=DomainShutdownFlags.GUEST_AGENT)
-    linux_guest.wait_for(DomainState.SHUTOFF, timeout=60)
-    assert not linux_guest.is_active()
+
+    assert linux_guest.wait_for(DomainState.SHUTOFF, timeout=60).state == DomainState.SHUTOFF
