@@ -23,7 +23,7 @@ SYNTHETIC_DOMAINS = 2000
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start again with the synthetic statistics preloaded: plugins have imported the bindings by now."""
+    """Restart with the synthetic statistics preloaded, because plugins have already imported the bindings."""
     try:
         require_bindings()
         environment = synthetic(SYNTHETIC_DOMAINS)
@@ -47,7 +47,7 @@ def binding(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], str]:
-    """Return a function that generates a host of so many domains, once, and returns its URI."""
+    """Return a function that generates a host with a number of domains, once per number, and returns its URI."""
     from pyvirt.testing.hosts import host_uri, write_host
 
     directory: Path = tmp_path_factory.mktemp("hosts")
@@ -61,7 +61,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], str]:
 
 @pytest.fixture
 def measure(benchmark: BenchmarkFixture, binding: str, host: Callable[[int], str]) -> Iterator[Measure]:
-    """Return a function that measures an operation of the binding on a host of so many domains."""
+    """Return a function that measures an operation of the binding on a host with a number of domains."""
     from pyvirt.testing.hosts import domain_name
 
     with contextlib.ExitStack() as stack:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The floor of events.py: libvirt's own loop, and a callback in C that counts.
+ * The lower bound for events.py: libvirt's own loop, and a callback in C that counts events.
  *
  *     events URI
  */

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What an event costs from libvirt to the program:  events.py FORM URI
+"""Measure the cost of an event on its way from libvirt to the program:  events.py FORM URI
 
 FORM is ``libvirt-python``, or for pyvirt ``subscribe``, ``listen`` or ``chunks``.  Like worker.py it reads lines
-"OPERATION COUNT", and answers each with the nanoseconds of processor time, in all threads together, that so many
-events took: from where they wait in libvirt until the program has counted them.
+"OPERATION COUNT".  It answers each with the nanoseconds of processor time, in all threads together, of that many
+events.  The measurement begins when the events wait in libvirt and ends when the program has counted them.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-#: makes so many events of all domains in turn, which wait
+#: makes a number of events, from all domains in turn; the events wait in libvirt
 Produce = Callable[[int], None]
-#: waits until so many have come
+#: waits until that number of events has arrived
 Consume = Callable[[int], None]
 
-STEPS = 1000  # a domain is suspended, and this many events later resumed
+STEPS = 1000  # a domain is suspended, and resumed this many events later
 
 
 def producer(suspend: list[Callable[[], object]], resume: list[Callable[[], object]]) -> Produce:
-    """Return a function that lets domains make events; what it leaves undone it does the next time."""
+    """Return a function that makes domains produce events; each call continues where the last one stopped."""
 
     def turns() -> Iterator[Callable[[], object]]:
         while True:
@@ -38,7 +38,7 @@ def producer(suspend: list[Callable[[], object]], resume: list[Callable[[], obje
 
 
 def with_libvirt_python(uri: str) -> tuple[Produce, Consume]:
-    """Use libvirt's own loop, and a callback that counts."""
+    """Use libvirt's own loop, and a callback that counts events."""
     import libvirt
 
     libvirt.virEventRegisterDefaultImpl()
@@ -62,7 +62,7 @@ def with_libvirt_python(uri: str) -> tuple[Produce, Consume]:
 
 
 def with_pyvirt(form: str, uri: str) -> tuple[Produce, Consume]:
-    """Hold pyvirt's loop while events are made, and count what it delivers."""
+    """Pause pyvirt's loop while events are made, and count the events that it delivers."""
     import pyvirt
     from pyvirt._core.lib import lib
     from pyvirt.events import DomainLifecycle

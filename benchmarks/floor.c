@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The floor: what libvirt itself costs when nobody but C asks.
+ * The lower bound: the cost of libvirt itself, called from a C program.
  *
  *     floor URI DOMAIN
  *
- * Reads lines "OPERATION CALLS" and answers each with the nanoseconds that so many calls took, everything that they
- * gave freed again.
+ * It reads lines "OPERATION CALLS" and answers each with the nanoseconds of that many calls, including the time in
+ * which their results are freed.
  */
 #include <inttypes.h>
 #include <stdint.h>
@@ -147,7 +147,7 @@ static int64_t measure(const char *operation, long calls)
         if (strcmp(operations[i].name, operation) != 0)
             continue;
         if (operations[i].before != NULL && operations[i].before() < 0)
-            exit(1); /* libvirt has said why */
+            exit(1); /* libvirt has printed the reason */
         int64_t start = now();
         for (long call = 0; call < calls; call++)
             if (operations[i].call() < 0) {
@@ -172,7 +172,7 @@ int main(int argc, char **argv)
     name = argv[2];
     conn = virConnectOpen(uri);
     if (conn == NULL || (domain = virDomainLookupByName(conn, name)) == NULL)
-        return 1; /* libvirt has said why */
+        return 1; /* libvirt has printed the reason */
     while (scanf("%31s %ld", operation, &calls) == 2) {
         printf("%" PRId64 "\n", measure(operation, calls));
         fflush(stdout);

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A loop of pure Python beside a thread that waits in C:  gil.py BINDING URI
+"""Time a loop of pure Python beside a thread that waits in C:  gil.py BINDING URI
 
-Reads lines "OPERATION CALLS" as worker.py does.  "connect" opens a connection, so that the daemon can be stopped before
-the first "loop": that starts a thread which asks for statistics, and times the loop.  For "C" nothing runs beside it.
+It reads lines "OPERATION CALLS" like worker.py.  "connect" opens a connection, so that the daemon can be stopped before
+the first "loop".  "loop" times the loop; the first one also starts a thread that requests statistics.  For "C" no
+thread runs beside the loop.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def loop() -> int:
 
 
 def asker(binding: str, uri: str) -> Callable[[], None]:
-    """Connect, and return what waits for an answer that does not come."""
+    """Connect, and return a function that waits for an answer that does not come."""
     if binding == PYVIRT:
         import pyvirt
 
@@ -63,7 +64,7 @@ def main(binding: str, uri: str) -> None:
         if operation == "loop":
             loop()
         print(perf_counter_ns() - start, flush=True)
-    os._exit(0)  # whatever hangs
+    os._exit(0)  # a thread may still hang in a call
 
 
 if __name__ == "__main__":

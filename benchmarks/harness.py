@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Processes that measure, and turns in which they do it."""
+"""Worker processes that measure, and the order in which they take turns."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow")
 
 Item = TypeVar("Item")
 
-#: nanoseconds a call took, turn by turn
+#: the nanoseconds of a call, one value per turn
 Times = list[float]
 
 
@@ -34,7 +34,7 @@ class Unavailable(Exception):
 
 
 def build(source: str, output: str, *options: str) -> Path:
-    """Compile one of our C files, unless that was done since it last changed, and return the result's path."""
+    """Compile one of our C files, unless the result is newer than the file, and return the path of the result."""
     made, written = BUILD / output, HERE / source
     if made.exists() and made.stat().st_mtime > written.stat().st_mtime:
         return made
@@ -54,18 +54,21 @@ def build(source: str, output: str, *options: str) -> Path:
 
 
 def build_synthetic() -> Path:
-    """Compile what is preloaded and return its path."""
+    """Compile the library that is preloaded and return its path."""
     return build("synthetic.c", "synthetic.so", "-shared", "-fPIC")
 
 
 def require_bindings(*names: str) -> None:
-    """Make sure that this Python has the modules *names*, by default both bindings."""
+    """Check that this Python has the modules *names*, by default both bindings, or raise ``Unavailable``."""
     if missing := [name for name in names or ("pyvirt._libvirt", "libvirt") if not is_installed(name)]:
         raise Unavailable(f"{sys.executable} has no {' and no '.join(missing)}: run ci/setup bench")
 
 
 def enter_checkout(*names: str) -> None:
-    """Start this program again in the checkout's ``.venv``, set up for it, unless this Python has what it needs."""
+    """Restart this program in the checkout's ``.venv`` if this Python lacks a module of *names*.
+
+    ``ci/setup`` prepares the ``.venv`` first.
+    """
     try:
         require_bindings(*names)
     except Unavailable:
@@ -79,15 +82,15 @@ def enter_checkout(*names: str) -> None:
 
 
 def is_installed(module: str) -> bool:
-    """Whether this Python finds *module*."""
+    """Return whether this Python finds *module*."""
     try:
         return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # not even the package that it is in
+    except ModuleNotFoundError:  # the package that contains it does not exist either
         return False
 
 
 class Worker:
-    """A process that measures when told to.  A context manager."""
+    """A process that measures on command.  A context manager."""
 
     def __init__(self, command: Sequence[str | Path], environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
@@ -95,7 +98,7 @@ class Worker:
         )
 
     def measure(self, operation: str, calls: int) -> float:
-        """Return the nanoseconds that one call took, a mean over *calls* of them."""
+        """Return the nanoseconds of one call, as the mean over *calls* calls."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{operation} {calls}\n")
@@ -112,18 +115,18 @@ class Worker:
 
 
 def synthetic(domains: int) -> dict[str, str]:
-    """Return the environment in which so many domains have synthetic statistics."""
+    """Return the environment variables that give synthetic statistics to *domains* domains."""
     return {"LD_PRELOAD": str(build_synthetic()), "PYVIRT_SYNTHETIC_DOMAINS": str(domains)}
 
 
 def measure(
     operations: Sequence[Operation], rounds: int, uri: str, environment: Mapping[str, str]
 ) -> dict[tuple[str, str], Times]:
-    """Measure *operations* in C and in each binding on one host, in turn, *rounds* times round.
+    """Measure *operations* in C and in each binding on one host, in turn, for *rounds* rounds.
 
-    Each has a process of its own, all of them in the same addition to our environment: what one operation leaves of
-    the heap would tell on the next.  Now and then they are replaced by new ones, because where the kernel happens to
-    put a process's memory tells as well.
+    Each operation of each binding has its own process, because the heap that one operation leaves behind would affect
+    the next operation.  *environment* is added to the environment of all of them.  After ROUNDS_PER_PROCESS rounds they
+    are replaced by new processes, because the place where the kernel puts the memory of a process also matters.
     """
     times: dict[tuple[str, str], Times] = {}
     for done in range(0, rounds, ROUNDS_PER_PROCESS):
@@ -138,7 +141,7 @@ def measure(
 
 
 def measure_sizes(operation: Operation, sizes: Sequence[int], rounds: int) -> dict[tuple[int, str], Times]:
-    """Measure *operation* on synthetic hosts of all *sizes*, in turn, by size and binding."""
+    """Measure *operation* on synthetic hosts of all *sizes*, in turn, and return times by size and binding."""
     from pyvirt.testing.hosts import temporary_host
 
     times: dict[tuple[int, str], Times] = {}
@@ -170,10 +173,10 @@ def start(binding: str, uri: str, environment: Mapping[str, str]) -> Worker:
 def take_turns(
     turns: Sequence[tuple[Operation, str, Worker]], rounds: int, times: dict[tuple[str, str], Times]
 ) -> None:
-    """Let every worker do its operation, *rounds* times round, and add to *times*.
+    """Let every worker do its operation in each of *rounds* rounds, and add the results to *times*.
 
-    Who comes first changes from round to round.  A turn begins with one call that does not count: the others have had
-    the caches meanwhile.
+    The first worker changes from round to round.  A turn begins with one call that does not count, because the other
+    workers have used the caches since the last turn.
     """
     for number in range(-1, rounds):  # the first round warms up
         for operation, binding, worker in rotated(turns, number):
@@ -184,14 +187,14 @@ def take_turns(
 
 
 class Memory(NamedTuple):
-    """Bytes that a tick takes."""
+    """The memory of one tick, in bytes."""
 
     held: int
     peak: int
 
 
 def memory_of(binding: str, uri: str, domains: int) -> Memory:
-    """Make one tick of synthetic statistics in a process of its own, twice: allocations are counted in one of them."""
+    """Make one tick of synthetic statistics in each of two new processes, and count allocations in the first."""
 
     def tick(**environment: str) -> list[int]:
         command = [sys.executable, str(HERE / "memory.py"), binding, uri]
@@ -208,7 +211,7 @@ def memory_of(binding: str, uri: str, domains: int) -> Memory:
 
 
 def event_times(rounds: int, uri: str) -> dict[tuple[str, str], Times]:
-    """Measure what an event costs: libvirt's loop in C and in libvirt-python, and the forms that pyvirt has."""
+    """Measure the cost of an event: with libvirt's loop in C and in libvirt-python, and with each form in pyvirt."""
     times: dict[tuple[str, str], Times] = {}
     script = (sys.executable, HERE / "events.py")
     once = Operation("event", 20_000, "", None)
@@ -222,7 +225,7 @@ def event_times(rounds: int, uri: str) -> dict[tuple[str, str], Times]:
             *((once, form, worker(*script, form)) for form in (LIBVIRT_PYTHON, "subscribe", "listen", "chunks")),
         ]
         take_turns(turns, rounds, times)
-    # Each form beside the same two.
+    # Each form is compared with the same two.
     return {
         (form, binding): times["event", form if binding == PYVIRT else binding]
         for form in ("subscribe", "listen", "chunks")
@@ -231,12 +234,12 @@ def event_times(rounds: int, uri: str) -> dict[tuple[str, str], Times]:
 
 
 def import_times(rounds: int) -> dict[tuple[str, str], Times]:
-    """Start Python once for each import, in turn; the floor is a Python that imports nothing."""
+    """Start Python once for each import, in turn; the lower bound is a Python that imports nothing."""
     statements = {FLOOR: "pass", LIBVIRT_PYTHON: "import libvirt", PYVIRT: "import pyvirt"}
     times: dict[tuple[str, str], Times] = {("import", name): [] for name in statements}
-    # What pip installs it compiles, so what lies in src/ has to be compiled too.
+    # pip compiles the modules that it installs, so the modules in src/ must be compiled too.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    for number in range(-2, rounds):  # the first rounds write and load what is cached
+    for number in range(-2, rounds):  # the first rounds write and load the compiled modules
         for name in rotated(list(statements), number):
             start = time.perf_counter_ns()
             subprocess.run([sys.executable, "-c", statements[name]], check=True, close_fds=False, env=environment)
@@ -247,6 +250,6 @@ def import_times(rounds: int) -> dict[tuple[str, str], Times]:
 
 
 def rotated(items: Sequence[Item], number: int) -> Sequence[Item]:
-    """Return *items* beginning at another one for each *number*."""
+    """Return *items*, rotated so that they begin at position *number*."""
     start = number % len(items)
     return [*items[start:], *items[:start]]

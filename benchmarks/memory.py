@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What one tick of statistics takes of memory:  memory.py BINDING URI
+"""Print the memory that one tick of statistics takes:  memory.py BINDING URI
 
-Prints two numbers of bytes: what is in use more than before while the result is there, counted by the C library,
-through which PYTHONMALLOC=malloc sends Python's objects too; and by how much the process grew at most, as the kernel
-saw it.
+It prints two numbers of bytes.  The first is the additional memory in use while the result exists, counted by the C
+library; PYTHONMALLOC=malloc makes Python allocate its objects through the C library too.  The second is the maximum
+growth of the process, reported by the kernel.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def resident(line: str) -> int:
 
 
 def ask_and_free(uri: str) -> tuple[int, int]:
-    """Do what every binding has to: get the records, and free them."""
+    """Do the work that every binding has in common: get the records, and free them."""
     from pyvirt._core.lib import ffi, lib
 
     conn = lib.virConnectOpen(uri.encode())
@@ -58,7 +58,7 @@ def ask_and_free(uri: str) -> tuple[int, int]:
 
 
 def start() -> int:
-    """Return how large the process is, without what is free in it, and let the kernel forget how large it has been."""
+    """Free unused memory, reset the kernel's record of the maximum size, and return the size of the process."""
     gc.collect()
     libc.malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What is measured: the same thing said in each binding.
+"""The measured operations, written in each binding.
 
-Statements rather than functions, so that nothing of ours stands between the loop and the call.  ``floor.c`` knows the
-operations by the same names.
+They are statements rather than functions, so that no code of ours runs between the loop and the call.  ``floor.c`` uses
+the same names for the operations.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ FIELDS = 102  # of a synthetic domain
 
 @dataclass(frozen=True)
 class Operation:
-    """One call, or what people do with one."""
+    """One call, or a typical use of one."""
 
     name: str
-    calls: int  # in one turn: enough for the clock, few enough for many turns
+    calls: int  # calls in one turn: enough for the clock, few enough for many turns
     pyvirt: str
     libvirt: str | None
-    beside: str | None = None  # what it is compared with, if not the operation of its name
-    before: str = "pass"  # what is done first and not measured, in Python; calls is 1 then
+    beside: str | None = None  # the operation that it is compared with, if not the one of its own name
+    before: str = "pass"  # a Python statement that runs first and is not measured; calls is then 1
 
     @property
     def group(self) -> str:
-        """What it belongs together with."""
+        """The name of the group that it is compared in."""
         return self.beside or self.name
 
     @property
     def bindings(self) -> tuple[str, ...]:
-        """Where it can be measured."""
+        """The bindings in which it can be measured."""
         return (PYVIRT,) if self.libvirt is None else (FLOOR, LIBVIRT_PYTHON, PYVIRT)
 
     def statement(self, binding: str) -> str | None:
-        """Return what to run in *binding*, ``None`` if it has no such thing."""
+        """Return the statement for *binding*, ``None`` if that binding has no such operation."""
         return self.pyvirt if binding == PYVIRT else self.libvirt
 
 
@@ -54,7 +54,7 @@ CALLS = (
 )
 LISTING = (Operation("list", 1, "conn.domains.list()", "conn.listAllDomains()"),)
 CLOSING = (
-    # libvirt-python's close() leaves the socket open while there are handles.
+    # libvirt-python's close() leaves the socket open while handles exist.
     Operation(
         "close",
         1,
@@ -90,7 +90,7 @@ OPERATIONS = {
 
 
 def touch(frame: StatsFrame) -> int:
-    """Ask for every buffer of every table, and read from each, so that none is left for later."""
+    """Request every buffer of every table, and read from each, so that no work is postponed."""
     from pyvirt.stats.frame import STRING
 
     total = 0
@@ -107,13 +107,13 @@ def touch(frame: StatsFrame) -> int:
 
 
 def touch_all(frame: StatsFrame) -> int:
-    """Ask also for who the domains are, which a frame finds out only then: libvirt takes its time over a UUID."""
+    """Read the names and UUIDs of the domains too.  A frame fetches them only on request: a UUID is slow in libvirt."""
     return touch(frame) + len(frame.domains.names) + frame.domains.uuid_bytes.nbytes
 
 
 @functools.cache
 def two_ticks(conn: Connection) -> tuple[StatsFrame, StatsFrame]:
-    """Return two frames of which it is known who their domains are, the same ones every time."""
+    """Return two frames that have already read names and UUIDs; every call returns the same two."""
     before, now = (conn.domains.stats(), conn.domains.stats())
     touch_all(before)
     touch_all(now)
@@ -121,14 +121,14 @@ def two_ticks(conn: Connection) -> tuple[StatsFrame, StatsFrame]:
 
 
 def rate(now: StatsFrame, before: StatsFrame) -> int:
-    """Make all rates, and arrays of them."""
+    """Compute all rates, and make arrays of them."""
     import numpy
 
     return sum(numpy.asarray(column.values).size for table in now.rates(before).values() for column in table.values())
 
 
 def connect(binding: str, uri: str, name: str) -> tuple[dict[str, object], Callable[[], object]]:
-    """Return the names that the statements use, and what closes the connection behind them."""
+    """Return the variables that the statements use, and a function that closes their connection."""
     if binding == PYVIRT:
         import pyvirt
 

@@ -13,7 +13,7 @@ Line = Sequence[tuple[float, float]]
 
 
 def svg(title: str, x_title: str, y_title: str, lines: Mapping[str, Line]) -> str:
-    """Draw *lines*, points of (x, y) by their name."""
+    """Draw *lines*: a name and its points (x, y) for each line."""
     points = [point for line in lines.values() for point in line]
     low, high = (math.log10(pick(x for x, _ in points)) for pick in (min, max))
     step = nice_step(max(y for _, y in points))
@@ -46,7 +46,7 @@ def svg(title: str, x_title: str, y_title: str, lines: Mapping[str, Line]) -> st
         lowest = math.inf
         for colour, (name, line) in sorted(zip(COLOURS, lines.items(), strict=False), key=lambda one: one[1][1][-1][1]):
             across, at = place(*line[-1])
-            lowest = min(at, lowest - 16)  # names stand apart where lines do not
+            lowest = min(at, lowest - 16)  # keeps the names apart where lines meet
             yield text(across + 10, lowest + 4, name, colour=colour)
         yield "</svg>"
 
@@ -54,7 +54,7 @@ def svg(title: str, x_title: str, y_title: str, lines: Mapping[str, Line]) -> st
 
 
 def nice_step(largest: float) -> float:
-    """Return a round distance, so that five to ten of it reach *largest*."""
+    """Return a round step, so that five to ten steps reach *largest*."""
     power: float = 10.0 ** math.floor(math.log10(largest / 5))
     return next(power * times for times in (1, 2, 5, 10) if largest / (power * times) <= 8)
 

@@ -19,7 +19,7 @@ Measured = Mapping[tuple[str, str], Times]
 
 @dataclass(frozen=True)
 class Spread:
-    """How long it took, in nanoseconds a call."""
+    """The time of one call, in nanoseconds, over all rounds."""
 
     median: float
     minimum: float
@@ -37,9 +37,9 @@ class Spread:
 
 @dataclass(frozen=True)
 class Row:
-    """One ratio: the median of those of single rounds, and their quartiles.
+    """One ratio: the median of the ratios of all rounds, and their quartiles.
 
-    Not the ratio of the medians: load that comes and goes in seconds halves the speed of whole rounds.
+    It is not the ratio of the medians, because load that comes and goes in seconds halves the speed of whole rounds.
     """
 
     what: str
@@ -51,11 +51,11 @@ class Row:
 
     @property
     def passed(self) -> bool | None:
-        """Whether the ratio is what it should be, ``None`` if nobody said."""
+        """Return whether the ratio meets its target, ``None`` if it has no target."""
         return None if self.target is None else self.ratio <= self.target
 
     def cells(self) -> list[str]:
-        """Return what the table shows."""
+        """Return the cells of the table."""
         low, high = self.quartiles
         return [
             self.what,
@@ -86,7 +86,7 @@ def quartiles(values: Iterable[float]) -> tuple[float, float]:
 
 
 def duration(nanoseconds: float) -> str:
-    """Return a time with three digits that count."""
+    """Return a time with three significant digits."""
     for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
         if nanoseconds >= size:
             return f"{nanoseconds / size:.3g} {unit}"
@@ -104,8 +104,8 @@ def row(
 ) -> Row:
     """Make a row.
 
-    :param formula: of the letters that the legend explains, for *operation*
-    :param shown_as: what the table says instead of it
+    :param formula: a formula for *operation*, of the letters that the legend explains
+    :param shown_as: the text that the table shows instead of the formula
     """
     sources = {
         "C": (operation, FLOOR),
@@ -129,13 +129,13 @@ def row(
 
 
 def figure(what: str, formula: str, ratios: Sequence[float], target: float) -> Row:
-    """Make a row of ratios that are no times of one operation."""
+    """Make a row of ratios that do not come from the times of one operation."""
     around = quartiles(ratios) if len(ratios) > 1 else (ratios[0], ratios[0])
     return Row(what, formula, {}, statistics.median(ratios), around, target)
 
 
 def machine() -> dict[str, str]:
-    """Return what the numbers depend on."""
+    """Return the machine and the versions, on which the numbers depend."""
     import pyvirt
 
     return {
@@ -148,7 +148,7 @@ def machine() -> dict[str, str]:
 
 
 def cpu_model() -> str:
-    """Return what the kernel calls the processor."""
+    """Return the kernel's name for the processor."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
             for line in lines:
@@ -160,7 +160,7 @@ def cpu_model() -> str:
 
 
 def show(rows: Iterable[Row]) -> None:
-    """Print the table, with rich where it is installed."""
+    """Print the table, with rich if it is installed."""
     cells = [row.cells() for row in rows]
     try:
         from rich import box
@@ -175,5 +175,5 @@ def show(rows: Iterable[Row]) -> None:
     table = Table(*HEADINGS, box=box.SIMPLE_HEAD, pad_edge=False, caption=LEGEND, caption_justify="left")
     for line in cells:
         table.add_row(*line, style="red" if line[-1] == "FAIL" else None)
-    # Nobody folds a file or a pipe.
+    # A file or a pipe has no width to fit into, so the table gets a fixed width that holds every row.
     Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False).print(table)

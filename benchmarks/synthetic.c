@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Statistics out of thin air, to be preloaded: LD_PRELOAD=synthetic.so PROGRAM
+ * Synthetic statistics in a library that is preloaded: LD_PRELOAD=synthetic.so PROGRAM
  *
- * Asking real guests costs libvirt milliseconds a guest, in which what a binding adds drowns.  This answers for libvirt
- * with what its QEMU driver would say of running guests with 4 vCPUs, 2 interfaces and 3 disks: the same names, types,
- * order and magnitudes, 102 fields.  As there, names are formatted one by one into an array of the record's own and
- * strings are copies of their own; virDomainStatsRecordListFree is libvirt's.  Counters grow from call to call.
+ * Real guests cost libvirt milliseconds per guest, and this hides the cost of the binding.  This library answers in
+ * libvirt's place with the fields that its QEMU driver sends for running guests with 4 vCPUs, 2 interfaces and 3 disks:
+ * the same names, types, order and magnitudes, 102 fields.  As in libvirt, each record has its own array, into which
+ * names are formatted one by one, and its own copies of strings; virDomainStatsRecordListFree is libvirt's.  Counters
+ * grow from call to call.
  *
- * PYVIRT_SYNTHETIC_DOMAINS says how many domains there are, 2000 if unset.  They are those of the connection, taken in
- * turn where it has fewer.
+ * PYVIRT_SYNTHETIC_DOMAINS sets the number of domains, 2000 by default.  They are the domains of the connection, used
+ * repeatedly if it has fewer.
  */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -23,7 +24,7 @@
 
 enum { VCPUS = 4, INTERFACES = 2, DISKS = 3, FIELDS = 102, DEFAULT_DOMAINS = 2000 };
 
-/* Fields being written, and what their values are made of. */
+/* The array that fields are written to, and the numbers that their values are computed from. */
 struct writer {
     virTypedParameterPtr params;
     int n;
@@ -42,7 +43,7 @@ static void *allocate(size_t n, size_t size)
 static virTypedParameterPtr next_field(struct writer *to, int type, const char *format, va_list arguments)
 {
     if (to->n == FIELDS)
-        abort(); /* a field was added here and not counted there */
+        abort(); /* a field was added here, but FIELDS was not increased */
     virTypedParameterPtr param = &to->params[to->n++];
     param->type = type;
     vsnprintf(param->field, sizeof(param->field), format, arguments);
@@ -80,7 +81,7 @@ static unsigned long long counter(const struct writer *of, uint64_t step)
     return pace * (of->tick + 10000 + of->domain % 1000);
 }
 
-/* What lets a guest's memory breathe, in KiB. */
+/* A variation of a guest's memory size, in KiB. */
 static unsigned long long gauge(const struct writer *of, uint64_t about)
 {
     return about + (of->domain * 37 + of->tick * 11) % 4096;
@@ -168,7 +169,7 @@ static void add_groups(struct writer *to, unsigned int groups)
         add_ullong(to, counter(to, 900000000), "cpu.time");
         add_ullong(to, counter(to, 100000000), "cpu.user");
         add_ullong(to, counter(to, 200000000), "cpu.system");
-        /* The one field that no driver sends: none has a double. */
+        /* The only field that no driver sends: no driver sends a double. */
         add_double(to, 0.25 + (double)((to->domain + to->tick) % 64) / 16, "cpu.synthetic_load");
     }
     if (groups & VIR_DOMAIN_STATS_BALLOON)
@@ -182,8 +183,8 @@ static void add_groups(struct writer *to, unsigned int groups)
 }
 
 /*
- * The first `given` references in `domains` are ours to give away: virDomainRef formats a UUID for a debug message that
- * nobody reads, which drivers are spared as they make handles themselves.
+ * The records may take over the first `given` references in `domains`.  virDomainRef formats a UUID for a debug
+ * message; real drivers avoid this cost because they make new handles themselves.
  */
 static int answer(virDomainPtr *domains, size_t present, size_t given, size_t wanted, unsigned int groups,
                   virDomainStatsRecordPtr **records)
@@ -212,7 +213,7 @@ int virConnectGetAllDomainStats(virConnectPtr conn, unsigned int stats, virDomai
     virDomainPtr *domains = NULL;
     (void)flags;
 
-    /* New handles every time, as with libvirt's drivers. */
+    /* New handles in every call, as with libvirt's drivers. */
     int listed = virConnectListAllDomains(conn, &domains, 0);
     if (listed < 0)
         return -1;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What a call costs above libvirt's own work."""
+"""The cost of a call, above libvirt's own work."""
 
 from __future__ import annotations
 

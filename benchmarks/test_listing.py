@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What many objects cost."""
+"""The cost of listing many objects."""
 
 from __future__ import annotations
 

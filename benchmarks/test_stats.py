@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What bulk statistics cost above libvirt's own work."""
+"""The cost of bulk statistics, above libvirt's own work."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_stats(measure: Measure, operation: Operation) -> None:
 
 
 def test_same_source(host: Callable[[int], str]) -> None:
-    """Both bindings see the synthetic domains, and the same in them but for what moves."""
+    """Both bindings see the synthetic domains, with the same fields and the same constant values."""
     seen = []
     for name, statement in (
         (PYVIRT, "conn.domains.stats().to_dicts()"),

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What ``floor.c`` is for C, for a binding:  worker.py BINDING URI DOMAIN
+"""The counterpart of ``floor.c`` for a binding:  worker.py BINDING URI DOMAIN
 
-Reads lines "OPERATION CALLS" and answers each with the nanoseconds that so many calls took, results dropped.
+It reads lines "OPERATION CALLS" and answers each with the nanoseconds of that many calls, including the time in which
+their results are dropped.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ def main(binding: str, uri: str, name: str) -> None:
     """Serve until standard input ends."""
     namespace, close = connect(binding, uri, name)
     timers = {
-        # timeit turns the garbage collector off, and people have it on.
+        # timeit turns the garbage collector off, but real programs have it on.
         operation.name: Timer(
             statement, f"import gc; gc.enable(); {operation.before}", timer=perf_counter_ns, globals=namespace
         )

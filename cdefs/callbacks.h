@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The only C functions whose bodies are Python. */
+/* The only C functions that are implemented in Python. */
 
 /* libvirt waits for their answer.  See pyvirt.auth. */
 extern "Python+C" {
     int pv_py_auth(virConnectCredentialPtr cred, unsigned int ncred, void *cbdata);
 }
 
-/* The program runs the event loop itself, or wants it to call back.  See pyvirt.events.loop. */
+/* For programs that implement libvirt's event loop themselves, or add callbacks to it.  See pyvirt.events.loop. */
 extern "Python+C" {
     int pv_py_add_handle(int fd, int events, virEventHandleCallback cb, void *opaque, virFreeCallback ff);
     void pv_py_update_handle(int watch, int events);

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Calls made once per domain and tick, in the form that costs Python least: one pointer goes in, and what comes out is
- * the function's value.
+ * Functions that are called once per domain and tick, in the form that costs Python least: they take one pointer and
+ * return the values of the libvirt function.  Implemented in domain.c.
  */
 
-/* virDomainGetState: the state in the upper half, the reason in the lower; -1: error. */
+/* virDomainGetState: the state in the upper half, the reason in the lower half; -1: libvirt failed. */
 int64_t pv_domain_state(virDomainPtr domain);
 
 typedef struct {
-    int state;              /* -1: error */
+    int state;              /* -1: libvirt failed */
     int vcpus;
-    uint64_t max_memory;    /* bytes, as the next */
-    uint64_t memory;
+    uint64_t max_memory;    /* bytes */
+    uint64_t memory;        /* bytes */
     uint64_t cpu_time;      /* ns */
 } pv_info;
 

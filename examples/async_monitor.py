@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Look at many domains at a time: ``python examples/async_monitor.py [URI] [SECONDS]``, again after so many seconds.
+"""Read the state of many domains at the same time: ``python examples/async_monitor.py [URI] [SECONDS]``.
 
-Needs anyio: ``pip install 'pyvirt[aio]'``.  The same runs on trio.
+With SECONDS it repeats this at that interval.  It needs anyio: ``pip install 'pyvirt[aio]'``.  The same code also runs
+on trio.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import pyvirt.aio
 
 
 async def look(domain: pyvirt.aio.Domain, table: dict[str, str]) -> None:
-    """Fill in the line of one domain."""
+    """Add the line of one domain to *table*."""
     try:
         info = await domain.info(timeout=5)
         table[domain.name] = f"{info.state.name.lower():8} {info.vcpus:2} vCPUs {info.memory >> 20:6,} MiB"

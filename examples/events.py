@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Print what happens to the domains of a host: ``python examples/events.py [URI]``.
+"""Print the lifecycle events of the domains of a host: ``python examples/events.py [URI]``.
 
-Without a URI something is done to the domain of libvirt's test driver, so that there is something to see.
+Without a URI the example uses libvirt's test driver, and changes its domain so that there are events to print.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def do_something(conn: pyvirt.Connection) -> None:
 
 def main(uri: str | None = None) -> None:
     with pyvirt.connect(uri or "test:///default") as conn:
-        listener = conn.events.listen(DomainLifecycle, ConnectionClosed)  # it listens from here on
+        listener = conn.events.listen(DomainLifecycle, ConnectionClosed)  # receives events from here on
         if uri is None:
             threading.Thread(target=do_something, args=[conn]).start()
         for event in listener:

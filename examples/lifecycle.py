@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Take a domain through its life: ``python examples/lifecycle.py``, in libvirt's test driver."""
+"""Define, start, change and remove a domain of libvirt's test driver: ``python examples/lifecycle.py``."""
 
 from __future__ import annotations
 

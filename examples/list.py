@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""List the domains of a host: ``python examples/list.py [URI]``; libvirt's test driver without one."""
+"""List the domains of a host: ``python examples/list.py [URI]``.  Without a URI it uses libvirt's test driver."""
 
 from __future__ import annotations
 

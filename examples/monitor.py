@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A monitoring agent: states and CPU often, disks seldom, of as many hosts as are named.
+"""A monitoring agent for any number of hosts: it reads states and CPU often, and disks less often.
 
 monitor.py [URI...]
 """
@@ -37,7 +37,7 @@ def main(uris: list[str]) -> None:
         connections = [stack.enter_context(pyvirt.connect(uri)) for uri in uris]
         collector = stack.enter_context(Collector(connections, groups={OFTEN: 0.1, SELDOM: 0.2}, deadline=1))
         ticks = iter(collector)
-        for _ in itertools.repeat(None, TICKS):  # an agent would go on for ever
+        for _ in itertools.repeat(None, TICKS):  # a real agent would never stop
             try:
                 report(next(ticks))
             except (pyvirt.OperationTimeoutError, ConnectionError) as error:

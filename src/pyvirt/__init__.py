@@ -13,6 +13,17 @@ cost an ``import pyvirt`` more than libvirt itself does.
 
 from __future__ import annotations
 
+# The layers, from below; each imports from its own and from those before it (docs/architecture.md):
+#   _native/, _core/lib.py   C, and the only importer of the compiled extensions
+#   errors, _core/           how a call is made, checked, converted and released
+#   enums/, models, uri, auth, capabilities/, xmldesc/      plain data, no libvirt call
+#   stats/, inventory        records of C as columns
+#   _model/, connection, host, domain/, network/, storage/, nodedev, interface, secret, nwfilter, stream, qemu, lxc,
+#   admin                    libvirt's objects, one C call per method
+#   events/                  the event queue, typed events
+#   bulk, collector/, aio/, testing/                        policies over the model
+#   cli/                     what people run
+from pyvirt import enums as enums
 from pyvirt._version import __version__
 from pyvirt.connection import Connection, connect, library_version
 from pyvirt.domain import Domain, Domains
@@ -120,8 +131,6 @@ if not TYPE_CHECKING:  # a type checker that saw __getattr__ would let every mis
     def __getattr__(name: str) -> object:
         from importlib import import_module
 
-        from pyvirt import enums
-
         if name == "bulk":
             return import_module("pyvirt.bulk")
         # Not whatever pyvirt.enums has: its submodules are not those of pyvirt.
@@ -133,9 +142,7 @@ if not TYPE_CHECKING:  # a type checker that saw __getattr__ would let every mis
         return value
 
     def __dir__() -> list[str]:
-        from pyvirt import enums
-
-        return sorted({*globals(), *_LATER, *enums.__all__})
+        return sorted({*globals(), *__all__})
 
 
 __all__ = [
@@ -209,3 +216,4 @@ __all__ = [
     "connect",
     "library_version",
 ]
+__all__ += enums.__all__  # each loads when its name is first used

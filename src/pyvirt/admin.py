@@ -17,7 +17,7 @@ from pyvirt._core.call import check, forget, last_error
 from pyvirt._core.handle import Handle
 from pyvirt._core.lib import ffi, lib, load_extension
 from pyvirt._core.params import UINT, Params
-from pyvirt._core.poll import wait_for
+from pyvirt._core.poll import wait_readable
 from pyvirt._core.process import use_library
 from pyvirt._core.root import Root
 from pyvirt._core.text import encode, encode_or_null, take_string
@@ -36,7 +36,7 @@ from pyvirt.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from pyvirt._core.lib import CData
+    from pyvirt._core.lib import CData, CFunction
     from pyvirt._core.params import TypedValue
 
 try:
@@ -129,7 +129,7 @@ class AdminConnection(Root):
     def _wait_for(self, queue: CData, timeout: float | None) -> ConnectCloseReason | None:
         if not self._link_stands():
             raise ConnectionLostError("the connection is lost")
-        wait_for(lib.pv_queue_fd(queue), timeout)
+        wait_readable(lib.pv_queue_fd(queue), timeout)
         room = ffi.new("uintptr_t[1]")
         if lib.pv_queue_take(queue, room, ffi.NULL, 1) < 1:
             return None
@@ -210,7 +210,7 @@ class Server(Handle):
     __slots__ = ()
 
     _conn: AdminConnection
-    _release: ClassVar[Callable[[CData], None]] = _adm.virAdmServerFree
+    _release: ClassVar[CFunction[[CData], object]] = _adm.virAdmServerFree
 
     @property
     def name(self) -> str:
@@ -281,7 +281,7 @@ class Client(Handle):
     __slots__ = ()
 
     _conn: AdminConnection
-    _release: ClassVar[Callable[[CData], None]] = _adm.virAdmClientFree
+    _release: ClassVar[CFunction[[CData], object]] = _adm.virAdmClientFree
 
     @property
     def id(self) -> int:

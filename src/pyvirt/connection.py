@@ -9,8 +9,8 @@ from pyvirt._core.lib import ffi, lib
 from pyvirt._core.params import LLONG, Params
 from pyvirt._core.process import use_library
 from pyvirt._core.root import Root
+from pyvirt._core.slot import Slot
 from pyvirt._core.text import encode_or_null
-from pyvirt.auth import auth_file
 from pyvirt.domain import Domains
 from pyvirt.enums.host import ConnectFlags
 from pyvirt.errors import (
@@ -80,7 +80,7 @@ class Connection(Root):
     def __init__(self, ptr: CData) -> None:
         # First what is needed to close it, and to say so: another thread may fork as soon as it is known.
         self._uri: str | None = None
-        self._events: list[Events] = []  # at most one that anybody has seen: to append is atomic
+        self._events: Slot[Events] = Slot()
         super().__init__(ptr)
         self._auth: Auth | None = None
         self._flags = ConnectFlags(0)
@@ -156,11 +156,12 @@ class Connection(Root):
     @property
     def events(self) -> Events:
         """What happens to all of these: see :mod:`pyvirt.events`."""
-        if not self._events:
+        events = self._events.get()
+        if events is None:
             from pyvirt.events.hub import Events
 
-            self._events.append(Events(self))
-        return self._events[0]
+            events = self._events.put(Events(self))
+        return events
 
     def close(self) -> None:
         """Close the connection and its socket, even if objects of it are still referenced.
@@ -169,17 +170,20 @@ class Connection(Root):
         gets no more.  Harmless when repeated.  (virConnectClose)
         """
         was_open = not self.closed
-        for events in self._events[:1]:  # libvirt keeps a connection open that has callbacks
+        events = self._events.get()
+        if events is not None:  # libvirt keeps a connection open that has callbacks
             events._close()
         super().close()
         if was_open:
             lib.pv_loop_settle(_PATIENCE)  # it is the loop that lets go of the socket
 
     def _take_sources(self) -> list[CData]:
-        return [source for events in self._events[:1] for source in events._take_sources()]
+        events = self._events.get()
+        return [] if events is None else events._take_sources()
 
     def _disown(self, why: str) -> CData | None:
-        for events in self._events[:1]:
+        events = self._events.get()
+        if events is not None:
             events._disown()
         return super()._disown(why)
 
@@ -288,6 +292,7 @@ def _open(
     text = _uri_text(uri)
     if auth is not None:
         from pyvirt._model.login import open_with
+        from pyvirt.auth import auth_file
 
         path = auth_file(auth)
         if path is not None:

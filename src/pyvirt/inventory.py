@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _Flags = ConnectListAllDomainsFlags
 
 
-class DomainRow(NamedTuple):
+class DomainEntry(NamedTuple):
     """A domain, as :class:`DomainInventory` has it."""
 
     name: str
@@ -47,7 +47,7 @@ class DomainRow(NamedTuple):
     autostart: bool
 
 
-class NetworkRow(NamedTuple):
+class NetworkEntry(NamedTuple):
     """A network."""
 
     name: str
@@ -57,7 +57,7 @@ class NetworkRow(NamedTuple):
     autostart: bool
 
 
-class StoragePoolRow(NamedTuple):
+class StoragePoolEntry(NamedTuple):
     """A storage pool."""
 
     name: str
@@ -67,7 +67,7 @@ class StoragePoolRow(NamedTuple):
     autostart: bool
 
 
-class StorageVolumeRow(NamedTuple):
+class StorageVolumeEntry(NamedTuple):
     """A volume of a storage pool."""
 
     name: str
@@ -75,13 +75,13 @@ class StorageVolumeRow(NamedTuple):
     key: str
 
 
-class NodeDeviceRow(NamedTuple):
+class NodeDeviceEntry(NamedTuple):
     """A device of the host."""
 
     name: str
 
 
-class InterfaceRow(NamedTuple):
+class InterfaceEntry(NamedTuple):
     """A network interface of the host."""
 
     name: str
@@ -90,7 +90,7 @@ class InterfaceRow(NamedTuple):
     active: bool
 
 
-class SecretRow(NamedTuple):
+class SecretEntry(NamedTuple):
     """A secret; it has no name, but what it is used for."""
 
     uuid: UUID
@@ -100,7 +100,7 @@ class SecretRow(NamedTuple):
     private: bool
 
 
-class NWFilterRow(NamedTuple):
+class NWFilterEntry(NamedTuple):
     """A network filter."""
 
     name: str
@@ -176,10 +176,10 @@ class Inventory(Generic[Row]):
         return [dict(zip(fields, row, strict=True)) for row in self]
 
 
-class DomainInventory(Inventory[DomainRow]):
+class DomainInventory(Inventory[DomainEntry]):
     """The domains of a connection."""
 
-    _row = DomainRow
+    _row = DomainEntry
 
     def __init__(
         self,
@@ -241,22 +241,22 @@ class _Switched(Inventory[Row]):
         return self.names, self.uuids, self.active, self.persistent, self.autostart
 
 
-class NetworkInventory(_Switched[NetworkRow]):
+class NetworkInventory(_Switched[NetworkEntry]):
     """The networks of a connection."""
 
-    _row = NetworkRow
+    _row = NetworkEntry
 
 
-class StoragePoolInventory(_Switched[StoragePoolRow]):
+class StoragePoolInventory(_Switched[StoragePoolEntry]):
     """The storage pools of a connection."""
 
-    _row = StoragePoolRow
+    _row = StoragePoolEntry
 
 
-class StorageVolumeInventory(Inventory[StorageVolumeRow]):
+class StorageVolumeInventory(Inventory[StorageVolumeEntry]):
     """The volumes of a storage pool."""
 
-    _row = StorageVolumeRow
+    _row = StorageVolumeEntry
 
     def __init__(self, names: list[str], uuid_bytes: memoryview, keys: list[str]) -> None:
         super().__init__(names, uuid_bytes)
@@ -268,20 +268,20 @@ class StorageVolumeInventory(Inventory[StorageVolumeRow]):
         return self.names, self.keys
 
 
-class NodeDeviceInventory(Inventory[NodeDeviceRow]):
+class NodeDeviceInventory(Inventory[NodeDeviceEntry]):
     """The devices of the host."""
 
-    _row = NodeDeviceRow
+    _row = NodeDeviceEntry
 
     @cached_property
     def _columns(self) -> tuple[Sequence[object], ...]:
         return (self.names,)
 
 
-class InterfaceInventory(Inventory[InterfaceRow]):
+class InterfaceInventory(Inventory[InterfaceEntry]):
     """The network interfaces of the host."""
 
-    _row = InterfaceRow
+    _row = InterfaceEntry
 
     def __init__(self, names: list[str], uuid_bytes: memoryview, macs: list[str], active: memoryview[bool]) -> None:
         super().__init__(names, uuid_bytes)
@@ -295,10 +295,10 @@ class InterfaceInventory(Inventory[InterfaceRow]):
         return self.names, self.macs, self.active
 
 
-class SecretInventory(Inventory[SecretRow]):
+class SecretInventory(Inventory[SecretEntry]):
     """The secrets of a connection; their names are what they are used for."""
 
-    _row = SecretRow
+    _row = SecretEntry
 
     def __init__(
         self,
@@ -322,10 +322,10 @@ class SecretInventory(Inventory[SecretRow]):
         return self.uuids, types, self.names, self.ephemeral, self.private
 
 
-class NWFilterInventory(Inventory[NWFilterRow]):
+class NWFilterInventory(Inventory[NWFilterEntry]):
     """The network filters of a connection."""
 
-    _row = NWFilterRow
+    _row = NWFilterEntry
 
     @cached_property
     def _columns(self) -> tuple[Sequence[object], ...]:
@@ -342,7 +342,7 @@ class _Listing:
         self._kind = kind
         self._parent = parent
         self._function = function
-        self._rows: object = ffi.gc(lib.pv_inventory_new(kind), lib.pv_inventory_free)
+        self._rows: CData = ffi.gc(lib.pv_inventory_new(kind), lib.pv_inventory_free)
         if not self._rows:
             raise MemoryError
         self._view = ffi.new("pv_inventory_view *")
@@ -371,7 +371,7 @@ class _Listing:
         self._check(lib.pv_inventory_mark(self._kind, self._view, self._parent._ptr, flags, room, mark))
 
     def _check(self, result: int) -> None:
-        if result == -2:
+        if result == lib.PV_NO_MEMORY:
             raise MemoryError
         if result < 0:
             raise last_error(self._function, self._parent._conn)

@@ -16,7 +16,7 @@ from pyvirt._core.call import check, last_error
 from pyvirt._core.caller import Caller
 from pyvirt._core.handle import Handle
 from pyvirt._core.lib import ffi, lib
-from pyvirt._core.poll import wait_for
+from pyvirt._core.poll import wait_readable
 from pyvirt.enums.stream import StreamEventType, StreamFlags, StreamRecvFlags
 from pyvirt.errors import Error
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from pyvirt._core.lib import CData
+    from pyvirt._core.lib import CData, CFunction
     from pyvirt.connection import Connection
 
 _MOST = 1 << 22  # bytes of one call; a message carries 4 MiB less a little, libvirt takes what fits
@@ -39,7 +39,7 @@ class StreamHandle(Handle):
     __slots__ = ("_watch",)
 
     _conn: Connection
-    _release: ClassVar[Callable[[CData], None]] = lib.pv_release_stream
+    _release: ClassVar[CFunction[[CData], object]] = lib.pv_release_stream
     _watch: CData | None
 
     def __init__(self, conn: Connection, ptr: CData) -> None:
@@ -201,7 +201,7 @@ class Stream(Caller, io.RawIOBase):
         :raises ClosedError: the connection was closed meanwhile
         """
         watch = self._watch_for(events)
-        wait_for(lib.pv_stream_watch_fd(watch), timeout)
+        wait_readable(lib.pv_stream_watch_fd(watch), timeout)
         return self._ready(watch)
 
     def _watch_for(self, events: StreamEventType) -> CData:

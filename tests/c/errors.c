@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Threads that fail, each in its own way: nobody sees another's error, and every copy is freed once. */
+/* Threads fail with different errors: each thread gets its own, and every copy is freed once. */
 
 #include <pthread.h>
 #include <stdint.h>
@@ -11,12 +11,13 @@
 
 #include "harness.h"
 #include "native_errors.h"
+#include "native_release.h"
 
 enum { THREADS = 8, ROUNDS = 500, DEPTH = 8 };
 
 static virConnectPtr conn;
 
-/* A pool that is not there: libvirt's message has its name. */
+/* Look up a pool that does not exist: the name is in libvirt's message. */
 static void fail_with(const char *name)
 {
     CHECK(virStoragePoolLookupByName(conn, name) == NULL);
@@ -39,7 +40,7 @@ static void check_taken(const char *name)
     CHECK(pv_error_take() == NULL);
 }
 
-static void test_take_empties(void)
+static void test_taking_removes_the_error(void)
 {
     CHECK(pv_error_take() == NULL);
     pv_error_free(NULL);
@@ -47,7 +48,7 @@ static void test_take_empties(void)
     check_taken("first");
 }
 
-static void test_what_is_not_asked_for_sinks(void)
+static void test_untaken_errors_are_dropped(void)
 {
     char name[32];
     for (int i = 0; i < 3 * DEPTH; i++) {
@@ -67,7 +68,7 @@ static void ignore(void *opaque, virErrorPtr error)
     (void)error;
 }
 
-static void test_a_handler_over_ours(void)
+static void test_another_handler_replaces_ours(void)
 {
     virSetErrorFunc(NULL, ignore);
     fail_with("foreign");
@@ -75,14 +76,14 @@ static void test_a_handler_over_ours(void)
     pv_errors_install();
 }
 
-static void test_a_release_between_leaves_no_trace(void)
+static void test_a_release_keeps_the_error(void)
 {
     virDomainPtr domain = virDomainLookupByName(conn, "test");
     CHECK(domain != NULL);
     fail_with("kept");
     pv_release_domain(domain);
-    CHECK(virGetLastError() == NULL); /* why there is a copy */
-    pv_release_domain(NULL);          /* fails itself, in silence */
+    CHECK(virGetLastError() == NULL); /* libvirt's own error is lost: the reason for our copy */
+    pv_release_domain(NULL);          /* this fails, and leaves no error */
     check_taken("kept");
 }
 
@@ -95,7 +96,7 @@ static void test_an_error_outlives_its_connection(void)
     check_taken("late");
 }
 
-static void test_unsupported(void)
+static void test_an_unsupported_function(void)
 {
     pv_error_unsupported("virDomainFly", "99.1.0", "9.0.0");
     pv_error *error = pv_error_take();
@@ -107,7 +108,7 @@ static void test_unsupported(void)
     pv_error_free(error);
 }
 
-static void test_no_memory(void)
+static void test_out_of_memory(void)
 {
     for (long n = 0; n < 8; n++) {
         allocations_left = n;
@@ -141,12 +142,12 @@ static void *fail_often(void *number)
         snprintf(name, sizeof(name), "thread-%d-%d", (int)(intptr_t)number, round);
         fail_with(name);
         if (round % 5 == 0)
-            test_unsupported(); /* on top, and gone */
+            test_an_unsupported_function(); /* pushed on top, and taken again */
         check_taken(name);
         if (round % 3 == 0)
-            test_a_release_between_leaves_no_trace();
+            test_a_release_keeps_the_error();
         if (round % 7 == 0)
-            test_what_is_not_asked_for_sinks();
+            test_untaken_errors_are_dropped();
     }
     fail_with("left behind"); /* freed when the thread ends */
     return NULL;
@@ -166,19 +167,19 @@ int main(void)
 {
     pv_errors_install();
     pv_errors_install();
-    /* Before libvirt has been called at all, and so has set up its own thread-local error. */
-    test_unsupported();
+    /* libvirt has not been called yet, so it has not set up its own thread-local error. */
+    test_an_unsupported_function();
     CHECK(pv_error_take() == NULL);
     conn = virConnectOpen("test:///default");
     CHECK(conn != NULL);
 
-    test_take_empties();
-    test_what_is_not_asked_for_sinks();
-    test_a_handler_over_ours();
-    test_a_release_between_leaves_no_trace();
+    test_taking_removes_the_error();
+    test_untaken_errors_are_dropped();
+    test_another_handler_replaces_ours();
+    test_a_release_keeps_the_error();
     test_an_error_outlives_its_connection();
-    test_unsupported();
-    test_no_memory();
+    test_an_unsupported_function();
+    test_out_of_memory();
     test_an_error_is_freed_by_another_thread();
     test_threads();
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Queues, sources, the callbacks of every kind, and the loop, with threads in each other's way. */
+/* Queues, sources, the callbacks of every kind, and the loop, also with several threads at once. */
 
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -14,11 +15,15 @@
 
 #include <libvirt/libvirt.h>
 
+#include "events_source.h"
 #include "harness.h"
 #include "native_errors.h"
-#include "native_events.h"
+#include "native_events_callbacks.h"
+#include "native_events_loop.h"
+#include "native_events_source_register.h"
+#include "native_release.h"
 
-enum { LIMIT = 60000 /* ms that nothing here takes */, DOMAIN_KINDS = 30 };
+enum { LIMIT = 60000 /* ms that no test reaches */, DOMAIN_KINDS = 30 };
 
 static virConnectPtr conn;
 static virDomainPtr domain;
@@ -50,7 +55,7 @@ static void release_event(pv_event *event)
     pv_events_release(&item, 1);
 }
 
-/* ---- each callback, called as libvirt does ---- */
+/* ---- each callback, called as libvirt calls it ---- */
 
 #define CALL(number, type, ...)                                                                                        \
     do {                                                                                                               \
@@ -61,7 +66,7 @@ static void release_event(pv_event *event)
         pv_source_free(source);                                                                                        \
     } while (0)
 
-/* Of the libvirt at hand there may be no typedef. */
+/* The installed libvirt may have no typedefs for these. */
 typedef void (*no_arguments)(virConnectPtr, virDomainPtr, void *);
 typedef void (*three_strings)(virConnectPtr, virDomainPtr, const char *, const char *, const char *, void *);
 typedef void (*string_and_ints)(virConnectPtr, virDomainPtr, const char *, int, int, void *);
@@ -122,11 +127,11 @@ static void test_every_callback(void)
     for (int i = 0; i < DOMAIN_KINDS + 1; i++) {
         pv_event *event = (pv_event *)items[i];
         CHECK(event->category == PV_DOMAIN && event->id == tags[i] && tags[i] - last <= 1);
-        CHECK(event->object == domain && event->refs == 1 && !event->interned);
+        CHECK(event->object == domain && pv_event_refs(event) == 1 && !event->interned);
         last = tags[i];
     }
-    pv_event *screen = (pv_event *)items[5], *tunable = (pv_event *)items[18];
-    CHECK(screen->nstrings == 9 && strcmp(screen->strings[6], "CN=alice") == 0 && screen->strings[7] == NULL);
+    pv_event *graphics = (pv_event *)items[5], *tunable = (pv_event *)items[18];
+    CHECK(graphics->nstrings == 9 && strcmp(graphics->strings[6], "CN=alice") == 0 && graphics->strings[7] == NULL);
     CHECK(tunable->nparams == 2 && strcmp(tunable->params[0].value.s, "text") == 0 && tunable->params[1].value.i == -1);
     pv_events_release(items, DOMAIN_KINDS + 1);
     for (int category = PV_DOMAIN; category <= PV_CLOSE; category++)
@@ -134,7 +139,7 @@ static void test_every_callback(void)
     pv_queue_free(queue);
 }
 
-/* Without memory an event is lost, and that is counted. */
+/* Without memory an event is lost, and counted as lost. */
 static void test_every_callback_without_memory(void)
 {
     for (long allowed = 0; allowed < 3; allowed++) {
@@ -147,7 +152,7 @@ static void test_every_callback_without_memory(void)
         allocations_left = -1;
         CHECK(readable(queue, 0));
         CHECK(pv_queue_take(queue, items, NULL, 4) == 1);
-        CHECK((items[0] == 3) == (allowed < 2)); /* the event, room in the queue */
+        CHECK((items[0] == 3) == (allowed < 2)); /* two allocations: the event, and room in the queue */
         pv_events_release(items, 1);
         pv_source_free(source);
         pv_queue_free(queue);
@@ -164,7 +169,7 @@ static void lifecycle(pv_source *source, int event, int detail)
     ((virConnectDomainEventCallback)pv_event_callback(PV_DOMAIN, 0))(conn, domain, event, detail, source);
 }
 
-static void test_what_does_not_fit(void)
+static void test_a_full_queue_counts_lost_events(void)
 {
     pv_queue *queue = pv_queue_new(3);
     pv_source *source = pv_source_new(PV_DOMAIN, 0), *link = pv_source_new(PV_CLOSE, 0);
@@ -176,11 +181,12 @@ static void test_what_does_not_fit(void)
         lifecycle(source, VIR_DOMAIN_EVENT_STOPPED, i);
     CHECK(pv_queue_take(queue, items, tags, 1) == 1 && tags[0] == 7);
     pv_events_release(items, 1);
-    lifecycle(source, VIR_DOMAIN_EVENT_STOPPED, 10); /* for which there is no room beside the mark of the loss */
-    ((virConnectCloseFunc)pv_event_callback(PV_CLOSE, 0))(conn, VIR_CONNECT_CLOSE_REASON_EOF, link); /* always fits */
+    lifecycle(source, VIR_DOMAIN_EVENT_STOPPED, 10); /* the item that counts the lost events takes the last place */
+    ((virConnectCloseFunc)pv_event_callback(PV_CLOSE, 0))(conn, VIR_CONNECT_CLOSE_REASON_EOF,
+                                                          link); /* always has room */
     pv_loop_settle(LIMIT);
     pv_loop_settle(LIMIT);
-    lifecycle(source, VIR_DOMAIN_EVENT_STOPPED, 11); /* after that there is nothing */
+    lifecycle(source, VIR_DOMAIN_EVENT_STOPPED, 11); /* dropped: no event follows the close event */
     CHECK(pv_queue_take(queue, items, tags, 8) == 5);
     CHECK(((pv_event *)items[0])->numbers[1] == 1 && ((pv_event *)items[1])->numbers[1] == 2);
     CHECK(items[2] == 2 * 7 + 1 && tags[2] == -1 && items[3] == 2 * 1 + 1);
@@ -197,7 +203,7 @@ static void test_what_does_not_fit(void)
     CHECK(!readable(queue, 0));
     pv_source_detach(source, queue, 7);
     lifecycle(source, VIR_DOMAIN_EVENT_STOPPED, 0);
-    release_event(only_event(queue)); /* it was attached twice */
+    release_event(only_event(queue)); /* the queue was attached twice */
     pv_source_detach(source, queue, 7);
     lifecycle(source, VIR_DOMAIN_EVENT_STOPPED, 0);
     CHECK(!readable(queue, 0));
@@ -209,61 +215,61 @@ static void test_what_does_not_fit(void)
     pv_queue_free(queue);
 }
 
-static void test_a_queue_that_has_ended_is_let_go(void)
+static void test_an_ended_queue_is_released(void)
 {
     pv_queue *queue = pv_queue_new(10);
     pv_source *source = pv_source_new(PV_DOMAIN, 0);
     CHECK(pv_source_attach(source, queue, 0) == 0);
     for (int i = 0; i < 5; i++)
-        lifecycle(source, VIR_DOMAIN_EVENT_STOPPED, i); /* dropped with the queue */
+        lifecycle(source, VIR_DOMAIN_EVENT_STOPPED, i); /* freed with the queue */
     pv_queue_free(queue);
     lifecycle(source, VIR_DOMAIN_EVENT_STOPPED, 0);
     lifecycle(source, VIR_DOMAIN_EVENT_STOPPED, 0);
     pv_source_free(source);
 }
 
-/* ---- events that come again ---- */
+/* ---- interned events ---- */
 
-static void test_events_that_come_again(void)
+static void test_repeated_events_are_one_event(void)
 {
     pv_queue *one = pv_queue_new(10), *other = pv_queue_new(10);
     pv_source *source = pv_source_new(PV_DOMAIN, 0);
     CHECK(pv_source_attach(source, one, 0) == 0);
     lifecycle(source, VIR_DOMAIN_EVENT_SUSPENDED, 0);
     pv_event *first = only_event(one);
-    CHECK(first->interned && first->refs == 2);
+    CHECK(first->interned && pv_event_refs(first) == 2);
     lifecycle(source, VIR_DOMAIN_EVENT_SUSPENDED, 0);
     pv_event *second = only_event(one);
-    CHECK(second == first && first->refs == 3);
+    CHECK(second == first && pv_event_refs(first) == 3);
     lifecycle(source, VIR_DOMAIN_EVENT_SUSPENDED, 1);
     pv_event *detail = only_event(one);
     CHECK(detail != first);
-    void *object = pv_event_take_object(first); /* a reference of its own */
+    void *object = pv_event_take_object(first); /* a new reference */
     CHECK(object == domain && first->object == domain);
     pv_release_domain(object);
-    lifecycle(source, VIR_DOMAIN_EVENT_STOPPED, 0); /* from here on the name may stand for something else */
+    lifecycle(source, VIR_DOMAIN_EVENT_STOPPED, 0); /* from now on the name may stand for another domain */
     pv_event *stopped = only_event(one);
-    CHECK(!stopped->interned && first->refs == 2);
-    object = pv_event_take_object(stopped); /* the only one there is */
+    CHECK(!stopped->interned && pv_event_refs(first) == 2);
+    object = pv_event_take_object(stopped); /* the event's own reference */
     CHECK(object == domain && stopped->object == NULL);
     pv_release_domain(object);
     CHECK(pv_source_attach(source, other, 0) == 0);
     lifecycle(source, VIR_DOMAIN_EVENT_SUSPENDED, 0);
     pv_event *again = only_event(one);
-    CHECK(again != first && only_event(other) == again && again->refs == 3);
+    CHECK(again != first && only_event(other) == again && pv_event_refs(again) == 3);
     release_event(again);
     release_event(again);
     release_event(first);
     release_event(second);
     release_event(detail);
     release_event(stopped);
-    allocations_left = 1; /* the event, and not what would keep it */
+    allocations_left = 1; /* enough for the event, not for keeping it */
     lifecycle(source, VIR_DOMAIN_EVENT_RESUMED, 0);
     allocations_left = -1;
-    pv_event *fleeting = only_event(one);
-    CHECK(!fleeting->interned && only_event(other) == fleeting);
-    release_event(fleeting);
-    release_event(fleeting);
+    pv_event *not_kept = only_event(one);
+    CHECK(!not_kept->interned && only_event(other) == not_kept);
+    release_event(not_kept);
+    release_event(not_kept);
     pv_source_free(source);
     pv_queue_free(one);
     pv_queue_free(other);
@@ -271,20 +277,20 @@ static void test_events_that_come_again(void)
 
 static pv_source *leaving;
 
-static void deregister_it(void)
+static void deregister_leaving(void)
 {
     pv_source_deregister(leaving, conn);
 }
 
-/* The event that is made then is kept by nobody, as it would keep the connection open. */
-static void test_one_that_is_deregistered_while_its_event_is_made(void)
+/* The source must not keep the event that is made then, because the event would keep the connection open. */
+static void test_deregistering_while_an_event_is_made(void)
 {
     virConnectPtr own = virConnectOpen("test:///default");
     virDomainPtr its = virDomainLookupByName(own, "test");
     pv_queue *queue = pv_queue_new(10);
     leaving = pv_source_new(PV_DOMAIN, 0);
     CHECK(its != NULL && pv_source_attach(leaving, queue, 0) == 0);
-    at_allocation = deregister_it;
+    at_allocation = deregister_leaving;
     ((virConnectDomainEventCallback)pv_event_callback(PV_DOMAIN, 0))(own, its, VIR_DOMAIN_EVENT_SUSPENDED, 0, leaving);
     CHECK(at_allocation == NULL && !readable(queue, 0));
     virDomainFree(its);
@@ -298,7 +304,7 @@ static void test_one_that_is_deregistered_while_its_event_is_made(void)
 static void on_timer(int timer, void *opaque)
 {
     (void)timer;
-    __atomic_fetch_add((int *)opaque, 1, __ATOMIC_SEQ_CST);
+    atomic_fetch_add((atomic_int *)opaque, 1);
 }
 
 static void on_handle(int watch, int fd, int events, void *opaque)
@@ -307,41 +313,41 @@ static void on_handle(int watch, int fd, int events, void *opaque)
     (void)watch;
     CHECK(events & VIR_EVENT_HANDLE_READABLE);
     eventfd_read(fd, &value);
-    __atomic_fetch_add((int *)opaque, 1, __ATOMIC_SEQ_CST);
+    atomic_fetch_add((atomic_int *)opaque, 1);
 }
 
 static void on_free(void *opaque)
 {
-    __atomic_fetch_add((int *)opaque + 1, 1, __ATOMIC_SEQ_CST);
+    atomic_fetch_add((atomic_int *)opaque + 1, 1);
 }
 
-static void until(const int *counter, int value)
+static void wait_for(const atomic_int *counter, int value)
 {
-    for (int i = 0; i < LIMIT && __atomic_load_n(counter, __ATOMIC_SEQ_CST) < value; i++)
+    for (int i = 0; i < LIMIT && atomic_load(counter) < value; i++)
         usleep(1000);
-    CHECK(__atomic_load_n(counter, __ATOMIC_SEQ_CST) >= value);
+    CHECK(atomic_load(counter) >= value);
 }
 
 static void test_the_loop(void)
 {
-    static int timed[2], watched[2];
+    static atomic_int timed[2], watched[2];
     int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     int timer = virEventAddTimeout(1, on_timer, timed, on_free);
     int watch = virEventAddHandle(fd, VIR_EVENT_HANDLE_READABLE, on_handle, watched, on_free);
     int same = virEventAddHandle(fd, 0, on_handle, watched, on_free);
     CHECK(timer > 0 && watch > 0 && same > 0);
-    until(timed, 3);
+    wait_for(timed, 3);
     virEventUpdateTimeout(timer, -1);
     eventfd_write(fd, 1);
-    until(watched, 1);
-    virEventUpdateHandle(same, VIR_EVENT_HANDLE_READABLE); /* one descriptor, twice */
+    wait_for(watched, 1);
+    virEventUpdateHandle(same, VIR_EVENT_HANDLE_READABLE); /* one descriptor is watched twice */
     virEventUpdateHandle(watch, 0);
     eventfd_write(fd, 1);
-    until(watched, 2);
+    wait_for(watched, 2);
     CHECK(virEventRemoveHandle(watch) == 0 && virEventRemoveHandle(same) == 0 && virEventRemoveHandle(same) == -1);
     CHECK(virEventRemoveTimeout(timer) == 0 && virEventRemoveTimeout(timer) == -1);
-    until(&timed[1], 1);
-    until(&watched[1], 2);
+    wait_for(&timed[1], 1);
+    wait_for(&watched[1], 2);
     close(fd);
     CHECK(virEventAddHandle(fd, VIR_EVENT_HANDLE_READABLE, on_handle, watched, NULL) == -1);
     allocations_left = 0;
@@ -353,45 +359,45 @@ static void test_the_loop(void)
 
 static void test_pausing(void)
 {
-    static int timed[2];
+    static atomic_int timed[2];
     int timer = virEventAddTimeout(1, on_timer, timed, NULL);
-    until(timed, 1);
+    wait_for(timed, 1);
     CHECK(pv_loop_pause(LIMIT) == 1 && pv_loop_pause(LIMIT) == 1);
-    int before = __atomic_load_n(timed, __ATOMIC_SEQ_CST);
+    int before = atomic_load(timed);
     usleep(20000);
     pv_loop_resume();
-    CHECK(pv_loop_start() == 1); /* which does not undo it */
+    CHECK(pv_loop_start() == 1); /* this does not resume the loop */
     usleep(20000);
-    CHECK(__atomic_load_n(timed, __ATOMIC_SEQ_CST) == before);
+    CHECK(atomic_load(timed) == before);
     pv_loop_resume();
-    until(timed, before + 2);
+    wait_for(timed, before + 2);
     virEventRemoveTimeout(timer);
 }
 
-static void test_a_child(void)
+static void test_the_loop_in_a_child(void)
 {
-    static int timed[2], own[2];
+    static atomic_int timed[2], own[2];
     int timer = virEventAddTimeout(1, on_timer, timed, NULL);
     CHECK(pv_loop_pause(LIMIT) == 1);
-    int before = __atomic_load_n(timed, __ATOMIC_SEQ_CST);
+    int before = atomic_load(timed);
     pid_t pid = fork();
     CHECK(pid >= 0);
     if (pid == 0) {
         pv_loop_resume();
         CHECK(pv_loop_start() == 1);
         CHECK(virEventAddTimeout(1, on_timer, own, NULL) > timer);
-        until(own, 2);
-        CHECK(__atomic_load_n(timed, __ATOMIC_SEQ_CST) == before && virEventRemoveTimeout(timer) == -1);
+        wait_for(own, 2);
+        CHECK(atomic_load(timed) == before && virEventRemoveTimeout(timer) == -1);
         _exit(0);
     }
     int status;
     CHECK(waitpid(pid, &status, 0) == pid && status == 0);
     pv_loop_resume();
-    until(timed, before + 2);
+    wait_for(timed, before + 2);
     virEventRemoveTimeout(timer);
 }
 
-/* ---- all at once, through libvirt ---- */
+/* ---- many threads, through libvirt ---- */
 
 enum { READERS = 4, BLINKS = 300 };
 
@@ -475,13 +481,13 @@ static void test_threads(void)
     pv_queue_free(all);
 }
 
-static void test_what_cannot_be_registered(void)
+static void test_kinds_that_cannot_be_registered(void)
 {
     pv_source *source = pv_source_new(PV_DOMAIN, 77);
     CHECK(pv_source_register(source, conn, NULL) == -1);
     pv_error_free(pv_error_take());
     pv_source_free(source);
-    source = pv_source_new(PV_SECRET, 0); /* the test driver has none */
+    source = pv_source_new(PV_SECRET, 0); /* the test driver has no secrets */
     CHECK(pv_source_register(source, conn, NULL) == -1);
     pv_error_free(pv_error_take());
     pv_source_free(source);
@@ -498,14 +504,14 @@ int main(void)
     CHECK(domain != NULL);
     test_every_callback();
     test_every_callback_without_memory();
-    test_what_does_not_fit();
-    test_a_queue_that_has_ended_is_let_go();
-    test_events_that_come_again();
-    test_one_that_is_deregistered_while_its_event_is_made();
+    test_a_full_queue_counts_lost_events();
+    test_an_ended_queue_is_released();
+    test_repeated_events_are_one_event();
+    test_deregistering_while_an_event_is_made();
     test_the_loop();
     test_pausing();
-    test_a_child();
-    test_what_cannot_be_registered();
+    test_the_loop_in_a_child();
+    test_kinds_that_cannot_be_registered();
     test_threads();
     virDomainFree(domain);
     virConnectClose(conn);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A loop of somebody else's, which waits for a lock of its own, as one in Python does for the GIL, and frees at once. */
+/*
+ * The program has its own event loop.  It waits for a lock, as a loop in Python waits for the GIL, and it frees a timer
+ * as soon as the timer is removed.
+ */
 
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -11,10 +14,12 @@
 
 #include <libvirt/libvirt.h>
 
+#include "events_source.h"
 #include "harness.h"
-#include "native_events.h"
+#include "native_events_callbacks.h"
+#include "native_events_loop.h"
 
-enum { SECONDS = 60 /* that nothing here takes */, TIMERS = 4 };
+enum { SECONDS = 60 /* a limit that no test reaches */, TIMERS = 4 };
 
 static struct timer {
     int interval;
@@ -52,7 +57,7 @@ static int remove_timeout(int id)
     return 0;
 }
 
-static void turn(void)
+static void run_one_turn(void)
 {
     for (int id = 0; id < TIMERS; id++)
         if (timers[id].callback != NULL && timers[id].interval == 0)
@@ -81,19 +86,19 @@ static int remove_handle(int watch)
     return -1;
 }
 
-static void *find_it(void *unused)
+static void *find_the_loop(void *unused)
 {
     (void)unused;
     CHECK(pv_loop_start() == 0);
     return NULL;
 }
 
-static void test_a_fork_by_who_holds_its_lock(void)
+static void test_the_holder_of_the_lock_forks(void)
 {
     pthread_t thread;
     int status;
     pthread_mutex_lock(&big_lock);
-    CHECK(pthread_create(&thread, NULL, find_it, NULL) == 0);
+    CHECK(pthread_create(&thread, NULL, find_the_loop, NULL) == 0);
     while (sem_wait(&asked) != 0)
         ;
     pid_t pid = fork();
@@ -109,8 +114,8 @@ static void test_a_fork_by_who_holds_its_lock(void)
     CHECK(pv_loop_owner() == 0 && pv_loop_leave() == 1);
 }
 
-/* That the link is gone is told at the second turn, and with that the source has no other owner. */
-static void test_the_end_of_a_connection(void)
+/* The close event comes in the second turn of the loop.  By then the timer holds the last reference to the source. */
+static void test_the_close_event_comes_in_the_second_turn(void)
 {
     pv_queue *queue = pv_queue_new(1);
     pv_source *source = pv_source_new(PV_CLOSE, 0);
@@ -118,9 +123,9 @@ static void test_the_end_of_a_connection(void)
     CHECK(pv_source_attach(source, queue, 0) == 0);
     ((virConnectCloseFunc)pv_event_callback(PV_CLOSE, 0))(NULL, VIR_CONNECT_CLOSE_REASON_EOF, source);
     pv_source_free(source);
-    turn();
+    run_one_turn();
     CHECK(pv_queue_take(queue, &item, NULL, 1) == 0);
-    turn();
+    run_one_turn();
     CHECK(pv_queue_take(queue, &item, NULL, 1) == 1);
     CHECK(((pv_event *)item)->category == PV_CLOSE && ((pv_event *)item)->numbers[0] == VIR_CONNECT_CLOSE_REASON_EOF);
     pv_events_release(&item, 1);
@@ -134,7 +139,7 @@ int main(void)
     alarm(SECONDS);
     CHECK(sem_init(&asked, 0, 0) == 0);
     virEventRegisterImpl(add_handle, update_handle, remove_handle, add_timeout, update_timeout, remove_timeout);
-    test_a_fork_by_who_holds_its_lock();
-    test_the_end_of_a_connection();
+    test_the_holder_of_the_lock_forks();
+    test_the_close_event_comes_in_the_second_turn();
     return 0;
 }

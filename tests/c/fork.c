@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A child can go on wherever other threads of its parent were in our C, and nobody has to end a call for the fork. */
+/* A child can continue wherever other threads of its parent were in our C, and a fork need not wait for their calls. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -13,16 +13,17 @@
 
 #include <libvirt/libvirt.h>
 
+#include "events_source.h"
 #include "harness.h"
 #include "native_errors.h"
-#include "native_events.h"
-#include "native_stats.h"
+#include "native_events_loop.h"
+#include "stats_frame.h"
 
-enum { SECONDS = 60 /* that nothing here takes */, LIMIT = SECONDS * 1000 };
+enum { SECONDS = 60 /* a limit that no test reaches */, LIMIT = SECONDS * 1000 };
 
-/* ---- a thread that is held at some place ---- */
+/* ---- stopping a thread at a chosen place ---- */
 
-static _Thread_local bool held; /* whether this thread is to stop there */
+static _Thread_local bool held; /* whether this thread stops there */
 static sem_t arrived, leave;
 
 static void stop_here(void)
@@ -34,13 +35,13 @@ static void stop_here(void)
         ;
 }
 
-static void until_it_arrives(void)
+static void wait_until_it_arrives(void)
 {
     while (sem_wait(&arrived) != 0)
         ;
 }
 
-/* What a child does, in which only this thread is left. */
+/* Run `check` in a child process, which has this thread alone. */
 static void in_child(void (*check)(void))
 {
     int status;
@@ -54,13 +55,13 @@ static void in_child(void (*check)(void))
     CHECK(waitpid(pid, &status, 0) == pid && status == 0);
 }
 
-/* ---- the first connection, which registers the loop ---- */
+/* ---- registering the loop, as the first connection does ---- */
 
 int virEventAddTimeout(int interval, virEventTimeoutCallback callback, void *opaque, virFreeCallback free_opaque)
 {
     int (*real)(int, virEventTimeoutCallback, void *, virFreeCallback);
     *(void **)&real = dlsym(RTLD_NEXT, "virEventAddTimeout");
-    stop_here(); /* the loop may be anybody's, and take its time */
+    stop_here(); /* the program may have a loop of its own, and that may take long */
     return real(interval, callback, opaque, free_opaque);
 }
 
@@ -85,7 +86,7 @@ static void *start_the_loop(void *unused)
 
 static void has_its_own_loop(void)
 {
-    /* Without a thread: the thread sanitizer bears none after a fork. */
+    /* Start no thread: the thread sanitizer does not support new threads after a fork. */
     CHECK(pv_loop_pause(LIMIT) == 1 && pv_loop_start() == 1 && pv_loop_leave() == -1);
 }
 
@@ -98,10 +99,10 @@ static void test_another_thread_registers_the_loop(void)
 {
     pthread_t thread;
     CHECK(pthread_create(&thread, NULL, start_the_loop, NULL) == 0);
-    until_it_arrives(); /* to ask whether there is one */
+    wait_until_it_arrives(); /* it is asking libvirt for its loop */
     in_child(has_its_own_loop);
     sem_post(&leave);
-    until_it_arrives(); /* there is ours, which it has yet to note */
+    wait_until_it_arrives(); /* it has registered our loop, and not yet recorded that */
     in_child(has_its_own_loop);
     in_child(cannot_leave);
     sem_post(&leave);
@@ -109,9 +110,9 @@ static void test_another_thread_registers_the_loop(void)
     in_child(has_its_own_loop);
 }
 
-/* ---- names of domains, which libvirt is asked for ---- */
+/* ---- reading the names of domains from libvirt ---- */
 
-static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER; /* as libvirt has one, for its log */
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER; /* stands for the lock of libvirt's log */
 static pv_frame *frame;
 
 const char *virDomainGetName(virDomainPtr domain)
@@ -134,7 +135,7 @@ static void *identify(void *unused)
     return NULL;
 }
 
-static void learns_the_names(void)
+static void reads_the_names(void)
 {
     pv_frame_view view;
     pthread_mutex_unlock(&log_lock);
@@ -145,8 +146,8 @@ static void learns_the_names(void)
     pv_frame_free(frame);
 }
 
-/* libvirt holds the lock of its log when it forks (virFork), for the ssh of a remote connection say. */
-static void test_another_thread_asks_for_names(void)
+/* libvirt holds the lock of its log when it forks (virFork), for example to run ssh for a remote connection. */
+static void test_another_thread_reads_names(void)
 {
     pthread_t thread;
     virConnectPtr conn = virConnectOpen("test:///default");
@@ -155,8 +156,8 @@ static void test_another_thread_asks_for_names(void)
     CHECK(conn != NULL && pv_frame_collect(frame, conn, NULL, 0, 0) == 1 && pv_frame_seal(frame) == 0);
     pthread_mutex_lock(&log_lock);
     CHECK(pthread_create(&thread, NULL, identify, NULL) == 0);
-    until_it_arrives();
-    in_child(learns_the_names);
+    wait_until_it_arrives();
+    in_child(reads_the_names);
     pthread_mutex_unlock(&log_lock);
     CHECK(pthread_join(thread, NULL) == 0);
     pv_frame_free(frame);
@@ -170,7 +171,7 @@ int main(void)
     pv_errors_install();
     CHECK(sem_init(&arrived, 0, 0) == 0 && sem_init(&leave, 0, 0) == 0);
     test_another_thread_registers_the_loop();
-    test_another_thread_asks_for_names();
+    test_another_thread_reads_names();
     CHECK(pv_loop_pause(LIMIT) == 1);
     return 0;
 }

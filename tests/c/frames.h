@@ -2,12 +2,14 @@
 #ifndef FRAMES_H
 #define FRAMES_H
 
-/* What must hold of every frame, whatever the records were. */
+/* Checks that must pass for every frame, whatever its records are. */
 
 #include <pthread.h>
 #include <stdint.h>
 
 #include "records.h"
+
+#include "native_stats_rates.h"
 
 enum { MOST_RECORDS = 64 };
 
@@ -16,7 +18,7 @@ static inline bool bit(const uint8_t *bits, int64_t i)
     return (bits[i >> 3] >> (i & 7) & 1) != 0;
 }
 
-/* The column of that id: 0, or -1 where the frame has none. */
+/* Describe the column with that id.  Return 0, or -1 if the frame has no value in it. */
 static inline int find_column(const pv_frame *frame, int id, pv_column_view *view)
 {
     pthread_mutex_lock(&frame->schema->lock);
@@ -25,7 +27,7 @@ static inline int find_column(const pv_frame *frame, int id, pv_column_view *vie
     return found ? 0 : -1;
 }
 
-/* The last field of the same name and type: where a record repeats itself, that one counts. */
+/* Return the last field of the same name and type: if a record repeats a name, the last value counts. */
 static inline virTypedParameterPtr last_like(virDomainStatsRecordPtr record, int i)
 {
     virTypedParameterPtr field = &record->params[i];
@@ -110,7 +112,7 @@ static inline void check_tables(const pv_frame *frame)
     CHECK(pv_frame_table(frame, pv_frame_n_tables(frame), &(pv_table_view){0}) == -1);
 }
 
-/* Where there is no value stands 0, whatever the memory has served for before. */
+/* A cell without a value must be 0, even in reused memory. */
 static inline void check_hole(const pv_column_view *column, int64_t row)
 {
     static const char zeros[8];
@@ -215,7 +217,7 @@ static inline void check_rates(pv_frame *now, pv_frame *before)
     }
 }
 
-/* Some domains of a frame are a frame as if only their records had come. */
+/* A selection of domains must equal a frame made of their records alone. */
 static inline void check_selection(pv_frame *frame, virDomainStatsRecordPtr *records, int n)
 {
     virDomainStatsRecordPtr chosen[MOST_RECORDS];

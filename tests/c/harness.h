@@ -2,25 +2,28 @@
 #ifndef HARNESS_H
 #define HARNESS_H
 
-/* What the programs here share.  ci/sanitize links their allocations, and those of our C, to the ones below. */
+/*
+ * Failing allocations.  ci/sanitize links the allocations of the programs here, and those of our C, to the functions
+ * below.
+ */
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "check.h"
 
-/* How many allocations of this thread still succeed; negative: all. */
+/* The number of allocations of this thread that still succeed; negative: all. */
 static _Thread_local long allocations_left = -1;
 
-/* Called once, by the next allocation of this thread: for what another thread might do just then. */
+/* Called once, by the next allocation of this thread, in place of another thread that acts at that moment. */
 static _Thread_local void (*at_allocation)(void);
 
 static inline bool refuse_allocation(void)
 {
-    void (*meanwhile)(void) = at_allocation;
+    void (*hook)(void) = at_allocation;
     at_allocation = NULL;
-    if (meanwhile != NULL)
-        meanwhile();
+    if (hook != NULL)
+        hook();
     if (allocations_left == 0)
         return true;
     if (allocations_left > 0)

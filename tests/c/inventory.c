@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Inventories of the test driver's objects of all kinds, in one part and in two, and with memory running out anywhere. */
+/* Inventories of all kinds of objects of the test driver, listed once and twice, and with every allocation failing. */
 
 #include <stdint.h>
 #include <string.h>
@@ -9,6 +9,7 @@
 #include <libvirt/virterror.h>
 
 #include "harness.h"
+#include "native_common.h"
 #include "native_inventory.h"
 
 static void read_all(const pv_inventory *inventory, int64_t expected)
@@ -27,15 +28,15 @@ static void read_all(const pv_inventory *inventory, int64_t expected)
     }
 }
 
-/* How many allocations it takes is not known: allow one more until it works. */
-static pv_inventory *list_at_all_cost(pv_kind kind, void *parent, unsigned int flags, int *n)
+/* The number of allocations is unknown: allow one more each time until the call succeeds. */
+static pv_inventory *list_with_failing_allocations(pv_kind kind, void *parent, unsigned int flags, int *n)
 {
     for (long allowed = 0;; allowed++) {
         allocations_left = allowed;
         pv_inventory *inventory = pv_inventory_new(kind);
-        *n = inventory != NULL ? pv_inventory_list(inventory, parent, flags) : -2;
+        *n = inventory != NULL ? pv_inventory_list(inventory, parent, flags) : PV_NO_MEMORY;
         allocations_left = -1;
-        if (*n != -2)
+        if (*n != PV_NO_MEMORY)
             return inventory;
         if (inventory != NULL)
             read_all(inventory, 0);
@@ -43,7 +44,7 @@ static pv_inventory *list_at_all_cost(pv_kind kind, void *parent, unsigned int f
     }
 }
 
-static void mark_at_all_cost(pv_kind kind, const pv_inventory *inventory, void *parent, int expected)
+static void mark_with_failing_allocations(pv_kind kind, const pv_inventory *inventory, void *parent, int expected)
 {
     pv_inventory_view view;
     uint8_t marks[16] = {0};
@@ -53,7 +54,7 @@ static void mark_at_all_cost(pv_kind kind, const pv_inventory *inventory, void *
         allocations_left = allowed;
         n = pv_inventory_mark(kind, &view, parent, 0, marks, 7);
         allocations_left = -1;
-        if (n != -2)
+        if (n != PV_NO_MEMORY)
             break;
     }
     for (int64_t row = 0; row < view.rows; row++)
@@ -64,10 +65,10 @@ static void mark_at_all_cost(pv_kind kind, const pv_inventory *inventory, void *
 static void check_kind(pv_kind kind, void *parent, int expected)
 {
     int n;
-    pv_inventory *inventory = list_at_all_cost(kind, parent, 0, &n);
+    pv_inventory *inventory = list_with_failing_allocations(kind, parent, 0, &n);
     CHECK(n == expected);
     read_all(inventory, expected);
-    mark_at_all_cost(kind, inventory, parent, expected);
+    mark_with_failing_allocations(kind, inventory, parent, expected);
     CHECK(pv_inventory_list(inventory, parent, 0) == expected);
     read_all(inventory, 2 * expected);
     pv_inventory_free(inventory);
@@ -93,7 +94,7 @@ int main(void)
     check_kind(PV_LIST_NODE_DEVICE, conn, virConnectListAllNodeDevices(conn, NULL, 0));
     check_kind(PV_LIST_INTERFACE, conn, 1);
     pv_inventory *secrets = pv_inventory_new(PV_LIST_SECRET);
-    CHECK(pv_inventory_list(secrets, conn, 0) == -1); /* not in this driver */
+    CHECK(pv_inventory_list(secrets, conn, 0) == -1); /* the test driver has no secrets */
     read_all(secrets, 0);
     pv_inventory_free(secrets);
     pv_inventory_free(NULL);

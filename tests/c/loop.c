@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The loop where the kernel refuses it something, and who is still there once it has stopped. */
+/* The loop when the kernel refuses a request, and the threads that are left after it has stopped. */
 
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -14,16 +16,16 @@
 #include <libvirt/libvirt.h>
 
 #include "harness.h"
-#include "native_events.h"
+#include "native_events_loop.h"
 
-enum { LIMIT = 60000 /* ms that nothing here takes */, ROUNDS = 300 };
+enum { LIMIT = 60000 /* ms that no test reaches */, ROUNDS = 300 };
 
-static bool full;        /* as if there were as many watches as this user may have */
-static int already = -1; /* the one descriptor that is taken none the less */
+static bool full;        /* act as if this user had reached the limit of watches */
+static int allowed = -1; /* the one descriptor that is accepted even then */
 
 int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
 {
-    if (full && operation == EPOLL_CTL_ADD && fd != already) {
+    if (full && operation == EPOLL_CTL_ADD && fd != allowed) {
         errno = ENOSPC;
         return -1;
     }
@@ -36,18 +38,18 @@ static void once(int timer, void *opaque)
     virEventRemoveTimeout(timer);
 }
 
-static void note(void *opaque)
+static void set_done(void *opaque)
 {
-    __atomic_store_n((bool *)opaque, true, __ATOMIC_SEQ_CST);
+    atomic_store((atomic_bool *)opaque, true);
 }
 
-/* Until it has done something, and has nothing else to do. */
+/* Wait until the loop has called and freed a timer. */
 static void let_it_run(void)
 {
-    static bool done;
+    static atomic_bool done;
     done = false;
-    CHECK(virEventAddTimeout(0, once, &done, note) > 0);
-    while (!__atomic_load_n(&done, __ATOMIC_SEQ_CST))
+    CHECK(virEventAddTimeout(0, once, &done, set_done) > 0);
+    while (!atomic_load(&done))
         usleep(1000);
 }
 
@@ -58,7 +60,7 @@ static void test_a_start_that_is_refused(void)
     full = false;
     CHECK(pv_loop_start() == 1);
     let_it_run();
-    CHECK(pv_loop_pause(LIMIT) == 1); /* it can be woken */
+    CHECK(pv_loop_pause(LIMIT) == 1); /* it can be woken up */
     pv_loop_resume();
 }
 
@@ -82,7 +84,7 @@ static void test_a_watch_that_is_refused(void)
     int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), free_before = lowest_free(fd);
     int watch = virEventAddHandle(fd, VIR_EVENT_HANDLE_READABLE, ignore, NULL, NULL);
     CHECK(watch > 0);
-    already = fd;
+    allowed = fd;
     full = true;
     CHECK(virEventAddHandle(fd, VIR_EVENT_HANDLE_READABLE, ignore, NULL, NULL) == -1);
     full = false;
@@ -103,15 +105,15 @@ static int count_threads(void)
 }
 
 /*
- * Paused before its thread has come to run at all, the loop still waits until the kernel no longer counts that.  It does
- * so for some milliseconds and no longer, which may be too short once on a machine that is busy.
+ * pv_loop_pause waits until the kernel no longer counts the thread, even if the thread has not started to run yet.  It
+ * waits for some milliseconds at most, which may be too short now and then on a busy machine.
  */
-static void test_nobody_is_left(void)
+static void test_no_thread_is_left(void)
 {
     int left = 0;
     let_it_run();
     CHECK(pv_loop_pause(LIMIT) == 1);
-    int others = count_threads(); /* the thread sanitizer has one */
+    int others = count_threads(); /* the thread sanitizer has a thread of its own */
     for (int i = 0; i < ROUNDS; i++) {
         pv_loop_resume();
         CHECK(pv_loop_pause(LIMIT) == 1);
@@ -125,7 +127,7 @@ int main(void)
 {
     test_a_start_that_is_refused();
     test_a_watch_that_is_refused();
-    test_nobody_is_left();
+    test_no_thread_is_left();
     CHECK(pv_loop_pause(LIMIT) == 1);
     return 0;
 }

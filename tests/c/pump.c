@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The pump between a stream and a file, where this program stands in for libvirt's loops: it knows what it sends. */
+/* Transfers between a stream and a file.  This program replaces libvirt's transfer functions, so it knows the data. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include <libvirt/libvirt.h>
 
 #include "harness.h"
-#include "native_stream.h"
+#include "native_pump.h"
 
 enum { CHUNK = 64 * 1024, HOLE = 1 << 20, CHUNKS = 8 };
 
@@ -22,10 +22,10 @@ static char received[4 * HOLE];
 static size_t n_received;
 static long long holes;
 
-/* What is sent as the length of each hole. */
+/* The length of each hole that is sent. */
 static long long hole = HOLE;
 
-/* CHUNKS chunks and no end, if `endless` says so. */
+/* Send chunks forever, not CHUNKS of them. */
 static bool endless;
 
 int virStreamRecvAll(virStreamPtr stream, virStreamSinkFunc handler, void *opaque)
@@ -36,7 +36,7 @@ int virStreamRecvAll(virStreamPtr stream, virStreamSinkFunc handler, void *opaqu
     return 0;
 }
 
-/* A chunk, a hole, a chunk, a hole. */
+/* Send a chunk, a hole, a chunk, a hole. */
 int virStreamSparseRecvAll(virStreamPtr stream, virStreamSinkFunc handler, virStreamSinkHoleFunc hole_handler,
                            void *opaque)
 {
@@ -114,27 +114,27 @@ static void receives_holes(void)
     char *old = malloc(4 * HOLE);
     CHECK(old != NULL);
     memset(old, 'o', 4 * HOLE);
-    for (int had_something = 0; had_something < 2; had_something++) {
+    for (int had_contents = 0; had_contents < 2; had_contents++) {
         int fd = temporary_file();
-        if (had_something)
+        if (had_contents)
             CHECK(pwrite(fd, old, 4 * HOLE, 0) == 4 * HOLE);
         pv_pump *pump = pv_pump_new(fd);
         CHECK(pv_pump_receive(pump, NULL, 1) == 0);
         CHECK(pv_pump_moved(pump) == 2 * (CHUNK + HOLE));
         for (off_t at = 0; at < 2 * (CHUNK + HOLE); at += CHUNK + HOLE) {
             check_bytes(fd, at, chunk, CHUNK);
-            check_bytes(fd, at + CHUNK, zeros, HOLE); /* what was there does not show through */
+            check_bytes(fd, at + CHUNK, zeros, HOLE); /* old contents must not remain there */
         }
         struct stat status;
         CHECK(fstat(fd, &status) == 0);
-        CHECK(status.st_size == (had_something ? 4 * HOLE : 2 * (CHUNK + HOLE)));
+        CHECK(status.st_size == (had_contents ? 4 * HOLE : 2 * (CHUNK + HOLE)));
         pv_pump_free(pump);
         close(fd);
     }
     free(old);
 }
 
-/* No file is that large, and none has a hole that leads backwards: what has arrived is left alone. */
+/* A file cannot be that large, and a hole cannot have a negative length.  Data that has arrived is kept. */
 static void refuses_impossible_holes(void)
 {
     static const long long impossible[] = {INT64_MAX, INT64_MAX - CHUNK + 1, -1, -CHUNK, INT64_MIN};
@@ -199,7 +199,7 @@ static void sends(void)
     close(fd);
 }
 
-static void says_what_the_file_said(void)
+static void reports_the_errno_of_the_file(void)
 {
     int full = open("/dev/full", O_WRONLY), closed = temporary_file();
     pv_pump *pump = pv_pump_new(full);
@@ -227,7 +227,7 @@ static void *cancel_soon(void *opaque)
     return NULL;
 }
 
-static void is_cancelled_from_elsewhere(void)
+static void is_cancelled_by_another_thread(void)
 {
     int null = open("/dev/null", O_WRONLY);
     pthread_t other;
@@ -254,8 +254,8 @@ static void interrupt(int number)
     (void)number;
 }
 
-/* A signal is what ends a write that waits; it is not what went wrong. */
-static void is_cancelled_while_it_waits(void)
+/* A signal interrupts a blocked write; the reported error must still be ECANCELED. */
+static void is_cancelled_while_it_blocks(void)
 {
     int ends[2];
     pthread_t writer;
@@ -264,7 +264,7 @@ static void is_cancelled_while_it_waits(void)
     pv_pump *pump = pv_pump_new(ends[1]);
     endless = true;
     CHECK(pthread_create(&writer, NULL, fill_a_pipe, pump) == 0);
-    while (pv_pump_moved(pump) == 0) /* it takes the first chunk, and then no more */
+    while (pv_pump_moved(pump) == 0) /* the pipe takes the first chunk, then it is full */
         sched_yield();
     pv_pump_cancel(pump);
     while (pthread_tryjoin_np(writer, NULL) != 0) {
@@ -293,9 +293,9 @@ int main(void)
     refuses_impossible_holes();
     writes_zeros_into_a_pipe();
     sends();
-    says_what_the_file_said();
-    is_cancelled_from_elsewhere();
-    is_cancelled_while_it_waits();
+    reports_the_errno_of_the_file();
+    is_cancelled_by_another_thread();
+    is_cancelled_while_it_blocks();
     runs_out_of_memory();
     return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Records made here and thinned out: libvirt frees what is left, and nothing is freed twice. */
+/* Some records of an answer are removed: libvirt frees the others, and none is freed twice. */
 
 #include <stdint.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 #include <libvirt/libvirt.h>
 
 #include "harness.h"
+#include "native_common.h"
 #include "native_records.h"
 
 enum { RECORDS = 8, FIELDS = 3 };
@@ -50,7 +51,7 @@ int main(void)
     allocations_left = 0;
     CHECK(pv_records_new(RECORDS) == NULL);
     virDomainStatsRecordPtr none[2] = {NULL, NULL};
-    CHECK(pv_records_put(none, 0, domain, NULL, 0) == -2 && none[0] == NULL);
+    CHECK(pv_records_put(none, 0, domain, NULL, 0) == PV_NO_MEMORY && none[0] == NULL);
     allocations_left = -1;
 
     virDomainFree(domain);

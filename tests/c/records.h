@@ -2,7 +2,7 @@
 #ifndef RECORDS_H
 #define RECORDS_H
 
-/* Records as libvirt hands them over, made field by field. */
+/* Records as libvirt returns them, made field by field. */
 
 #include <string.h>
 
@@ -33,7 +33,7 @@ static inline virDomainStatsRecordPtr new_record(virDomainPtr domain)
     return record;
 }
 
-/* Add a field of no value; room is exact, so that the address sanitizer sees a step too far. */
+/* Add a field with the value 0.  The memory has the exact size, so the address sanitizer detects access beyond it. */
 static inline virTypedParameterPtr add_field(virDomainStatsRecordPtr record, const char *name, int type)
 {
     CHECK(strlen(name) < NAME);
@@ -41,7 +41,7 @@ static inline virTypedParameterPtr add_field(virDomainStatsRecordPtr record, con
     record->params = realloc(record->params, room);
     CHECK(record->params != NULL);
     virTypedParameterPtr field = &record->params[record->nparams++];
-    memset(field, 0xa5, sizeof(*field)); /* what follows the name does not count */
+    memset(field, 0xa5, sizeof(*field)); /* bytes after the name must be ignored */
     strcpy(field->field, name);
     field->type = type;
     memset(&field->value, 0, sizeof(field->value));
@@ -68,7 +68,7 @@ static inline void free_record(virDomainStatsRecordPtr record)
     free(record);
 }
 
-/* An answer as libvirt gives it, for a frame to take over. */
+/* Return a copy as an answer of libvirt, for a frame to take over. */
 static inline virDomainStatsRecordPtr *copy_of(virDomainStatsRecordPtr *records, int n)
 {
     virDomainStatsRecordPtr *copy = calloc((size_t)n + 1, sizeof(*copy));

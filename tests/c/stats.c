@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Records that no libvirt sends, and some that it does: nothing is lost on the way through columns and back. */
+/* Records as libvirt sends them, and records that it never sends: converting them to columns and back loses nothing. */
 
 #include <pthread.h>
 #include <stdint.h>
@@ -50,8 +50,8 @@ static void test_odd_names(void)
     pv_schema_free(schema);
 }
 
-/* Only of 64 parts of a name it is kept which are numbers, and which a literal "*". */
-static void test_more_parts_than_there_are_bits(void)
+/* For 64 parts of a name the schema records which are numbers, and which are a literal "*". */
+static void test_names_with_more_parts_than_bits(void)
 {
     static const char *const ends[] = {"*.5.x", "5.5.x", "5.*.x"};
     pv_schema *schema = pv_schema_new();
@@ -69,8 +69,8 @@ static void test_more_parts_than_there_are_bits(void)
     pv_schema_free(schema);
 }
 
-/* The name fills its array to the last byte: libvirt always ends it, a damaged message might not. */
-static void test_a_name_without_an_end(void)
+/* The name fills its array to the last byte: libvirt always terminates it, but a damaged message might not. */
+static void test_a_name_without_a_terminator(void)
 {
     pv_schema *schema = pv_schema_new();
     virDomainStatsRecordPtr record = new_record(domains[0]);
@@ -111,7 +111,7 @@ static void test_empty_frames(void)
     check_frame(bare, &record, 1);
     check_rates(bare, none);
     check_rates(none, bare);
-    pv_schema_free(schema); /* frames keep it */
+    pv_schema_free(schema); /* the frames keep it alive */
     pv_frame_free(none);
     pv_frame_free(bare);
     pv_frame_free(NULL);
@@ -124,7 +124,7 @@ static virDomainStatsRecordPtr many_items(virDomainPtr domain, int items, unsign
     virDomainStatsRecordPtr record = new_record(domain);
     char name[NAME];
     for (int i = 0; i < items; i++) {
-        int index = i * 7 % items; /* in disorder, with a hole after every third */
+        int index = i * 7 % items; /* not sorted, and with a gap after every third */
         snprintf(name, sizeof(name), "net.%d.name", index + index / 3);
         add_text(record, name, name);
         snprintf(name, sizeof(name), "net.%d.rx.bytes", index + index / 3);
@@ -151,7 +151,7 @@ static void test_thousands_of_items(void)
     pv_schema_free(schema);
 }
 
-static void test_libvirts_own_records(void)
+static void test_records_of_libvirt(void)
 {
     pv_schema *schema = pv_schema_new();
     virDomainStatsRecordPtr *records = NULL;
@@ -161,7 +161,7 @@ static void test_libvirts_own_records(void)
     check_frame(added, records, n);
     virDomainPtr list[] = {domains[0], domains[3], NULL};
     CHECK(pv_frame_collect(asked, conn, NULL, 0, 0) == n);
-    CHECK(pv_frame_collect(asked, conn, list, 0, 0) == 2); /* in pieces: one frame */
+    CHECK(pv_frame_collect(asked, conn, list, 0, 0) == 2); /* two answers, one frame */
     CHECK(pv_frame_seal(asked) == 0);
     check_rates(asked, added);
     check_selection(added, records, n);
@@ -248,7 +248,7 @@ static void collect_arbitrary_frames(pv_schema *schema, uint64_t seed)
         check_selection(now.frame, now.records, now.n);
         if (i > 0) {
             check_rates(now.frame, before.frame);
-            check_frame(before.frame, before.records, before.n); /* later ones have not touched it */
+            check_frame(before.frame, before.records, before.n); /* later frames have not changed it */
             drop_sample(&before);
         }
     }
@@ -313,7 +313,7 @@ static void *describe_until_identified(void *frame)
     return NULL;
 }
 
-/* Who the domains are is there at once, for whoever looks, and however many ask. */
+/* Identity appears as a whole to threads that read it, whatever the number of threads that identify the frame. */
 static void test_threads_identify_a_frame(void)
 {
     void *(*const roles[THREADS])(void *) = {identify, describe_until_identified, identify, describe_until_identified};
@@ -338,7 +338,7 @@ static void test_threads_identify_a_frame(void)
 
 /* ---- out of memory ---- */
 
-/* One tick in which the allocations after the first `n` fail: whether none did. */
+/* Make one tick in which the allocations after the first `n` fail.  Return whether none of them failed. */
 static bool collect_with_memory_for(long n, pv_schema *schema, virDomainStatsRecordPtr *records)
 {
     bool done = false;
@@ -358,7 +358,7 @@ static bool collect_with_memory_for(long n, pv_schema *schema, virDomainStatsRec
     return done;
 }
 
-static void test_no_memory(void)
+static void test_out_of_memory(void)
 {
     virDomainStatsRecordPtr records[2] = {many_items(domains[0], 3, 1), many_items(domains[1], 5, 1)};
     add_text(records[1], "net.0.model", "only here");
@@ -370,7 +370,7 @@ static void test_no_memory(void)
         if (schema == NULL)
             continue;
         done = collect_with_memory_for(n, schema, records);
-        /* The schema lives on with the collector. */
+        /* The schema must still be usable afterwards. */
         pv_frame *frame = new_frame(schema, records, 2);
         check_frame(frame, records, 2);
         pv_frame_free(frame);
@@ -383,22 +383,22 @@ static void test_no_memory(void)
 
 int main(void)
 {
-    pv_errors_install(); /* nothing on stderr */
+    pv_errors_install(); /* keeps libvirt from printing to stderr */
     conn = virConnectOpen("test:///default");
     CHECK(conn != NULL);
     define_domains(conn, domains, DOMAINS);
 
     test_odd_names();
-    test_more_parts_than_there_are_bits();
-    test_a_name_without_an_end();
+    test_names_with_more_parts_than_bits();
+    test_a_name_without_a_terminator();
     test_repeated_names();
     test_empty_frames();
     test_thousands_of_items();
-    test_libvirts_own_records();
+    test_records_of_libvirt();
     test_arbitrary_records();
     test_threads_share_a_schema_and_a_frame();
     test_threads_identify_a_frame();
-    test_no_memory();
+    test_out_of_memory();
 
     for (int i = 0; i < DOMAINS; i++)
         virDomainFree(domains[i]);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Frames as Arrow: what a reader finds is what the columns hold, and it may let go of it in any order, from any thread. */
+/* Frames as Arrow: a reader finds the values of the columns, and may release them in any order, from any thread. */
 
 #include <pthread.h>
 #include <stdint.h>
@@ -14,7 +14,7 @@
 
 #include "native_stats_arrow.h"
 
-/* Readers bring their own declarations, as Arrow's specification lays them down. */
+/* Readers declare the structs of Arrow's specification themselves. */
 struct ArrowSchema {
     const char *format, *name, *metadata;
     int64_t flags, n_children;
@@ -115,7 +115,9 @@ static void check_block(const struct ArrowSchema *schema, const struct ArrowArra
                   0);
             CHECK(((const int32_t *)array->children[2]->buffers[1])[row] == (int32_t)virDomainGetID(domains[i]));
             CHECK(((const uint32_t *)array->children[KEYS]->buffers[1])[row] == (uint32_t)k);
-            /* As long as it was, and UTF-8: an odd byte and a lone surrogate are four question marks. */
+            /*
+             * The length is the same, and the text is UTF-8: a stray byte and a lone surrogate are four question marks.
+             */
             check_text(array->children[KEYS + 1], row, k % 2 ? "ol?\xc3\xa9???" : "vda");
             CHECK(bit(array->children[KEYS + 2]->buffers[0], row) == (k != 1));
             CHECK(bit(array->children[KEYS + 2]->buffers[1], row) == (k == 0));
@@ -170,12 +172,12 @@ static void test_a_stream(pv_frame *frame)
     CHECK(stream->get_last_error(stream) != NULL);
     check_block(&schema, &array);
     pv_arrow_stream_free(stream);
-    check_block(&schema, &array); /* without the stream */
+    check_block(&schema, &array); /* both outlive the stream */
     schema.release(&schema);
     array.release(&array);
 }
 
-/* A reader may take single children, and keep them longer than all the rest. */
+/* A reader may take single children, and keep them longer than everything else. */
 static void test_a_child_that_outlives_its_frame(void)
 {
     pv_schema *names = pv_schema_new();
@@ -196,7 +198,7 @@ static void test_a_child_that_outlives_its_frame(void)
     named.release(&named);
 }
 
-static void test_no_memory(pv_frame *frame)
+static void test_out_of_memory(pv_frame *frame)
 {
     int block = table_called(frame, "block");
     long n = 0;
@@ -214,7 +216,7 @@ static void test_no_memory(pv_frame *frame)
     CHECK(n > 30);
 }
 
-/* What hosts are called stands once for all domains, and goes wherever their numbers go; so for a selection. */
+/* The names of hosts are exported once, with every struct that has their numbers; also for a selection. */
 static void test_hosts(void)
 {
     static const uint32_t hosts[DOMAINS] = {1, 0, 1}, last[] = {2};
@@ -222,13 +224,13 @@ static void test_hosts(void)
     pv_schema *names = pv_schema_new();
     pv_frame *frame = make_frame(names);
     CHECK(pv_frame_set_hosts(frame, hosts, offsets, "a\xffold", 2) == 0);
-    CHECK(pv_frame_set_hosts(frame, hosts, offsets, "abold", 2) == 0); /* the second time counts */
+    CHECK(pv_frame_set_hosts(frame, hosts, offsets, "abold", 2) == 0); /* this replaces the first */
     pv_frame *selection = pv_frame_select(frame, last, 1);
     CHECK(selection != NULL);
     struct ArrowArray *array = pv_arrow_table_array(frame, table_called(frame, "block"));
     struct ArrowSchema *schema = pv_arrow_table_schema(frame, table_called(frame, "block"));
     struct ArrowArray *few = pv_arrow_table_array(selection, table_called(selection, "block"));
-    test_no_memory(frame);
+    test_out_of_memory(frame);
     pv_frame_free(frame);
     pv_frame_free(selection);
     pv_schema_free(names);
@@ -295,8 +297,8 @@ static void test_release_in_other_threads(void)
         CHECK(pthread_join(threads[i], NULL) == 0);
 }
 
-/* Stands in for Python's capsules. */
-static void *look_into(void *capsule, const char *name)
+/* In place of PyCapsule_GetPointer: the capsule is the struct itself. */
+static void *get_pointer(void *capsule, const char *name)
 {
     CHECK(strncmp(name, "arrow_", 6) == 0);
     return capsule;
@@ -304,7 +306,7 @@ static void *look_into(void *capsule, const char *name)
 
 static void test_capsules(pv_frame *frame)
 {
-    pv_arrow_capsules(look_into);
+    pv_arrow_capsules(get_pointer);
     CHECK(strcmp(pv_arrow_schema_name(), "arrow_schema") == 0 && strcmp(pv_arrow_array_name(), "arrow_array") == 0);
     CHECK(strcmp(pv_arrow_stream_name(), "arrow_array_stream") == 0);
     pv_arrow_drop_schema(pv_arrow_table_schema(frame, 0));
@@ -312,14 +314,14 @@ static void test_capsules(pv_frame *frame)
     pv_arrow_drop_stream(pv_arrow_table_stream(frame, 0));
     struct ArrowArray *taken = pv_arrow_table_array(frame, 0);
     struct ArrowArray moved = *taken;
-    taken->release = NULL; /* what a reader does */
+    taken->release = NULL; /* a reader marks a struct as moved in this way */
     pv_arrow_drop_array(taken);
     moved.release(&moved);
 }
 
 int main(void)
 {
-    pv_errors_install(); /* nothing on stderr */
+    pv_errors_install(); /* keeps libvirt from printing to stderr */
     conn = virConnectOpen("test:///default");
     CHECK(conn != NULL);
     define_domains(conn, domains, DOMAINS);
@@ -332,7 +334,7 @@ int main(void)
     test_columns(frame);
     test_release_in_other_threads();
     test_capsules(frame);
-    test_no_memory(frame);
+    test_out_of_memory(frame);
     pv_frame_free(frame);
     pv_schema_free(names);
     for (int i = 0; i < DOMAINS; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Who waits for a stream, where this program stands in for libvirt: a thread says all the time that it is ready. */
+/* Waiting for a stream.  This program replaces libvirt: a thread reports all the time that the stream is ready. */
 
 #include <errno.h>
 #include <poll.h>
@@ -68,8 +68,8 @@ int virStreamEventRemoveCallback(virStreamPtr stream)
     return 0;
 }
 
-/* The event loop; as libvirt's, it calls without its lock. */
-static void *say_ready(void *unused)
+/* The event loop.  Like libvirt's, it calls without holding its lock. */
+static void *report_ready(void *unused)
 {
     (void)unused;
     while (!over) {
@@ -82,16 +82,16 @@ static void *say_ready(void *unused)
     return NULL;
 }
 
-static void test_what_is_readable_says_what_for(void)
+static void test_a_readable_descriptor_has_events(void)
 {
     pthread_t thread;
     pv_stream_watch *watch = pv_stream_watch_new(NULL);
     CHECK(watch != NULL && references == 1);
-    CHECK(pthread_create(&thread, NULL, say_ready, NULL) == 0);
+    CHECK(pthread_create(&thread, NULL, report_ready, NULL) == 0);
     struct pollfd ready = {.fd = pv_stream_watch_fd(watch), .events = POLLIN};
     for (int i = 0; i < ROUNDS; i++) {
         CHECK(pv_stream_watch_for(watch, VIR_STREAM_EVENT_READABLE) == 0);
-        if (i % 2 == 0) /* else ask again while it is perhaps being told */
+        if (i % 2 == 0) /* otherwise watch again, perhaps while the stream is reported ready */
             CHECK(poll(&ready, 1, -1) == 1 && pv_stream_watch_ready(watch) == VIR_STREAM_EVENT_READABLE);
     }
     over = true;
@@ -100,7 +100,7 @@ static void test_what_is_readable_says_what_for(void)
     CHECK(references == 0);
 }
 
-static void test_what_cannot_be_made(void)
+static void test_a_watch_that_cannot_be_made(void)
 {
     struct rlimit before, none;
     CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
@@ -112,7 +112,7 @@ static void test_what_cannot_be_made(void)
     CHECK(pv_stream_watch_new(NULL) == NULL);
     allocations_left = -1;
     refuse = true;
-    CHECK(pv_stream_watch_new(NULL) == NULL && errno == 0); /* why, libvirt has said */
+    CHECK(pv_stream_watch_new(NULL) == NULL && errno == 0); /* 0: libvirt failed, and has reported why */
     refuse = false;
     CHECK(references == 0);
 }
@@ -120,7 +120,7 @@ static void test_what_cannot_be_made(void)
 int main(void)
 {
     pv_errors_install();
-    test_what_cannot_be_made();
-    test_what_is_readable_says_what_for();
+    test_a_watch_that_cannot_be_made();
+    test_a_readable_descriptor_has_events();
     return 0;
 }

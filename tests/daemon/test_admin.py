@@ -160,7 +160,7 @@ def nobody_there() -> None:
 
     with pytest.raises(pyvirt.ConnectionFailedError):
         admin.connect("libvirtd:///system?socket=/nonexistent/socket")
-    with pytest.raises(pyvirt.NotSupportedError, match="another process"):
+    with pytest.raises(pyvirt.NotSupportedError, match="separate process"):
         pyvirt.connect("test:///default")
 
 
@@ -171,7 +171,7 @@ def test_connect_without_a_daemon_raises() -> None:
 def test_connect_is_refused_in_a_process_with_another_connection() -> None:
     from pyvirt import admin
 
-    with pyvirt.connect("test:///default"), pytest.raises(pyvirt.NotSupportedError, match="another process"):
+    with pyvirt.connect("test:///default"), pytest.raises(pyvirt.NotSupportedError, match="separate process"):
         admin.connect()
 
 

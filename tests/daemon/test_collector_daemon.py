@@ -14,7 +14,7 @@ import pytest
 import pyvirt
 from pyvirt import Collector
 from pyvirt.collector import Missing
-from pyvirt.collector._host import Host
+from pyvirt.collector._host import HostState
 from pyvirt.collector._requests import Opening
 from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.pytest_plugin import HostFactory
@@ -114,9 +114,9 @@ def test_closing_does_not_wait_for_a_daemon_that_hangs(daemon: PrivateDaemon, co
 
 def test_a_connection_opened_during_close_is_closed(conn: pyvirt.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[pyvirt.Connection] = []
-    take = Host._take_connection
+    take = HostState._take_connection
 
-    def close_before(host: Host, job: Opening) -> None:
+    def close_before(host: HostState, job: Opening) -> None:
         closing = threading.Thread(target=collector.close)
         closing.start()
         closing.join()
@@ -124,7 +124,7 @@ def test_a_connection_opened_during_close_is_closed(conn: pyvirt.Connection, mon
         opened.append(job.opened)
         take(host, job)
 
-    monkeypatch.setattr(Host, "_take_connection", close_before)
+    monkeypatch.setattr(HostState, "_take_connection", close_before)
     with Collector(conn, deadline=30) as collector, pytest.raises(pyvirt.ClosedError, match="middle of a tick"):
         collector.collect()
     wait_for_no_threads()

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Arbitrary bytes are taken for ticks of arbitrary records; of the frames made of them must hold what holds of all.
- * ci/fuzz compiles this for libFuzzer.
+ * Arbitrary bytes become ticks of arbitrary records.  Their frames must pass the same checks as all frames.  ci/fuzz
+ * compiles this for libFuzzer.
  */
 #include <stdint.h>
 #include <string.h>
@@ -22,7 +22,7 @@ static virDomainPtr domains[DOMAINS];
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* What is left of the input; when nothing is, it goes on with zeros. */
+/* The rest of the input; after its end come zeros. */
 struct input {
     const uint8_t *data;
     size_t size;
@@ -44,7 +44,7 @@ static uint64_t take_number(struct input *input)
     return number;
 }
 
-/* So many bytes, none of them a NUL, and one behind them. */
+/* Take so many bytes, replace NULs, and add a terminator. */
 static void take_text(struct input *input, char *text, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
@@ -55,7 +55,7 @@ static void take_text(struct input *input, char *text, size_t length)
     text[length] = '\0';
 }
 
-/* Raw bytes, or parts of which real names are made, in any order. */
+/* Take raw bytes as a name, or join parts of real names in any order. */
 static void take_name(struct input *input, char name[static NAME])
 {
     static const char *const parts[] = {"net",   "block", "vcpu", "time", "name",       "rd",
@@ -91,11 +91,11 @@ static virDomainStatsRecordPtr take_record(struct input *input)
     return record;
 }
 
-/* The same shape with other numbers: such records are copied together. */
+/* Make a record of the same layout with other numbers: such records are copied together. */
 static virDomainStatsRecordPtr vary_record(struct input *input, virDomainStatsRecordPtr like)
 {
     virDomainStatsRecordPtr *copy = copy_of(&like, 1), record = copy[0];
-    virDomainFree(record->dom); /* the others are borrowed as well */
+    virDomainFree(record->dom); /* records here do not own their domain */
     free(copy);
     for (int i = 0; i < record->nparams; i++)
         if (record->params[i].type != VIR_TYPED_PARAM_STRING)
@@ -136,7 +136,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
-    pv_errors_install(); /* nothing on stderr */
+    pv_errors_install(); /* keeps libvirt from printing to stderr */
     conn = virConnectOpen("test:///default");
     CHECK(conn != NULL);
     define_domains(conn, domains, DOMAINS);
@@ -159,7 +159,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             check_rates(tick->frame, ticks[i - 1].frame);
     }
     for (int i = 0; i < n; i++) {
-        check_frame(ticks[i].frame, ticks[i].records, ticks[i].n); /* later ones have not touched it */
+        check_frame(ticks[i].frame, ticks[i].records, ticks[i].n); /* later frames have not changed it */
         pv_frame_free(ticks[i].frame);
         for (int k = 0; k < ticks[i].n; k++)
             free_record(ticks[i].records[k]);

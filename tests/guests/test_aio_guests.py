@@ -13,7 +13,7 @@ import pyvirt
 import pyvirt.aio
 from pyvirt import DomainState
 from pyvirt.testing.daemon import PrivateDaemon
-from pyvirt.testing.guests import READY, Disk, paused_guest, tiny_guest, write_boot_disk
+from pyvirt.testing.guests import READY, DiskConfig, paused_guest, tiny_guest, write_boot_disk
 
 pytestmark = pytest.mark.anyio
 
@@ -71,7 +71,7 @@ async def test_many_tasks_wait_for_one_domain(conn: pyvirt.aio.Connection) -> No
 async def test_a_block_job_is_awaited_and_pivoted(conn: pyvirt.aio.Connection, tmp_path: Path) -> None:
     for name in ("disk", "copy"):
         (tmp_path / name).write_bytes(bytes(1 << 20))
-    xml = paused_guest("copied", disks=[Disk(tmp_path / "disk")])
+    xml = paused_guest("copied", disks=[DiskConfig(tmp_path / "disk")])
     domain = await conn.domains.create(xml, flags=pyvirt.DomainCreateFlags.PAUSED)
     disk = next(iter(await domain.disks.list()))
     told: list[tuple[int, int]] = []

@@ -17,7 +17,7 @@ import pytest
 
 import pyvirt
 from pyvirt.domain import Domain
-from pyvirt.domain._wait import moments
+from pyvirt.domain._wait import poll_times
 from pyvirt.domain.agent import Agent
 from pyvirt.domain.launch_security import LaunchSecurity
 from pyvirt.enums import (
@@ -119,7 +119,7 @@ def read_file(domain: Domain, path: str) -> str:
 
 
 def test_guest_info_returns_what_the_agent_reports(agent: Agent) -> None:
-    for _ in moments(ANSWER_TIME, 0.1):  # the shell on the serial port starts together with the agent
+    for _ in poll_times(ANSWER_TIME, 0.1):  # the shell on the serial port starts together with the agent
         info = agent.guest_info()
         if info["user"]:
             break
@@ -270,7 +270,7 @@ def test_a_hung_agent_makes_calls_time_out(conn: pyvirt.Connection, linux_image:
             ask(domain, "guest-exec", path="killall", arg=["-STOP", "qemu-ga"])
         except AgentUnresponsiveError:
             pass  # the agent had no time to answer
-        for _ in moments(ANSWER_TIME, 0.1):
+        for _ in poll_times(ANSWER_TIME, 0.1):
             try:
                 agent.time()
             except AgentUnresponsiveError:
@@ -292,7 +292,7 @@ def test_keys_reach_the_keyboard(linux: Domain) -> None:
 
     before = interrupts()
     linux.send_key([KEY_A, KEY_B], holdtime=1)
-    for _ in moments(ANSWER_TIME, 0.1):
+    for _ in poll_times(ANSWER_TIME, 0.1):
         if interrupts() >= before + 4:  # both down, both up
             return
     pytest.fail("no key was pressed")
@@ -300,7 +300,7 @@ def test_keys_reach_the_keyboard(linux: Domain) -> None:
 
 def test_inject_nmi_reaches_the_kernel(linux: Domain, files: Path) -> None:
     linux.inject_nmi()
-    for _ in moments(ANSWER_TIME, 0.1):
+    for _ in poll_times(ANSWER_TIME, 0.1):
         if "NMI" in (files / "serial").read_text():
             return
     pytest.fail("the kernel has not complained")
@@ -384,7 +384,7 @@ def start_container(conn: pyvirt.Connection, xml: str) -> Domain:
     """Start a container whose first process libvirt knows: it misses some that start before it listens."""
     while True:
         domain = conn.domains.create(xml)
-        for _ in moments(5, 0.1):
+        for _ in poll_times(5, 0.1):
             try:
                 domain.send_process_signal(1, DomainProcessSignal.NOP)
                 return domain

@@ -17,7 +17,7 @@ import pytest
 
 import pyvirt
 from pyvirt.domain import Domain
-from pyvirt.domain._wait import moments
+from pyvirt.domain._wait import poll_times
 from pyvirt.domain.blockjob import chain_of
 from pyvirt.domain.devices import Devices
 from pyvirt.domain.disks import Disk, Disks
@@ -79,7 +79,7 @@ def layered(qemu: pyvirt.Connection, images: Path) -> Disk:
 
 def start_layered(conn: pyvirt.Connection, images: Path) -> Disk:
     """The disk of a paused guest: images top, middle and base, each with one MiB of its own."""
-    disk = guests.Disk(images / "top", format="qcow2")
+    disk = guests.DiskConfig(images / "top", format="qcow2")
     domain = conn.domains.create(paused_guest(next(names), disks=[disk]), flags=DomainCreateFlags.PAUSED)
     return Disks(domain)["vda"]
 
@@ -171,7 +171,7 @@ def test_detach_alias_removes_the_device(guest: Domain, tmp_path: Path) -> None:
     devices.attach(disk_xml(raw(tmp_path / "new.img")))
     devices.detach_alias("scsi0-0-0", flags=LIVE)
     # It does not wait, and the next call may be earlier than QEMU's report that the device was removed.
-    for _ in moments(WHILE, 0.1):
+    for _ in poll_times(WHILE, 0.1):
         if "sda" not in disks:
             break
     assert "sda" not in disks
@@ -243,7 +243,7 @@ def test_statistics_and_peek_read_the_disk(qemu: pyvirt.Connection, tmp_path: Pa
     boot = write_boot_disk(tmp_path / "boot.img")
     disks = Disks(qemu.domains.create(tiny_guest(next(names), boot, serial=tmp_path / "serial")))
     disk = disks["hda"]
-    for _ in moments(WHILE, 0.1):
+    for _ in poll_times(WHILE, 0.1):
         if disk.stats()[params.DOMAIN_BLOCK_STATS_READ_REQ]:  # the BIOS has read the boot sector
             break
     stats, basic = disk.stats(), disk.basic_stats()

@@ -13,7 +13,7 @@ import pytest
 
 import pyvirt
 from pyvirt.domain import Domain
-from pyvirt.domain._wait import moments
+from pyvirt.domain._wait import poll_times
 from pyvirt.domain.blkio import Blkio
 from pyvirt.domain.cpu import DomainCPU
 from pyvirt.domain.iothreads import IOThreads
@@ -208,13 +208,13 @@ def test_vcpus_are_taken_offline_in_the_guest(linux: Domain) -> None:
 
 def test_a_smaller_balloon_frees_memory_of_the_guest(linux: Domain) -> None:
     memory, less = Memory(linux), 80 * MIB
-    for _ in moments(LIMIT, 0.1):  # until its balloon driver has reported
+    for _ in poll_times(LIMIT, 0.1):  # until its balloon driver has reported
         if DomainMemoryStatTags.AVAILABLE in (before := memory.stats()):
             break
     assert before[DomainMemoryStatTags.ACTUAL_BALLOON] == linux.info().memory == memory.max() == 96 * MIB
     assert 0 < before[DomainMemoryStatTags.UNUSED] < before[DomainMemoryStatTags.AVAILABLE] < 96 * MIB
     memory.set(less)
-    for _ in moments(LIMIT, 0.1):
+    for _ in poll_times(LIMIT, 0.1):
         now = memory.stats()
         shrunk = now[DomainMemoryStatTags.AVAILABLE] < before[DomainMemoryStatTags.AVAILABLE]
         if shrunk and now[DomainMemoryStatTags.ACTUAL_BALLOON] == linux.info().memory == less:
@@ -226,7 +226,7 @@ def test_a_smaller_balloon_frees_memory_of_the_guest(linux: Domain) -> None:
 
 def test_peek_reads_the_memory_of_the_guest(guest: Domain, disk: Path) -> None:
     memory, sector = Memory(guest), disk.read_bytes()[:512]
-    for _ in moments(LIMIT, 0.1):
+    for _ in poll_times(LIMIT, 0.1):
         if memory.peek(BOOT_SECTOR, 512, flags=PHYSICAL) == sector:
             break
     else:
@@ -394,7 +394,7 @@ def test_cpu_time_grows(grouped: Domain) -> None:
     figures = DomainCPU(grouped)
     total = figures.total()
     assert set(total) == {"cpu_time", "user_time", "system_time"}
-    for _ in moments(LIMIT, 0.1):
+    for _ in poll_times(LIMIT, 0.1):
         if int(figures.total()["cpu_time"]) > int(total["cpu_time"]) > 0:
             break
     else:

@@ -183,7 +183,11 @@ def test_every_operation_on_a_guest_sends_its_event(
         f"{cdrom.format(source=f'''<source file='{tmp_path}/iso'/>''')}{optional}"
     )
     xml = paused_guest(
-        next(names), acpi=True, nics=[Nic()], disks=[guests.Disk(tmp_path / "top", format="qcow2")], devices=devices
+        next(names),
+        acpi=True,
+        nics=[Nic()],
+        disks=[guests.DiskConfig(tmp_path / "top", format="qcow2")],
+        devices=devices,
     )
     domain = conn.domains.define(xml)
     defined = heard.next(kinds.DomainLifecycle)

@@ -11,7 +11,7 @@ import pytest
 import pyvirt
 import pyvirt.testing.linux_guest as testbed
 from pyvirt.domain import Domain
-from pyvirt.domain._wait import moments
+from pyvirt.domain._wait import poll_times
 from pyvirt.domain.agent import Agent
 from pyvirt.enums import DomainShutdownFlags, DomainState
 from pyvirt.errors import OperationTimeoutError
@@ -47,7 +47,7 @@ def test_a_linux_guest_prints_ready_and_obeys_the_power_button(
 ) -> None:
     with pyvirt.connect(qemu_daemon.uri("qemu")) as conn:
         domain = start_linux_guest(conn, linux_image, "obedient", serial=tmp_path / "serial")
-        for _ in moments(60, 0.1):
+        for _ in poll_times(60, 0.1):
             if "\n" in (text := (tmp_path / "serial").read_text()):
                 break
         assert text.splitlines()[0] == READY

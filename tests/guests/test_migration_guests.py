@@ -16,7 +16,7 @@ import pytest
 import pyvirt
 import pyvirt.aio
 from pyvirt.domain import Domain
-from pyvirt.domain._wait import moments
+from pyvirt.domain._wait import poll_times
 from pyvirt.domain.dirty_rate import DirtyRate
 from pyvirt.domain.job import Job
 from pyvirt.domain.migration import Migration
@@ -44,7 +44,7 @@ from pyvirt.errors import (
 )
 from pyvirt.models import DomainStateReason
 from pyvirt.testing.daemon import PrivateDaemon
-from pyvirt.testing.guests import READY, Disk, paused_guest, tiny_guest, write_boot_disk
+from pyvirt.testing.guests import READY, DiskConfig, paused_guest, tiny_guest, write_boot_disk
 from pyvirt.testing.pytest_plugin import skip_unless_in_ci
 from pyvirt.uri import URI
 from pyvirt.xmldesc import parse
@@ -235,7 +235,7 @@ def test_a_migration_copies_the_disks(
     images = [tmp_path / name for name in ("one", "two")]
     for image in images:
         image.write_bytes(os.urandom(MIB))
-    xml = paused_guest(next(names), disks=[Disk(image) for image in images])
+    xml = paused_guest(next(names), disks=[DiskConfig(image) for image in images])
     domain = here.domains.create(xml, flags=DomainCreateFlags.PAUSED)
     copy = tmp_path / "copy"
     copy.write_bytes(bytes(MIB))
@@ -409,7 +409,7 @@ def test_the_dirty_rate_is_measured(here: pyvirt.Connection, boot: Path) -> None
     with pytest.raises(NotSupportedError, match="100"):
         rate.start(100)
     rate.start(1)
-    for _ in moments(WHILE, 0.1):
+    for _ in poll_times(WHILE, 0.1):
         stats = rate.stats()
         if stats["dirtyrate.calc_status"] == DomainDirtyRateStatus.MEASURED:
             break

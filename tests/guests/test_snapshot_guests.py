@@ -43,7 +43,7 @@ from pyvirt.errors import (
     XMLError,
 )
 from pyvirt.qemu import QemuDomain
-from pyvirt.testing.guests import Disk, paused_guest, write_boot_disk
+from pyvirt.testing.guests import DiskConfig, paused_guest, write_boot_disk
 from pyvirt.xmldesc import parse
 from tests.support.guest_tools import qemu_img
 
@@ -64,7 +64,7 @@ def disk(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def guest(qemu: pyvirt.Connection, disk: Path) -> Domain:
-    image = Disk(disk, format="qcow2", target="hda", bus="ide")
+    image = DiskConfig(disk, format="qcow2", target="hda", bus="ide")
     domain = qemu.domains.define(paused_guest(next(names), disks=[image], serial=disk.with_name("serial")))
     domain.start()
     return domain

@@ -14,7 +14,7 @@ import pyvirt
 from pyvirt.enums import DomainCreateFlags, DomainState
 from pyvirt.testing._bootsector import boot_sector
 from pyvirt.testing.daemon import PrivateDaemon
-from pyvirt.testing.guests import READY, Disk, Nic, container, paused_guest, tiny_guest, write_boot_disk
+from pyvirt.testing.guests import READY, DiskConfig, Nic, container, paused_guest, tiny_guest, write_boot_disk
 from pyvirt.testing.pytest_plugin import DaemonFactory
 
 ANSWER_TIME = 30  # seconds; a loaded machine may need them for what usually takes 0.1
@@ -81,7 +81,7 @@ def test_paused_guest_makes_the_requested_document(qemu: pyvirt.Connection, tmp_
         "<odd> & 'quoted' name",
         memory=24 << 20,
         vcpus=2,
-        disks=[paths[0], Disk(paths[1], target="vdf"), Disk(paths[2], readonly=True)],
+        disks=[paths[0], DiskConfig(paths[1], target="vdf"), DiskConfig(paths[2], readonly=True)],
         nics=[Nic(), Nic(mac="52:54:00:01:02:03", model="e1000")],
         uuid=number,
         machine="q35",

@@ -233,6 +233,18 @@ async def test_waiting_tasks_do_not_count_as_requests(libvirt_host: HostFactory)
         assert seen == [DomainState.SHUTOFF] * 30
 
 
+async def test_the_message_of_a_timeout_keeps_the_name_of_the_domain(libvirt_test_uri: str) -> None:
+    async with pyvirt.aio.connect(libvirt_test_uri) as conn:
+        domain = await conn.domains.get(domain_name(1))
+        await domain.destroy()
+        await domain.rename("look after 0 s")
+
+        with pytest.raises(pyvirt.OperationTimeoutError) as caught:
+            await domain.wait_for(DomainState.RUNNING, timeout=0.03)
+
+    assert str(caught.value) == "domain 'look after 0 s' is SHUTOFF, not RUNNING, after 0.03 s"
+
+
 async def test_waiting_times_out_with_the_message_of_the_model(libvirt_test_uri: str) -> None:
     async with pyvirt.aio.connect(libvirt_test_uri) as conn:
         domain = await conn.domains.get(domain_name(1))

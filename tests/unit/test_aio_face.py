@@ -266,6 +266,8 @@ class Unquoted(ast.NodeTransformer):
 
 
 def imported(module: str, name: str) -> object:
+    if name == "CFunction":  # of the stub, which does not exist at run time
+        return Callable
     found = getattr(import_module(module), name, None)
     if found is None:  # also visible to type checkers only; or from a stub
         found = namespace(module).get(name, typing.TypeVar(name))

@@ -38,7 +38,7 @@ ALLOWED = {
     "domain/collection.py::Domains._count": "the number of a list that is too long is found otherwise",
     "domain/migration.py::_Array._add_texts": "has no object: fills an array of this process",
     "network/ports.py::NetworkPort.network": "takes a reference of this process; cannot fail",
-    "domain/_saved_point.py::Moment.domain": "takes a reference of this process; cannot fail",
+    "domain/_saved_point.py::SavedPoint.domain": "takes a reference of this process; cannot fail",
     "nodedev.py::NodeDevice.parent_name": "NULL is a result",
     "collector/_requests.py::Request._ask": "is called with a list of domains, not with one object",
     "inventory.py::_autostart": "a list that is too long is no error here",

@@ -47,8 +47,16 @@ NEWEST = max(release(one["since"]) for facts in SECTIONS.values() for one in fac
 each_package = pytest.mark.parametrize("package", FILES)
 
 
+LIBRARIES: dict[str, Any] = {
+    "libvirt": lib,
+    "libvirt-qemu": load_extension("qemu")[0],
+    "libvirt-lxc": load_extension("lxc")[0],
+    "libvirt-admin": load_extension("admin")[0],
+}
+
+
 def library(package: str) -> Any:
-    return lib if package == "libvirt" else load_extension(package.removeprefix("libvirt-"))[0]
+    return LIBRARIES[package]
 
 
 def declared(package: str) -> dict[str, build_ffi.Declaration]:

@@ -14,7 +14,7 @@ import pyvirt
 from pyvirt._model.metadata import MetadataMixin
 from pyvirt.domain import Domain
 from pyvirt.domain._part import Part, known
-from pyvirt.domain._wait import moments
+from pyvirt.domain._wait import poll_times
 from pyvirt.domain.blockjob import BlockJob, chain_of
 from pyvirt.domain.devices import Devices
 from pyvirt.domain.disks import Disk, Disks
@@ -391,21 +391,21 @@ def test_a_job_is_ready_when_a_copy_or_commit_has_caught_up(
     assert BlockJobInfo(type, 0, cur, end).ready is ready
 
 
-def test_moments_end_at_the_timeout() -> None:
+def test_poll_times_end_at_the_timeout() -> None:
     begin = time.monotonic()
-    count = sum(1 for _ in moments(0.1, 60))
+    count = sum(1 for _ in poll_times(0.1, 60))
     assert time.monotonic() - begin >= 0.1
     assert time.monotonic() - begin < 30  # and not after the interval
     assert count > 3
 
 
 @pytest.mark.parametrize("timeout", [0, -5])
-def test_a_timeout_of_0_gives_one_moment(timeout: float) -> None:
-    assert len(list(moments(timeout, 60))) == 1
+def test_a_timeout_of_0_gives_one_poll_time(timeout: float) -> None:
+    assert len(list(poll_times(timeout, 60))) == 1
 
 
-def test_moments_without_a_timeout_never_end() -> None:
-    endless = moments(None, 0.001)
+def test_poll_times_without_a_timeout_never_end() -> None:
+    endless = poll_times(None, 0.001)
     begin = time.monotonic()
     for _ in range(20):
         next(endless)

@@ -5,6 +5,7 @@ import copy
 import inspect
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -204,7 +205,7 @@ UNKNOWN_GROUP = StatsGroup(1 << 30)
 UNKNOWN_XML = DomainXMLFlags(1 << 30)
 
 # By C functions of objects from the layer above.
-LOOK_UPS: dict[str, tuple[type[Error], Callable[[object, object], object]]] = {
+LOOK_UPS: dict[str, tuple[type[Error], Callable[[Any, Any], object]]] = {
     "domain": (errors.DomainNotFoundError, lambda conn, domain: lib.virDomainLookupByName(conn, b"nobody")),
     "snapshot": (
         errors.DomainSnapshotNotFoundError,

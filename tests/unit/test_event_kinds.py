@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Every kind of event: what libvirt passes to its C callback comes out of Python with all of it right.
+"""Every kind of event: each argument of the C callback arrives in the right field of the Python event.
 
-The callbacks are called here as libvirt calls them, with what it could say; tests/guests makes hypervisors say it.
+These tests call the callbacks as libvirt does, with values that it could pass; tests/guests has real events.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LIMIT = 60
 
 
 class Feed:
-    """Calls the callback of any kind, for one listener to have what comes of it."""
+    """Calls the callback of any kind, and returns the event that a listener receives."""
 
     def __init__(self, conn: pyvirt.Connection) -> None:
         self.conn = conn
@@ -40,7 +40,7 @@ class Feed:
         }
 
     def __call__(self, kind: type[kinds.Event], signature: str, *arguments: Any) -> kinds.Event:
-        """Let libvirt tell of a *kind*, by a callback that takes *arguments* of the C types in *signature*."""
+        """Call the callback of *kind* as libvirt would, with *arguments* of the C types in *signature*."""
         assert kind._kind is not None
         category, number = kind._kind
         function = lib.pv_event_callback(category, number)
@@ -55,7 +55,9 @@ class Feed:
         ffi.cast(f"{result}(*)({types})", function)(*pointers, *keep, source)
         for one in keep:
             if isinstance(one, ffi.CData) and ffi.typeof(one) == ffi.typeof("char[]"):
-                ffi.memmove(one, b"?" * (len(one) - 1), len(one) - 1)  # it was libvirt's only during the call
+                ffi.memmove(
+                    one, b"?" * (len(one) - 1), len(one) - 1
+                )  # libvirt owns the text, and only lends it during the call
         assert self.listener.wait(LIMIT)
         (event,) = self.listener.take()
         return event
@@ -202,17 +204,26 @@ CASES: dict[type[kinds.Event], tuple[str, tuple[Any, ...], dict[str, Any]]] = {
     kinds.NodeDeviceUpdate: ("", (), {}),
     kinds.ConnectionClosed: ("int", (2,), {"reason": enums.ConnectCloseReason.KEEPALIVE}),
 }
-# The test driver has no secrets; those of a daemon are in tests/daemon.
+# The test driver has no secrets; tests/daemon tests those of a daemon.
 OF_SECRETS = {kinds.SecretLifecycle, kinds.SecretValueChanged}
 OF_PARAMETERS = {kinds.DomainTunable, kinds.DomainJobCompleted}
 ABOUT = {kinds.NETWORK: "network", kinds.STORAGE_POOL: "pool", kinds.NODE_DEVICE: "device"}
 
 
-def test_there_is_a_case_for_every_kind() -> None:
+def test_every_kind_has_a_case_here() -> None:
     assert set(CASES) | {kinds.DomainGraphics, *OF_PARAMETERS, *OF_SECRETS} == set(kinds.KINDS.values())
 
 
-def test_there_is_a_kind_for_every_number_of_libvirt() -> None:
+@pytest.mark.parametrize("kind", kinds.KINDS.values(), ids=lambda kind: kind.__name__)
+def test_every_kind_is_public_and_every_field_is_decoded(kind: type[kinds.Event]) -> None:
+    assert kind.__name__ in pyvirt.events.__all__
+    assert getattr(kinds, kind.__name__) is getattr(pyvirt.events, kind.__name__) is kind
+    objects = [field for field in dataclasses.fields(kind) if not field.metadata]
+    assert [field.name for field in objects] == [field.name for field in dataclasses.fields(kind)][: len(objects)]
+    assert len(objects) == (0 if kind is kinds.ConnectionClosed else 1)
+
+
+def test_every_event_number_of_libvirt_has_a_kind() -> None:
     enumerations = SECTIONS["libvirt"]["enums"]
     numbers = {
         (category, int(value))
@@ -233,7 +244,7 @@ def test_there_is_a_kind_for_every_number_of_libvirt() -> None:
 
 
 @pytest.mark.parametrize("kind", CASES, ids=lambda kind: kind.__name__)
-def test_what_is_passed_arrives(feed: Feed, kind: type[kinds.Event]) -> None:
+def test_every_argument_of_the_callback_arrives_in_its_field(feed: Feed, kind: type[kinds.Event]) -> None:
     signature, arguments, fields = CASES[kind]
     event = feed(kind, signature, *arguments)
     category = kind._kind[0]  # type: ignore[index]
@@ -244,7 +255,7 @@ def test_what_is_passed_arrives(feed: Feed, kind: type[kinds.Event]) -> None:
         setattr(event, dataclasses.fields(event)[0].name, None)
 
 
-def test_screens(feed: Feed) -> None:
+def test_a_graphics_event_has_addresses_and_identities(feed: Feed) -> None:
     def text(value: bytes) -> Any:
         keep.append(ffi.new("char[]", value))
         return keep[-1]
@@ -273,7 +284,7 @@ def test_screens(feed: Feed) -> None:
 
 
 @pytest.mark.parametrize("kind", OF_PARAMETERS, ids=lambda kind: kind.__name__)
-def test_parameters(feed: Feed, kind: Any) -> None:
+def test_typed_parameters_arrive_as_a_dictionary(feed: Feed, kind: Any) -> None:
     values: dict[str, int | float | bool | str] = {
         "text": "wert \u20ac",
         "none": 0,
@@ -298,19 +309,19 @@ def test_parameters(feed: Feed, kind: Any) -> None:
         (kinds.ConnectionClosed, "int", (-1,), "reason", "UNKNOWN_-1"),
     ],
 )
-def test_what_is_newer_arrives_as_such(
+def test_unknown_numbers_become_unknown_members(
     feed: Feed, kind: type[kinds.Event], signature: str, arguments: tuple[int, ...], field: str, name: str
 ) -> None:
     assert getattr(feed(kind, signature, *arguments), field).name == name
 
 
-def test_details_of_an_unknown_event_stay_numbers(feed: Feed) -> None:
+def test_the_detail_of_an_unknown_event_stays_a_number(feed: Feed) -> None:
     event = feed(kinds.DomainLifecycle, "int, int", 99, 3)
     assert isinstance(event, kinds.DomainLifecycle)
     assert type(event.detail) is int
 
 
-def test_who_it_is_about_is_known_after_the_end(feed: Feed) -> None:
+def test_names_and_uuids_are_known_after_the_connection_is_closed(feed: Feed) -> None:
     event = feed(kinds.DomainReboot, "")
     network = feed(kinds.NetworkLifecycle, "int, int", 3, 0)
     device = feed(kinds.NodeDeviceUpdate, "")
@@ -329,8 +340,8 @@ def test_who_it_is_about_is_known_after_the_end(feed: Feed) -> None:
         event.domain.state()
 
 
-def test_an_event_lends_its_reference(feed: Feed) -> None:
-    """The handle of an event works on its own, also when the event's C side is long gone."""
+def test_the_handle_of_an_event_owns_its_reference(feed: Feed) -> None:
+    """It works even after the C side of the event was freed."""
     event = feed(kinds.DomainReboot, "")
     assert isinstance(event, kinds.DomainReboot)
     del feed.domain
@@ -339,30 +350,28 @@ def test_an_event_lends_its_reference(feed: Feed) -> None:
     assert event.domain.state().state == enums.DomainState.PAUSED
 
 
-def test_newer_kinds_than_this_libvirt_has(feed: Feed) -> None:
+def test_kinds_that_this_libvirt_lacks_raise_not_supported(feed: Feed) -> None:
     version = pyvirt.library_version()
     newer = [kind for kind in kinds.KINDS.values() if tuple(map(int, kind._since.split("."))) > version]
     for kind in newer:
         with pytest.raises(NotSupportedError):
             feed.conn.events.listen(kind)
     assert newer or version >= (12, 4, 0)
-    with feed.conn.events.listen(kinds.DomainEvent):  # those that there are
+    with feed.conn.events.listen(kinds.DomainEvent):  # the kinds that this libvirt has
         pass
 
 
-def _leaf(found: list[type[kinds.Event]]) -> list[str]:
-    return sorted(kind.__name__ for kind in found)
-
-
 @pytest.mark.parametrize("kind", [kinds.NetworkEvent, kinds.SecretEvent, kinds.StoragePoolEvent, kinds.NodeDeviceEvent])
-def test_bases_stand_for_what_derives_from_them(kind: type[kinds.Event]) -> None:
-    assert _leaf(kinds.kinds_of(kind)) == sorted(one.__name__ for one in kinds.KINDS.values() if issubclass(one, kind))
+def test_a_base_class_stands_for_all_its_kinds(kind: type[kinds.Event]) -> None:
+    found = kinds.kinds_of(kind)
+    assert len(found) == len(set(found))
+    assert set(found) == {one for one in kinds.KINDS.values() if issubclass(one, kind)}
 
 
-def test_the_older_forms_come_only_by_their_names() -> None:
+def test_older_forms_must_be_asked_for_by_name() -> None:
     everything = kinds.kinds_of(kinds.Event)
     assert len(everything) == len(set(everything)) > 35
-    apart = {kinds.DomainIOErrorBrief, kinds.DomainBlockJobByPath, kinds.QemuMonitorEvent}
-    assert set(kinds.KINDS.values()) - set(everything) == apart
-    for kind in apart:
+    by_name = {kinds.DomainIOErrorBrief, kinds.DomainBlockJobByPath, kinds.QemuMonitorEvent}
+    assert set(kinds.KINDS.values()) - set(everything) == by_name
+    for kind in by_name:
         assert kinds.kinds_of(kind) == [kind]

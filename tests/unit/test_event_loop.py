@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The loop behind the events: pyvirt's own, and those of programs that have to run libvirt's loop themselves."""
+"""The event loop: pyvirt's own, and the loops of programs that must run libvirt's loop themselves."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 # ---- what else the loop can wait for ----
 
 
-def test_a_file_descriptor(pipe: tuple[int, int]) -> None:
+def test_a_callback_runs_when_its_descriptor_is_readable(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     got: list[tuple[int, EventHandleType, bytes, str]] = []
     ready = threading.Event()
@@ -59,7 +59,7 @@ def test_a_file_descriptor(pipe: tuple[int, int]) -> None:
     assert {what[3] for what in got}.isdisjoint({threading.current_thread().name})
 
 
-def test_one_descriptor_watched_twice(pipe: tuple[int, int]) -> None:
+def test_two_watches_of_one_descriptor_both_run(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     seen: list[str] = []
 
@@ -83,7 +83,7 @@ def test_one_descriptor_watched_twice(pipe: tuple[int, int]) -> None:
         watch.remove()
 
 
-def test_a_descriptor_at_its_end(pipe: tuple[int, int]) -> None:
+def test_a_closed_pipe_reports_hangup(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     seen: list[EventHandleType] = []
     done = threading.Event()
@@ -101,12 +101,12 @@ def test_a_descriptor_at_its_end(pipe: tuple[int, int]) -> None:
     assert seen[0] & EventHandleType.HANGUP
 
 
-def test_what_cannot_be_waited_for() -> None:
+def test_a_bad_descriptor_is_refused() -> None:
     with pytest.raises(OperationFailedError), open(os.devnull) as file:
         loop.add_handle(file.fileno() + 1000, EventHandleType.READABLE, lambda watch, events: None)
 
 
-def test_a_timer() -> None:
+def test_a_timer_runs_until_its_interval_is_negative() -> None:
     three = threading.Event()
     count = 0
 
@@ -127,7 +127,7 @@ def test_a_timer() -> None:
     timer.remove()
 
 
-def test_a_timer_at_every_turn() -> None:
+def test_a_timer_of_zero_runs_in_the_next_iteration() -> None:
     done = threading.Event()
 
     def callback(timer: loop.Timer) -> None:
@@ -138,7 +138,7 @@ def test_a_timer_at_every_turn() -> None:
     assert done.wait(LIMIT)
 
 
-def test_a_callback_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_exception_in_a_callback_is_logged_and_the_loop_continues(caplog: pytest.LogCaptureFixture) -> None:
     done = threading.Event()
 
     def callback(timer: loop.Timer) -> None:
@@ -149,38 +149,39 @@ def test_a_callback_that_fails(caplog: pytest.LogCaptureFixture) -> None:
     loop.add_timeout(0, callback)
     assert done.wait(LIMIT)
     ended = threading.Event()
-    again = loop.add_timeout(0, lambda timer: ended.set())  # the loop goes on
+    again = loop.add_timeout(0, lambda timer: ended.set())  # the loop continues
     assert ended.wait(LIMIT)
     again.remove()
     assert any(record.exc_info and "not today" in str(record.exc_info[1]) for record in caplog.records)
 
 
-def test_it_is_too_late_for_another_one() -> None:
+def test_no_loop_can_be_registered_after_the_first_connection() -> None:
     pyvirt.connect("test:///default").close()
     assert loop.is_own()
     calls: list[Callable[[], None]] = [
         lambda: loop.register(None),  # type: ignore[arg-type]
-        *(loop.use_default, loop.use_foreign),
+        loop.use_default,
+        loop.use_foreign,
     ]
     for call in calls:
-        with pytest.raises(OperationInvalidError, match="too late"):
+        with pytest.raises(OperationInvalidError, match=r"^too late to register .*: the first connection"):
             call()
 
 
-# ---- loops of others, a process each ----
+# ---- other loops, each in its own process ----
 
 
-def test_a_loop_in_python() -> None:
+def test_a_loop_in_python_delivers_events() -> None:
     program = f"""{LOOP}
 mine = Mine()
 loop.register(mine)
 assert not loop.is_own()
 with pyvirt.connect("test:///default") as conn:
-    assert threading.active_count() == 1 and len(os.listdir("/proc/self/task")) == 1  # no thread of ours
+    assert threading.active_count() == 1 and len(os.listdir("/proc/self/task")) == 1  # pyvirt has no thread
     listener = conn.events.listen(DomainLifecycle)
     domain = conn.domains["test"]
     domain.suspend()
-    assert not listener.wait(0.1)  # nobody has run the loop
+    assert not listener.wait(0.1)  # the loop has not run
     domain.resume()
     found = []
     while len(found) < 2:
@@ -200,8 +201,8 @@ print(mine.handles, mine.timers)
     assert output_of(program) == "['SUSPENDED', 'RESUMED']\nPAUSED\none only\n{} {}\n"
 
 
-def test_a_loop_in_python_and_a_timer_that_is_gone() -> None:
-    """As when an event comes in for a connection that another thread is closing."""
+def test_a_loop_in_python_is_not_asked_to_update_timer_minus_one() -> None:
+    """libvirt does that when an event arrives for a connection that another thread is closing."""
     program = f"""{LOOP}
 from pyvirt._core.lib import lib
 loop.register(Mine())
@@ -211,7 +212,7 @@ print("ignored")
     assert output_of(program) == "ignored\n"
 
 
-def test_libvirts_own_loop() -> None:
+def test_the_default_loop_of_libvirt_delivers_events() -> None:
     program = """
 import pyvirt
 from pyvirt.events import *
@@ -229,11 +230,11 @@ with pyvirt.connect("test:///default") as conn:
     except pyvirt.OperationInvalidError as error:
         print(error)
 """
-    assert output_of(program) == "SUSPENDED\nlibvirt's own loop comes too late: libvirt has a loop already\n"
+    assert output_of(program) == "SUSPENDED\ntoo late to register libvirt's own loop: libvirt already has a loop\n"
 
 
-def test_a_loop_that_somebody_else_has_registered() -> None:
-    """Whoever comes first: here C, as another binding in the process would."""
+def test_a_loop_registered_by_other_code_is_used() -> None:
+    """C registers it here, as another binding in the process would."""
     program = """
 import pyvirt
 from pyvirt._core.lib import lib
@@ -252,7 +253,7 @@ with pyvirt.connect("test:///default") as conn:
     assert output_of(program.replace("FIRST", "loop.use_foreign()")) == "False\n"
 
 
-def test_a_loop_in_python_that_fails() -> None:
+def test_an_exception_in_a_loop_in_python_becomes_an_error_of_libvirt() -> None:
     program = f"""{LOOP}
 import logging
 logging.getLogger("pyvirt.events").addHandler(logging.NullHandler())

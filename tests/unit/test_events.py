@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``conn.events``: listening and subscribing, on libvirt's test driver, which tells of all that is done to it."""
+"""``conn.events``: listening and subscribing, with libvirt's test driver, which sends events for every operation."""
 
 from __future__ import annotations
 
@@ -37,9 +37,17 @@ from pyvirt.events import (
 from pyvirt.testing.pytest_plugin import HostFactory
 from tests.support.processes import output_of
 
-LIMIT = 60  # seconds that nothing here takes
+LIMIT = 60  # seconds; nothing here takes that long
 Type = DomainEventType
-CLOSE = (*ConnectionClosed._kind, None)  # every listener wants to know of that
+
+
+def key(kind: type[Event]) -> tuple[int, int, None]:
+    """Return what a registration for *kind* is found by, for events about any domain."""
+    assert kind._kind is not None
+    return (*kind._kind, None)
+
+
+CLOSE = key(ConnectionClosed)  # every listener registers this too
 
 
 @pytest.fixture
@@ -54,14 +62,14 @@ def domain(conn: pyvirt.Connection) -> pyvirt.Domain:
 
 
 def blink(domain: pyvirt.Domain, times: int = 1) -> None:
-    """Make two events each."""
+    """Suspend and resume *domain*: two events each time."""
     for _ in range(times):
         domain.suspend()
         domain.resume()
 
 
 class Paused:
-    """Nothing is delivered in here, so everything waits in libvirt."""
+    """A block in which libvirt delivers no events: they wait in libvirt."""
 
     def __enter__(self) -> None:
         assert lib.pv_loop_pause(LIMIT * 1000)
@@ -75,7 +83,7 @@ def types(events: list[Any]) -> list[DomainEventType]:
 
 
 def exactly(listener: Any, count: int) -> list[Any]:
-    """Take so many events, and see that no more are there."""
+    """Take *count* events, and check that there are no more."""
     found: list[Any] = []
     while len(found) < count:
         assert listener.wait(LIMIT)
@@ -87,7 +95,7 @@ def exactly(listener: Any, count: int) -> list[Any]:
 # ---- listening ----
 
 
-def test_a_loop_over_events(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_a_loop_yields_events_in_order(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     listener = conn.events.listen(DomainLifecycle)
     blink(domain)
     domain.destroy()
@@ -104,14 +112,14 @@ def test_a_loop_over_events(conn: pyvirt.Connection, domain: pyvirt.Domain) -> N
     ]
 
 
-def test_it_listens_from_the_call_on(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_a_listener_receives_only_later_events(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     domain.suspend()
     listener = conn.events.listen(DomainLifecycle)
     domain.resume()
     assert types(exactly(listener, 1)) == [Type.RESUMED]
 
 
-def test_a_loop_goes_on_where_another_ended(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_a_second_loop_continues_where_the_first_ended(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     with conn.events.listen(DomainLifecycle, timeout=LIMIT) as listener:
         blink(domain, 2)
         assert next(listener).event == Type.SUSPENDED  # type: ignore[union-attr]
@@ -121,7 +129,7 @@ def test_a_loop_goes_on_where_another_ended(conn: pyvirt.Connection, domain: pyv
         assert types(exactly(listener, 2)) == [Type.SUSPENDED, Type.RESUMED]
 
 
-def test_a_loop_ends_when_nothing_comes(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_a_loop_ends_when_no_event_arrives_in_time(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     listener = conn.events.listen(DomainLifecycle, timeout=0.05)
     blink(domain)
     assert types(list(listener)) == [Type.SUSPENDED, Type.RESUMED]
@@ -132,7 +140,7 @@ def test_a_loop_ends_when_nothing_comes(conn: pyvirt.Connection, domain: pyvirt.
     assert len(list(listener)) == 2  # it still listens
 
 
-def test_taking_never_waits(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_take_never_waits(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     listener = conn.events.listen(DomainLifecycle)
     assert listener.take() == []
     assert not listener.wait(0)
@@ -142,7 +150,7 @@ def test_taking_never_waits(conn: pyvirt.Connection, domain: pyvirt.Domain) -> N
     assert {event.domain for event in found} == {domain}
 
 
-def test_taking_no_more_than_asked_for(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_take_returns_at_most_the_number_asked_for(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     listener = conn.events.listen(DomainLifecycle)
     with Paused():
         blink(domain, 500)
@@ -156,7 +164,7 @@ def test_taking_no_more_than_asked_for(conn: pyvirt.Connection, domain: pyvirt.D
     assert types(found) == [Type.SUSPENDED, Type.RESUMED] * 500
 
 
-def test_chunks(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_chunks_hold_at_most_the_number_asked_for(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     listener = conn.events.listen(DomainLifecycle, timeout=0.2)
     with Paused():
         blink(domain, 1000)
@@ -166,7 +174,7 @@ def test_chunks(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     assert types([event for chunk in chunks for event in chunk]) == [Type.SUSPENDED, Type.RESUMED] * 1000
 
 
-def test_a_foreign_poller(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_a_listener_can_be_polled(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     listener = conn.events.listen(DomainLifecycle)
     poll = select.poll()
     poll.register(listener, select.POLLIN)
@@ -182,7 +190,7 @@ def test_a_foreign_poller(conn: pyvirt.Connection, domain: pyvirt.Domain) -> Non
         listener.fileno()
 
 
-def test_several_kinds(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_listening_to_several_kinds(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     listener = conn.events.listen(DomainLifecycle, NetworkEvent, StoragePoolLifecycle)
     domain.suspend()
     conn.networks["default"].destroy()
@@ -192,14 +200,14 @@ def test_several_kinds(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     assert {event.network.name for event in found if isinstance(event, NetworkLifecycle)} == {"default"}
 
 
-def test_everything(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_listening_to_all_kinds(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     with conn.events.listen() as listener:
         domain.suspend()
         conn.networks["default"].destroy()
         assert {type(event) for event in exactly(listener, 2)} == {DomainLifecycle, NetworkLifecycle}
 
 
-def test_of_one_domain(libvirt_host: HostFactory) -> None:
+def test_events_can_be_limited_to_one_domain(libvirt_host: HostFactory) -> None:
     with pyvirt.connect(libvirt_host(domains=3, running=1.0)) as conn:
         first, second, third = conn.domains
         listener = conn.events.listen(DomainLifecycle, domain=second)
@@ -228,7 +236,7 @@ def test_two_listeners_are_independent(conn: pyvirt.Connection, domain: pyvirt.D
     assert seen[0].domain.name == "test"
 
 
-def test_one_listener_in_many_threads(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_threads_share_the_events_of_one_listener(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     listener = conn.events.listen(DomainLifecycle, timeout=1)
     parts: list[list[Any]] = [[] for _ in range(4)]
     threads = [threading.Thread(target=lambda part=part: part.extend(listener)) for part in parts]
@@ -240,7 +248,7 @@ def test_one_listener_in_many_threads(conn: pyvirt.Connection, domain: pyvirt.Do
     assert sum(map(len, parts)) == 2000
 
 
-def test_who_is_gone_is_still_known(conn: pyvirt.Connection) -> None:
+def test_a_deleted_domain_is_still_identified_by_its_events(conn: pyvirt.Connection) -> None:
     listener = conn.events.listen(DomainLifecycle)
     xml = "<domain type='test'><name>short</name><memory>1</memory><os><type>hvm</type></os></domain>"
     made = conn.domains.create(xml)
@@ -254,7 +262,7 @@ def test_who_is_gone_is_still_known(conn: pyvirt.Connection) -> None:
     assert "short" not in conn.domains
 
 
-def test_ids_are_those_of_the_time(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_the_id_of_a_domain_is_that_at_the_time_of_the_event(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     """Suspending and resuming makes the same event over and over, but not across a restart."""
     listener = conn.events.listen(DomainLifecycle)
     before = domain.id
@@ -266,12 +274,14 @@ def test_ids_are_those_of_the_time(conn: pyvirt.Connection, domain: pyvirt.Domai
     found = exactly(listener, 6)
     assert before != after
     assert [event.domain.id for event in found if event.event in (Type.SUSPENDED, Type.RESUMED)] == [
-        *(before, before),
-        *(after, after),
+        before,
+        before,
+        after,
+        after,
     ]
 
 
-def test_another_domain_of_the_same_name(conn: pyvirt.Connection) -> None:
+def test_domains_of_one_name_keep_their_own_uuids(conn: pyvirt.Connection) -> None:
     def xml(uuid: str) -> str:
         return (
             f"<domain type='test'><name>again</name><uuid>{uuid}</uuid><memory>1</memory><os><type>hvm</type></os>"
@@ -288,11 +298,13 @@ def test_another_domain_of_the_same_name(conn: pyvirt.Connection) -> None:
     assert [str(event.domain.uuid) for event in found] == [uuids[0]] * 4 + [uuids[1]] * 4
 
 
-# ---- what does not fit ----
+# ---- events that do not fit ----
 
 
 @pytest.mark.parametrize(("buffer", "events"), [(1, 2), (2, 10), (100, 1000), (1000, 1000)])
-def test_what_is_lost_is_counted(conn: pyvirt.Connection, domain: pyvirt.Domain, buffer: int, events: int) -> None:
+def test_events_that_do_not_fit_are_counted(
+    conn: pyvirt.Connection, domain: pyvirt.Domain, buffer: int, events: int
+) -> None:
     listener = conn.events.listen(DomainLifecycle, buffer=buffer, timeout=0.1)
     marker = conn.events.listen(DomainLifecycle)
     blink(domain, events // 2)
@@ -305,7 +317,7 @@ def test_what_is_lost_is_counted(conn: pyvirt.Connection, domain: pyvirt.Domain,
     assert len(list(listener)) == 2
 
 
-def test_what_is_lost_is_said_where_it_is_missing(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_a_loss_is_reported_at_its_place_in_the_order(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     listener = conn.events.listen(DomainLifecycle, buffer=4)
     marker = conn.events.listen(DomainLifecycle)
     blink(domain, 5)
@@ -315,13 +327,17 @@ def test_what_is_lost_is_said_where_it_is_missing(conn: pyvirt.Connection, domai
     exactly(marker, 1)
     found += exactly(listener, 4)
     assert [event.event if isinstance(event, DomainLifecycle) else event.count for event in found] == [
-        *(Type.SUSPENDED, Type.RESUMED, Type.SUSPENDED, Type.RESUMED),
-        *(6, Type.STOPPED),
+        Type.SUSPENDED,
+        Type.RESUMED,
+        Type.SUSPENDED,
+        Type.RESUMED,
+        6,
+        Type.STOPPED,
     ]
 
 
-def test_a_burst(libvirt_host: HostFactory) -> None:
-    """200,000 events at once: in a queue that is large enough none is lost, and in one that is not each is counted."""
+def test_a_burst_fits_or_is_counted(libvirt_host: HostFactory) -> None:
+    """Of 200,000 events at once a large queue loses none; a small one counts each lost event."""
     with pyvirt.connect(libvirt_host(domains=1000, running=1.0)) as conn:
         domains = list(conn.domains)
         enough = conn.events.listen(DomainLifecycle, buffer=200_000, timeout=LIMIT)
@@ -351,7 +367,7 @@ def test_a_burst(libvirt_host: HostFactory) -> None:
 # ---- subscribing ----
 
 
-def test_a_callback(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_a_callback_is_called_until_it_is_cancelled(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     got: SimpleQueue[Any] = SimpleQueue()
     threads = set()
 
@@ -374,7 +390,7 @@ def test_a_callback(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     assert threads == {"pyvirt-dispatcher"}
 
 
-def test_a_subscription_for_a_block(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_a_with_block_cancels_its_subscription(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     got: SimpleQueue[Any] = SimpleQueue()
     with conn.events.subscribe(DomainEvent, got.put) as subscription:
         blink(domain)
@@ -398,7 +414,7 @@ def test_callbacks_are_called_in_the_order_of_the_events(conn: pyvirt.Connection
     ]
 
 
-def test_a_callback_that_fails_stops_nobody(
+def test_an_exception_in_a_callback_is_reported_and_stops_nothing(
     conn: pyvirt.Connection, domain: pyvirt.Domain, caplog: pytest.LogCaptureFixture
 ) -> None:
     got: SimpleQueue[Any] = SimpleQueue()
@@ -427,7 +443,7 @@ def test_a_callback_that_fails_stops_nobody(
     assert any("on_error" in record.message for record in caplog.records)
 
 
-def test_a_callback_may_do_anything(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_a_callback_may_subscribe_listen_cancel_and_close(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     done = threading.Event()
     subscriptions: list[Any] = []
 
@@ -445,10 +461,10 @@ def test_a_callback_may_do_anything(conn: pyvirt.Connection, domain: pyvirt.Doma
     assert conn.closed
 
 
-def test_who_subscribes_to_losses_is_told(
+def test_a_subscription_to_events_lost_receives_losses(
     conn: pyvirt.Connection, domain: pyvirt.Domain, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("pyvirt.events._dispatch._QUEUE", 10)
+    monkeypatch.setattr("pyvirt.events._dispatch._QUEUE_LIMIT", 10)
     got: SimpleQueue[Any] = SimpleQueue()
     lost: SimpleQueue[Any] = SimpleQueue()
     conn.events.subscribe(DomainLifecycle, got.put)
@@ -460,26 +476,46 @@ def test_who_subscribes_to_losses_is_told(
     assert any("were lost" in record.message for record in caplog.records)
 
 
-# ---- what cannot be ----
+# ---- wrong arguments ----
 
 
 @pytest.mark.parametrize(
-    ("error", "call"),
+    ("error", "message", "call"),
     [
-        (TypeError, lambda events, domain: events.listen("DomainLifecycle")),
-        (TypeError, lambda events, domain: events.listen(int)),
-        (TypeError, lambda events, domain: events.subscribe(DomainLifecycle, None)),
-        (TypeError, lambda events, domain: events.subscribe(0, print)),
-        (InvalidArgumentError, lambda events, domain: events.listen(DomainLifecycle, buffer=0)),
-        (InvalidArgumentError, lambda events, domain: events.listen(NetworkLifecycle, domain=domain)),
-        (NotSupportedError, lambda events, domain: events.listen(QemuMonitorEvent)),
-        (NotSupportedError, lambda events, domain: events.subscribe(QemuMonitorEvent, print)),
+        (
+            TypeError,
+            "^expected an Event subclass, got 'DomainLifecycle'$",
+            lambda events, domain: events.listen("DomainLifecycle"),
+        ),
+        (TypeError, "^expected an Event subclass, got <class 'int'>$", lambda events, domain: events.listen(int)),
+        (
+            TypeError,
+            "^callback must be callable, not NoneType$",
+            lambda events, domain: events.subscribe(DomainLifecycle, None),
+        ),
+        (TypeError, "^expected an Event subclass, got 0$", lambda events, domain: events.subscribe(0, print)),
+        (
+            InvalidArgumentError,
+            "^buffer must be at least 1, not 0$",
+            lambda events, domain: events.listen(DomainLifecycle, buffer=0),
+        ),
+        (
+            InvalidArgumentError,
+            "^NetworkLifecycle cannot be limited to a domain: it is not a domain event$",
+            lambda events, domain: events.listen(NetworkLifecycle, domain=domain),
+        ),
+        (NotSupportedError, None, lambda events, domain: events.listen(QemuMonitorEvent)),
+        (NotSupportedError, None, lambda events, domain: events.subscribe(QemuMonitorEvent, print)),
     ],
 )
-def test_what_is_refused(
-    conn: pyvirt.Connection, domain: pyvirt.Domain, error: type[Exception], call: Callable[[Any, Any], object]
+def test_wrong_arguments_are_refused_and_register_nothing(
+    conn: pyvirt.Connection,
+    domain: pyvirt.Domain,
+    error: type[Exception],
+    message: str | None,
+    call: Callable[[Any, Any], object],
 ) -> None:
-    with pytest.raises(error):
+    with pytest.raises(error, match=message):
         call(conn.events, domain)
     assert conn.events._sources == {}
     with conn.events.listen(DomainLifecycle) as listener:
@@ -487,7 +523,7 @@ def test_what_is_refused(
         exactly(listener, 2)
 
 
-def test_a_domain_of_another_connection(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_a_domain_of_another_connection_is_refused(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     with pyvirt.connect("test:///default") as other, pytest.raises(InvalidArgumentError, match="another connection"):
         other.events.listen(DomainLifecycle, domain=domain)
 
@@ -495,7 +531,9 @@ def test_a_domain_of_another_connection(conn: pyvirt.Connection, domain: pyvirt.
 # ---- the end ----
 
 
-def test_closing_the_connection_ends_it_all(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_closing_the_connection_ends_listeners_and_subscriptions(
+    conn: pyvirt.Connection, domain: pyvirt.Domain
+) -> None:
     listener = conn.events.listen(DomainLifecycle, ConnectionClosed)
     subscription = conn.events.subscribe(DomainLifecycle, print)
     found: list[Any] = []
@@ -504,7 +542,7 @@ def test_closing_the_connection_ends_it_all(conn: pyvirt.Connection, domain: pyv
     conn.close()
     thread.join(LIMIT)
     assert not thread.is_alive()
-    assert found == []  # closing is nothing that happens
+    assert found == []  # closing is not an event
     assert listener.closed
     assert not subscription.active
     subscription.cancel()
@@ -513,7 +551,7 @@ def test_closing_the_connection_ends_it_all(conn: pyvirt.Connection, domain: pyv
             call()
 
 
-def test_a_loop_ends_when_somebody_closes_it(conn: pyvirt.Connection) -> None:
+def test_a_loop_ends_when_another_thread_closes_the_listener(conn: pyvirt.Connection) -> None:
     listener = conn.events.listen(DomainLifecycle)
     thread = threading.Thread(target=lambda: list(listener))
     thread.start()
@@ -522,34 +560,34 @@ def test_a_loop_ends_when_somebody_closes_it(conn: pyvirt.Connection) -> None:
     assert not thread.is_alive()
 
 
-def test_registrations_are_shared_and_given_back(conn: pyvirt.Connection) -> None:
+def test_registrations_are_shared_and_released(conn: pyvirt.Connection) -> None:
     hub = conn.events
     one, other = hub.listen(DomainLifecycle), hub.listen(DomainEvent)
     with hub.subscribe(DomainWatchdog, print), hub.subscribe(DomainWatchdog, print):
-        assert len([key for key in hub._sources if key[:2] == DomainLifecycle._kind]) == 1
+        assert len([one for one in hub._sources if one[:2] == DomainLifecycle._kind]) == 1
         count = len(hub._sources)
     assert len(hub._sources) == count
     other.close()
-    assert set(hub._sources) == {CLOSE, (*DomainLifecycle._kind, None)}
+    assert set(hub._sources) == {CLOSE, key(DomainLifecycle)}
     one.close()
     assert hub._sources == {}
 
 
-def test_what_nobody_holds_is_given_back(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_a_listener_without_references_is_released(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     for event in conn.events.listen(NetworkLifecycle, DomainLifecycle, timeout=0.01):
         raise AssertionError(event)
     gc.collect()
     with conn.events.listen(StoragePoolLifecycle):
-        assert set(conn.events._sources) == {CLOSE, (*StoragePoolLifecycle._kind, None)}
-    conn.events.subscribe(DomainLifecycle, print)  # but this lives on
+        assert set(conn.events._sources) == {CLOSE, key(StoragePoolLifecycle)}
+    conn.events.subscribe(DomainLifecycle, print)  # a subscription stays
     gc.collect()
-    assert set(conn.events._sources) == {CLOSE, (*DomainLifecycle._kind, None)}
+    assert set(conn.events._sources) == {CLOSE, key(DomainLifecycle)}
 
 
-def test_a_connection_closed_while_its_events_are_read(
+def test_a_connection_can_be_closed_while_its_events_are_read(
     libvirt_host: HostFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is read then is kept by nobody: it would keep the connection open for good, and its socket."""
+    """The decoder must not keep what is read then: it would keep the connection and its socket open for ever."""
     conn = pyvirt.connect(libvirt_host(domains=1))
     pointer = ffi.cast("virConnectPtr", conn._ptr)
     assert lib.virConnectRef(pointer) == 0
@@ -564,11 +602,13 @@ def test_a_connection_closed_while_its_events_are_read(
     blink(next(iter(conn.domains)))
     assert listener.wait(LIMIT)
     assert types(listener.take())[:1] == [Type.SUSPENDED]
-    assert lib.virConnectClose(pointer) == 0  # that was the last reference
+    assert lib.virConnectClose(pointer) == 0  # this was the last reference
 
 
-def test_closing_waits_for_what_reads_for_callbacks(libvirt_host: HostFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else it would return before the connection is closed."""
+def test_closing_waits_until_the_dispatcher_has_read_its_events(
+    libvirt_host: HostFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise close() would return before the connection is closed."""
     reading, closed = threading.Event(), threading.Event()
     conn = pyvirt.connect(libvirt_host(domains=1))
     pointer = ffi.cast("virConnectPtr", conn._ptr)
@@ -577,7 +617,7 @@ def test_closing_waits_for_what_reads_for_callbacks(libvirt_host: HostFactory, m
 
     def read_slowly(*args: Any) -> DomainLifecycle:
         reading.set()
-        closed.wait(0.2)  # and on, if it is closing that waits
+        closed.wait(0.2)  # continue after that, because closing waits for this
         return read(*args)
 
     monkeypatch.setattr(DomainLifecycle, "_read", read_slowly)
@@ -590,7 +630,7 @@ def test_closing_waits_for_what_reads_for_callbacks(libvirt_host: HostFactory, m
     assert left == 0
 
 
-def test_an_interrupt_ends_waiting_and_loses_nothing(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_a_signal_interrupts_waiting_and_loses_no_event(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     class Stop(Exception):
         pass
 
@@ -609,12 +649,12 @@ def test_an_interrupt_ends_waiting_and_loses_nothing(conn: pyvirt.Connection, do
     exactly(listener, 2)
 
 
-def test_descriptors_are_given_back(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_listeners_leak_no_file_descriptors(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     def count() -> int:
         return len(os.listdir("/proc/self/fd"))
 
     conn.events.subscribe(DomainLifecycle, lambda event: None)
-    gc.collect()  # what other tests have left
+    gc.collect()  # collect what other tests have left
     before = count()
     for _ in range(50):
         with conn.events.listen(DomainLifecycle):
@@ -627,13 +667,13 @@ def test_descriptors_are_given_back(conn: pyvirt.Connection, domain: pyvirt.Doma
     assert count() == before
 
 
-def test_kinds_are_what_they_say(conn: pyvirt.Connection) -> None:
+def test_bases_of_a_kind_and_repr_of_a_listener(conn: pyvirt.Connection) -> None:
     assert issubclass(DomainLifecycle, DomainEvent)
     assert issubclass(DomainEvent, Event)
     assert repr(conn.events.listen(DomainLifecycle)) == f"<pyvirt.Listener of {conn!r}>"
 
 
-def test_importing_pyvirt_loads_nothing_of_this() -> None:
+def test_importing_pyvirt_does_not_import_events() -> None:
     program = """
 import sys, pyvirt
 with pyvirt.connect("test:///default") as conn:
@@ -643,7 +683,7 @@ print([name for name in sys.modules if name.startswith("pyvirt.events")])
     assert output_of(program) == "[]\n"
 
 
-def test_waiting_for_a_state_asks_when_told(
+def test_waiting_for_a_state_asks_only_after_events(
     conn: pyvirt.Connection, domain: pyvirt.Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[int] = []
@@ -662,10 +702,10 @@ def test_waiting_for_a_state_asks_when_told(
     waiting = threading.Thread(target=lambda: found.append(domain.wait_for(pyvirt.DomainState.PAUSED).state))
     waiting.start()
     end = time.monotonic() + LIMIT
-    while len(looks) < 2:  # at once, and again when it listens
+    while len(looks) < 2:  # immediately, and again once it listens
         assert time.monotonic() < end
     domain.suspend()
     waiting.join(LIMIT)
     assert found == [pyvirt.DomainState.PAUSED]
-    assert len(looks) <= 5  # and every five seconds, on a machine that is very busy
+    assert len(looks) <= 5  # it also asks every five seconds, which counts on a very busy machine
     assert conn.events._sources == {}

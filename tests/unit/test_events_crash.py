@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Events while threads, forks and exits go on: programs of their own that must end in time, with 0 and in silence."""
+"""Events during threads, forks and exits: separate programs that must end in time, with status 0 and no output."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pyvirt
 from pyvirt.events import *
 faulthandler.dump_traceback_later(100, exit=True)
 
-# Each connection to a file is a host of its own; all to test:///default share one, and its lock.
+# Each connection to a file has its own host; all connections to test:///default share one host and its lock.
 conn = pyvirt.connect(sys.argv[1])
 domain = next(iter(conn.domains))
 stop = threading.Event()
@@ -40,7 +40,7 @@ def uri(tmp_path: Path) -> str:
 
 
 def test_subscribing_and_cancelling_in_many_threads(uri: str) -> None:
-    """And every subscription is given back: nothing grows, nobody is called who has cancelled."""
+    """Every registration is released, and no cancelled callback is called."""
     program = f"""{BUSY}
 import gc
 called = []
@@ -56,9 +56,9 @@ def churn(number):
                 listener.wait(0.2)
                 listener.take()
         elif turn % 5 == 1:
-            conn.events.listen(DomainLifecycle, domain=domain).take()  # left to the collector
+            conn.events.listen(DomainLifecycle, domain=domain).take()  # left to the garbage collector
         subscription.cancel()
-        state["cancelled"] = turn < 0  # a call under way may still end
+        state["cancelled"] = turn < 0  # a running call may still end
 
 threads = [threading.Thread(target=churn, args=(number,)) for number in range(8)]
 for thread in threads: thread.start()
@@ -73,7 +73,7 @@ conn.close()
     assert output_of(program, uri) == "0 0 True\n"
 
 
-def test_connections_closed_meanwhile(uri: str) -> None:
+def test_connections_are_closed_while_their_events_are_used(uri: str) -> None:
     program = f"""{BUSY}
 def churn():
     for _ in range(60):
@@ -110,15 +110,15 @@ print("done")
     assert output_of(program, uri) == "done\n"
 
 
-def test_forks_meanwhile(uri: str) -> None:
-    """Parents go on, and a child is told that the connection is not its own, and has events on one of its own."""
-    # No other thread of this program is in a call of libvirt's, whose locks nobody would release in the child.
+def test_parent_and_child_of_a_fork_both_receive_events(uri: str) -> None:
+    """The connection of the parent is closed in the child, which receives events on its own connection."""
+    # No other thread of this program may be in a call of libvirt: its locks would stay locked in the child.
     program = """
 import os, sys, threading, warnings
 import pyvirt
 from pyvirt.events import *
 
-warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 says so when there are other threads, as here
+warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns if there are other threads, as here
 conn = pyvirt.connect(sys.argv[1])
 domain = next(iter(conn.domains))
 subscription = conn.events.subscribe(DomainLifecycle, lambda event: None)
@@ -162,8 +162,8 @@ conn.close()
     assert output_of(program, uri) == "SUSPENDED\n"
 
 
-def test_a_fork_finds_one_thread() -> None:
-    """The thread of the loop steps aside: Python 3.12 would warn of it, and libvirt's locks would be copied in use."""
+def test_the_thread_of_the_loop_stops_during_a_fork() -> None:
+    """Otherwise Python 3.12 would warn, and the child would inherit locks of libvirt that are held."""
     program = """
 import os, pyvirt
 from pyvirt.events import DomainLifecycle
@@ -189,7 +189,7 @@ EXITS = {
 
 @pytest.mark.parametrize("end", EXITS.values(), ids=EXITS)
 @pytest.mark.parametrize("others", ["", "threading.Thread(target=lambda: list(listener), daemon=True).start()"])
-def test_an_exit_meanwhile(uri: str, end: str, others: str) -> None:
+def test_the_interpreter_exits_while_events_arrive(uri: str, end: str, others: str) -> None:
     program = f"""{BUSY.replace("target=make_events", "target=make_events, daemon=True")}
 listener = conn.events.listen()
 conn.events.subscribe(DomainEvent, lambda event: event.domain.name)
@@ -202,7 +202,7 @@ print("leaving")
     assert output_of(program, uri) == "leaving\n"
 
 
-def test_an_exit_with_everything_open() -> None:
+def test_the_interpreter_exits_with_everything_open() -> None:
     program = """
 import pyvirt
 from pyvirt.events import *
@@ -214,8 +214,8 @@ for _ in range(3):
     assert output_of(program) == ""
 
 
-def test_a_connection_that_nobody_closes() -> None:
-    """It warns, and then everything of it is gone, the socket of a real one too: callbacks do not keep it open."""
+def test_a_connection_without_references_is_closed_with_a_warning() -> None:
+    """It is closed completely, a real connection with its socket: callbacks do not keep it open."""
     program = """
 import gc, warnings
 import pyvirt
@@ -264,7 +264,7 @@ with pyvirt.connect("test:///default") as conn:
     assert output_of(program, strict=False) == "little\n"
 
 
-def test_a_signal_handler_may_close_it(uri: str) -> None:
+def test_a_signal_handler_may_close_the_connection(uri: str) -> None:
     program = f"""{BUSY}
 signal.signal(signal.SIGALRM, lambda *_: conn.close())
 signal.setitimer(signal.ITIMER_REAL, 0.3)

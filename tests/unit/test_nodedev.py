@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -281,10 +282,9 @@ def test_a_kept_error_does_not_keep_the_connection_open(conn: pyvirt.Connection,
 def test_names_added_after_counting_are_listed(conn: pyvirt.Connection) -> None:
     rooms: list[int] = []
 
-    def fill(pointer: object, array: object, room: int) -> int:
+    def fill(pointer: Any, array: Any, room: int) -> int:
         rooms.append(room)
-        found: int = lib.virNodeListDevices(pointer, ffi.NULL, array, room, 0)
-        return found
+        return lib.virNodeListDevices(pointer, ffi.NULL, array, room, 0)
 
     assert set(conn._call_names(lambda _: 0, fill)) == NAMES
     assert rooms == [1, 2, 4, 8]

@@ -12,7 +12,7 @@ import pytest
 
 import pyvirt
 from pyvirt._core import poll as _poll
-from pyvirt.domain._wait import Moments, moments
+from pyvirt.domain._wait import Recheck, poll_times
 from pyvirt.events import DomainLifecycle
 
 
@@ -23,7 +23,7 @@ def test_very_long_timeouts_are_accepted(monkeypatch: pytest.MonkeyPatch, timeou
     timer = threading.Timer(0.05, os.write, (writer, b"x"))
     timer.start()
     try:
-        assert _poll.wait_for(reader, timeout)
+        assert _poll.wait_readable(reader, timeout)
     finally:
         timer.join()
         os.close(reader)
@@ -34,17 +34,17 @@ def test_very_long_timeouts_are_accepted(monkeypatch: pytest.MonkeyPatch, timeou
 def test_waiting_without_data_times_out(timeout: float) -> None:
     reader, writer = os.pipe()
     try:
-        assert not _poll.wait_for(reader, timeout)
+        assert not _poll.wait_readable(reader, timeout)
     finally:
         os.close(reader)
         os.close(writer)
 
 
 def test_an_interval_of_0_is_accepted() -> None:
-    assert len(list(islice(moments(None, 0), 5))) == 5
+    assert len(list(islice(poll_times(None, 0), 5))) == 5
     with (
         pyvirt.connect("test:///default") as conn,
-        Moments(conn.domains["test"], ("DomainLifecycle",), None, 0, rarely=0) as looks,
+        Recheck(conn.domains["test"], ("DomainLifecycle",), None, 0, recheck=0) as looks,
     ):
         assert len(list(islice(looks, 5))) == 5
 

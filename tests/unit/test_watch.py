@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``conn.domains.watch()``: whatever is done to a host, the watch ends up with what a fresh listing finds."""
+"""``conn.domains.watch()``: after any operations on a host, the watch contains what a new listing finds."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def seen(watch: DomainWatch) -> dict[str, tuple[UUID, object]]:
 
 
 def settle(conn: pyvirt.Connection, watch: DomainWatch) -> None:
-    """Let every event so far arrive: they do so in order, and after all of them there is one more."""
+    """Wait until all events so far have arrived: events keep their order, and this causes the last ones."""
     with conn.events.listen(DomainLifecycle) as marker:
         last = conn.domains.create(
             "<domain type='test'><name>last</name><memory>1</memory><os><type>hvm</type></os></domain>"
@@ -50,7 +50,7 @@ def settle(conn: pyvirt.Connection, watch: DomainWatch) -> None:
     watch.update()
 
 
-def test_what_there_is(conn: pyvirt.Connection) -> None:
+def test_a_watch_finds_what_a_listing_finds(conn: pyvirt.Connection) -> None:
     with conn.domains.watch() as watch:
         assert len(watch) == 4
         assert seen(watch) == fresh(conn)
@@ -66,7 +66,7 @@ def test_what_there_is(conn: pyvirt.Connection) -> None:
                 watch[missing]  # type: ignore[index]
 
 
-def test_a_change(conn: pyvirt.Connection) -> None:
+def test_wait_returns_the_domains_that_have_changed(conn: pyvirt.Connection) -> None:
     with conn.domains.watch() as watch:
         assert watch.wait(0) == set()
         conn.domains[FIRST].suspend()
@@ -75,7 +75,7 @@ def test_a_change(conn: pyvirt.Connection) -> None:
         assert watch.wait(0) == set()
 
 
-def test_nothing_is_asked_when_nothing_happens(conn: pyvirt.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_daemon_is_not_asked_when_nothing_happens(conn: pyvirt.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     with conn.domains.watch() as watch:
 
         def no(*arguments: object) -> object:
@@ -87,7 +87,7 @@ def test_nothing_is_asked_when_nothing_happens(conn: pyvirt.Connection, monkeypa
         assert watch[FIRST].state.state == DomainState.RUNNING
 
 
-def test_a_rename(conn: pyvirt.Connection) -> None:
+def test_a_renamed_domain_is_found_by_its_new_name(conn: pyvirt.Connection) -> None:
     domain = next(domain for domain in conn.domains if not domain.is_active())
     before, uuid = domain.name, domain.uuid
     with conn.domains.watch() as watch:
@@ -98,8 +98,8 @@ def test_a_rename(conn: pyvirt.Connection) -> None:
         assert seen(watch) == fresh(conn)
 
 
-def test_an_event_under_an_old_name_that_comes_late(conn: pyvirt.Connection) -> None:
-    """libvirt queues events when it no longer holds the domain's lock: one from before a rename may come after it."""
+def test_a_late_event_under_the_old_name_changes_nothing(conn: pyvirt.Connection) -> None:
+    """libvirt queues events without the domain's lock: an event from before a rename may arrive after it."""
     domain = next(domain for domain in conn.domains if not domain.is_active())
     with conn.events.listen(DomainLifecycle, timeout=LIMIT) as listener, conn.domains.watch() as watch:
         conn.domains.define(domain.xml_desc())
@@ -111,7 +111,7 @@ def test_an_event_under_an_old_name_that_comes_late(conn: pyvirt.Connection) -> 
         assert seen(watch) == fresh(conn)
 
 
-def test_one_takes_the_name_of_another(conn: pyvirt.Connection) -> None:
+def test_a_name_can_pass_to_another_domain(conn: pyvirt.Connection) -> None:
     xml = "<domain type='test'><name>same</name><uuid>{}</uuid><memory>1</memory><os><type>hvm</type></os></domain>"
     with conn.domains.watch() as watch:
         for number in (1, 2, 3):
@@ -146,12 +146,14 @@ def operate(conn: pyvirt.Connection, choose: random.Random, path: str) -> None:
         else:
             getattr(conn.domains[name], operation)()
     except Error:
-        pass  # not possible just then
+        pass  # the domain is not in the right state
 
 
 @pytest.mark.parametrize(("seed", "buffer"), [(1, 65536), (2, 65536), (3, 2), (4, 2), (5, 65536), (6, 7)])
-def test_whatever_is_done(conn: pyvirt.Connection, tmp_path: object, seed: int, buffer: int) -> None:
-    """Also when the events do not fit, and everything is listed anew."""
+def test_random_operations_leave_the_watch_correct(
+    conn: pyvirt.Connection, tmp_path: object, seed: int, buffer: int
+) -> None:
+    """Even if events are lost and all domains must be listed again."""
     choose = random.Random(seed)
     with conn.domains.watch(buffer=buffer) as watch:
         for _ in range(20):
@@ -163,8 +165,8 @@ def test_whatever_is_done(conn: pyvirt.Connection, tmp_path: object, seed: int, 
             assert seen(watch) == fresh(conn)
 
 
-def test_whatever_is_done_meanwhile(conn: pyvirt.Connection, tmp_path: object) -> None:
-    """Several watches are begun, read in many threads and lost in the middle of it all."""
+def test_watches_are_correct_while_threads_change_domains(conn: pyvirt.Connection, tmp_path: object) -> None:
+    """Threads create, read and close watches at the same time."""
     done = threading.Event()
     failures: list[BaseException] = []
 
@@ -213,7 +215,7 @@ def test_an_empty_host(conn: pyvirt.Connection) -> None:
         assert dict(watch) == {}
 
 
-def test_what_changes_nothing_holds_up_nobody(conn: pyvirt.Connection) -> None:
+def test_events_that_change_nothing_do_not_delay_the_timeout(conn: pyvirt.Connection) -> None:
     over = threading.Event()
     defined: list[int] = []
     xml = conn.domains[FIRST].xml_desc()
@@ -232,7 +234,7 @@ def test_what_changes_nothing_holds_up_nobody(conn: pyvirt.Connection) -> None:
     assert len(defined) < 1000
 
 
-def test_one_who_waits_hears_of_what_another_has_taken_in(
+def test_wait_notices_events_that_another_thread_has_taken(
     conn: pyvirt.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with conn.domains.watch() as watch:
@@ -249,7 +251,7 @@ def test_one_who_waits_hears_of_what_another_has_taken_in(
         assert watch.wait(LIMIT) == {object_uuid(FIRST)}
 
 
-def test_what_was_not_looked_at_is_made_up_for(conn: pyvirt.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_update_is_repeated(conn: pyvirt.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     with conn.domains.watch() as watch:
         conn.domains[FIRST].suspend()
         assert watch._listener.wait(LIMIT)
@@ -265,7 +267,7 @@ def test_what_was_not_looked_at_is_made_up_for(conn: pyvirt.Connection, monkeypa
         assert watch.wait(0) == {object_uuid(FIRST)}
 
 
-def test_a_poller(conn: pyvirt.Connection) -> None:
+def test_a_watch_can_be_polled(conn: pyvirt.Connection) -> None:
     with conn.domains.watch() as watch:
         poll = select.poll()
         poll.register(watch, select.POLLIN)
@@ -274,7 +276,7 @@ def test_a_poller(conn: pyvirt.Connection) -> None:
         assert poll.poll(LIMIT * 1000)
 
 
-def test_the_end(conn: pyvirt.Connection) -> None:
+def test_a_closed_watch_raises(conn: pyvirt.Connection) -> None:
     watch = conn.domains.watch()
     assert repr(watch) == f"<pyvirt.DomainWatch of {conn!r}>"
     closed = conn.domains.watch()

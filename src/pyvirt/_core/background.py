@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
-def watch(call: Callable[[], T], report: Callable[[], object], abort: Callable[[], object], interval: float) -> T:
+def run_watched(call: Callable[[], T], report: Callable[[], object], abort: Callable[[], object], interval: float) -> T:
     """Return what *call* does in a thread of its own, and call *report* here every *interval* seconds meanwhile.
 
     When that raises, or on Ctrl-C, *abort* is called again and again until the call has ended.

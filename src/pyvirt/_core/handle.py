@@ -16,12 +16,12 @@ from pyvirt.errors import ClosedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable
+    from collections.abc import Hashable, Iterable
     from typing import ClassVar, NoReturn, TypeVar
 
     from typing_extensions import Self
 
-    from pyvirt._core.lib import CData
+    from pyvirt._core.lib import CData, CFunction
     from pyvirt._core.root import Root
 
     T = TypeVar("T", bound="Owner")
@@ -37,7 +37,7 @@ class Owner(Caller):
 
     if TYPE_CHECKING:
         _ptr: CData
-    _release: ClassVar[Callable[[CData], None]]
+    _release: ClassVar[CFunction[[CData], object]]
 
     def _refuse(self) -> NoReturn:
         """Say that it is closed, and why."""

@@ -10,7 +10,7 @@ from time import monotonic
 _LONGEST = 24 * 3600 * 1000
 
 
-def wait_for(fd: int, timeout: float | None) -> bool:
+def wait_readable(fd: int, timeout: float | None) -> bool:
     """Wait until *fd* is readable; return whether it is.
 
     :param timeout: seconds; ``None`` waits without end

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What a whole process has to respect: one library of libvirt's, forks, and the end of the interpreter."""
+"""Rules that hold for a whole process: one library of libvirt's, what happens at a fork, and what at exit.
+
+The order matters, so there is one list: at a fork, and at exit, what was registered last acts first; then the event
+loop stops.  Importing this module has these effects; :mod:`pyvirt.connection` does.
+"""
 
 from __future__ import annotations
 
@@ -11,32 +15,54 @@ from threading import Lock
 from pyvirt._core.handle import _gc
 from pyvirt._core.lib import ffi, lib
 from pyvirt._core.root import Root, _open_roots
+from pyvirt._core.slot import Slot
 from pyvirt.errors import ClosedError, NotSupportedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from pyvirt._core.lib import CData
 
-_in_use: list[str] = []
+    class Participant(Protocol):
+        """A part of pyvirt that has threads or locks of its own."""
+
+        def before_fork(self) -> None: ...
+        def after_fork_in_parent(self) -> None: ...
+        def after_fork_in_child(self) -> None: ...
+        def at_exit(self) -> None: ...
+
+
+_FAREWELL = 1000  # milliseconds
+_CONNECTION = ffi.typeof("virConnectPtr")  # and not that of libvirt-admin, which only its own library can close
+
+_library: Slot[str] = Slot()
+_participants: list[Participant] = []
 
 
 def use_library(name: str) -> None:
-    """Say that a connection through the library *name* is about to be opened.
+    """Note that a connection through the library *name* is about to be opened.
 
     libvirt and libvirt-admin each bring the same classes and register them with GLib, which knows them by name: the
     second to do so crashes the process (libvirt 9.0 to 11.3 at least, in C too).
 
     :raises NotSupportedError: this process uses the other one
     """
-    if not _in_use:
-        _in_use.append(name)
-    elif _in_use[0] != name:
+    used = _library.put(name)
+    if used != name:
         raise NotSupportedError(
-            f"{name} cannot be used in a process that uses {_in_use[0]}, or libvirt crashes: use another process"
+            f"{used} and {name} cannot be used in one process (libvirt would crash); use a separate process"
         )
 
 
+def add_participant(participant: Participant) -> None:
+    """Call the methods of *participant* at each fork and at exit."""
+    _participants.append(participant)
+
+
 def _before_fork() -> None:
+    for participant in reversed(_participants):
+        participant.before_fork()
     # Not in the middle of a callback, which may hold locks of libvirt's; and a process of one thread can be forked
     # without a warning.
     lib.pv_loop_pause(_FAREWELL)
@@ -44,28 +70,41 @@ def _before_fork() -> None:
 
 def _after_fork_in_parent() -> None:
     lib.pv_loop_resume()
+    for participant in _participants:
+        participant.after_fork_in_parent()
 
 
-def _after_fork() -> None:
+def _after_fork_in_child() -> None:
     lib.pv_loop_resume()
     for root in _open_roots():
         root._purging = Lock()  # the thread that held the old one does not exist here
         root._disown("the connection was opened before fork() and belongs to the parent process")
+    for participant in _participants:
+        participant.after_fork_in_child()
 
 
 def _at_exit() -> None:
-    """Close what is open: politely, so that no daemon logs a client that vanished, but not at any price."""
+    """Stop the participants, close what is open, and stop the event loop.
+
+    Connections are closed politely, so that no daemon logs a client that vanished, but only for a limited time.
+    """
+    for participant in reversed(_participants):
+        participant.at_exit()
+    _close_connections()
+    lib.pv_loop_pause(_FAREWELL)
+
+
+def _close_connections() -> None:
     Root._exiting = True
     roots = _open_roots()
     if count_threads():
-        # Somebody is perhaps in a call, and would complain if the connection went away, while Python would soon have
-        # stopped that thread without a word.  The connections end with the process.
+        # A thread may be in a call, and would report an error if the connection were closed, although Python is about
+        # to stop that thread silently.  The connections end with the process.
         for root in roots:
             try:
                 _gc(root._ptr, None)
             except ClosedError:
                 pass
-        lib.pv_loop_pause(_FAREWELL)
         return
     pointers: list[CData] = []
     sources: list[CData] = []
@@ -82,11 +121,7 @@ def _at_exit() -> None:
         connections = ffi.new("virConnectPtr[]", pointers)
         array = ffi.new("pv_source *[]", sources)
         lib.pv_close_within(connections, len(pointers), array, owners, len(sources), _FAREWELL)
-    lib.pv_loop_pause(_FAREWELL)
 
 
-_FAREWELL = 1000  # milliseconds
-_CONNECTION = ffi.typeof("virConnectPtr")  # and not that of libvirt-admin, which only its own library can close
-
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 atexit.register(_at_exit)

@@ -17,12 +17,12 @@ from pyvirt.errors import ClosedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from typing import ClassVar, NoReturn, Protocol
 
     from typing_extensions import Self
 
-    from pyvirt._core.lib import CData
+    from pyvirt._core.lib import CData, CFunction
 
     class Child(Protocol):
         """What a connection has to empty when it closes."""
@@ -36,7 +36,7 @@ class Root(Owner):
 
     __slots__ = ("_children", "_children_limit", "_purging", "_why_closed")
 
-    _is_alive: ClassVar[Callable[[CData], int]]
+    _is_alive: ClassVar[CFunction[[CData], int]]
     _exiting: ClassVar[bool] = False  # not a global, which may be gone when the last finalisers run
 
     def __init__(self, ptr: CData) -> None:

@@ -11,7 +11,7 @@ from pyvirt._core.document import encode_xml
 from pyvirt._core.handle import Handle
 from pyvirt._core.lib import ffi, lib
 from pyvirt._core.text import encode
-from pyvirt._model.object import Typed
+from pyvirt._core.typed import Typed
 from pyvirt.errors import Error, InvalidArgumentError, NotFoundError
 
 TYPE_CHECKING = False
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Never, TypeVar
 
-    from pyvirt._core.lib import CData
+    from pyvirt._core.lib import CData, CFunction
     from pyvirt._model.object import Object
     from pyvirt.connection import Connection
     from pyvirt.xmldesc import XML
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     #: What a look-up returns instead of raising: nothing else, if the caller did not say.
     D = TypeVar("D", default=Never)
 
-    ListAll: TypeAlias = Callable[[CData, CData, int], int]
+    ListAll: TypeAlias = CFunction[[CData, CData, int], int]
     #: A method, and the keys that it takes; ``None`` was not given.
     Way: TypeAlias = tuple[Callable[..., T], object] | tuple[Callable[..., T], object, object]
 else:

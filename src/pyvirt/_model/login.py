@@ -54,7 +54,7 @@ class _Dialogue:
         return True
 
 
-@ffi.def_extern(error=-1)  # type: ignore[untyped-decorator]
+@ffi.def_extern(error=-1)
 def pv_py_auth(credentials: CData, count: int, opaque: CData) -> int:
     dialogue = ffi.from_handle(opaque)
     try:

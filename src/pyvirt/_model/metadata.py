@@ -6,7 +6,7 @@ from __future__ import annotations
 from pyvirt._core.caller import Caller
 from pyvirt._core.document import xml_text
 from pyvirt._core.text import encode_or_null
-from pyvirt._model.object import Typed
+from pyvirt._core.typed import Typed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,33 +8,21 @@ functions tell.
 from __future__ import annotations
 
 from pyvirt._core.handle import Handle
+from pyvirt._core.typed import Typed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
-    from typing import ClassVar, Generic
+    from collections.abc import Hashable
+    from typing import ClassVar
     from uuid import UUID
 
     from typing_extensions import TypeVar
 
-    from pyvirt._core.lib import CData
+    from pyvirt._core.lib import CData, CFunction
     from pyvirt.connection import Connection
 
     K = TypeVar("K", bound=Hashable, default=Hashable, covariant=True)
-    X = TypeVar("X", covariant=True)
-
-    class Typed(Generic[X]): ...
-
 else:
-
-    class Typed:
-        """``Typed[X]`` is ``Generic[X]`` to type checkers, and spares others importing typing."""
-
-        __slots__ = ()
-
-        def __class_getitem__(cls, item):
-            return cls
-
     K = None
 
 
@@ -83,7 +71,7 @@ class Named(Object[K]):
     __slots__ = ("_name",)
 
     _name: str
-    _get_name: ClassVar[Callable[[CData], CData]]
+    _get_name: ClassVar[CFunction[[CData], CData]]
 
     @property
     def name(self) -> str:
@@ -116,7 +104,7 @@ class KnownByUUID(Object[bytes]):
 
     __slots__ = ()
 
-    _get_uuid: ClassVar[Callable[[CData, CData], int]]
+    _get_uuid: ClassVar[CFunction[[CData, CData], int]]
 
     @property
     def uuid(self) -> UUID:
@@ -153,8 +141,8 @@ class Autostarting(Object[K]):
 
     __slots__ = ()
 
-    _get_autostart: ClassVar[Callable[[CData, CData], int]]
-    _set_autostart: ClassVar[Callable[[CData, int], int]]
+    _get_autostart: ClassVar[CFunction[[CData, CData], int]]
+    _set_autostart: ClassVar[CFunction[[CData, int], int]]
 
     def autostart(self) -> bool:
         """Return whether it starts with the host, a mediated device with its parent.

@@ -28,6 +28,7 @@ from pyvirt.errors import ConnectionLostError, Error, InvalidArgumentError, NotF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Literal
 
     from pyvirt._core.lib import CData
     from pyvirt.connection import Connection
@@ -165,8 +166,13 @@ def _answer(conn: Connection, name: str, obj: Handle | None) -> bool | None:
 
 def _find(name: str) -> tuple[CData, CData]:
     """Return the ``lib`` and ``ffi`` that have a function."""
-    homes = [(lib, ffi)]
-    prefixes = {"virAdm": "admin", "virDomainLxc": "lxc", "virDomainQemu": "qemu", "virConnectDomainQemu": "qemu"}
+    homes: list[tuple[CData, CData]] = [(lib, ffi)]
+    prefixes: dict[str, Literal["admin", "lxc", "qemu"]] = {
+        "virAdm": "admin",
+        "virDomainLxc": "lxc",
+        "virDomainQemu": "qemu",
+        "virConnectDomainQemu": "qemu",
+    }
     for prefix, extension in prefixes.items():
         if name.startswith(prefix):
             homes.append(load_extension(extension))

@@ -3,11 +3,12 @@
 
 #include <libvirt/libvirt.h>
 
-#include "events.h"
+#include "events_source.h"
+#include "native_events_callbacks.h"
 
 /*
- * A callback per form of event, whatever the libvirt at hand declares of them: their types are written out, and the
- * numbers of the newest kinds too.  What a callback is given lives no longer than the call.
+ * One callback per signature.  The installed libvirt may not declare the newest kinds of events, so their signatures
+ * and numbers are written out here.  The arguments of a callback are valid during the call only.
  */
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
@@ -24,7 +25,7 @@ static void deliver(void *source, void *object, const int64_t *numbers, int nnum
 #define STRINGS(...) ((const char *const[]){__VA_ARGS__}), COUNT(((const char *const[]){__VA_ARGS__}))
 #define NONE NULL, 0
 
-/* ---- of the forms that several kinds share ---- */
+/* ---- signatures that several kinds share ---- */
 
 static void on_nothing(virConnectPtr conn, void *object, void *source)
 {
@@ -32,7 +33,7 @@ static void on_nothing(virConnectPtr conn, void *object, void *source)
     deliver(source, object, NONE, NONE);
 }
 
-/* In C an int and an enumeration are passed alike, and so are all pointers. */
+/* C passes an enumeration as it passes an int, and all pointers alike. */
 static void on_int(virConnectPtr conn, void *object, int number, void *source)
 {
     (void)conn;
@@ -97,7 +98,7 @@ static void on_params(virConnectPtr conn, void *object, virTypedParameterPtr par
     pv_source_deliver(source, pv_source_event(source, object, NULL, 0, NULL, 0, params, nparams));
 }
 
-/* ---- of one kind ---- */
+/* ---- signatures of one kind ---- */
 
 static int on_lifecycle(virConnectPtr conn, virDomainPtr domain, int event, int detail, void *source)
 {
@@ -120,15 +121,15 @@ static void on_io_error_reason(virConnectPtr conn, virDomainPtr domain, const ch
     deliver(source, domain, NUMBERS(action), STRINGS(path, alias, reason));
 }
 
-/* Strings: both ends, the scheme, then type and name of each identity. */
+/* The strings are node and service of both ends, the scheme, then type and name of each identity. */
 static void on_graphics(virConnectPtr conn, virDomainPtr domain, int phase, const virDomainEventGraphicsAddress *local,
                         const virDomainEventGraphicsAddress *remote, const char *scheme,
                         const virDomainEventGraphicsSubject *subject, void *source)
 {
-    enum { BEFORE = 5 };
+    enum { FIXED = 5 };
     const virDomainEventGraphicsAddress nowhere = {.family = -1};
     int identities = subject != NULL && subject->nidentity > 0 ? subject->nidentity : 0;
-    int count = BEFORE + 2 * identities;
+    int count = FIXED + 2 * identities;
     (void)conn;
     if (pv_source_idle(source))
         return;
@@ -147,8 +148,8 @@ static void on_graphics(virConnectPtr conn, virDomainPtr domain, int phase, cons
     strings[3] = remote->service;
     strings[4] = scheme;
     for (int i = 0; i < identities; i++) {
-        strings[BEFORE + 2 * i] = subject->identities[i].type;
-        strings[BEFORE + 2 * i + 1] = subject->identities[i].name;
+        strings[FIXED + 2 * i] = subject->identities[i].type;
+        strings[FIXED + 2 * i + 1] = subject->identities[i].name;
     }
     deliver(source, domain, NUMBERS(phase, local->family, remote->family), strings, count);
     free(strings);
@@ -190,48 +191,49 @@ static void on_qemu_monitor(virConnectPtr conn, virDomainPtr domain, const char 
 }
 
 /*
- * Any thread that makes a call may find the link dead, while the loop still hands out what came before.  So this waits
- * until the loop has come around: at the first time its other timers may be due as well, at the second they are done.
+ * Any thread that makes a call may find that the link is dead, while the loop still delivers events that came before.
+ * The close event must be the last one, so a timer delays it to the second turn of the loop: in the first turn other
+ * timers, which deliver events, may be due as well.
  */
 typedef struct {
     void *source;
     int reason;
-    bool once;
+    bool second_turn;
 } closing;
 
-static void on_turn(int timer, void *opaque)
+static void deliver_close(int timer, void *opaque)
 {
-    closing *news = opaque;
-    if (!news->once) {
-        news->once = true;
+    closing *pending = opaque;
+    if (!pending->second_turn) {
+        pending->second_turn = true;
         return;
     }
-    deliver(news->source, NULL, NUMBERS(news->reason), NONE);
-    virEventRemoveTimeout(timer); /* there are loops that free it in this call */
+    deliver(pending->source, NULL, NUMBERS(pending->reason), NONE);
+    virEventRemoveTimeout(timer); /* some loops free `pending` in this call */
 }
 
-static void forget_closing(void *opaque)
+static void free_closing(void *opaque)
 {
-    closing *news = opaque;
-    pv_source_unref(news->source);
-    free(news);
+    closing *pending = opaque;
+    pv_source_unref(pending->source);
+    free(pending);
 }
 
 static void on_close(virConnectPtr conn, int reason, void *source)
 {
-    closing *news = malloc(sizeof(*news));
+    closing *pending = malloc(sizeof(*pending));
     (void)conn;
-    if (news != NULL) {
-        *news = (closing){.source = source, .reason = reason};
+    if (pending != NULL) {
+        *pending = (closing){.source = source, .reason = reason};
         pv_source_ref(source);
-        if (virEventAddTimeout(0, on_turn, news, forget_closing) >= 0)
+        if (virEventAddTimeout(0, deliver_close, pending, free_closing) >= 0)
             return;
-        forget_closing(news);
+        free_closing(pending);
     }
     deliver(source, NULL, NUMBERS(reason), NONE);
 }
 
-/* ---- which has which ---- */
+/* ---- the callback of each kind ---- */
 
 typedef void (*any)(void);
 #define ANY(function) ((any)(function))
@@ -250,7 +252,7 @@ static const any of_domains[] = {
     [VIR_DOMAIN_EVENT_ID_TRAY_CHANGE] = ANY(on_string_and_int),
     [VIR_DOMAIN_EVENT_ID_PMWAKEUP] = ANY(on_int),
     [VIR_DOMAIN_EVENT_ID_PMSUSPEND] = ANY(on_int),
-    [VIR_DOMAIN_EVENT_ID_BALLOON_CHANGE] = ANY(on_llong), /* unsigned, in the same place */
+    [VIR_DOMAIN_EVENT_ID_BALLOON_CHANGE] = ANY(on_llong), /* unsigned, but passed in the same way */
     [VIR_DOMAIN_EVENT_ID_PMSUSPEND_DISK] = ANY(on_int),
     [VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED] = ANY(on_string),
     [VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2] = ANY(on_string_and_two_ints),

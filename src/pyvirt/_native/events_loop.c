@@ -14,50 +14,51 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "events.h"
+#include "clock.h"
+#include "events_queue.h"
+#include "native_events_loop.h"
 
 /* A file descriptor that is watched, or a timer. */
 typedef struct item {
     int id;
     bool timer;
-    bool removed; /* waits for its free function */
-    int fd;       /* of a watch */
-    int own_fd;   /* a duplicate: epoll takes each descriptor once */
-    int events;   /* virEventHandleType */
-    int interval; /* of a timer: ms, -1 while it is off */
-    int64_t due;  /* ns */
-    uint64_t round;
+    int fd;         /* of a watch */
+    int own_fd;     /* a duplicate, if fd is watched already: epoll accepts each descriptor once */
+    int events;     /* virEventHandleType */
+    int interval;   /* of a timer: ms, -1 while it is off */
+    int64_t due;    /* ns */
+    uint64_t round; /* the last one in which it was called */
     union {
         virEventHandleCallback handle;
         virEventTimeoutCallback timeout;
     } callback;
     void *opaque;
     virFreeCallback free_opaque;
-    struct item *next;           /* in its bucket, or among the removed */
-    struct item *before, *after; /* among the timers that are on */
+    struct item *next;           /* in its bucket, or in the list of removed items */
+    struct item *before, *after; /* in the ring of timers that are on */
 } item;
 
 enum { BUCKETS = 256, READY = 64 };
 
-/* Nothing of libvirt's is called while the lock is held. */
+/* The lock is never held while libvirt is called. */
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t stopped;
     int registered; /* 1: this loop, 0: another, -1: none yet */
     int epoll;
     int wake;
-    bool running; /* there is a thread */
-    bool wanted;  /* there was a connection */
+    bool running; /* the thread exists */
+    bool wanted;  /* a connection has been opened */
     unsigned paused;
     pthread_t thread;
     pid_t tid;
     int64_t sleeps_until; /* ns, 0 while awake */
     uint64_t round;
-    uint64_t turns;   /* of the loop that are over */
-    unsigned waiting; /* for that */
+    uint64_t turns;   /* completed turns of the loop */
+    unsigned waiting; /* threads that wait for `turns` to change */
     int last_id;
     item *buckets[BUCKETS];
-    item timers; /* a ring */
+    item timers; /* the head of a ring */
     item *removed;
 } loop = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -67,13 +68,6 @@ static struct {
     .wake = -1,
     .timers = {.before = &loop.timers, .after = &loop.timers},
 };
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 /* ---- items, lock held ---- */
 
@@ -87,7 +81,7 @@ static item *find(int id, bool timer)
 
 static int add(item *made)
 {
-    /* Ids are not used again: whoever holds an old one must not hit somebody else's item. */
+    /* Ids are not reused, because an old id must not refer to a new item. */
     made->id = loop.last_id = loop.last_id == INT32_MAX ? 1 : loop.last_id + 1;
     item **bucket = &loop.buckets[(unsigned)made->id % BUCKETS];
     made->next = *bucket;
@@ -101,14 +95,13 @@ static void wake_up(void)
         eventfd_write(loop.wake, 1);
 }
 
-/* Take it out; the thread of the loop frees what it belongs to, as libvirt may hold a lock that this needs. */
-static void bury(item *gone)
+/* Remove an item.  The thread of the loop frees it, because libvirt may hold a lock that its free function needs. */
+static void retire(item *gone)
 {
     item **link = &loop.buckets[(unsigned)gone->id % BUCKETS];
     while (*link != gone)
         link = &(*link)->next;
     *link = gone->next;
-    gone->removed = true;
     gone->next = loop.removed;
     loop.removed = gone;
     if (loop.sleeps_until != 0)
@@ -127,7 +120,7 @@ static int watch(item *made, int events)
         wanted.events |= EPOLLIN;
     if (events & VIR_EVENT_HANDLE_WRITABLE)
         wanted.events |= EPOLLOUT;
-    /* Errors and hang-ups are always reported, so what nobody wants to hear of must not be there at all. */
+    /* epoll reports errors and hang-ups in any case, so a descriptor without wanted events must not be in the set. */
     if (events == 0)
         return before == 0 ? 0 : epoll_ctl(loop.epoll, EPOLL_CTL_DEL, fd, NULL);
     if (before != 0 && epoll_ctl(loop.epoll, EPOLL_CTL_MOD, fd, &wanted) == 0)
@@ -152,11 +145,11 @@ static int add_handle(int fd, int events, virEventHandleCallback callback, void 
     pthread_mutex_lock(&loop.lock);
     int id = add(made);
     if (watch(made, events) < 0) {
-        made->free_opaque = NULL; /* it stays the caller's */
+        made->free_opaque = NULL; /* the opaque pointer still belongs to the caller */
         made->events = 0;
         if (made->own_fd >= 0)
             close(made->own_fd);
-        bury(made);
+        retire(made);
         id = -1;
     }
     pthread_mutex_unlock(&loop.lock);
@@ -177,10 +170,10 @@ static int remove_handle(int id)
     pthread_mutex_lock(&loop.lock);
     item *found = find(id, false);
     if (found != NULL) {
-        watch(found, 0); /* now: the descriptor will be closed and its number used again */
+        watch(found, 0); /* at once: libvirt closes the descriptor next, and its number may be reused */
         if (found->own_fd >= 0)
             close(found->own_fd);
-        bury(found);
+        retire(found);
     }
     pthread_mutex_unlock(&loop.lock);
     return found != NULL ? 0 : -1;
@@ -201,7 +194,7 @@ static void set_timer(item *timer, int interval)
     timer->before = &loop.timers;
     timer->after = loop.timers.after;
     timer->after->before = loop.timers.after = timer;
-    timer->due = now_ns() + (int64_t)interval * 1000000;
+    timer->due = pv_now_ns() + (int64_t)interval * 1000000;
     if (timer->due < loop.sleeps_until)
         wake_up();
 }
@@ -238,7 +231,7 @@ static int remove_timeout(int id)
     item *found = find(id, true);
     if (found != NULL) {
         set_timer(found, -1);
-        bury(found);
+        retire(found);
     }
     pthread_mutex_unlock(&loop.lock);
     return found != NULL ? 0 : -1;
@@ -246,7 +239,7 @@ static int remove_timeout(int id)
 
 /* ---- the thread ---- */
 
-/* How long to sleep in milliseconds, -1 for without end; lock held. */
+/* Lock held.  Return how long to sleep in milliseconds; -1: indefinitely. */
 static int until_next(void)
 {
     int64_t next = INT64_MAX;
@@ -255,7 +248,7 @@ static int until_next(void)
             next = timer->due;
     if (loop.removed != NULL)
         next = 0;
-    int64_t now = now_ns();
+    int64_t now = pv_now_ns();
     loop.sleeps_until = next <= now ? 0 : next;
     if (next == INT64_MAX)
         return -1;
@@ -279,7 +272,7 @@ static int reported(uint32_t events)
     return found;
 }
 
-/* Called with the lock held, which it lets go of while libvirt is called; as the next two. */
+/* Lock held; it is released while libvirt is called.  The same holds for the next two functions. */
 static void dispatch_handle(const struct epoll_event *ready)
 {
     if (ready->data.u64 == 0) {
@@ -289,23 +282,23 @@ static void dispatch_handle(const struct epoll_event *ready)
     }
     item *found = find((int)ready->data.u64, false);
     int events = reported(ready->events);
-    /* Somebody else may have changed or removed it since. */
+    /* Another thread may have changed or removed it since. */
     if (found == NULL || found->events == 0)
         return;
     events &= found->events | VIR_EVENT_HANDLE_ERROR | VIR_EVENT_HANDLE_HANGUP;
     if (events == 0)
         return;
     pthread_mutex_unlock(&loop.lock);
-    /* It stays where it is until free_removed, in this thread. */
-    pv_queues_gather();
+    /* The item stays valid: only this thread frees items, in free_removed. */
+    pv_queues_begin_batch();
     found->callback.handle(found->id, found->fd, events, found->opaque);
-    pv_queues_tell();
+    pv_queues_end_batch();
     pthread_mutex_lock(&loop.lock);
 }
 
 static void dispatch_timers(void)
 {
-    int64_t now = now_ns();
+    int64_t now = pv_now_ns();
     loop.round++;
     for (item *timer = loop.timers.after; timer != &loop.timers;) {
         if (timer->due > now || timer->round == loop.round) {
@@ -315,11 +308,11 @@ static void dispatch_timers(void)
         timer->round = loop.round;
         timer->due = now + (int64_t)timer->interval * 1000000;
         pthread_mutex_unlock(&loop.lock);
-        pv_queues_gather();
+        pv_queues_begin_batch();
         timer->callback.timeout(timer->id, timer->opaque);
-        pv_queues_tell();
+        pv_queues_end_batch();
         pthread_mutex_lock(&loop.lock);
-        timer = loop.timers.after; /* any of them may be gone now */
+        timer = loop.timers.after; /* any timer may have been removed by now */
     }
 }
 
@@ -363,7 +356,7 @@ static void *run(void *unused)
     return NULL;
 }
 
-/* Lock held.  0, or -1 with errno. */
+/* Lock held.  Return 0, or -1 with errno. */
 static int start_thread(void)
 {
     struct epoll_event wake = {.events = EPOLLIN, .data.u64 = 0};
@@ -380,7 +373,7 @@ static int start_thread(void)
         return -1;
     if (epoll_ctl(loop.epoll, EPOLL_CTL_ADD, loop.wake, &wake) < 0 && errno != EEXIST)
         return -1;
-    sigfillset(&all); /* signals are for Python's threads */
+    sigfillset(&all); /* signals go to Python's threads */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     errno = pthread_create(&loop.thread, NULL, run, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -393,7 +386,7 @@ static int start_thread(void)
 
 /* ---- fork ---- */
 
-static pthread_mutex_t registering = PTHREAD_MUTEX_INITIALIZER; /* taken before the loop's own */
+static pthread_mutex_t registering = PTHREAD_MUTEX_INITIALIZER; /* taken before the lock of the loop */
 
 static void before_fork(void)
 {
@@ -406,11 +399,12 @@ static void after_fork_in_parent(void)
 }
 
 /*
- * What is watched belongs to the parent's connections, and so does the set of it in the kernel, which both processes
- * now share.  The items themselves are left alone: nobody knows what state their owners are in.
+ * The watched descriptors belong to the parent's connections, and so does the epoll set in the kernel, which both
+ * processes share after the fork.  The items are not freed: the state of their owners is unknown.
  *
- * Who was registering a loop is not here, and has perhaps done it.  The fork could not wait for that: meanwhile a loop
- * of somebody else's is asked, which may be written in Python, and who forks there holds the GIL.
+ * A thread of the parent that was registering a loop does not exist in the child, and may or may not have registered
+ * it.  The fork could not wait for that thread: it calls the loop of the program, which may be written in Python, and
+ * the thread that forks holds the GIL.
  */
 static void after_fork_in_child(void)
 {
@@ -430,13 +424,13 @@ static void after_fork_in_child(void)
     pthread_mutex_unlock(&loop.lock);
 }
 
-/* When this is loaded, before anybody can hold the lock. */
+/* This runs when the library is loaded, before any thread can hold the lock. */
 __attribute__((constructor)) static void watch_forks(void)
 {
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
-/* ---- for Python ---- */
+/* ---- called from Python ---- */
 
 static int owner(void)
 {
@@ -453,19 +447,20 @@ static void set_owner(int owner)
     pthread_mutex_unlock(&loop.lock);
 }
 
-static void never(int timer, void *opaque)
+static void do_nothing(int timer, void *opaque)
 {
     (void)timer;
     (void)opaque;
 }
 
 /*
- * Whose loop libvirt has, by asking it, as `registered`.  To register a second one would make libvirt print a warning;
- * and ours is there without having been noted if this process was forked at that moment.
+ * Find out from libvirt which loop it uses, as in `registered`.  libvirt prints a warning if a second loop is
+ * registered.  After a fork in the middle of pv_loop_start this loop may be registered although `registered` is still
+ * -1.
  */
-static int ask_owner(void)
+static int probe_owner(void)
 {
-    int probe = virEventAddTimeout(-1, never, NULL, NULL);
+    int probe = virEventAddTimeout(-1, do_nothing, NULL, NULL);
     if (probe < 0)
         return -1;
     pthread_mutex_lock(&loop.lock);
@@ -479,7 +474,7 @@ int pv_loop_start(void)
 {
     if (owner() < 0) {
         pthread_mutex_lock(&registering);
-        int found = owner() < 0 ? ask_owner() : owner();
+        int found = owner() < 0 ? probe_owner() : owner();
         if (found < 0) {
             virEventRegisterImpl(add_handle, update_handle, remove_handle, add_timeout, update_timeout, remove_timeout);
             found = 1;
@@ -501,7 +496,7 @@ int pv_loop_start(void)
 int pv_loop_leave(void)
 {
     pthread_mutex_lock(&registering);
-    int found = owner() == 1 ? 1 : ask_owner();
+    int found = owner() == 1 ? 1 : probe_owner();
     set_owner(found == 1);
     pthread_mutex_unlock(&registering);
     return found == 1 ? -1 : found == 0;
@@ -512,31 +507,21 @@ int pv_loop_owner(void)
     return owner();
 }
 
-/* A thread that has ended is still counted as one of this process for some microseconds. */
+/* The kernel still counts a thread as one of this process for some microseconds after it has ended. */
 static void wait_until_gone(pid_t tid)
 {
-    const struct timespec moment = {.tv_nsec = 20000};
+    const struct timespec pause = {.tv_nsec = 20000};
     char path[64];
     snprintf(path, sizeof(path), "/proc/self/task/%d", (int)tid);
     for (int i = 0; i < 500 && access(path, F_OK) == 0; i++)
-        nanosleep(&moment, NULL);
-}
-
-static struct timespec in_future(int milliseconds)
-{
-    struct timespec end;
-    clock_gettime(CLOCK_REALTIME, &end);
-    int64_t nanoseconds = end.tv_nsec + (int64_t)milliseconds * 1000000;
-    end.tv_sec += (time_t)(nanoseconds / 1000000000);
-    end.tv_nsec = (long)(nanoseconds % 1000000000);
-    return end;
+        nanosleep(&pause, NULL);
 }
 
 void pv_loop_settle(int milliseconds)
 {
-    struct timespec end = in_future(milliseconds);
+    struct timespec end = pv_deadline(milliseconds);
     pthread_mutex_lock(&loop.lock);
-    /* In this turn it may be past the place; in the next one it frees what the one before has left. */
+    /* The current turn may be past free_removed already; the next one frees everything that is removed by now. */
     uint64_t enough = loop.turns + 2;
     int failed = loop.running && pthread_equal(loop.thread, pthread_self());
     loop.waiting++;
@@ -550,17 +535,17 @@ void pv_loop_settle(int milliseconds)
 
 int pv_loop_pause(int milliseconds)
 {
-    struct timespec end = in_future(milliseconds);
+    struct timespec end = pv_deadline(milliseconds);
     pthread_mutex_lock(&loop.lock);
     loop.paused++;
     wake_up();
     bool ran = loop.running;
-    /* From one of its own callbacks there is nothing to wait for. */
+    /* In one of its own callbacks the thread cannot wait for itself. */
     int failed = ran && pthread_equal(loop.thread, pthread_self());
     while (loop.running && failed == 0)
         failed = pthread_cond_timedwait(&loop.stopped, &loop.lock, &end);
     bool running = loop.running;
-    pid_t tid = loop.tid; /* not before: a thread that was just made has yet to say */
+    pid_t tid = loop.tid; /* read here, because a new thread sets it only when it starts to run */
     pthread_mutex_unlock(&loop.lock);
     if (ran && !running)
         wait_until_gone(tid);
@@ -571,6 +556,6 @@ void pv_loop_resume(void)
 {
     pthread_mutex_lock(&loop.lock);
     if (loop.paused > 0 && --loop.paused == 0 && loop.wanted)
-        start_thread(); /* without memory for it, the next connection tries again */
+        start_thread(); /* if this fails, the next connection tries again */
     pthread_mutex_unlock(&loop.lock);
 }

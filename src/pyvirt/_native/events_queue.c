@@ -1,43 +1,44 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "events.h"
+#include "events_queue.h"
 
-/* Also of what its events hold there is a limit: a monitor may say a lot. */
-static const size_t MOST_BYTES = (size_t)64 << 20;
-static const size_t SMALLEST = 64;
+/* The memory of the queued events is limited too: events of the QEMU monitor may be large. */
+static const size_t MAX_BYTES = (size_t)64 << 20;
+static const size_t MIN_ROOM = 64;
 
 typedef struct {
-    uintptr_t item; /* of lost events 2 * count + 1 */
+    uintptr_t item; /* the address of an event, or 2 * count + 1 for lost events */
     int64_t tag;
 } slot;
 
 struct pv_queue {
     pthread_mutex_t lock;
-    unsigned refs;
+    atomic_uint refs;
     int fd;
     bool ended;
-    bool complete; /* its last event, that the link is gone, is in it or was */
+    bool complete; /* the close event, which is the last one, has been queued */
     slot *ring;
     size_t room, first, count;
     size_t limit;
     size_t bytes;
-    uint64_t lost;      /* since the newest that is in it */
-    bool told;          /* the descriptor is readable */
-    pv_queue *next_due; /* among those that this thread has yet to tell, with a reference; NULL: not there */
+    uint64_t lost;           /* events lost after the newest one in the ring */
+    bool readable;           /* the descriptor is readable */
+    pv_queue *next_in_batch; /* the next queue whose reader this thread wakes later; NULL: not in the list */
 };
 
 /*
- * libvirt hands out all that has come in one go, and a reader woken by the first event would go back to sleep before
- * the second.  So readers are told when libvirt has done, or once there is enough to keep one busy.
+ * libvirt delivers all events that have arrived in one go.  A reader that is woken by the first event would go back to
+ * sleep before the second.  So readers are woken when libvirt has finished, or when a queue holds this many events.
  */
-static const size_t ENOUGH = 256;
-static _Thread_local bool gathering;
-static _Thread_local pv_queue *due; /* the last one points to itself */
+static const size_t WAKE_AT = 256;
+static _Thread_local bool in_batch;
+static _Thread_local pv_queue *batch; /* a list with a reference to each queue; the last one points to itself */
 
 pv_queue *pv_queue_new(size_t limit)
 {
@@ -50,19 +51,19 @@ pv_queue *pv_queue_new(size_t limit)
         return NULL;
     }
     pthread_mutex_init(&queue->lock, NULL);
-    queue->refs = 1;
+    atomic_init(&queue->refs, 1);
     queue->limit = limit > 0 ? limit : 1;
     return queue;
 }
 
 void pv_queue_ref(pv_queue *queue)
 {
-    __atomic_fetch_add(&queue->refs, 1, __ATOMIC_RELAXED);
+    atomic_fetch_add_explicit(&queue->refs, 1, memory_order_relaxed);
 }
 
 void pv_queue_unref(pv_queue *queue)
 {
-    if (__atomic_sub_fetch(&queue->refs, 1, __ATOMIC_ACQ_REL) > 0)
+    if (atomic_fetch_sub_explicit(&queue->refs, 1, memory_order_acq_rel) > 1)
         return;
     if (queue->fd >= 0)
         close(queue->fd);
@@ -78,7 +79,7 @@ int pv_queue_fd(pv_queue *queue)
 
 static bool grow(pv_queue *queue)
 {
-    size_t room = queue->room > 0 ? 2 * queue->room : SMALLEST;
+    size_t room = queue->room > 0 ? 2 * queue->room : MIN_ROOM;
     slot *ring = malloc(room * sizeof(*ring));
     if (ring == NULL)
         return false;
@@ -101,12 +102,11 @@ static bool append(pv_queue *queue, uintptr_t item, int64_t tag)
 
 static bool has_room(const pv_queue *queue, const pv_event *event)
 {
-    /* That the link is gone is the last there will be to say. */
-    return event != NULL &&
-           (event->category == PV_CLOSE || (queue->count < queue->limit && queue->bytes <= MOST_BYTES));
+    /* There is always room for the close event: no other event follows it. */
+    return event != NULL && (event->category == PV_CLOSE || (queue->count < queue->limit && queue->bytes <= MAX_BYTES));
 }
 
-/* Lock held.  First what is known to be missing at this place. */
+/* Lock held.  Append the number of events lost at this place, if any, then the event. */
 static bool put(pv_queue *queue, pv_event *event, int64_t tag)
 {
     if (queue->lost > 0) {
@@ -122,41 +122,42 @@ static bool put(pv_queue *queue, pv_event *event, int64_t tag)
 }
 
 /* Lock held. */
-static void tell(pv_queue *queue)
+static void wake_reader(pv_queue *queue)
 {
-    if (!queue->told)
+    if (!queue->readable)
         eventfd_write(queue->fd, 1);
-    queue->told = true;
+    queue->readable = true;
 }
 
-static void tell_in_time(pv_queue *queue)
+/* Lock held. */
+static void wake_reader_now_or_later(pv_queue *queue)
 {
-    if (queue->told)
+    if (queue->readable)
         return;
-    if (!gathering || queue->count >= ENOUGH) {
-        tell(queue);
-    } else if (queue->next_due == NULL) {
+    if (!in_batch || queue->count >= WAKE_AT) {
+        wake_reader(queue);
+    } else if (queue->next_in_batch == NULL) {
         pv_queue_ref(queue);
-        queue->next_due = due != NULL ? due : queue;
-        due = queue;
+        queue->next_in_batch = batch != NULL ? batch : queue;
+        batch = queue;
     }
 }
 
-void pv_queues_gather(void)
+void pv_queues_begin_batch(void)
 {
-    gathering = true;
+    in_batch = true;
 }
 
-void pv_queues_tell(void)
+void pv_queues_end_batch(void)
 {
-    gathering = false;
-    while (due != NULL) {
-        pv_queue *queue = due;
+    in_batch = false;
+    while (batch != NULL) {
+        pv_queue *queue = batch;
         pthread_mutex_lock(&queue->lock);
-        due = queue->next_due != queue ? queue->next_due : NULL;
-        queue->next_due = NULL;
+        batch = queue->next_in_batch != queue ? queue->next_in_batch : NULL;
+        queue->next_in_batch = NULL;
         if (queue->count > 0 || queue->lost > 0)
-            tell(queue);
+            wake_reader(queue);
         pthread_mutex_unlock(&queue->lock);
         pv_queue_unref(queue);
     }
@@ -170,13 +171,13 @@ bool pv_queue_push(pv_queue *queue, pv_event *event, int64_t tag)
         queue->complete = event != NULL && event->category == PV_CLOSE;
         if (!has_room(queue, event) || !put(queue, event, tag))
             queue->lost++;
-        tell_in_time(queue);
+        wake_reader_now_or_later(queue);
     }
     pthread_mutex_unlock(&queue->lock);
     return open;
 }
 
-/* Lock held: one item, 0 if there is none. */
+/* Lock held.  Remove one item from the queue and return it; the item is 0 if there is none. */
 static slot next(pv_queue *queue)
 {
     if (queue->count > 0) {
@@ -207,10 +208,10 @@ int pv_queue_take(pv_queue *queue, uintptr_t *items, int64_t *tags, int n)
     }
     if (queue->count == 0 && queue->lost == 0 && !queue->ended) {
         eventfd_t ignored;
-        if (queue->told)
+        if (queue->readable)
             eventfd_read(queue->fd, &ignored);
-        queue->told = false;
-        if (queue->room > 4096) { /* after a burst */
+        queue->readable = false;
+        if (queue->room > 4096) { /* give back the memory of a burst */
             free(queue->ring);
             queue->ring = NULL;
             queue->room = queue->first = 0;
@@ -238,9 +239,9 @@ void pv_queue_end(pv_queue *queue)
     queue->room = queue->first = queue->count = queue->bytes = 0;
     queue->lost = 0;
     queue->ended = true;
-    tell(queue);
+    wake_reader(queue);
     pthread_mutex_unlock(&queue->lock);
-    for (size_t i = 0; i < count; i++) /* libvirt is called for their objects */
+    for (size_t i = 0; i < count; i++) /* without the lock, because this calls libvirt to release objects */
         pv_events_release(&ring[(first + i) & (room - 1)].item, 1);
     free(ring);
 }

@@ -1,47 +1,29 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <libvirt/virterror.h>
-
-#include "events.h"
-#include "native_errors.h"
+#include "events_source.h"
+#include "native_common.h"
 
 /*
- * Domains are suspended and resumed over and over, and each such event says the same.  They are kept by the domain's
- * name: nothing is cheaper to ask libvirt for, which formats the UUID for its log whenever it is asked for that.  A name
- * stands for the same domain, under the same id, until there is another event of its lifecycle; libvirt delivers these
- * in the order in which they happened.
+ * Domains are suspended and resumed again and again, and these events are all alike.  So they are kept for reuse, by
+ * the name of the domain: the name is the cheapest property to read, because for others libvirt formats the UUID for
+ * its log.  A name stands for the same domain, with the same id, until another event of its lifecycle comes; libvirt
+ * delivers these events in the order in which they happened.
  */
-typedef struct known {
+struct known {
     struct known *next;
     pv_event *event;
     char name[];
-} known;
+};
 
-enum { BUCKETS = 4096, MOST_KNOWN = 65536 };
+enum { BUCKETS = 4096, MAX_KNOWN = 65536 };
 
-typedef struct {
+struct target {
     pv_queue *queue;
     int64_t tag;
     size_t uses;
-} target;
-
-struct pv_source {
-    pthread_mutex_t lock;
-    unsigned refs;
-    int category, id;
-    int callback_id; /* -1: not registered */
-    void *undo;      /* what deregisters it, if that is in another library */
-    bool held;       /* by libvirt, as the close callback's opaque */
-    target *targets;
-    size_t ntargets, room;
-    known **known; /* NULL until there is one */
-    size_t nknown;
 };
-
-/* ---- sources ---- */
 
 pv_source *pv_source_new(int category, int id)
 {
@@ -49,10 +31,10 @@ pv_source *pv_source_new(int category, int id)
     if (source == NULL)
         return NULL;
     pthread_mutex_init(&source->lock, NULL);
-    source->refs = 1;
+    atomic_init(&source->refs, 1);
     source->category = category;
     source->id = id;
-    source->callback_id = -1;
+    atomic_init(&source->callback_id, -1);
     return source;
 }
 
@@ -62,13 +44,13 @@ pv_event *pv_source_event(const pv_source *source, void *object, const int64_t *
     return pv_event_new(source->category, source->id, object, numbers, nnumbers, strings, nstrings, params, nparams);
 }
 
-/* Returns what was known, for the caller to free without the lock. */
-static known *forget_all(pv_source *source)
+/* Lock held.  Remove all known events and return them; the caller frees them without the lock. */
+static struct known *remove_all_known(pv_source *source)
 {
-    known *gone = NULL;
+    struct known *gone = NULL;
     for (size_t i = 0; source->known != NULL && i < BUCKETS; i++)
         while (source->known[i] != NULL) {
-            known *one = source->known[i];
+            struct known *one = source->known[i];
             source->known[i] = one->next;
             one->next = gone;
             gone = one;
@@ -79,10 +61,10 @@ static known *forget_all(pv_source *source)
     return gone;
 }
 
-static void free_known(known *gone)
+static void free_known(struct known *gone)
 {
     while (gone != NULL) {
-        known *next = gone->next;
+        struct known *next = gone->next;
         pv_event_unref(gone->event);
         free(gone);
         gone = next;
@@ -92,17 +74,17 @@ static void free_known(known *gone)
 void pv_source_ref(void *opaque)
 {
     pv_source *source = opaque;
-    __atomic_fetch_add(&source->refs, 1, __ATOMIC_RELAXED);
+    atomic_fetch_add_explicit(&source->refs, 1, memory_order_relaxed);
 }
 
 void pv_source_unref(void *opaque)
 {
     pv_source *source = opaque;
-    if (__atomic_sub_fetch(&source->refs, 1, __ATOMIC_ACQ_REL) > 0)
+    if (atomic_fetch_sub_explicit(&source->refs, 1, memory_order_acq_rel) > 1)
         return;
     for (size_t i = 0; i < source->ntargets; i++)
         pv_queue_unref(source->targets[i].queue);
-    free_known(forget_all(source));
+    free_known(remove_all_known(source));
     free(source->targets);
     pthread_mutex_destroy(&source->lock);
     free(source);
@@ -113,7 +95,7 @@ void pv_source_free(pv_source *source)
     pv_source_unref(source);
 }
 
-static target *find_target(pv_source *source, const pv_queue *queue, int64_t tag)
+static struct target *find_target(pv_source *source, const pv_queue *queue, int64_t tag)
 {
     for (size_t i = 0; i < source->ntargets; i++)
         if (source->targets[i].queue == queue && source->targets[i].tag == tag)
@@ -125,7 +107,7 @@ int pv_source_attach(pv_source *source, pv_queue *queue, int64_t tag)
 {
     int result = 0;
     pthread_mutex_lock(&source->lock);
-    target *before = find_target(source, queue, tag);
+    struct target *before = find_target(source, queue, tag);
     if (before != NULL) {
         before->uses++;
         pthread_mutex_unlock(&source->lock);
@@ -133,17 +115,17 @@ int pv_source_attach(pv_source *source, pv_queue *queue, int64_t tag)
     }
     if (source->ntargets == source->room) {
         size_t room = source->room > 0 ? 2 * source->room : 1;
-        target *targets = realloc(source->targets, room * sizeof(*targets));
+        struct target *targets = realloc(source->targets, room * sizeof(*targets));
         if (targets != NULL) {
             source->targets = targets;
             source->room = room;
         } else {
-            result = -1;
+            result = PV_NO_MEMORY;
         }
     }
     if (result == 0) {
         pv_queue_ref(queue);
-        source->targets[source->ntargets++] = (target){queue, tag, 1};
+        source->targets[source->ntargets++] = (struct target){queue, tag, 1};
     }
     pthread_mutex_unlock(&source->lock);
     return result;
@@ -159,7 +141,7 @@ static void drop_target(pv_source *source, size_t i)
 void pv_source_detach(pv_source *source, pv_queue *queue, int64_t tag)
 {
     pthread_mutex_lock(&source->lock);
-    target *found = find_target(source, queue, tag);
+    struct target *found = find_target(source, queue, tag);
     if (found != NULL && --found->uses == 0)
         drop_target(source, (size_t)(found - source->targets));
     pthread_mutex_unlock(&source->lock);
@@ -174,7 +156,7 @@ bool pv_source_idle(pv_source *source)
 }
 
 /* Lock held. */
-static void hand_out(pv_source *source, pv_event *event)
+static void deliver_to_all(pv_source *source, pv_event *event)
 {
     for (size_t i = source->ntargets; i-- > 0;)
         if (!pv_queue_push(source->targets[i].queue, event, source->targets[i].tag))
@@ -184,7 +166,7 @@ static void hand_out(pv_source *source, pv_event *event)
 void pv_source_deliver(pv_source *source, pv_event *event)
 {
     pthread_mutex_lock(&source->lock);
-    hand_out(source, event);
+    deliver_to_all(source, event);
     pthread_mutex_unlock(&source->lock);
     if (event != NULL)
         pv_event_unref(event);
@@ -198,7 +180,8 @@ static size_t bucket_of(const char *name)
     return (hash ^ hash >> 12) % BUCKETS;
 }
 
-static pv_event *recall(const known *at, const char *name, int event, int detail)
+/* Lock held. */
+static pv_event *find_known(const struct known *at, const char *name, int event, int detail)
 {
     for (; at != NULL; at = at->next)
         if (at->event->numbers[0] == event && at->event->numbers[1] == detail && strcmp(at->name, name) == 0)
@@ -206,13 +189,14 @@ static pv_event *recall(const known *at, const char *name, int event, int detail
     return NULL;
 }
 
-static known *forget(pv_source *source, const char *name)
+/* Lock held.  Remove the known events of a domain and return them. */
+static struct known *remove_known(pv_source *source, const char *name)
 {
-    known *gone = NULL;
+    struct known *gone = NULL;
     if (source->known == NULL)
         return NULL;
-    for (known **link = &source->known[bucket_of(name)]; *link != NULL;) {
-        known *one = *link;
+    for (struct known **link = &source->known[bucket_of(name)]; *link != NULL;) {
+        struct known *one = *link;
         if (strcmp(one->name, name) != 0) {
             link = &one->next;
             continue;
@@ -225,19 +209,19 @@ static known *forget(pv_source *source, const char *name)
     return gone;
 }
 
-/* Keep it, if there is memory for that. */
-static void keep(pv_source *source, const char *name, pv_event *event)
+/* Lock held.  Keep the event for reuse, if there is memory for that. */
+static void add_known(pv_source *source, const char *name, pv_event *event)
 {
     if (source->known == NULL)
         source->known = calloc(BUCKETS, sizeof(*source->known));
-    known *one = source->known != NULL ? malloc(sizeof(*one) + strlen(name) + 1) : NULL;
+    struct known *one = source->known != NULL ? malloc(sizeof(*one) + strlen(name) + 1) : NULL;
     if (one == NULL)
         return;
     strcpy(one->name, name);
     one->event = event;
     event->interned = 1;
     pv_event_ref(event);
-    known **bucket = &source->known[bucket_of(name)];
+    struct known **bucket = &source->known[bucket_of(name)];
     one->next = *bucket;
     *bucket = one;
     source->nknown++;
@@ -251,29 +235,30 @@ static bool repeats(int event)
 void pv_source_lifecycle(pv_source *source, virDomainPtr domain, int event, int detail)
 {
     const int64_t numbers[] = {event, detail};
-    known *gone = NULL;
+    struct known *gone = NULL;
     pv_event *made = NULL;
     pthread_mutex_lock(&source->lock);
     const char *name = repeats(event) || source->nknown > 0 ? virDomainGetName(domain) : NULL;
     if (name != NULL && repeats(event) && source->known != NULL)
-        made = recall(source->known[bucket_of(name)], name, event, detail);
+        made = find_known(source->known[bucket_of(name)], name, event, detail);
     if (made != NULL) {
-        hand_out(source, made);
+        deliver_to_all(source, made);
         pthread_mutex_unlock(&source->lock);
         return;
     }
-    if (source->nknown >= MOST_KNOWN)
-        gone = forget_all(source);
+    if (source->nknown >= MAX_KNOWN)
+        gone = remove_all_known(source);
     else if (name != NULL && !repeats(event))
-        gone = forget(source, name);
+        gone = remove_known(source, name);
     if (source->ntargets > 0) {
         pthread_mutex_unlock(&source->lock);
         made = pv_source_event(source, domain, numbers, 2, NULL, 0, NULL, 0);
-        bool lasting = made != NULL && name != NULL && repeats(event) && virDomainGetID(domain) != (unsigned)-1;
+        bool reusable = made != NULL && name != NULL && repeats(event) && virDomainGetID(domain) != (unsigned)-1;
         pthread_mutex_lock(&source->lock);
-        if (lasting && source->ntargets > 0) /* it was not deregistered meanwhile, after which nothing forgets */
-            keep(source, name, made);
-        hand_out(source, made);
+        /* If the source was deregistered while the lock was free, nothing would remove the event again. */
+        if (reusable && source->ntargets > 0)
+            add_known(source, name, made);
+        deliver_to_all(source, made);
     }
     pthread_mutex_unlock(&source->lock);
     free_known(gone);
@@ -281,135 +266,12 @@ void pv_source_lifecycle(pv_source *source, virDomainPtr domain, int event, int 
         pv_event_unref(made);
 }
 
-/* ---- registering ---- */
-
-/*
- * libvirt (9.0 at least) frees the opaque of a close callback when it has called it, and forgets to when it is
- * unregistered.  While it unregisters none is under way.
- */
-static void release_held(void *opaque)
-{
-    pv_source *source = opaque;
-    if (__atomic_exchange_n(&source->held, false, __ATOMIC_ACQ_REL))
-        pv_source_unref(source);
-}
-
-static int register_with(pv_source *source, virConnectPtr conn, void *object)
-{
-    void *callback = pv_event_callback(source->category, source->id);
-    switch (source->category) {
-    case PV_DOMAIN:
-        return virConnectDomainEventRegisterAny(conn, object, source->id, VIR_DOMAIN_EVENT_CALLBACK(callback), source,
-                                                pv_source_unref);
-    case PV_NETWORK:
-        return virConnectNetworkEventRegisterAny(conn, object, source->id, VIR_NETWORK_EVENT_CALLBACK(callback), source,
-                                                 pv_source_unref);
-    case PV_STORAGE_POOL:
-        return virConnectStoragePoolEventRegisterAny(
-            conn, object, source->id, VIR_STORAGE_POOL_EVENT_CALLBACK(callback), source, pv_source_unref);
-    case PV_NODE_DEVICE:
-        return virConnectNodeDeviceEventRegisterAny(conn, object, source->id, VIR_NODE_DEVICE_EVENT_CALLBACK(callback),
-                                                    source, pv_source_unref);
-    case PV_SECRET:
-        return virConnectSecretEventRegisterAny(conn, object, source->id, VIR_SECRET_EVENT_CALLBACK(callback), source,
-                                                pv_source_unref);
-    default:
-        source->held = true;
-        return virConnectRegisterCloseCallback(conn, (virConnectCloseFunc)callback, source, release_held);
-    }
-}
-
-static int registered(pv_source *source, int callback_id)
-{
-    if (callback_id < 0)
-        pv_source_unref(source);
-    else
-        __atomic_store_n(&source->callback_id, callback_id, __ATOMIC_RELEASE);
-    return callback_id < 0 ? -1 : 0;
-}
-
-int pv_source_register(pv_source *source, virConnectPtr conn, void *object)
-{
-    if (pv_event_callback(source->category, source->id) == NULL) {
-        pv_error_unsupported("An event of this kind", "a newer one", "none");
-        return -1;
-    }
-    pv_source_ref(source); /* which libvirt gives back */
-    return registered(source, register_with(source, conn, object));
-}
-
-int pv_source_register_monitor(pv_source *source, virConnectPtr conn, virDomainPtr domain, const char *event,
-                               unsigned int flags, void *function, void *undo)
-{
-    int (*call)(virConnectPtr, virDomainPtr, const char *, void *, void *, virFreeCallback, unsigned int);
-    *(void **)&call = function;
-    source->undo = undo;
-    pv_source_ref(source);
-    void *callback = pv_event_callback(source->category, source->id);
-    return registered(source, call(conn, domain, event, callback, source, pv_source_unref, flags));
-}
-
-int pv_source_register_close(pv_source *source, void *conn, void *function, void *undo)
-{
-    int (*call)(void *, void *, void *, virFreeCallback);
-    *(void **)&call = function;
-    source->undo = undo;
-    pv_source_ref(source);
-    source->held = true;
-    return registered(source, call(conn, pv_event_callback(PV_CLOSE, 0), source, release_held));
-}
-
-static void deregister_close(pv_source *source, void *conn)
-{
-    void *callback = pv_event_callback(PV_CLOSE, 0);
-    int (*call)(void *, void *);
-    int result;
-    *(void **)&call = source->undo;
-    if (source->undo == NULL)
-        result = virConnectUnregisterCloseCallback(conn, (virConnectCloseFunc)callback);
-    else
-        result = call(conn, callback);
-    if (result == 0)
-        release_held(source);
-}
-
-static void deregister(pv_source *source, void *conn, int callback_id)
-{
-    int (*call)(virConnectPtr, int);
-    switch (source->category) {
-    case PV_DOMAIN:
-        virConnectDomainEventDeregisterAny(conn, callback_id);
-        break;
-    case PV_NETWORK:
-        virConnectNetworkEventDeregisterAny(conn, callback_id);
-        break;
-    case PV_STORAGE_POOL:
-        virConnectStoragePoolEventDeregisterAny(conn, callback_id);
-        break;
-    case PV_NODE_DEVICE:
-        virConnectNodeDeviceEventDeregisterAny(conn, callback_id);
-        break;
-    case PV_SECRET:
-        virConnectSecretEventDeregisterAny(conn, callback_id);
-        break;
-    case PV_QEMU_MONITOR:
-        *(void **)&call = source->undo;
-        call(conn, callback_id);
-        break;
-    default:
-        deregister_close(source, conn);
-    }
-}
-
-void pv_source_deregister(pv_source *source, void *conn)
+void pv_source_clear(pv_source *source)
 {
     pthread_mutex_lock(&source->lock);
     while (source->ntargets > 0)
         drop_target(source, source->ntargets - 1);
-    known *gone = forget_all(source);
+    struct known *gone = remove_all_known(source);
     pthread_mutex_unlock(&source->lock);
     free_known(gone);
-    int callback_id = __atomic_exchange_n(&source->callback_id, -1, __ATOMIC_ACQ_REL);
-    if (callback_id >= 0)
-        deregister(source, conn, callback_id);
 }

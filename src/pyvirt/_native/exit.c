@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #define _GNU_SOURCE /* pthread_timedjoin_np */
 #include <pthread.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <libvirt/libvirt.h>
 
-#include "native_errors.h"
-#include "native_events.h"
+#include "clock.h"
+#include "events_source.h"
+#include "native_events_source_register.h"
 #include "native_exit.h"
+#include "native_release.h"
 
 struct registration {
     pv_source *source;
     virConnectPtr conn;
 };
 
-/* In one piece: connections, then what is registered with them. */
-struct farewell {
+/* The work of the thread, in one block of memory. */
+struct work {
     int n, nsources;
     virConnectPtr *connections;
     struct registration registrations[];
@@ -26,36 +26,32 @@ struct farewell {
 
 static void *close_all(void *opaque)
 {
-    struct farewell *farewell = opaque;
-    for (int i = 0; i < farewell->nsources; i++) {
-        pv_source_deregister(farewell->registrations[i].source, farewell->registrations[i].conn);
-        pv_source_free(farewell->registrations[i].source);
+    struct work *work = opaque;
+    for (int i = 0; i < work->nsources; i++) {
+        pv_source_deregister(work->registrations[i].source, work->registrations[i].conn);
+        pv_source_free(work->registrations[i].source);
     }
-    for (int i = 0; i < farewell->n; i++)
-        pv_release_connect(farewell->connections[i]);
+    for (int i = 0; i < work->n; i++)
+        pv_release_connect(work->connections[i]);
     return NULL;
 }
 
 void pv_close_within(virConnectPtr *connections, int n, pv_source **sources, const int *owners, int nsources,
                      int milliseconds)
 {
-    struct farewell *farewell = malloc(sizeof(*farewell) + (size_t)nsources * sizeof(*farewell->registrations) +
-                                       (size_t)n * sizeof(*connections));
+    struct work *work =
+        malloc(sizeof(*work) + (size_t)nsources * sizeof(*work->registrations) + (size_t)n * sizeof(*connections));
     pthread_t thread;
-    struct timespec end;
-    if (farewell == NULL)
+    if (work == NULL)
         return;
-    farewell->n = n;
-    farewell->nsources = nsources;
-    farewell->connections = (virConnectPtr *)&farewell->registrations[nsources];
-    memcpy(farewell->connections, connections, (size_t)n * sizeof(*connections));
+    work->n = n;
+    work->nsources = nsources;
+    work->connections = (virConnectPtr *)&work->registrations[nsources];
+    memcpy(work->connections, connections, (size_t)n * sizeof(*connections));
     for (int i = 0; i < nsources; i++)
-        farewell->registrations[i] = (struct registration){sources[i], connections[owners[i]]};
-    clock_gettime(CLOCK_REALTIME, &end);
-    int64_t nanoseconds = end.tv_nsec + (int64_t)milliseconds * 1000000;
-    end.tv_sec += (time_t)(nanoseconds / 1000000000);
-    end.tv_nsec = (long)(nanoseconds % 1000000000);
-    /* If the thread is still at it, what it works on stays with it. */
-    if (pthread_create(&thread, NULL, close_all, farewell) != 0 || pthread_timedjoin_np(thread, NULL, &end) == 0)
-        free(farewell);
+        work->registrations[i] = (struct registration){sources[i], connections[owners[i]]};
+    struct timespec end = pv_deadline(milliseconds);
+    /* If the thread is still working after that time, it keeps its memory. */
+    if (pthread_create(&thread, NULL, close_all, work) != 0 || pthread_timedjoin_np(thread, NULL, &end) == 0)
+        free(work);
 }

@@ -7,19 +7,18 @@
 
 #include <libvirt/libvirt.h>
 
+#include "native_common.h"
 #include "native_inventory.h"
 
-enum { NO_MEMORY = -2 };
-
-/* ---- one kind of objects like the other ---- */
+/* ---- one interface for all kinds of objects ---- */
 
 struct kind {
     int (*list)(void *parent, void ***objects, unsigned int flags);
     int (*free)(void *object);
     const char *(*name)(void *object);
-    int (*uuid)(void *object, unsigned char *uuid); /* NULL: known by name */
-    const char *(*key)(void *object);               /* NULL: has none */
-    int (*id)(void *object);                        /* NULL: has none */
+    int (*uuid)(void *object, unsigned char *uuid); /* NULL: identified by name */
+    const char *(*key)(void *object);               /* NULL: the kind has no keys */
+    int (*id)(void *object);                        /* NULL: the kind has no ids */
 };
 
 #define OBJECT(type, parent_type, list_call, free_call, name_call)                                                     \
@@ -200,7 +199,7 @@ int pv_inventory_list(pv_inventory *inventory, void *parent, unsigned int flags)
         fits = put_object(inventory, rows + i, objects[i]);
     free_objects(inventory->kind, objects, n);
     if (!fits)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     inventory->rows = rows + n;
     return n;
 }
@@ -219,14 +218,14 @@ void pv_inventory_describe(const pv_inventory *inventory, pv_inventory_view *vie
     };
 }
 
-/* ---- rows found again ---- */
+/* ---- marking rows ---- */
 
 struct key {
     const void *data;
     size_t length;
 };
 
-/* What a row is known by -> the row, open addressing. */
+/* A hash table from the key of a row, its UUID or name, to the row; open addressing. */
 struct row_map {
     const pv_inventory_view *rows;
     uint32_t *buckets;
@@ -250,7 +249,7 @@ static struct key key_of(const pv_inventory_view *rows, int64_t row)
     return (struct key){rows->names + start, (size_t)(rows->name_offsets[row + 1] - start)};
 }
 
-/* The bucket of that key, or the empty one where it would go. */
+/* Return the bucket of that key, or the empty bucket where it belongs. */
 static uint64_t bucket_of(const struct row_map *map, struct key key)
 {
     uint64_t at = hash_of(key) & map->mask;
@@ -286,7 +285,7 @@ int pv_inventory_mark(pv_kind kind, const pv_inventory_view *rows, void *parent,
         return -1;
     if (!map_rows(&map, rows)) {
         free_objects(of, objects, n);
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     }
     for (int i = 0; i < n; i++) {
         unsigned char uuid[VIR_UUID_BUFLEN];

@@ -12,7 +12,7 @@
 
 #include <libvirt/libvirt.h>
 
-#include "native_stream.h"
+#include "native_pump.h"
 
 _Static_assert(sizeof(off_t) == sizeof(int64_t), "a position in a file has the size of libvirt's lengths");
 
@@ -51,7 +51,7 @@ int pv_pump_errno(const pv_pump *pump)
     return atomic_load(&pump->failure);
 }
 
-/* libvirt wants errno set, and looks at nothing else. */
+/* libvirt reads errno after a callback has failed, and nothing else. */
 static int fail(pv_pump *pump, int number)
 {
     atomic_store(&pump->failure, number);
@@ -64,7 +64,7 @@ static bool is_cancelled(const pv_pump *pump)
     return atomic_load(&pump->cancelled);
 }
 
-/* ---- into the file ---- */
+/* ---- from the stream to the file ---- */
 
 static int write_all(pv_pump *pump, const char *data, size_t size)
 {
@@ -102,7 +102,7 @@ static int write_zeros(pv_pump *pump, int64_t length)
     return 0;
 }
 
-/* What was there before must not show through, and a pipe has no holes. */
+/* Write a hole.  Old contents of the file must not remain there, and a pipe cannot have holes. */
 static int take_hole(virStreamPtr stream, long long length, void *opaque)
 {
     pv_pump *pump = opaque;
@@ -111,7 +111,7 @@ static int take_hole(virStreamPtr stream, long long length, void *opaque)
     if (is_cancelled(pump))
         return fail(pump, ECANCELED);
     off_t at = lseek(pump->fd, 0, SEEK_CUR);
-    if (length < 0 || (at > 0 && length > INT64_MAX - at)) /* the daemon's word, which nobody has checked */
+    if (length < 0 || (at > 0 && length > INT64_MAX - at)) /* the length comes from the daemon, unchecked */
         return fail(pump, EFBIG);
     if (at < 0 || fstat(pump->fd, &status) < 0 || !S_ISREG(status.st_mode))
         return write_zeros(pump, length);
@@ -131,7 +131,7 @@ int pv_pump_receive(pv_pump *pump, virStreamPtr stream, int sparse)
                   : virStreamRecvAll(stream, take_data, pump);
 }
 
-/* ---- out of the file ---- */
+/* ---- from the file to the stream ---- */
 
 static int give_data(virStreamPtr stream, char *data, size_t size, void *opaque)
 {
@@ -149,7 +149,7 @@ static int give_data(virStreamPtr stream, char *data, size_t size, void *opaque)
     return (int)n;
 }
 
-/* Whether data or a hole comes next, and how much of it; a hole of nothing at the end of the file. */
+/* Find out whether data or a hole comes next, and its length; at the end of the file it is a hole of length 0. */
 static int look_ahead(virStreamPtr stream, int *in_data, long long *length, void *opaque)
 {
     pv_pump *pump = opaque;

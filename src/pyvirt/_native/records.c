@@ -6,9 +6,8 @@
 
 #include <libvirt/libvirt.h>
 
+#include "native_common.h"
 #include "native_records.h"
-
-enum { NO_MEMORY = -2 };
 
 static bool is_among(const uint8_t *uuids, int n, const unsigned char *uuid)
 {
@@ -49,7 +48,7 @@ int pv_records_put(virDomainStatsRecordPtr *records, int at, virDomainPtr domain
 {
     virDomainStatsRecordPtr record = calloc(1, sizeof(*record));
     if (record == NULL)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     virDomainRef(domain);
     *record = (virDomainStatsRecord){.dom = domain, .params = params, .nparams = n};
     records[at] = record;

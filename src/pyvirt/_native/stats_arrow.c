@@ -7,7 +7,7 @@
 
 #include "native_stats_arrow.h"
 
-/* ---- the interface, as Arrow's specification lays it down ---- */
+/* ---- the structs of Arrow's specification ---- */
 
 struct ArrowSchema {
     const char *format;
@@ -66,7 +66,7 @@ static const char *format_of(int type)
 
 /* ---- schemas ---- */
 
-/* The children stand behind the pointers to them; a reader may move them out and release them by themselves. */
+/* A reader may move single children out of their parent, and release them separately. */
 struct schema_body {
     char *name;
     struct ArrowSchema **pointers;
@@ -89,13 +89,13 @@ static void release_schema(struct ArrowSchema *schema)
     schema->release = NULL;
 }
 
-/* On failure nothing is left to release. */
+/* A call that fails leaves nothing to release. */
 static int fill_schema(struct ArrowSchema *schema, const char *format, const char *name, int64_t room)
 {
     *schema = (struct ArrowSchema){.format = format, .flags = room > 0 ? 0 : NULLABLE};
     struct schema_body *body = calloc(1, sizeof(*body));
     if (body == NULL)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     body->name = strdup(name);
     body->pointers = calloc((size_t)room + 1, sizeof(struct ArrowSchema *));
     body->children = calloc((size_t)room + 1, sizeof(struct ArrowSchema));
@@ -104,7 +104,7 @@ static int fill_schema(struct ArrowSchema *schema, const char *format, const cha
         free(body->pointers);
         free(body->children);
         free(body);
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     }
     for (int64_t i = 0; i < room; i++)
         body->pointers[i] = &body->children[i];
@@ -122,15 +122,15 @@ static int add_child_schema(struct ArrowSchema *schema, const char *format, cons
     return result;
 }
 
-/* A number for each row, and once for all what the numbers stand for. */
+/* Hosts are a dictionary: a number per row, and the names once. */
 static int add_host_schema(struct ArrowSchema *schema)
 {
     struct ArrowSchema *child = schema->children[schema->n_children];
     if (add_child_schema(schema, "I", "domain.host") < 0)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     struct schema_body *body = child->private_data;
     if (fill_schema(&body->dictionary, "U", "", 0) < 0)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     child->dictionary = &body->dictionary;
     return 0;
 }
@@ -148,7 +148,7 @@ static int fill_table_schema(const pv_frame *frame, int table, struct ArrowSchem
     const struct table_def *def = &frame->schema->tables[table];
     char name[24] = "index";
     if (fill_schema(out, "+s", "", count_children(frame, table)) < 0)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     int failed = (frame->hosts != NULL && add_host_schema(out) < 0) || add_child_schema(out, "U", "domain.name") < 0 ||
                  add_child_schema(out, "w:16", "domain.uuid") < 0 || add_child_schema(out, "i", "domain.id") < 0;
     for (int level = 0; level < def->n_index && !failed; level++) {
@@ -164,7 +164,7 @@ static int fill_table_schema(const pv_frame *frame, int table, struct ArrowSchem
     if (!failed)
         return 0;
     release_schema(out);
-    return NO_MEMORY;
+    return PV_NO_MEMORY;
 }
 
 /* ---- arrays ---- */
@@ -195,7 +195,7 @@ static void release_array(struct ArrowArray *array)
     array->release = NULL;
 }
 
-/* On failure nothing is left to release. */
+/* A call that fails leaves nothing to release. */
 static struct array_body *fill_array(pv_frame *frame, struct ArrowArray *array, int64_t rows, int buffers, int64_t room)
 {
     struct array_body *body = calloc(1, sizeof(*body));
@@ -225,13 +225,13 @@ static struct array_body *fill_array(pv_frame *frame, struct ArrowArray *array, 
     return body;
 }
 
-/* Some readers take no NULL for no bytes. */
-static const void *bytes_or_none(const void *bytes)
+/* Some readers do not accept NULL for an empty buffer. */
+static const void *not_null(const void *bytes)
 {
     return bytes != NULL ? bytes : "";
 }
 
-/* How many bytes the character at `text` takes, 0 if it is none. */
+/* Return the number of bytes of the character at `text`, 0 if it is not valid UTF-8. */
 static int64_t utf8_length(const unsigned char *text, int64_t left)
 {
     static const struct {
@@ -253,8 +253,8 @@ static int64_t utf8_length(const unsigned char *text, int64_t left)
 }
 
 /*
- * Arrow's texts are UTF-8, and readers rely on it.  libvirt's are as well but for names that it reads elsewhere, such as
- * those in the header of an image: of these, bytes that are no UTF-8 become question marks, in a copy.
+ * Readers of Arrow rely on valid UTF-8.  libvirt's texts are UTF-8, except for names that libvirt reads elsewhere, such
+ * as those in the header of an image: their invalid bytes become question marks, in a copy.
  */
 static int make_utf8(struct array_body *body, const int64_t *offsets, int64_t rows)
 {
@@ -269,7 +269,7 @@ static int make_utf8(struct array_body *body, const int64_t *offsets, int64_t ro
             if (body->owned[1] == NULL) {
                 body->owned[1] = malloc((size_t)offsets[rows]);
                 if (body->owned[1] == NULL)
-                    return NO_MEMORY;
+                    return PV_NO_MEMORY;
                 memcpy(body->owned[1], text, (size_t)offsets[rows]);
                 body->buffers[2] = text = body->owned[1];
             }
@@ -283,7 +283,7 @@ static int pack_flags(struct array_body *body, const uint8_t *flags, int64_t row
 {
     uint8_t *bits = body->owned[0] = calloc((size_t)rows / 8 + 1, 1);
     if (bits == NULL)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     for (int64_t row = 0; row < rows; row++)
         bits[row >> 3] = (uint8_t)(bits[row >> 3] | (flags[row] != 0) << (row & 7));
     body->buffers[1] = bits;
@@ -298,40 +298,40 @@ static int fill_column(pv_frame *frame, int id, struct ArrowArray *out)
     bool text = def->type == VIR_TYPED_PARAM_STRING;
     struct array_body *body = fill_array(frame, out, rows, text ? 3 : 2, 0);
     if (body == NULL)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     out->null_count = rows - column->present;
     body->buffers[0] = column->valid;
     body->buffers[1] = column->cells;
-    body->buffers[2] = bytes_or_none(column->text);
+    body->buffers[2] = not_null(column->text);
     if (text ? make_utf8(body, column->cells, rows) == 0
              : def->type != VIR_TYPED_PARAM_BOOLEAN || pack_flags(body, column->cells, rows) == 0)
         return 0;
     release_array(out);
-    return NO_MEMORY;
+    return PV_NO_MEMORY;
 }
 
 static int fill_numbers(pv_frame *frame, const void *numbers, int64_t rows, struct ArrowArray *out)
 {
     struct array_body *body = fill_array(frame, out, rows, 2, 0);
     if (body == NULL)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     body->buffers[1] = numbers;
     return 0;
 }
 
-/* Cells of domains, one for each row of a table. */
+/* Export a property of the domains in a table: one cell per row, that of the row's domain. */
 static int fill_gathered(pv_frame *frame, const struct table *table, const void *cells, size_t width,
                          struct ArrowArray *out)
 {
     if (fill_numbers(frame, cells, table->rows, out) < 0)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     if (table == &frame->tables[DOMAIN_TABLE])
         return 0;
     struct array_body *body = out->private_data;
     char *to = body->owned[0] = malloc((size_t)table->rows * width + 1);
     if (to == NULL) {
         release_array(out);
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     }
     for (int64_t row = 0; row < table->rows; row++, to += width)
         memcpy(to, (const char *)cells + table->domain[row] * width, width);
@@ -344,7 +344,7 @@ static int gather_names(pv_frame *frame, const struct table *table, struct array
     const int64_t *from = frame->names.cells;
     int64_t size = 0, *offsets = body->owned[0] = malloc(((size_t)table->rows + 1) * sizeof(*offsets));
     if (offsets == NULL)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     for (int64_t row = 0; row < table->rows; row++) {
         offsets[row] = size;
         size += from[table->domain[row] + 1] - from[table->domain[row]];
@@ -352,7 +352,7 @@ static int gather_names(pv_frame *frame, const struct table *table, struct array
     offsets[table->rows] = size;
     char *text = body->owned[1] = malloc((size_t)size + 1);
     if (text == NULL)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     for (int64_t row = 0; row < table->rows; row++)
         if (offsets[row + 1] > offsets[row])
             memcpy(text + offsets[row], frame->names.text + from[table->domain[row]],
@@ -366,20 +366,20 @@ static int fill_names(pv_frame *frame, const struct table *table, struct ArrowAr
 {
     struct array_body *body = fill_array(frame, out, table->rows, 3, 0);
     if (body == NULL)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     body->buffers[1] = frame->names.cells;
-    body->buffers[2] = bytes_or_none(frame->names.text);
+    body->buffers[2] = not_null(frame->names.text);
     if ((table == &frame->tables[DOMAIN_TABLE] || gather_names(frame, table, body) == 0) &&
         make_utf8(body, body->buffers[1], table->rows) == 0)
         return 0;
     release_array(out);
-    return NO_MEMORY;
+    return PV_NO_MEMORY;
 }
 
 static int fill_hosts(pv_frame *frame, const struct table *table, struct ArrowArray *out)
 {
     if (fill_gathered(frame, table, frame->hosts, sizeof(*frame->hosts), out) < 0)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     struct ArrowArray *dictionary = &((struct array_body *)out->private_data)->dictionary;
     struct array_body *body = fill_array(frame, dictionary, frame->n_hosts, 3, 0);
     if (body != NULL) {
@@ -390,14 +390,14 @@ static int fill_hosts(pv_frame *frame, const struct table *table, struct ArrowAr
             return 0;
     }
     release_array(out);
-    return NO_MEMORY;
+    return PV_NO_MEMORY;
 }
 
 static int fill_table_array(pv_frame *frame, int id, struct ArrowArray *out)
 {
     const struct table *table = &frame->tables[id];
     if (fill_array(frame, out, table->rows, 1, count_children(frame, id)) == NULL)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     int failed = 0;
 #define ADD(call) failed = failed || (call) < 0 || (out->n_children++, 0)
     if (frame->hosts != NULL)
@@ -414,12 +414,12 @@ static int fill_table_array(pv_frame *frame, int id, struct ArrowArray *out)
     if (!failed)
         return 0;
     release_array(out);
-    return NO_MEMORY;
+    return PV_NO_MEMORY;
 }
 
-/* ---- what is handed out ---- */
+/* ---- exported functions ---- */
 
-/* The schema of names grows while others collect: locked as long as one looks into it. */
+/* The schema of names grows while other threads collect, so these functions hold its lock. */
 static int table_schema(pv_frame *frame, int table, struct ArrowSchema *out)
 {
     pthread_mutex_lock(&frame->schema->lock);
@@ -481,7 +481,7 @@ static int get_schema(struct ArrowArrayStream *stream, struct ArrowSchema *out)
     return table_schema(body->frame, body->table, out) < 0 ? ENOMEM : 0;
 }
 
-/* One batch, then the end: an array that is released already. */
+/* Return one batch, then the end of the stream, which is a released array. */
 static int get_next(struct ArrowArrayStream *stream, struct ArrowArray *out)
 {
     struct stream_body *body = stream->private_data;
@@ -513,7 +513,7 @@ static int fill_stream(pv_frame *frame, int table, struct ArrowArrayStream *out)
 {
     struct stream_body *body = malloc(sizeof(*body));
     if (body == NULL)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     *body = (struct stream_body){.frame = pv_frame_hold(frame), .table = table};
     *out = (struct ArrowArrayStream){
         .get_schema = get_schema,

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "stats_schema.h"
+#include "stats_fork.h"
 
 /*
- * A fork copies a lock in whatever state it is, and in the child nobody is there to release one that another thread of
- * the parent held.  So fork waits until it holds all of them.
+ * fork copies each lock in its current state.  In the child, a lock that another thread of the parent held would never
+ * be released, because that thread does not exist there.  So fork waits until it holds all of them.
  */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* taken before a schema's own */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* taken before the lock of a schema */
 static pv_schema *first;
 
 static void hold_all(void)
@@ -22,7 +22,10 @@ static void release_all(void)
     pthread_mutex_unlock(&lock);
 }
 
-/* When this is loaded: done at first use it would be done again in a child that was forked in the middle of that. */
+/*
+ * This runs when the library is loaded.  Done at first use, it would be done twice in a child that was forked in the
+ * middle of it.
+ */
 __attribute__((constructor)) static void watch_forks(void)
 {
     pthread_atfork(hold_all, release_all, release_all);

@@ -2,46 +2,32 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "stats_schema.h"
-
-int pv_reserve(void **array, int64_t *room, int64_t need, size_t size)
-{
-    if (need <= *room)
-        return 0;
-    int64_t wanted = *room < 8 ? 8 : *room * 2;
-    if (wanted < need)
-        wanted = need;
-    void *grown = realloc(*array, (size_t)wanted * size);
-    if (grown == NULL)
-        return NO_MEMORY;
-    memset((char *)grown + (size_t)*room * size, 0, (size_t)(wanted - *room) * size);
-    *array = grown;
-    *room = wanted;
-    return 0;
-}
+#include "reserve.h"
+#include "stats_fork.h"
+#include "stats_frame.h"
 
 static int reserve_int(void **array, int *room, int need, size_t size)
 {
     int64_t wide = *room;
     if (pv_reserve(array, &wide, need, size) < 0)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     *room = (int)wide;
     return 0;
 }
 
 /* ---- names ---- */
 
-/* A field name taken apart: "vcpu.3.time" is the pattern "vcpu.*", the number 3 and the field ".time". */
+/* The parts of a field name: "vcpu.3.time" has the pattern "vcpu.*", the number 3 and the field ".time". */
 struct parsed {
     char pattern[VIR_TYPED_PARAM_FIELD_LENGTH];
     char name[VIR_TYPED_PARAM_FIELD_LENGTH];
     const char *field;
     int n_numbers;
-    uint64_t where; /* which parts were numbers: tells a number from a part that is a literal "*" */
+    uint64_t where; /* which parts were numbers, to distinguish them from a literal "*" */
     uint32_t numbers[MAX_NUMBERS];
 };
 
-/* Only what prints back to the same text counts as a number: no leading zero, at most nine digits. */
+/* A number must convert back to the same text, so it has no leading zero; and it has at most nine digits. */
 static bool is_number(const char *text, size_t length, uint32_t *value)
 {
     if (length == 0 || length > 9 || (length > 1 && text[0] == '0'))
@@ -71,7 +57,7 @@ static void parse_name(const char *field, struct parsed *out)
         uint32_t number;
         if (part != field)
             out->pattern[pattern++] = '.';
-        /* After the 64th part there is no bit to say so. */
+        /* After the 64th part there is no bit left in `where`. */
         if (part != field && bit != 0 && is_number(part, length, &number)) {
             out->numbers[out->n_numbers++] = number;
             out->where |= bit;
@@ -96,7 +82,7 @@ static void parse_name(const char *field, struct parsed *out)
     out->field = rest;
 }
 
-/* Whether a table, or a column of `table`, is called `name` already. */
+/* Return whether a column of `table` has that name already; for a `table` of -1, whether a table has it. */
 static bool is_taken(const pv_schema *schema, int table, const char *name)
 {
     if (table < 0) {
@@ -111,7 +97,7 @@ static bool is_taken(const pv_schema *schema, int table, const char *name)
     return false;
 }
 
-/* Of the names that would do, the first that nobody has; the last resort is a number. */
+/* Return a copy of the first of the two names that is free; if neither is, append a number. */
 static char *free_name(const pv_schema *schema, int table, const char *plain, const char *longer)
 {
     char numbered[2 * VIR_TYPED_PARAM_FIELD_LENGTH];
@@ -131,14 +117,16 @@ static int intern_table(pv_schema *schema, const struct parsed *parsed)
             return i;
     }
     if (reserve_int((void **)&schema->tables, &schema->room_tables, schema->n_tables + 1, sizeof(*schema->tables)) < 0)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     int64_t *expected = realloc(schema->expected, (size_t)schema->room_tables * sizeof(*expected));
     if (expected == NULL)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     schema->expected = expected;
     expected[schema->n_tables] = 0;
 
-    /* Names that differ only in where the number stands would share a table name: the second goes by its pattern. */
+    /*
+     * Patterns that differ only in the place of a number have the same name: the second table is named by its pattern.
+     */
     struct table_def table = {
         .pattern = strdup(parsed->pattern),
         .name = free_name(schema, -1, parsed->name, parsed->pattern),
@@ -148,7 +136,7 @@ static int intern_table(pv_schema *schema, const struct parsed *parsed)
     if (table.pattern == NULL || table.name == NULL) {
         free(table.pattern);
         free(table.name);
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     }
     schema->tables[schema->n_tables] = table;
     return schema->n_tables++;
@@ -175,8 +163,8 @@ static const char *type_name(int type)
 }
 
 /*
- * A name that came with two types is two columns, the later one called "name:type".  No libvirt does that today; if
- * one does, nothing is lost.
+ * A name that comes with two types becomes two columns; the second one is called "name:type".  No libvirt does this
+ * today, but if one does, no value is lost.
  */
 static int intern_column(pv_schema *schema, int table, const char *field, int type)
 {
@@ -187,7 +175,7 @@ static int intern_column(pv_schema *schema, int table, const char *field, int ty
     }
     if (reserve_int((void **)&schema->columns, &schema->room_columns, schema->n_columns + 1, sizeof(*schema->columns)) <
         0)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     const char *plain = table != DOMAIN_TABLE && field[0] == '.' ? field + 1 : field;
     char typed[VIR_TYPED_PARAM_FIELD_LENGTH + 16];
     snprintf(typed, sizeof(typed), "%s:%s", plain, type_name(type));
@@ -196,7 +184,7 @@ static int intern_column(pv_schema *schema, int table, const char *field, int ty
     if (column.field == NULL || column.name == NULL) {
         free(column.field);
         free(column.name);
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     }
     schema->columns[schema->n_columns] = column;
     return schema->n_columns++;
@@ -217,7 +205,7 @@ static uint64_t mix(uint64_t hash, const virTypedParameter *param)
     return (hash ^ (uint64_t)(unsigned)param->type) * 0x100000001b3u;
 }
 
-/* Cheap on purpose: a few names tell most shapes apart, and a full comparison follows anyway. */
+/* This is cheap on purpose: a few names distinguish most layouts, and a full comparison follows in any case. */
 static uint64_t signature_of(const virTypedParameter *params, int n)
 {
     uint64_t hash = 0xcbf29ce484222325u ^ (uint64_t)(unsigned)n;
@@ -267,7 +255,7 @@ static void free_layout(struct layout *layout)
     free(layout);
 }
 
-/* Numbers of items mostly rise; then there is no need to look whether these came before. */
+/* The numbers of items usually rise; then place_item need not search for them among earlier rows. */
 static bool rises(const uint32_t *before, const uint32_t *after, size_t width)
 {
     for (size_t i = 0; i < width; i++)
@@ -276,7 +264,7 @@ static bool rises(const uint32_t *before, const uint32_t *after, size_t width)
     return false;
 }
 
-/* The row of `parsed` among the layout's rows of its table, new where these numbers come for the first time. */
+/* Set table and row of a field.  Numbers that come for the first time get a new row. */
 static int place_item(pv_schema *schema, struct layout *layout, bool *unsorted, int table, const struct parsed *parsed,
                       struct field *field)
 {
@@ -286,7 +274,7 @@ static int place_item(pv_schema *schema, struct layout *layout, bool *unsorted, 
     if (at == layout->n_tables) {
         struct layout_table *grown = realloc(layout->tables, (size_t)(layout->n_tables + 1) * sizeof(*layout->tables));
         if (grown == NULL)
-            return NO_MEMORY;
+            return PV_NO_MEMORY;
         layout->tables = grown;
         layout->tables[layout->n_tables++] = (struct layout_table){.table = table};
     }
@@ -296,16 +284,16 @@ static int place_item(pv_schema *schema, struct layout *layout, bool *unsorted, 
     uint32_t item = rows->rows;
     if (item > 0 && rises(rows->index + (item - 1) * width, parsed->numbers, width) && !unsorted[table])
         item = 0;
-    /* From the end: names of one item stand together. */
+    /* Search from the end, because the names of one item are adjacent. */
     while (item > 0 && memcmp(rows->index + (item - 1) * width, parsed->numbers, bytes) != 0)
         item--;
     if (item == 0) {
         if (rows->rows > 0 && !rises(rows->index + (rows->rows - 1) * width, parsed->numbers, width))
             unsorted[table] = true;
-        /* One spare number, so that a table without any does not ask for zero bytes. */
+        /* One spare number, so that a table without numbers does not allocate zero bytes. */
         uint32_t *grown = realloc(rows->index, (rows->rows + 1) * bytes + sizeof(*grown));
         if (grown == NULL)
-            return NO_MEMORY;
+            return PV_NO_MEMORY;
         rows->index = grown;
         if (bytes > 0)
             memcpy(grown + rows->rows * width, parsed->numbers, bytes);
@@ -316,7 +304,7 @@ static int place_item(pv_schema *schema, struct layout *layout, bool *unsorted, 
     return 0;
 }
 
-/* The bytes of a word of which `length`, its NUL included, count; built in memory, so in any byte order. */
+/* Return a mask of the first `length` bytes of a word.  It is built in memory, so it is right for any byte order. */
 static uint64_t mask_of(size_t length)
 {
     uint64_t mask = 0;
@@ -340,7 +328,7 @@ static int add_checks(struct layout *layout, int number, const char *name, int t
         }
         struct tail_check *grown = realloc(layout->tails, (size_t)(layout->n_tails + 1) * sizeof(*layout->tails));
         if (grown == NULL)
-            return NO_MEMORY;
+            return PV_NO_MEMORY;
         layout->tails = grown;
         grown[layout->n_tails++] =
             (struct tail_check){.word = word, .mask = mask_of(left), .field = number, .offset = (int)at};
@@ -374,8 +362,8 @@ static int compare_moves(const void *left, const void *right)
 }
 
 /*
- * Which value goes where, sorted by column and row: so strings of a column come in the order of its rows, and names that
- * stand twice come side by side.
+ * List the copies of all values, sorted by column and row: so the strings of a column are copied in the order of its
+ * rows, and repeated names are adjacent.
  */
 static int plan_moves(struct layout *layout)
 {
@@ -406,13 +394,13 @@ static int plan_moves(struct layout *layout)
     return 0;
 fail:
     free(all);
-    return NO_MEMORY;
+    return PV_NO_MEMORY;
 }
 
 static struct layout *build_layout(pv_schema *schema, const virTypedParameter *params, int n)
 {
     struct layout *layout = calloc(1, sizeof(*layout));
-    /* By table, of which every field can bring one. */
+    /* One flag per table; every field may add a table. */
     bool *unsorted = calloc((size_t)schema->n_tables + (size_t)n + 1, sizeof(*unsorted));
     if (layout == NULL || unsorted == NULL)
         goto fail;
@@ -468,13 +456,13 @@ static int add_layout(pv_schema *schema, struct layout *layout)
 {
     int64_t room = schema->room_layouts;
     if (pv_reserve((void **)&schema->layouts, &room, (int64_t)schema->n_layouts + 1, sizeof(*schema->layouts)) < 0)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     schema->room_layouts = (uint32_t)room;
     if ((schema->n_layouts + 1) * 2 > schema->n_buckets) {
         uint32_t wanted = schema->n_buckets == 0 ? 64 : schema->n_buckets * 2;
         uint32_t *buckets = calloc(wanted, sizeof(*buckets));
         if (buckets == NULL)
-            return NO_MEMORY;
+            return PV_NO_MEMORY;
         free(schema->buckets);
         schema->buckets = buckets;
         schema->n_buckets = wanted;
@@ -511,18 +499,18 @@ const struct layout *pv_schema_layout(pv_schema *schema, const struct layout *gu
     return made;
 }
 
-/* ---- life ---- */
+/* ---- creating and freeing schemas ---- */
 
 /*
- * libvirt's records of a tick are freed before those of the next are made.  What they leave free at the end of the heap
- * glibc hands to the kernel if it is more than 128 KiB, and faults in again page by page, which costs a tick of a small
- * host a quarter of its time.  It keeps twice the size of the largest block so far that had pages of its own and was
- * freed (mallopt(3), M_MMAP_THRESHOLD), unless the user has set limits.
+ * libvirt's records of a tick are freed before those of the next tick are made.  If this leaves more than 128 KiB free
+ * at the end of the heap, glibc returns them to the kernel, and the next tick faults them in again page by page, which
+ * costs a quarter of the time of a tick of a small host.  glibc raises that limit to twice the size of the largest
+ * block so far that was mapped separately and freed (mallopt(3), M_MMAP_THRESHOLD), unless the user has set limits.
  */
 static void let_heap_rest(void)
 {
     enum { BLOCK = 4 << 20 };
-    void *volatile block = malloc(BLOCK); /* volatile: else the compiler leaves the pair out */
+    void *volatile block = malloc(BLOCK); /* volatile: otherwise the compiler removes both calls */
     free(block);
 }
 
@@ -538,7 +526,7 @@ pv_schema *pv_schema_new(void)
     }
     pv_schema_enlist(schema);
     schema->references = 1;
-    /* "domain" is there from the first, so that it is table 0 and a domain without a field still has its row. */
+    /* "domain" is added first, so that it is table 0, and so that a domain without any field has a row. */
     const struct parsed domain = {.pattern = "", .name = "domain"};
     if (intern_table(schema, &domain) < 0) {
         pv_schema_free(schema);

@@ -2,6 +2,8 @@
 #ifndef PV_STATS_SCHEMA_H
 #define PV_STATS_SCHEMA_H
 
+/* stats_schema.c: names and layouts. */
+
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,37 +12,38 @@
 
 #include <libvirt/libvirt.h>
 
+#include "native_common.h"
 #include "native_stats.h"
 
-enum { NO_MEMORY = -2, MAX_NUMBERS = VIR_TYPED_PARAM_FIELD_LENGTH / 2, DOMAIN_TABLE = 0 };
+enum { MAX_NUMBERS = VIR_TYPED_PARAM_FIELD_LENGTH / 2, DOMAIN_TABLE = 0 };
 
-/* "cpu.cache.monitor.*.bank.*": what names have in common once their numbers are taken out. */
+/* A table: all names that are the same up to the last number, but for the numbers themselves. */
 struct table_def {
-    char *pattern;
-    char *name;
-    uint64_t where; /* which parts of the pattern are numbers */
+    char *pattern;  /* "cpu.cache.monitor.*.bank.*" */
+    char *name;     /* "cpu.cache.monitor.bank" */
+    uint64_t where; /* a bit per part of the pattern: which parts are numbers */
     int n_index;
 };
 
 struct column_def {
-    char *field; /* what follows the last number of libvirt's name: ".time" */
-    char *name;  /* what people call it: "time" */
+    char *field; /* libvirt's name after its last number: ".time" */
+    char *name;  /* the name of the column: "time" */
     int table;
     int type;
 };
 
-/* One field of a layout, and the cell its value goes to. */
+/* One field of a layout, and the cell of its value. */
 struct field {
     const char *name;
     int type;
     int column;
-    int table;     /* which of the layout's tables */
-    uint32_t item; /* which row of it */
+    int table;     /* the place in the layout's tables */
+    uint32_t item; /* the row of that table, counted per record */
 };
 
 /*
- * What a field of a record must look like: its type and the first 16 bytes of its name.  Masks leave out what follows
- * the terminating NUL, so a record is compared without a call and without a branch.
+ * The type that a field of a record must have, and the first 16 bytes of its name.  Masks exclude the bytes after the
+ * terminating NUL, so a record is compared without a call and without a branch.
  */
 struct check {
     uint64_t word[2];
@@ -56,7 +59,7 @@ struct tail_check {
     int offset;
 };
 
-/* Where a value goes.  Of a name that a record repeats only the last is copied. */
+/* The copy of one value.  If a record repeats a name, only the last value is copied. */
 struct move {
     int field;
     int column;
@@ -64,7 +67,7 @@ struct move {
     uint32_t item;
 };
 
-/* By the size of what is copied. */
+/* By the type of the copy. */
 enum move_kind { MOVE_8, MOVE_4, MOVE_FLAG, MOVE_TEXT, MOVE_KINDS };
 
 struct moves {
@@ -75,15 +78,15 @@ struct moves {
 struct layout_table {
     int table;
     uint32_t rows;
-    uint32_t *index; /* n_index numbers a row */
+    uint32_t *index; /* n_index numbers per row */
 };
 
 struct layout_column {
     int column;
-    uint32_t rows; /* how many rows of a record have a value in it */
+    uint32_t rows; /* rows of a record that have a value in it */
 };
 
-/* The exact sequence of names and types of a record.  Domains of one shape share it. */
+/* The exact sequence of names and types of a record.  Domains with the same devices share it. */
 struct layout {
     uint64_t signature;
     uint32_t id;
@@ -101,38 +104,28 @@ struct layout {
 };
 
 struct pv_schema {
-    pthread_mutex_t lock;
+    pthread_mutex_t lock; /* of all that follows, and of frames while they are filled */
     int references;
     struct table_def *tables;
     int n_tables, room_tables;
     struct column_def *columns;
     int n_columns, room_columns;
-    struct layout **layouts; /* by id; never moved or dropped while the schema lives */
+    struct layout **layouts; /* by id; never moved or freed while the schema exists */
     uint32_t n_layouts, room_layouts;
     uint32_t *buckets; /* signature -> layout id + 1 */
     uint32_t n_buckets;
-    int64_t *expected; /* rows a table had in the last frame */
-    pv_frame *spare;   /* the memory of a frame that is no more, for the next */
-    pv_schema *next;   /* of all there are */
-    pv_schema **link;  /* what points to this one */
+    int64_t *expected; /* the rows of each table in the last frame */
+    pv_frame *spare;   /* the memory of a freed frame, for the next one */
+    pv_schema *next;   /* in the list of all schemas: used by stats_fork.c alone, under its own lock */
+    pv_schema **link;  /* the pointer to this one */
 };
 
-/* From the first to the last use of its lock. */
-void pv_schema_enlist(pv_schema *schema);
-void pv_schema_delist(pv_schema *schema);
-
-/* Give back the memory of a frame, its schema's too. */
-void pv_frame_destroy(pv_frame *frame);
-
-/* Grow `*array` to hold at least `need` items of `size` bytes; new ones are zero. */
-int pv_reserve(void **array, int64_t *room, int64_t need, size_t size);
-
-/* Whether these parameters have that layout. */
+/* Return whether these parameters have that layout. */
 bool pv_layout_fits(const struct layout *layout, const virTypedParameter *params, int n);
 
 /*
- * The layout of these parameters, made at first sight; `guess`, or NULL, is tried before others.  NULL: out of memory.
- * The lock is held.
+ * Return the layout of these parameters; a new one is added to the schema.  `guess`, which may be NULL, is tried before
+ * others.  NULL: out of memory.  The lock is held.
  */
 const struct layout *pv_schema_layout(pv_schema *schema, const struct layout *guess, const virTypedParameter *params,
                                       int n);

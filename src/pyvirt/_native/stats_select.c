@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include "reserve.h"
 #include "stats_frame.h"
 
-/* The first row of that domain, or where it would stand. */
+/* Return the first row of that domain, or the place where it would be. */
 static int64_t first_row(const struct table *table, uint32_t domain)
 {
     int64_t low = 0, high = table->rows;
@@ -17,7 +18,7 @@ static int64_t first_row(const struct table *table, uint32_t domain)
     return low;
 }
 
-/* The cells of one domain; frame->base says where they go. */
+/* Copy the cells of one domain from rows `base` to rows frame->base. */
 static int copy_cells(pv_frame *frame, const struct layout *layout, const pv_frame *from, const int64_t *base)
 {
     for (int kind = 0; kind < MOVE_KINDS; kind++) {
@@ -31,7 +32,7 @@ static int copy_cells(pv_frame *frame, const struct layout *layout, const pv_fra
                 const int64_t *offsets = (const int64_t *)source->cells + there;
                 const char *text = source->text != NULL ? source->text + offsets[0] : NULL;
                 if (pv_put_text(target, here, text, offsets[1] - offsets[0]) < 0)
-                    return NO_MEMORY;
+                    return PV_NO_MEMORY;
                 continue;
             }
             size_t width = pv_width_of(frame->schema->columns[move->column].type);
@@ -46,9 +47,9 @@ static int add_domain(pv_frame *frame, const pv_frame *from, uint32_t domain, in
 {
     uint32_t id = from->layouts[domain];
     const struct layout *layout = frame->schema->layouts[id];
-    if (pv_reserve((void **)base, room, layout->n_tables, sizeof(**base)) < 0 || pv_meet_layout(frame, layout) < 0 ||
+    if (pv_reserve((void **)base, room, layout->n_tables, sizeof(**base)) < 0 || pv_add_columns(frame, layout) < 0 ||
         pv_add_rows(frame, layout, 1) < 0)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     for (int i = 0; i < layout->n_tables; i++)
         (*base)[i] = first_row(&from->tables[layout->tables[i].table], domain);
     frame->uses[id]++;
@@ -65,13 +66,13 @@ static int copy_identity(pv_frame *frame, const pv_frame *from, const uint32_t *
     frame->ids = malloc(((size_t)n + 1) * sizeof(*frame->ids));
     frame->names.cells = malloc(((size_t)n + 1) * sizeof(int64_t));
     if (frame->uuids == NULL || frame->ids == NULL || frame->names.cells == NULL)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     for (int64_t i = 0; i < n; i++) {
         const int64_t *name = offsets + domains[i];
         memcpy(frame->uuids + i * VIR_UUID_BUFLEN, from->uuids + (size_t)domains[i] * VIR_UUID_BUFLEN, VIR_UUID_BUFLEN);
         frame->ids[i] = from->ids[domains[i]];
         if (pv_put_text(&frame->names, i, from->names.text + name[0], name[1] - name[0]) < 0)
-            return NO_MEMORY;
+            return PV_NO_MEMORY;
     }
     ((int64_t *)frame->names.cells)[n] = frame->names.text_size;
     return 0;
@@ -83,7 +84,7 @@ static int copy_hosts(pv_frame *frame, const pv_frame *from, const uint32_t *dom
         return 0;
     uint32_t *hosts = malloc((size_t)n * sizeof(*hosts) + 1);
     if (hosts == NULL)
-        return NO_MEMORY;
+        return PV_NO_MEMORY;
     for (int64_t i = 0; i < n; i++)
         hosts[i] = from->hosts[domains[i]];
     int result = pv_frame_set_hosts(frame, hosts, from->host_names.cells, from->host_names.text, from->n_hosts);

@@ -9,34 +9,35 @@
 #include <libvirt/libvirt.h>
 
 #include "native_errors.h"
+#include "native_release.h"
 #include "native_stream.h"
 
 struct pv_stream_watch {
     virStreamPtr stream;
-    pthread_mutex_t lock; /* what is readable says what for */
+    pthread_mutex_t lock; /* keeps `ready` and the state of the eventfd consistent */
     int fd;
     int ready;
-    atomic_int holders; /* whoever watches, and libvirt, which calls from its event loop */
+    atomic_int refs; /* one of the owner, one of libvirt, which calls from its event loop */
 };
 
-static void let_go(void *opaque)
+static void unref_watch(void *opaque)
 {
     pv_stream_watch *watch = opaque;
-    if (atomic_fetch_sub(&watch->holders, 1) > 1)
+    if (atomic_fetch_sub(&watch->refs, 1) > 1)
         return;
     pthread_mutex_destroy(&watch->lock);
     close(watch->fd);
     free(watch);
 }
 
-/* Ready stays ready until somebody reads or writes, and libvirt would call again and again. */
-static void note(virStreamPtr stream, int events, void *opaque)
+/* A stream stays ready until it is read or written, so libvirt would call this again and again: stop watching. */
+static void on_ready(virStreamPtr stream, int events, void *opaque)
 {
     pv_stream_watch *watch = opaque;
     virStreamEventUpdateCallback(stream, 0);
     pthread_mutex_lock(&watch->lock);
     watch->ready |= events;
-    eventfd_write(watch->fd, 1); /* or it is full: readable already */
+    eventfd_write(watch->fd, 1); /* if this fails the counter is full, and the eventfd readable already */
     pthread_mutex_unlock(&watch->lock);
 }
 
@@ -45,7 +46,7 @@ pv_stream_watch *pv_stream_watch_new(virStreamPtr stream)
     pv_stream_watch *watch = calloc(1, sizeof(*watch));
     if (watch == NULL)
         return NULL;
-    watch->holders = 2;
+    watch->refs = 2;
     watch->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (watch->fd < 0) {
         free(watch);
@@ -54,12 +55,12 @@ pv_stream_watch *pv_stream_watch_new(virStreamPtr stream)
     pthread_mutex_init(&watch->lock, NULL);
     if (virStreamRef(stream) == 0) {
         watch->stream = stream;
-        if (virStreamEventAddCallback(stream, 0, note, watch, let_go) == 0)
+        if (virStreamEventAddCallback(stream, 0, on_ready, watch, unref_watch) == 0)
             return watch;
         pv_release_stream(stream);
     }
-    watch->holders = 1;
-    let_go(watch);
+    watch->refs = 1;
+    unref_watch(watch);
     errno = 0;
     return NULL;
 }
@@ -89,9 +90,9 @@ int pv_stream_watch_ready(pv_stream_watch *watch)
 
 void pv_stream_watch_free(pv_stream_watch *watch)
 {
-    pv_errors_mute(1); /* one that is over has no callback any more */
+    pv_errors_mute(1); /* after the end of the stream the callback is removed already, and this call fails */
     virStreamEventRemoveCallback(watch->stream);
     virStreamFree(watch->stream);
     pv_errors_mute(-1);
-    let_go(watch);
+    unref_watch(watch);
 }

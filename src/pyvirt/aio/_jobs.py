@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Waiting for what takes long: here a task sleeps where the synchronous model lets a thread sleep.
+"""Waiting for states and jobs, and transfers: a task sleeps where the synchronous model lets a thread sleep.
 
-So a thousand tasks may wait for a thousand domains; each looks at its own now and then, which is one request.
+So a thousand tasks can wait for a thousand domains; each checks its own from time to time, with one request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -14,9 +15,8 @@ import anyio
 
 from pyvirt.aio._base import unwrap
 from pyvirt.aio._runtime import poster
-from pyvirt.domain._wait import RARELY, Moments
-from pyvirt.domain.blockjob import _CHANGE_IMAGES, chain_of
-from pyvirt.domain.blockjob import BlockJob as SyncBlockJob
+from pyvirt.domain._conditions import BlockJobDone, JobEnded, StateReached
+from pyvirt.domain._wait import new_listener
 from pyvirt.errors import ClosedError, ConnectionLostError, Error, OperationAbortedError, OperationTimeoutError
 
 if TYPE_CHECKING:
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from pyvirt.aio._generated.domain.job import Job
     from pyvirt.aio._generated.domain.migration import Migration
     from pyvirt.aio._generated.storage.volumes import StorageVolume
+    from pyvirt.aio._runtime import Runtime
     from pyvirt.domain import Domain as SyncDomain
-    from pyvirt.domain.job import Progress
+    from pyvirt.domain._wait import Condition
+    from pyvirt.domain.job import JobProgress
     from pyvirt.domain.migration import Values
     from pyvirt.enums.domain import DomainState
     from pyvirt.enums.storage import StorageVolDownloadFlags, StorageVolUploadFlags
@@ -41,118 +43,106 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _FIRST_PAUSE = 0.005  # seconds
-_LAST_LOOK = 1.0
+_LAST_CHECK = 1.0
 
 
 async def wait_for(domain: Domain, *states: DomainState, timeout: float | None, interval: float) -> DomainStateReason:
     """Wait until a domain is in one of *states*."""
-    looking = _Looking(domain, ("DomainLifecycle",), timeout, interval)
-    return await looking.for_(lambda: domain._sync.wait_for(*states, timeout=0))
+    return await _wait(domain._runtime, StateReached(domain._sync, states), timeout, interval)
 
 
-async def wait_for_job(job: Job, *, timeout: float | None, progress: Progress | None, interval: float) -> None:
+async def wait_for_job(job: Job, *, timeout: float | None, progress: JobProgress | None, interval: float) -> None:
     """Wait until a domain has no job."""
-    # Drivers do not tell of the end of every job.
-    rarely = 1.0 if progress is None else interval
-    looking = _Looking(job.domain, ("DomainJobCompleted", "DomainLifecycle"), timeout, interval, rarely, progress)
-    await looking.for_(lambda: job._sync.wait(timeout=0, progress=looking.hear))
+    reports = _Reports(progress)
+    await _wait(job._runtime, JobEnded(job._sync, reports.add_if_wanted, interval), timeout, interval, reports)
 
 
 async def wait_for_block_job(
-    job: BlockJob, *, timeout: float | None, progress: Progress | None, interval: float
+    job: BlockJob, *, timeout: float | None, progress: JobProgress | None, interval: float
 ) -> None:
     """Wait until a block job has done its work."""
-    sync = job._sync
-    if sync._before is None and (info := await job.info()) is not None and info.type in _CHANGE_IMAGES:
-        # It was begun elsewhere, and what it changes is known from here on.
-        before = await job._runtime.call(None, lambda: chain_of(sync.domain, sync.name))
-        sync = SyncBlockJob(sync.domain, sync.name, before)
-    rarely = RARELY if progress is None else interval
-    looking = _Looking(job.domain, ("DomainBlockJob", "DomainLifecycle"), timeout, interval, rarely, progress)
-    await looking.for_(lambda: sync.wait(timeout=0, progress=looking.hear))
+    reports = _Reports(progress)
+    await _wait(job._runtime, BlockJobDone(job._sync, reports.add_if_wanted, interval), timeout, interval, reports)
 
 
-class _Looking:
-    """Has a method of the model look, which waits for nothing, until it sees what is waited for.
+class _Reports:
+    """Progress that a thread reports, until the task passes it on."""
 
-    It looks when an event comes; where there are none, again and again.
-    """
-
-    def __init__(
-        self,
-        domain: Domain,
-        kinds: tuple[str, ...],
-        timeout: float | None,
-        interval: float,
-        rarely: float = RARELY,
-        progress: Progress | None = None,
-    ) -> None:
-        self._runtime = domain._runtime
-        self._moments = Moments(domain._sync, kinds, None, interval)
-        self._listener: Listener[Event] | None = None
-        self._timeout = timeout
-        self._end = inf if timeout is None else anyio.current_time() + timeout
-        self._interval = interval
-        self._rarely = max(rarely, interval)
-        self._pause = _FIRST_PAUSE
+    def __init__(self, progress: JobProgress | None) -> None:
         self._progress = progress
-        self._heard: list[tuple[int, int]] = []
+        self._reports: list[tuple[int, int]] = []
 
-    async def for_(self, look: Callable[[], T]) -> T:
-        """Return what *look* returns when it does not raise that its time is over."""
-        first = True
-        try:
-            while True:
-                try:
-                    return await self._look(look)
-                except OperationTimeoutError as error:
-                    left = self._end - anyio.current_time()
-                    if "after 0 s" not in error.message:  # the look itself was not answered
-                        raise
-                    if left <= 0:
-                        raise self._late(error) from None
-                finally:
-                    self._tell()
-                if first:
-                    first = False
-                    self._listener = await self._runtime.call(None, self._moments._made, dispose=_close)
-                else:
-                    await self._rest(left)
-        finally:
-            if self._listener is not None:
-                self._runtime.workers.later(self._listener.close)
+    @property
+    def add_if_wanted(self) -> JobProgress | None:
+        """The function that the thread calls, ``None`` if there is no progress callback."""
+        return None if self._progress is None else self._add
 
-    async def _look(self, look: Callable[[], T]) -> T:
-        # The last look may take a moment too, but a daemon that does not answer is no reason to wait for ever.
-        patience = None if self._timeout is None else max(self._end - anyio.current_time(), _LAST_LOOK)
-        return await self._runtime.call(patience, look)
+    def _add(self, done: int, size: int) -> None:
+        self._reports.append((done, size))
 
-    async def _rest(self, left: float) -> None:
-        if self._listener is None:
-            await anyio.sleep(min(self._pause, left, self._interval))
-            self._pause *= 1.5
-            return
-        try:
-            with anyio.move_on_after(min(left, self._rarely)):
-                await anyio.wait_readable(self._listener)
-            self._listener.take()
-        except (ClosedError, ConnectionLostError):
-            pass  # the next look will tell
-
-    def _late(self, error: OperationTimeoutError) -> OperationTimeoutError:
-        """Return what a look that saw nothing says when it was the last one."""
-        message = error.message.replace("after 0 s", f"after {self._timeout:g} s")
-        return OperationTimeoutError(message, function=error.function)
-
-    def hear(self, done: int, size: int) -> None:
-        """Take in how far it is, in the thread that looks."""
-        self._heard.append((done, size))
-
-    def _tell(self) -> None:
-        heard, self._heard = self._heard, []
+    def pass_on(self) -> None:
+        """Call the progress callback in this task."""
+        reports, self._reports = self._reports, []
         if self._progress is not None:
-            for done, size in heard:
+            for done, size in reports:
                 self._progress(done, size)
+
+
+async def _wait(
+    runtime: Runtime,
+    condition: Condition[T],
+    timeout: float | None,
+    interval: float,
+    reports: _Reports | None = None,
+) -> T:
+    """Wait as :func:`pyvirt.domain._wait.wait` does; each check is one request, and between them the task sleeps."""
+    end = inf if timeout is None else anyio.current_time() + timeout
+    listener: Listener[Event] | None = None
+    pauses = _pauses(interval)
+    first = True
+    try:
+        while True:
+            # The last check may take a moment too, but a daemon that does not answer must not delay this forever.
+            patience = None if timeout is None else max(end - anyio.current_time(), _LAST_CHECK)
+            try:
+                met = await runtime.call(patience, condition.met)
+            finally:
+                if reports is not None:
+                    reports.pass_on()
+            if met:
+                return condition.result
+            left = end - anyio.current_time()
+            if left <= 0:
+                assert timeout is not None
+                raise condition.late(timeout)
+            if first:
+                first = False
+                make = partial(new_listener, condition.domain, condition.kinds)
+                listener = await runtime.call(None, make, dispose=_close)
+            elif listener is None:
+                await anyio.sleep(min(next(pauses), left))
+            else:
+                await _wait_for_event(listener, min(left, max(condition.recheck, interval)))
+    finally:
+        if listener is not None:
+            runtime.workers.later(listener.close)
+
+
+def _pauses(interval: float) -> Iterator[float]:
+    """Yield the seconds between two checks where there are no events: few at first, in the end *interval*."""
+    pause = _FIRST_PAUSE
+    while True:
+        yield min(pause, interval)
+        pause *= 1.5
+
+
+async def _wait_for_event(listener: Listener[Event], timeout: float) -> None:
+    try:
+        with anyio.move_on_after(timeout):
+            await anyio.wait_readable(listener)
+        listener.take()
+    except (ClosedError, ConnectionLostError):
+        pass  # the next check raises it
 
 
 def _close(listener: Listener[Event] | None) -> None:
@@ -161,7 +151,7 @@ def _close(listener: Listener[Event] | None) -> None:
 
 
 async def watch(
-    job: Job, call: Callable[[], Awaitable[T]], progress: Progress, *, interval: float, timeout: float | None
+    job: Job, call: Callable[[], Awaitable[T]], progress: JobProgress, *, interval: float, timeout: float | None
 ) -> T:
     """Return what *call* does, which is this domain's job, and tell *progress* how far it is."""
     results: list[T] = []
@@ -201,7 +191,7 @@ async def watch(
     raise failures[0]
 
 
-async def _report(job: Job, progress: Progress) -> None:
+async def _report(job: Job, progress: JobProgress) -> None:
     try:
         info = await job.info()
     except Error:
@@ -227,7 +217,7 @@ async def migrate(
     /,
     *,
     flags: int,
-    progress: Progress | None,
+    progress: JobProgress | None,
     timeout: float | None,
     **more: object,
 ) -> Domain | None:

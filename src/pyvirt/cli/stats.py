@@ -24,7 +24,7 @@ from pyvirt.stats import RateTable, StatsFrame
 GROUPS = [group.name.lower() for group in pyvirt.StatsGroup if group and group.name]
 
 
-class Tick(NamedTuple):
+class Sample(NamedTuple):
     """One reading: the frame, what grew since the one before, and how long it took."""
 
     frame: CollectedFrame
@@ -102,12 +102,12 @@ def stats(
 
 def ticks(
     conn: pyvirt.Connection, groups: pyvirt.StatsGroup, interval: float | None, count: int | None, deadline: float
-) -> Iterator[Tick]:
+) -> Iterator[Sample]:
     """Read *count* times, or without end, every *interval* seconds."""
     before: StatsFrame | None = None
     with pyvirt.Collector(conn, groups=groups, interval=interval or 1, deadline=deadline) as collector:
         for frame in islice(collector, count):
-            yield Tick(frame, dict(frame.rates(before)) if before else {}, frame.duration)
+            yield Sample(frame, dict(frame.rates(before)) if before else {}, frame.duration)
             before = frame
 
 
@@ -122,7 +122,7 @@ class Output(Console):
         raise  # what rich is handling, and would make an exit code of 1
 
 
-def per_domain(tick: Tick, table: str, column: str) -> list[float | None]:
+def per_domain(tick: Sample, table: str, column: str) -> list[float | None]:
     """Return a rate for each domain: of its items the sum, ``None`` if none has one."""
     sums: list[float | None] = [None] * len(tick.frame)
     if table not in tick.rates or column not in tick.rates[table]:
@@ -133,7 +133,7 @@ def per_domain(tick: Tick, table: str, column: str) -> list[float | None]:
     return sums
 
 
-def values(tick: Tick, column: str) -> list[object]:
+def values(tick: Sample, column: str) -> list[object]:
     """Return a field of the domains themselves, ``None`` where it is missing."""
     found = tick.frame.tables["domain"].get(column) if len(tick.frame) else None
     return [None] * len(tick.frame) if found is None else list(found.to_list())
@@ -155,7 +155,7 @@ def memory(kib: object) -> str:
     return f"{kib / 1024:,.0f} MiB" if isinstance(kib, int) else "-"
 
 
-def show_table(tick: Tick, limit: int) -> None:
+def show_table(tick: Sample, limit: int) -> None:
     """Print a line per domain, busiest first, and what reading took."""
     rated: list[tuple[str, list[float | None], Callable[[float | None], str]]] = [
         ("CPU %", per_domain(tick, "domain", "cpu.time"), lambda rate: "-" if rate is None else f"{rate / 1e7:.1f}"),
@@ -196,7 +196,7 @@ def show_table(tick: Tick, limit: int) -> None:
 # ---- for programs ----
 
 
-def rates_by_field(tick: Tick) -> list[dict[str, float]]:
+def rates_by_field(tick: Sample) -> list[dict[str, float]]:
     """Return per domain the rates by the full name of their field."""
     found: list[dict[str, float]] = [{} for _ in range(len(tick.frame))]
     for name, rates in tick.rates.items():
@@ -208,7 +208,7 @@ def rates_by_field(tick: Tick) -> list[dict[str, float]]:
     return found
 
 
-def show_json(tick: Tick, limit: int) -> None:
+def show_json(tick: Sample, limit: int) -> None:
     """Print one JSON object."""
     domains = tick.frame.domains
     rates = rates_by_field(tick)
@@ -229,7 +229,7 @@ def show_json(tick: Tick, limit: int) -> None:
     sys.stdout.write("\n")
 
 
-def show_csv(tick: Tick, limit: int) -> None:
+def show_csv(tick: Sample, limit: int) -> None:
     """Print one line per field."""
     writer = csv.writer(sys.stdout)
     domains = tick.frame.domains

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from pyvirt._core import codes
 from pyvirt._core.lib import lib
-from pyvirt.collector._requests import Closing, Job, Link, Listing, Opening, Probe, Request, as_error
+from pyvirt.collector._requests import Call, Closing, Link, Listing, Opening, Probe, Request, as_error
 from pyvirt.collector.frame import Missing
 from pyvirt.enums.domain import ConnectGetAllDomainStatsFlags, StatsGroup
 from pyvirt.errors import (
@@ -66,11 +66,11 @@ def _may_have_more(conn: Connection) -> bool:
     return uri.transport is not None or (uri.driver not in _IN_PROCESS and uri.path != "/embed")
 
 
-class Host:
+class HostState:
     """One host of a collector, the place of the connection that was given for it."""
 
     def __init__(
-        self, number: int, name: str, conn: Connection, workers: int, start: Callable[[Host, Job], None]
+        self, number: int, name: str, conn: Connection, workers: int, start: Callable[[HostState, Call], None]
     ) -> None:
         self.number = number
         self.name = name
@@ -86,7 +86,7 @@ class Host:
         self._opening: Opening | None = None
         self._opening_glass: Opening | None = None
         self._probe: Probe | None = None
-        self._given_up: list[Job] = []
+        self._given_up: list[Call] = []
         self._requests: list[Request] = []
         # What was learned.
         self._costs: dict[int, float] = {}  # seconds a domain, by groups
@@ -134,7 +134,7 @@ class Host:
     def _give_up(self, before: float) -> None:
         """Do without what calls from that long ago have not returned; a few of them, as each keeps a thread here."""
         for name in ("_listing", "_opening", "_opening_glass", "_probe"):
-            job: Job | None = getattr(self, name)
+            job: Call | None = getattr(self, name)
             if job is not None and job.started < before and self._daemon and len(self._given_up) < _MOST_GIVEN_UP:
                 self._given_up.append(job)
                 setattr(self, name, None)
@@ -174,7 +174,7 @@ class Host:
         else:
             self._ask(link)
 
-    def _start(self, job: Job) -> None:
+    def _start(self, job: Call) -> None:
         self._start_job(self, job)
 
     # ---- connections ----
@@ -281,7 +281,7 @@ class Host:
 
     # ---- answers ----
 
-    def take(self, job: Job, add: Callable[[Host, CData, int], None]) -> None:
+    def take(self, job: Call, add: Callable[[HostState, CData, int], None]) -> None:
         """Make what there is to make of a call that has returned; *add* puts records into the frame."""
         if job in self._given_up:
             self._given_up.remove(job)
@@ -388,7 +388,7 @@ class Host:
         back = [self._aside.pop(uuid) for uuid in uuids if uuid in self._aside and uuid not in held]
         self._again.extend(_parts(back, 8))
 
-    def _take_answer(self, job: Request, add: Callable[[Host, CData, int], None]) -> None:
+    def _take_answer(self, job: Request, add: Callable[[HostState, CData, int], None]) -> None:
         error = None if job.error is None else as_error(job.error)
         if error is None or not _is_lost(error):
             self._heard = True
@@ -408,7 +408,7 @@ class Host:
                 self._take_records(job, job.answer.take(), job.answer.count, add)
 
     def _take_records(
-        self, job: Request, records: CData | None, count: int, add: Callable[[Host, CData, int], None]
+        self, job: Request, records: CData | None, count: int, add: Callable[[HostState, CData, int], None]
     ) -> None:
         if records is None:  # somebody closed the connection
             self.error = self._given._closed_error() or ClosedError("the connection is closed")

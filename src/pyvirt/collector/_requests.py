@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyvirt._core.call import last_error
 from pyvirt._core.lib import ffi, lib
+from pyvirt._core.slot import Slot
 from pyvirt.collector._one_by_one import records_of
 from pyvirt.errors import DomainNotFoundError, Error, NotSupportedError
 
@@ -36,28 +37,27 @@ class Answer:
     __slots__ = ("__weakref__", "_records", "count")
 
     def __init__(self, records: CData, count: int) -> None:
-        self._records = [ffi.gc(records, lib.virDomainStatsRecordListFree)]
+        self._records: Slot[CData] = Slot()
+        self._records.put(ffi.gc(records, lib.virDomainStatsRecordListFree))
         self.count = count
 
     def take(self) -> CData | None:
-        """Hand the records over; ``None`` if the connection was closed meanwhile."""
-        try:
-            records = self._records.pop()  # one step: the connection may be closed in another thread
-        except IndexError:
-            return None
-        ffi.gc(records, None)
+        """Return the records, which the caller frees; ``None`` if the connection was closed in another thread."""
+        records = self._records.take()
+        if records is not None:
+            ffi.gc(records, None)
         return records
 
     def close(self) -> None:
         """Free the records."""
-        self._records.clear()
+        self._records.take()
 
     def _disown(self) -> None:
         """Leave them to the process before a fork."""
         self.take()
 
 
-class Job:
+class Call:
     """A call, or some, in a thread."""
 
     def __init__(self, tick: int) -> None:
@@ -65,7 +65,7 @@ class Job:
         self.started = monotonic()
         self.error: BaseException | None = None
 
-    def run(self, done: Callable[[Job], None]) -> None:
+    def run(self, done: Callable[[Call], None]) -> None:
         """Do it, and say so."""
         try:
             self._call()
@@ -81,7 +81,7 @@ class Job:
         """Let go of what it returned, as nobody wants it any more."""
 
 
-class Listing(Job):
+class Listing(Call):
     """Who is there."""
 
     def __init__(self, tick: int, link: Link) -> None:
@@ -94,7 +94,7 @@ class Listing(Job):
         self.domains = self._conn.domains._list(0)
 
 
-class Opening(Job):
+class Opening(Call):
     """One more connection like the one that was given."""
 
     def __init__(self, tick: int, given: Connection) -> None:
@@ -111,7 +111,7 @@ class Opening(Job):
             self.opened.close()
 
 
-class Closing(Job):
+class Closing(Call):
     """Close a connection of ours, which asks the daemon."""
 
     def __init__(self, tick: int, conn: Connection) -> None:
@@ -122,7 +122,7 @@ class Closing(Job):
         self._conn.close()
 
 
-class Probe(Job):
+class Probe(Call):
     """Look which domains of a request are stuck, without waiting for them.  (virDomainGetControlInfo)"""
 
     def __init__(self, tick: int, conn: Connection, request: Request, uuids: Sequence[bytes], age: float) -> None:
@@ -153,7 +153,7 @@ class Probe(Job):
                 self.free.add(uuid)
 
 
-class Request(Job):
+class Request(Call):
     """The statistics of some domains.  (virDomainListGetStats)"""
 
     def __init__(

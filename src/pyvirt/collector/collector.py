@@ -16,7 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from pyvirt._core.lib import ffi, lib
-from pyvirt.collector._host import MOST_UNDER_WAY, Host
+from pyvirt.collector._host import MOST_UNDER_WAY, HostState
 from pyvirt.collector._schedule import Schedule
 from pyvirt.collector._threads import Threads
 from pyvirt.collector.frame import CollectedFrame, Tick
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from pyvirt._core.lib import CData
-    from pyvirt.collector._requests import Job
+    from pyvirt.collector._requests import Call
 
 _FAREWELL = 0.5  # seconds that close() waits for calls under way
 
@@ -44,17 +44,17 @@ class _Done:
     """
 
     def __init__(self) -> None:
-        self._jobs: SimpleQueue[tuple[Host, Job] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[tuple[HostState, Call] | None] = SimpleQueue()
         #: set when nobody will come any more
         self.end = Event()
 
-    def put(self, host: Host, job: Job) -> None:
+    def put(self, host: HostState, job: Call) -> None:
         """Say that *job* has returned."""
         self._jobs.put((host, job))
         if self.end.is_set():
             self._discard()
 
-    def get(self, timeout: float) -> tuple[Host, Job] | None:
+    def get(self, timeout: float) -> tuple[HostState, Call] | None:
         """Return one, in the order they came; ``None`` is the end.
 
         :raises Empty: there is none within *timeout* seconds
@@ -77,7 +77,7 @@ class _Done:
                 done[1].discard()
 
 
-def _start(threads: Threads, done: _Done, host: Host, job: Job) -> None:
+def _start(threads: Threads, done: _Done, host: HostState, job: Call) -> None:
     try:
         threads.run(partial(job.run, partial(done.put, host)))
     except RuntimeError as error:  # no more threads: it must not seem to be under way for ever
@@ -145,7 +145,9 @@ class Collector:
         self._done = _Done()
         self._threads = Threads("pyvirt-collector")
         start = partial(_start, self._threads, self._done)
-        self._hosts = [Host(number, name, conn, workers, start) for number, (name, conn) in enumerate(given.items())]
+        self._hosts = [
+            HostState(number, name, conn, workers, start) for number, (name, conn) in enumerate(given.items())
+        ]
         names = [name.encode("utf-8", "surrogateescape") for name in given]
         self._names = ffi.new("int64_t[]", [*accumulate(map(len, names), initial=0)]), b"".join(names)
         self._busy = Lock()
@@ -195,7 +197,7 @@ class Collector:
         runs: list[tuple[int, int]] = []
         frame = new_frame(self._schema)
 
-        def add(host: Host, records: CData, count: int) -> None:
+        def add(host: HostState, records: CData, count: int) -> None:
             runs.append((host.number, count))
             if lib.pv_frame_add(frame, records, count) < 0:
                 raise MemoryError
@@ -225,7 +227,7 @@ class Collector:
                 conn._adopt(made.keeper)
         return made
 
-    def _work(self, end: float, add: Callable[[Host, CData, int], None]) -> None:
+    def _work(self, end: float, add: Callable[[HostState, CData, int], None]) -> None:
         while not self._closed:
             now = monotonic()
             if now >= end:

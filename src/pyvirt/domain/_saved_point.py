@@ -17,22 +17,21 @@ from pyvirt.domain.domain import Domain
 from pyvirt.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import ClassVar
 
     from typing_extensions import Self
 
-    from pyvirt._core.lib import CData
+    from pyvirt._core.lib import CData, CFunction
     from pyvirt._model.collection import D
     from pyvirt.xmldesc import XML
 
 
-class Moment(Named[tuple[bytes, str]]):
+class SavedPoint(Named[tuple[bytes, str]]):
     """A state of a domain that libvirt remembers by a name."""
 
     __slots__ = ()
 
-    _get_domain: ClassVar[Callable[[CData], CData]]
+    _get_domain: ClassVar[CFunction[[CData], CData]]
 
     @property
     def domain(self) -> Domain:
@@ -47,7 +46,7 @@ class Moment(Named[tuple[bytes, str]]):
     def _label(self) -> str:
         return f"{self.name!r} of {self.domain!r}"
 
-    def _parent_by(self, function: Callable[[CData, int], CData]) -> Self | None:
+    def _parent_by(self, function: CFunction[[CData, int], CData]) -> Self | None:
         """Return the parent that *function* finds, or ``None``."""
         try:
             return self._call_object(type(self), function, 0)
@@ -60,10 +59,10 @@ class Moment(Named[tuple[bytes, str]]):
         raise NotImplementedError
 
 
-M = TypeVar("M", bound=Moment)
+M = TypeVar("M", bound=SavedPoint)
 
 
-class Moments(WhereNamed[M]):
+class SavedPoints(WhereNamed[M]):
     """All of a kind that a domain has."""
 
     __slots__ = ()

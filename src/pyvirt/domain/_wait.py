@@ -1,32 +1,78 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Waiting for something to become so: told by events, or by asking again and again where there are none."""
+"""Wait for a condition, driven by events, or by polling where the driver has none.
+
+A :class:`Condition` knows what is waited for; :func:`wait` checks it in this thread, and ``pyvirt.aio`` checks the same
+object without blocking its event loop.
+"""
 
 from __future__ import annotations
 
 from math import inf
 from time import monotonic, sleep
 
+from pyvirt._core.typed import Typed
 from pyvirt.errors import ClosedError, ConnectionLostError, Error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Any, ClassVar, TypeVar
 
     from typing_extensions import Self
 
     from pyvirt.domain.domain import Domain
+    from pyvirt.errors import OperationTimeoutError
     from pyvirt.events import Event, Listener
 
-_FIRST_PAUSE = 0.005
-#: seconds between two looks that no event calls for, in case a driver has forgotten one
-RARELY = 5.0
+    T = TypeVar("T")
+else:
+    T = None
+
+_FIRST_PAUSE = 0.005  # seconds
+#: seconds between two checks without an event, in case a driver does not report one
+RECHECK_SECONDS = 5.0
 
 
-def moments(timeout: float | None, interval: float) -> Iterator[None]:
-    """Yield whenever it is time to look: at once, after a few milliseconds, in the end every *interval* seconds.
+class Condition(Typed[T]):
+    """Something to wait for; *result* is what waiting for it returns."""
 
-    The last moment is *timeout* seconds after the first; ``None`` goes on without end.
+    #: the names of the kinds of events after which it may have become true
+    kinds: ClassVar[tuple[str, ...]]
+    result: T
+
+    def __init__(self, domain: Domain, *, recheck: float = RECHECK_SECONDS) -> None:
+        """Wait for something about *domain*, and check it at least every *recheck* seconds."""
+        self.domain = domain
+        self.recheck = recheck
+
+    def met(self) -> bool:
+        """Return whether it is true now, after one or two calls of libvirt; set *result* if so."""
+        raise NotImplementedError
+
+    def late(self, timeout: float) -> OperationTimeoutError:
+        """Return the error for a condition that was not met within *timeout* seconds."""
+        raise NotImplementedError
+
+
+def wait(condition: Condition[T], timeout: float | None, interval: float) -> T:
+    """Wait until *condition* is met, and return its result.
+
+    :param timeout: seconds; ``None`` waits indefinitely, 0 checks once
+    :param interval: seconds between two checks where the driver has no events
+    :raises OperationTimeoutError: it was not met within *timeout*
+    """
+    with Recheck(condition.domain, condition.kinds, timeout, interval, recheck=condition.recheck) as checks:
+        for _ in checks:
+            if condition.met():
+                return condition.result
+    assert timeout is not None
+    raise condition.late(timeout)
+
+
+def poll_times(timeout: float | None, interval: float) -> Iterator[None]:
+    """Yield each time a condition is worth polling: at once, after a few milliseconds, later every *interval* seconds.
+
+    The last time is *timeout* seconds after the first; ``None`` yields indefinitely.
     """
     end = None if timeout is None else monotonic() + timeout
     pause = _FIRST_PAUSE
@@ -46,10 +92,11 @@ def _kind(name: str) -> type[Event]:
     return kind
 
 
-class Moments:
-    """When to look, a ``with`` block around a ``for`` loop: at once, again when listening, then when an event comes.
+class Recheck:
+    """A ``with`` block around a ``for`` loop, which yields each time a condition is worth checking.
 
-    Where events cannot be had, as :func:`moments` says; which also says what *timeout* means.
+    That is immediately, once the listener is registered, and after every event.  Where there are no events, it is as
+    in :func:`poll_times`, where *timeout* is explained too.
     """
 
     def __init__(
@@ -59,16 +106,16 @@ class Moments:
         timeout: float | None,
         interval: float,
         *,
-        rarely: float = RARELY,
+        recheck: float = RECHECK_SECONDS,
     ) -> None:
-        """Look when an event of *kinds*, by their names, comes about *domain*, and anyway every *rarely* seconds."""
+        """Check after each event of *kinds*, given by name, about *domain*, and at least every *recheck* seconds."""
         self._domain = domain
         self._kinds = kinds
         self._end = None if timeout is None else monotonic() + timeout
         self._interval = interval
-        self._rarely = max(rarely, interval)
+        self._recheck = max(recheck, interval)
         self._listener: Listener[Event] | None = None
-        #: the events that came since the moment before
+        #: the events since the last check
         self.news: list[Event] = []
 
     def __enter__(self) -> Self:
@@ -79,18 +126,9 @@ class Moments:
             self._listener.close()
 
     def listen(self) -> None:
-        """Listen from here on, for what may happen before the first moment."""
+        """Listen from now on, for events before the first check."""
         if self._listener is None:
-            self._listener = self._made()
-
-    def _made(self) -> Listener[Event] | None:
-        hub = self._domain._conn.events
-        if not hub._loop_is_own():  # a loop of the program's may not be running
-            return None
-        try:
-            return hub.listen(*map(_kind, self._kinds), domain=self._domain)
-        except Error:
-            return None  # the next look will tell
+            self._listener = new_listener(self._domain, self._kinds)
 
     def __iter__(self) -> Iterator[None]:
         yield
@@ -98,15 +136,15 @@ class Moments:
             return
         self.listen()
         if self._listener is None:
-            yield from moments(None if self._end is None else self._left(), self._interval)
+            yield from poll_times(None if self._end is None else self._left(), self._interval)
             return
-        yield  # for what happened before it listened
+        yield  # for what happened before the listener was registered
         while self._left() > 0:
             self._wait_for_event(self._listener)
             yield
 
     def news_of(self, kind: str) -> list[Any]:
-        """Return those of the events since the moment before that are of *kind*, by its name."""
+        """Return the events since the last check that are of *kind*, given by name."""
         cls = _kind(kind)
         return [event for event in self.news if isinstance(event, cls)]
 
@@ -116,7 +154,18 @@ class Moments:
     def _wait_for_event(self, listener: Listener[Event]) -> None:
         self.news = []
         try:
-            if listener.wait(min(self._left(), self._rarely)):
+            if listener.wait(min(self._left(), self._recheck)):
                 self.news += listener.take()
         except (ClosedError, ConnectionLostError):
-            pass  # the next look will tell
+            pass  # the next check raises it
+
+
+def new_listener(domain: Domain, kinds: tuple[str, ...]) -> Listener[Event] | None:
+    """Return a listener to events of *kinds*, given by name, about *domain*; ``None`` where there are no events."""
+    hub = domain._conn.events
+    if not hub._loop_is_own():  # a loop of the program's own may not be running
+        return None
+    try:
+        return hub.listen(*map(_kind, kinds), domain=domain)
+    except Error:
+        return None  # the next check raises it, if it matters

@@ -5,18 +5,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._core import codes
 from pyvirt._core.lib import ffi, lib
 from pyvirt._core.text import encode
 from pyvirt.domain._part import NamedPart
-from pyvirt.domain._wait import RARELY, Moments
+from pyvirt.domain._wait import wait
 from pyvirt.enums.domain_job import (
     DomainBlockJobAbortFlags,
     DomainBlockJobInfoFlags,
     DomainBlockJobSetSpeedFlags,
     DomainBlockJobType,
 )
-from pyvirt.errors import OperationFailedError, OperationTimeoutError
 from pyvirt.models import BlockJobInfo
 from pyvirt.xmldesc import parse
 
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
     Chain: TypeAlias = tuple[frozenset[str], ...]
 
 
-_CHANGE_IMAGES = (
+CHANGE_IMAGES = (
     DomainBlockJobType.PULL,
     DomainBlockJobType.COPY,
     DomainBlockJobType.COMMIT,
@@ -47,7 +45,7 @@ def _layers(disk: _Element) -> Iterator[tuple[_Element, _Element]]:
         layer = layer.find("backingStore")
 
 
-def _find(domain: Domain, disk: str) -> tuple[Chain, bool]:
+def _find_images(domain: Domain, disk: str) -> tuple[Chain, bool]:
     """Return the images of a disk, and whether a copy of it may take its place.
 
     That is from the running configuration.  There are no images if there is no such disk.
@@ -66,7 +64,7 @@ def _find(domain: Domain, disk: str) -> tuple[Chain, bool]:
 
 def chain_of(domain: Domain, disk: str) -> Chain:
     """Return the images of a disk as its running configuration has them; none if there is no such disk."""
-    return _find(domain, disk)[0]
+    return _find_images(domain, disk)[0]
 
 
 class BlockJob(NamedPart):
@@ -107,35 +105,9 @@ class BlockJob(NamedPart):
             backup this cannot be told
         :raises OperationTimeoutError: it was not done within *timeout*; it goes on
         """
-        # A job that is over leaves no trace of its fate but the images.
-        before = chain_of(self._domain, self._name) if self._before is None else self._before
-        last: BlockJobInfo | None = None
-        rarely = RARELY if progress is None else interval
-        with Moments(self._domain, ("DomainBlockJob", "DomainLifecycle"), timeout, interval, rarely=rarely) as moments:
-            for _ in moments:
-                info = self.info()
-                if info is None:
-                    if last is not None and last.type not in _CHANGE_IMAGES:
-                        return  # a backup, whose job alone knows how it ended
-                    if (last or self._before is not None) and chain_of(self._domain, self._name) == before:
-                        raise OperationFailedError(
-                            f"the job of disk {self._name!r} ended and left it as it was: it failed or was aborted",
-                            code=codes.OPERATION_FAILED,
-                            function="virDomainGetBlockJobInfo",
-                        )
-                    if progress is not None and last is not None:
-                        progress(last.end, last.end)
-                    return
-                if progress is not None:
-                    progress(info.cur, info.end)
-                # The hypervisor says so first, and libvirt refuses to pivot until it has heard of it itself.
-                if info.ready and _find(self._domain, self._name)[1]:
-                    return
-                last = info
-        raise OperationTimeoutError(
-            f"the block job of disk {self._name!r} was not done after {timeout:g} s",
-            function="virDomainGetBlockJobInfo",
-        )
+        from pyvirt.domain._conditions import BlockJobDone
+
+        wait(BlockJobDone(self, progress, interval), timeout, interval)
 
     def abort(self, *, flags: DomainBlockJobAbortFlags = DomainBlockJobAbortFlags(0)) -> None:
         """End it and leave the disk with the images it had.  (virDomainBlockJobAbort)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyvirt._core.lib import lib
-from pyvirt.domain._saved_point import Moment, Moments
+from pyvirt.domain._saved_point import SavedPoint, SavedPoints
 from pyvirt.enums.checkpoint import (
     DomainCheckpointCreateFlags,
     DomainCheckpointDeleteFlags,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     CheckpointList: TypeAlias = list["Checkpoint"]  # in the collection below, list is a method
 
 
-class Checkpoint(Moment):
+class Checkpoint(SavedPoint):
     """A moment that an incremental backup can begin at."""
 
     __slots__ = ()
@@ -58,7 +58,7 @@ class Checkpoint(Moment):
         self._call(lib.virDomainCheckpointDelete, flags)
 
 
-class Checkpoints(Moments[Checkpoint]):
+class Checkpoints(SavedPoints[Checkpoint]):
     """The checkpoints of a domain, by their names: ``dom.checkpoints["monday"]``, ``for one in dom.checkpoints``."""
 
     __slots__ = ()

@@ -10,7 +10,7 @@ from pyvirt._core.document import encode_xml
 from pyvirt._core.lib import lib
 from pyvirt._core.text import encode
 from pyvirt.domain._part import Part
-from pyvirt.domain._wait import Moments
+from pyvirt.domain._wait import Recheck
 from pyvirt.enums.domain import DeviceModify
 from pyvirt.errors import InvalidArgumentError, OperationFailedError, OperationTimeoutError
 
@@ -135,13 +135,13 @@ class Devices(Part):
             detach()
             return
         kinds = ("DomainDeviceRemoved", "DomainDeviceRemovalFailed", "DomainLifecycle")
-        with Moments(self._domain, kinds, wait, 0.2) as moments:
-            moments.listen()
+        with Recheck(self._domain, kinds, wait, 0.2) as checks:
+            checks.listen()
             detach()
-            for _ in moments:
+            for _ in checks:
                 if not aliases <= set(map(_alias, self._running())):
                     return
-                self._look_for_refusal(aliases, moments.news_of("DomainDeviceRemovalFailed"))
+                self._look_for_refusal(aliases, checks.news_of("DomainDeviceRemovalFailed"))
         which = " or ".join(map(repr, sorted(aliases)))
         raise OperationTimeoutError(
             f"device {which} was not gone {wait:g} s after the guest was asked for it",

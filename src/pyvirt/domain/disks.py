@@ -177,8 +177,8 @@ class Disk(NamedPart):
         """
         flags |= DomainBlockCommitFlags.BANDWIDTH_BYTES
         before = chain_of(self._domain, self._name)
-        images = map(encode_or_null, (base, top))
-        self._call(lib.virDomainBlockCommit, encode(self._name), *images, bandwidth, flags)
+        names = encode(self._name), encode_or_null(base), encode_or_null(top)
+        self._call(lib.virDomainBlockCommit, *names, bandwidth, flags)
         return BlockJob(self._domain, self._name, before)
 
     def pull(self, *, bandwidth: int = 0, flags: DomainBlockPullFlags = DomainBlockPullFlags(0)) -> BlockJob:

@@ -24,7 +24,6 @@ from pyvirt.enums.domain import (
     DomainUndefineFlags,
     DomainXMLFlags,
 )
-from pyvirt.errors import DomainNotFoundError, OperationTimeoutError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -170,26 +169,10 @@ class Domain(PartProperties, ConsoleMethods, GuestIOMethods, NamedByUUID, Autost
         :raises DomainNotFoundError: it is gone, and nobody waits for SHUTOFF
         :raises ClosedError: the connection was closed meanwhile
         """
-        from pyvirt.domain._wait import Moments
+        from pyvirt.domain._conditions import StateReached
+        from pyvirt.domain._wait import wait
 
-        wanted = [DomainState(state) for state in states]
-        if not wanted:
-            raise TypeError("wait_for() takes at least one state")
-        with Moments(self, ("DomainLifecycle",), timeout, interval) as moments:
-            for _ in moments:
-                try:
-                    now = self.state()
-                except DomainNotFoundError:
-                    if DomainState.SHUTOFF not in wanted:
-                        raise
-                    return _states[DomainState.SHUTOFF << 32]
-                if now.state in wanted:
-                    return now
-        raise OperationTimeoutError(
-            f"domain {self.name!r} is {now.state.name}, not {' or '.join(state.name for state in wanted)}, "
-            f"after {timeout:g} s",
-            function="virDomainGetState",
-        )
+        return wait(StateReached(self, states), timeout, interval)
 
     # ---- life ----
 

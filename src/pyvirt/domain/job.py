@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvirt._core.background import watch
+from pyvirt._core.background import run_watched
 from pyvirt._core.lib import ffi, lib
 from pyvirt.domain._part import Part
-from pyvirt.domain._wait import Moments
+from pyvirt.domain._wait import wait
 from pyvirt.enums.domain_job import DomainAbortJobFlags, DomainGetJobStatsFlags, DomainJobType
-from pyvirt.errors import Error, OperationTimeoutError
+from pyvirt.errors import Error
 from pyvirt.models import DomainJobInfo
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
     #: is given how many bytes are done and how many there are
-    Progress: TypeAlias = Callable[[int, int], object]
+    JobProgress: TypeAlias = Callable[[int, int], object]
 
 
 class Job(Part):
@@ -60,7 +60,7 @@ class Job(Part):
         found = self._call_params(lib.virDomainGetJobStats, flags, before=(kind,))
         return {"type": DomainJobType(kind[0]), **found}
 
-    def wait(self, *, timeout: float | None = None, progress: Progress | None = None, interval: float = 0.2) -> None:
+    def wait(self, *, timeout: float | None = None, progress: JobProgress | None = None, interval: float = 0.2) -> None:
         """Wait until there is no job; how it ended, :meth:`stats` of the ``COMPLETED`` one say.  (virDomainGetJobInfo)
 
         Events tell when to look, of those jobs whose end drivers tell, and in any case it is looked every second.
@@ -71,19 +71,9 @@ class Job(Part):
         :raises OperationInvalidError: the domain does not run any more
         :raises OperationTimeoutError: it was not over within *timeout*; it goes on
         """
-        rarely = 1.0 if progress is None else interval
-        with Moments(
-            self._domain, ("DomainJobCompleted", "DomainLifecycle"), timeout, interval, rarely=rarely
-        ) as moments:
-            for _ in moments:
-                info = self.info()
-                if info is None:
-                    return
-                if progress is not None:
-                    progress(info.data_processed, info.data_total)
-        raise OperationTimeoutError(
-            f"the job of domain {self._domain.name!r} was not over after {timeout:g} s", function="virDomainGetJobInfo"
-        )
+        from pyvirt.domain._conditions import JobEnded
+
+        wait(JobEnded(self, progress, interval), timeout, interval)
 
     def abort(self, *, flags: DomainAbortJobFlags = DomainAbortJobFlags(0)) -> None:
         """End it; whoever waits for it gets an :class:`OperationAbortedError`.
@@ -99,7 +89,7 @@ class Job(Part):
         else:
             self._call(lib.virDomainAbortJob)
 
-    def watch(self, call: Callable[[], T], progress: Progress, *, interval: float = 0.2) -> T:
+    def watch(self, call: Callable[[], T], progress: JobProgress, *, interval: float = 0.2) -> T:
         """Return what *call* does, which is this domain's job: ``dom.job.watch(lambda: dom.save(path), show)``.
 
         *call* runs in a thread of its own, *progress* in this one.  When that raises, or on Ctrl-C, the job is aborted.
@@ -107,9 +97,9 @@ class Job(Part):
 
         :param progress: called every *interval* seconds with how many bytes are done and how many there are
         """
-        return watch(call, lambda: self._report(progress), self._try_to_abort, interval)
+        return run_watched(call, lambda: self._report(progress), self._try_to_abort, interval)
 
-    def _report(self, progress: Progress) -> None:
+    def _report(self, progress: JobProgress) -> None:
         try:
             info = self.info()
         except Error:

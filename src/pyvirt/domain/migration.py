@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from pyvirt._core.lib import CData
     from pyvirt._core.params import TypedValue
-    from pyvirt.domain.job import Progress
+    from pyvirt.domain.job import JobProgress
     from pyvirt.xmldesc import XML
 
     Value: TypeAlias = TypedValue | XML | Sequence[str]
@@ -167,7 +167,7 @@ class Migration(Part):
             /,
             *,
             flags: DomainMigrateFlags = ...,
-            progress: Progress | None = None,
+            progress: JobProgress | None = None,
             **more: Unpack[MigrationParameters],
         ) -> Domain: ...
 
@@ -179,7 +179,7 @@ class Migration(Part):
             /,
             *,
             flags: DomainMigrateFlags = ...,
-            progress: Progress | None = None,
+            progress: JobProgress | None = None,
             **more: Unpack[MigrationParameters],
         ) -> None: ...
 
@@ -190,7 +190,7 @@ class Migration(Part):
         /,
         *,
         flags: DomainMigrateFlags = DomainMigrateFlags(0),
-        progress: Progress | None = None,
+        progress: JobProgress | None = None,
         **more: object,
     ) -> Domain | None:
         """Move it, and return it as *dest* has it: ``dom.migration.to(conn, flags=DomainMigrateFlags.LIVE)``.

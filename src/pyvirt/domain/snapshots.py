@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyvirt._core.lib import lib
-from pyvirt.domain._saved_point import Moment, Moments
+from pyvirt.domain._saved_point import SavedPoint, SavedPoints
 from pyvirt.enums.snapshot import (
     DomainSnapshotCreateFlags,
     DomainSnapshotDeleteFlags,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     NameList: TypeAlias = list[str]
 
 
-class Snapshot(Moment):
+class Snapshot(SavedPoint):
     """A state of a domain: of its disks, and perhaps its memory."""
 
     __slots__ = ()
@@ -82,7 +82,7 @@ class Snapshot(Moment):
         self._call(lib.virDomainSnapshotDelete, flags)
 
 
-class Snapshots(Moments[Snapshot]):
+class Snapshots(SavedPoints[Snapshot]):
     """The snapshots of a domain, by their names: ``dom.snapshots["before"]``, ``for snapshot in dom.snapshots``."""
 
     __slots__ = ()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Events: a class for each kind, and ``conn.events`` to get them from.
+"""Events: one class for each kind, received through ``conn.events``.
 
 >>> import pyvirt
 >>> from pyvirt.events import DomainLifecycle
@@ -9,8 +9,8 @@
 ...     print(event.domain.name, event.event.name, event.detail.name)
 test SUSPENDED PAUSED
 
-libvirt's callbacks are C of ours, in a thread of ours, and put events into queues.  No Python runs there, so the link
-is kept alive whatever Python is busy with.
+libvirt calls C functions of pyvirt, in a thread of pyvirt, and these put events into queues.  No Python runs there, so
+the connection is kept alive while Python is busy.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Where C calls Python for an event loop: the program's own, or something that the program lets a loop wait for.
+"""Where C calls Python for an event loop: for a loop of the program, or for a callback that the program gave a loop.
 
-What goes wrong in there cannot be raised, and goes to the log.
+An exception in here cannot be raised, so it is logged.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from pyvirt._core.lib import ffi
+from pyvirt._core.slot import Slot
 from pyvirt.enums.event import EventHandleType
 
 if TYPE_CHECKING:
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("pyvirt.events")
 
-#: what C holds a pointer to
+#: the objects that C holds a pointer to
 kept: dict[CData, Watch | Timer] = {}
 
 
 class Adapter:
-    """Between C and a loop written in Python."""
+    """Passes the calls of libvirt to a loop that is written in Python."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
@@ -47,7 +48,7 @@ class Adapter:
         self._loop.update_handle(watch, EventHandleType(events))
 
     def update_timeout(self, timer: int, interval: int) -> None:
-        if timer >= 0:  # libvirt has none any more for an event of a connection that another thread is closing
+        if timer >= 0:  # it is -1 if an event arrives on a connection that another thread is closing
             self._loop.update_timeout(timer, interval)
 
     def remove_handle(self, watch: int) -> int:
@@ -59,67 +60,74 @@ class Adapter:
         return self._forget(("timeout", timer))
 
     def _forget(self, key: tuple[str, int]) -> int:
-        """Free what libvirt gave along: not now, as it holds the locks that this would take, but soon."""
+        """Free what libvirt passed for a handle or timeout: later, because libvirt now holds the locks it needs."""
         free, opaque = self._free.pop(key, (ffi.NULL, ffi.NULL))
         if free:
 
-            def soon(timer: int) -> None:
+            def free_later(timer: int) -> None:
                 self._loop.remove_timeout(timer)
                 free(opaque)
 
-            self._loop.add_timeout(0, soon)
+            self._loop.add_timeout(0, free_later)
         return 0
 
 
-adapters: list[Adapter] = []
+#: the loop of the program's own, if it has registered one
+adapter: Slot[Adapter] = Slot()
+
+
+def _adapter() -> Adapter:
+    found = adapter.get()
+    assert found is not None
+    return found
 
 
 def _failed(kind: type[BaseException], error: BaseException, where: TracebackType) -> None:
     _log.error("the event loop failed", exc_info=error)
 
 
-@ffi.def_extern(error=-1, onerror=_failed)  # type: ignore[untyped-decorator]
+@ffi.def_extern(error=-1, onerror=_failed)
 def pv_py_add_handle(fd: int, events: int, callback: CData, opaque: CData, free: CData) -> int:
-    return adapters[0].add_handle(fd, events, callback, opaque, free)
+    return _adapter().add_handle(fd, events, callback, opaque, free)
 
 
-@ffi.def_extern(onerror=_failed)  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=_failed)
 def pv_py_update_handle(watch: int, events: int) -> None:
-    adapters[0].update_handle(watch, events)
+    _adapter().update_handle(watch, events)
 
 
-@ffi.def_extern(error=-1, onerror=_failed)  # type: ignore[untyped-decorator]
+@ffi.def_extern(error=-1, onerror=_failed)
 def pv_py_remove_handle(watch: int) -> int:
-    return adapters[0].remove_handle(watch)
+    return _adapter().remove_handle(watch)
 
 
-@ffi.def_extern(error=-1, onerror=_failed)  # type: ignore[untyped-decorator]
+@ffi.def_extern(error=-1, onerror=_failed)
 def pv_py_add_timeout(interval: int, callback: CData, opaque: CData, free: CData) -> int:
-    return adapters[0].add_timeout(interval, callback, opaque, free)
+    return _adapter().add_timeout(interval, callback, opaque, free)
 
 
-@ffi.def_extern(onerror=_failed)  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=_failed)
 def pv_py_update_timeout(timer: int, interval: int) -> None:
-    adapters[0].update_timeout(timer, interval)
+    _adapter().update_timeout(timer, interval)
 
 
-@ffi.def_extern(error=-1, onerror=_failed)  # type: ignore[untyped-decorator]
+@ffi.def_extern(error=-1, onerror=_failed)
 def pv_py_remove_timeout(timer: int) -> int:
-    return adapters[0].remove_timeout(timer)
+    return _adapter().remove_timeout(timer)
 
 
-@ffi.def_extern(onerror=_failed)  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=_failed)
 def pv_py_handle(watch: int, fd: int, events: int, opaque: CData) -> None:
     found: Watch = ffi.from_handle(opaque)
     found._callback(found, EventHandleType(events))
 
 
-@ffi.def_extern(onerror=_failed)  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=_failed)
 def pv_py_timeout(timer: int, opaque: CData) -> None:
     found: Timer = ffi.from_handle(opaque)
     found._callback(found)
 
 
-@ffi.def_extern(onerror=_failed)  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=_failed)
 def pv_py_forget(opaque: CData) -> None:
     kept.pop(opaque, None)

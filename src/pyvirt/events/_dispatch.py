@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Subscriptions, and the one thread that calls their callbacks."""
+"""Subscriptions, and the single thread that calls their callbacks."""
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import select
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from weakref import ref
 
 from pyvirt._core.lib import ffi, lib
+from pyvirt._core.process import add_participant
+from pyvirt._core.slot import Slot
 from pyvirt.errors import ClosedError
 from pyvirt.events.kinds import KINDS, Event, EventsLost
 from pyvirt.events.listener import new_queue
@@ -28,19 +29,19 @@ E = TypeVar("E", bound=Event)
 
 _log = logging.getLogger("pyvirt.events")
 
-#: how many events wait for callbacks that take long
-_QUEUE = 1 << 20
+#: how many events of a connection wait for slow callbacks at most
+_QUEUE_LIMIT = 1 << 20
 _CHUNK = 256
-_LOST = -1  # the tag of EventsLost
+_LOST_TAG = -1  # what pv_queue_take returns for EventsLost
 
 
 def wants(kind: type[Event], key: Key) -> bool:
-    """Whether a subscription to *kind* is for what comes from *key*, or only has to hear when the link is lost."""
+    """Return whether a subscription to *kind* receives the events of *key*, not only the loss of the connection."""
     return issubclass(KINDS[key[:2]], kind)
 
 
 class Subscription(Generic[E]):
-    """A callback that gets events until :meth:`cancel`.  A context manager."""
+    """A callback that receives events until :meth:`cancel`.  A context manager."""
 
     def __init__(self, dispatch: Dispatch, kind: type[E], callback: Callable[[E], object]) -> None:
         self._dispatch = dispatch
@@ -54,21 +55,24 @@ class Subscription(Generic[E]):
 
     @property
     def kind(self) -> type[E]:
-        """What it is subscribed to."""
+        """The kind of events that it was made for."""
         return self._kind
 
     @property
     def callback(self) -> Callable[[E], object]:
-        """What is called."""
+        """The function that is called."""
         return self._callback
 
     @property
     def active(self) -> bool:
-        """Whether it still gets events: neither cancelled, nor the connection closed."""
+        """Whether it still receives events: it was not cancelled, and the connection was not closed."""
         return self._active
 
     def cancel(self) -> None:
-        """Get no more events: no call begins after this returns, one under way ends.  Harmless when repeated."""
+        """Stop receiving events: after this returns, no call begins; a running call continues.
+
+        Calling it again has no effect.
+        """
         self._dispatch.remove(self)
 
     def __enter__(self) -> Self:
@@ -81,11 +85,11 @@ class Subscription(Generic[E]):
 
 
 class Dispatch:
-    """The subscriptions of one connection, and the queue they share: so the order among them is that of the events."""
+    """The subscriptions of one connection, and the queue that they share: it keeps the order of the events."""
 
     def __init__(self, hub: Events) -> None:
         self.hub = hub
-        self.queue = new_queue(_QUEUE)
+        self.queue = new_queue(_QUEUE_LIMIT)
         self._lock = hub._lock
         self._room = ffi.new("uintptr_t[]", _CHUNK)
         self._tags = ffi.new("int64_t[]", _CHUNK)
@@ -94,28 +98,28 @@ class Dispatch:
         self._ended = False
 
     def tag_of(self, key: Key) -> int:
-        """Return the number under which events of *key* come."""
+        """Return the tag that events of *key* have in the queue."""
         with self._lock:
             return self._tag_of.setdefault(key, len(self._tag_of))
 
     def add(self, subscription: Subscription[E], sources: list[Source]) -> None:
-        """Let *subscription* have what comes from *sources*, of which the first may be that of the link."""
+        """Let *subscription* receive the events of *sources*; the first may be that of the connection's loss."""
         made = cast("Subscription[Event]", subscription)
         made._sources = sources
         tags = [self.tag_of(source.key) for source in sources if wants(subscription.kind, source.key)]
         if issubclass(EventsLost, subscription.kind):
-            tags.append(_LOST)
+            tags.append(_LOST_TAG)
         with self._lock:
             for tag in tags:
                 self._routes[tag] = (*self._routes.get(tag, ()), made)
             ended = self._ended
         if ended:
             made._active = False
-            self.hub._refuse_if_ended()
+            self.hub._require_open()
         _dispatcher().serve(self)
 
     def remove(self, subscription: Subscription[E]) -> None:
-        """Let it have nothing more."""
+        """Let *subscription* receive nothing more."""
         made = cast("Subscription[Event]", subscription)
         with self._lock:
             if not made._active:
@@ -128,7 +132,7 @@ class Dispatch:
             self.hub._release(source, self.queue, self.tag_of(source.key))
 
     def end(self) -> None:
-        """Call nobody any more."""
+        """Call no callback any more."""
         with self._lock:
             self._ended = True
             for route in self._routes.values():
@@ -136,10 +140,10 @@ class Dispatch:
                     subscription._active = False
             self._routes.clear()
         lib.pv_queue_end(self.queue)
-        _let_it_read()
+        _wait_for_dispatcher()
 
     def disown(self) -> None:
-        """Forget it in the child of a fork."""
+        """Forget the queue in the child of a fork."""
         self._ended = True
         self._lock = self.hub._lock
         for route in self._routes.values():
@@ -150,13 +154,13 @@ class Dispatch:
         lib.pv_queue_abandon(self.queue)
 
     def run(self) -> None:
-        """Take some events and call whom they are for; in the thread of the dispatcher."""
+        """Take some events and call the callbacks for them, in the thread of the dispatcher."""
         with _in_libvirt:
             events = self._take()
         routes = self._routes
         for event, tag in events:
-            if tag == _LOST:
-                _log.warning("%r: %d events were lost, as callbacks take too long", self.hub, event.count)  # type: ignore[attr-defined]
+            if tag == _LOST_TAG:
+                _log.warning("%r: %d events were lost because callbacks take too long", self.hub, event.count)  # type: ignore[attr-defined]
             for subscription in routes.get(tag, ()):
                 if subscription._active:
                     try:
@@ -173,7 +177,7 @@ class Dispatch:
             return []
         try:
             return list(zip(self.hub._decoder.read(room, count), ffi.unpack(tags, count), strict=True))
-        except ClosedError:  # while they were read
+        except ClosedError:  # the connection was closed in between
             return []
         finally:
             lib.pv_events_release(room, count)
@@ -188,7 +192,7 @@ class Dispatch:
 
 
 class _Dispatcher:
-    """The thread, and what it waits for."""
+    """The thread, and the queues that it waits for."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
@@ -200,7 +204,7 @@ class _Dispatcher:
         self._thread.start()
 
     def serve(self, dispatch: Dispatch) -> None:
-        """Wait for *dispatch* too; harmless when repeated."""
+        """Wait for *dispatch* too.  Calling it again has no effect."""
         number = lib.pv_queue_fd(dispatch.queue)
         known = self._served.get(number)
         if known is not None and known() is dispatch:
@@ -208,7 +212,7 @@ class _Dispatcher:
         self._served[number] = ref(dispatch)
         try:
             self._epoll.register(number, select.EPOLLIN)
-        except FileExistsError:  # another thread was faster
+        except FileExistsError:  # another thread has just registered it
             pass
 
     def _run(self) -> None:
@@ -222,67 +226,72 @@ class _Dispatcher:
                     self._forget(number)
                 else:
                     dispatch.run()
-                del dispatch  # not while waiting
+                del dispatch  # keep no connection alive while waiting
 
     def _forget(self, number: int) -> None:
         self._served.pop(number, None)
         try:
             self._epoll.unregister(number)
-        except OSError:  # closed, and with that gone by itself
+        except OSError:  # the descriptor was closed, which has removed it
             pass
 
     def is_current(self) -> bool:
-        """Whether this is called by its thread."""
+        """Return whether the caller runs in this thread."""
         return current_thread() is self._thread
 
     def stop(self) -> None:
-        """End it, or leave it alone if a callback takes too long for that."""
+        """Stop the thread, and wait at most a second: a callback may take longer."""
         self._stopping = True
         os.write(self._waker, b"\0")
         if not self.is_current():
             self._thread.join(1)
 
 
-#: Held by the dispatcher while it is in C, where a fork would copy locks of GLib's that nobody releases in the child.
+#: Held by the dispatcher while it is in C: a fork then would copy locks of GLib that stay locked in the child.
 _in_libvirt = Lock()
-_held: list[bool] = []  # by forks under way
-_one: list[_Dispatcher] = []
+_running: Slot[_Dispatcher] = Slot()
 _making = Lock()
 
 
 def _dispatcher() -> _Dispatcher:
     with _making:
-        if not _one:
-            _one.append(_Dispatcher())
-        return _one[0]
+        return _running.get() or _running.put(_Dispatcher())
 
 
-def _let_it_read() -> None:
-    """Wait until the dispatcher is done with what it has taken, and which keeps a connection open."""
-    if not (_one and _one[0].is_current()) and _in_libvirt.acquire(timeout=1):
+def _wait_for_dispatcher() -> None:
+    """Wait until the dispatcher has released the events that it has taken: they keep a connection open."""
+    running = _running.get()
+    if not (running is not None and running.is_current()) and _in_libvirt.acquire(timeout=1):
         _in_libvirt.release()
 
 
-def _before_fork() -> None:
-    _held.append(_in_libvirt.acquire(timeout=1))
+class _ForkAndExit:
+    """What the dispatcher does when the process forks or ends."""
+
+    def __init__(self) -> None:
+        self._held: list[bool] = []  # whether each fork under way holds _in_libvirt
+
+    def before_fork(self) -> None:
+        """Keep the dispatcher out of C, for a second at most."""
+        self._held.append(_in_libvirt.acquire(timeout=1))
+
+    def after_fork_in_parent(self) -> None:
+        """Let the dispatcher go on."""
+        if self._held.pop():
+            _in_libvirt.release()
+
+    def after_fork_in_child(self) -> None:
+        """Forget the thread, which does not exist here, and the locks that it may have held."""
+        global _in_libvirt, _making
+        _in_libvirt, _making = Lock(), Lock()
+        self._held.clear()
+        _running.take()
+
+    def at_exit(self) -> None:
+        """Stop the thread."""
+        running = _running.get()
+        if running is not None:
+            running.stop()
 
 
-def _after_fork_in_parent() -> None:
-    if _held.pop():
-        _in_libvirt.release()
-
-
-def _after_fork() -> None:
-    global _in_libvirt, _making
-    _in_libvirt, _making = Lock(), Lock()
-    _held.clear()
-    _one.clear()
-
-
-def _at_exit() -> None:
-    for dispatcher in _one:
-        dispatcher.stop()
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork)
-atexit.register(_at_exit)
+add_participant(_ForkAndExit())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``conn.events``: who listens to what."""
+"""``conn.events``: subscriptions and listeners, and the registrations with libvirt that they share."""
 
 from __future__ import annotations
 
@@ -33,14 +33,25 @@ E = TypeVar("E", bound=Event)
 F = TypeVar("F", bound=Event)
 G = TypeVar("G", bound=Event)
 
-#: how many events a listener holds for a program that is busy
+# The C functions that register for the events of each category, from DOMAIN to CLOSE.
+_REGISTER = (
+    "virConnectDomainEventRegisterAny",
+    "virConnectNetworkEventRegisterAny",
+    "virConnectStoragePoolEventRegisterAny",
+    "virConnectNodeDeviceEventRegisterAny",
+    "virConnectSecretEventRegisterAny",
+    "virConnectDomainQemuMonitorEventRegister",
+    "virConnectRegisterCloseCallback",
+)
+
+#: how many events wait in a listener at most, by default
 BUFFER = 65_536
 
 
 class Source:
-    """One registration with libvirt, shared by all who want the same."""
+    """One registration with libvirt, shared by all subscriptions and listeners that need the same events."""
 
-    __slots__ = ("error", "gone", "key", "leaving", "pointer", "ready", "users")
+    __slots__ = ("closing", "deregistered", "error", "key", "pointer", "ready", "users")
 
     def __init__(self, key: Key) -> None:
         self.key = key
@@ -49,10 +60,10 @@ class Source:
             raise MemoryError
         self.pointer = ffi.gc(pointer, lib.pv_source_free)
         self.users = 0
-        self.ready = Signal()  # registered, or failed to
+        self.ready = Signal()  # it is registered, or registering it failed
         self.error: BaseException | None = None
-        self.leaving = False  # nobody wants it any more
-        self.gone = Signal()
+        self.closing = False  # its last user has left
+        self.deregistered = Signal()
 
 
 def _monitor_functions() -> tuple[CData, CData]:
@@ -71,13 +82,13 @@ def _monitor_functions() -> tuple[CData, CData]:
 class Events:
     """The events of a connection.
 
-    Nothing is registered before somebody subscribes or listens, and everything shared among those who want the same.
-    From then on the connection also notices by itself when its link is lost.
+    The first subscription or listener for a kind registers it with libvirt, and later ones share the registration.
+    From then on the connection also notices without a call that it is lost.
     """
 
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
-        # Reentrant, as a signal handler may close the connection.  Never held while libvirt is called.
+        # Reentrant, because a signal handler may close the connection.  Never held while libvirt is called.
         self._lock = RLock()
         self._sources: dict[Key, Source] = {}
         self._listeners: WeakSet[Listener[Event]] = WeakSet()
@@ -85,7 +96,7 @@ class Events:
         self._decoder = Decoder(conn)
         self._dispatch: Dispatch | None = None
         self._ended = False
-        #: Called with the subscription, the event and the exception when a callback raises; what this raises is logged.
+        #: Called with subscription, event and exception when a callback raises; its own exceptions are logged.
         self.on_error: ErrorHook | None = None
 
     def __repr__(self) -> str:
@@ -93,7 +104,7 @@ class Events:
 
     @property
     def connection(self) -> Connection:
-        """The connection whose events these are."""
+        """The connection that the events come from."""
         return self._conn
 
     # ---- for programs ----
@@ -105,35 +116,35 @@ class Events:
     def subscribe(
         self, kind: type[E], callback: Callable[[E], object], *, domain: Domain | None = None
     ) -> Subscription[E]:
-        """Call *callback* with each event of a kind from here on, until cancelled or the connection is closed.
+        """Call *callback* with each event of a kind from now on, until cancelled or the connection is closed.
 
         (virConnectDomainEventRegisterAny, virConnectNetworkEventRegisterAny, virConnectStoragePoolEventRegisterAny,
         virConnectNodeDeviceEventRegisterAny, virConnectSecretEventRegisterAny,
         virConnectDomainQemuMonitorEventRegister, virConnectRegisterCloseCallback)
 
-        All callbacks, of all connections, are called by one thread, and while one runs others wait.  An exception goes
-        to the log ``pyvirt.events`` and to :attr:`on_error`, and ends nothing.
+        One thread calls all callbacks of all connections; while one callback runs, the others wait.  An exception in a
+        callback is logged to ``pyvirt.events`` and passed to :attr:`on_error`; the subscription continues.
 
-        :param kind: a class of :mod:`pyvirt.events`, or one that several derive from: ``DomainEvent``
-        :param domain: only events about this one; *kind* must be of domains
-        :raises NotSupportedError: the driver, or the libvirt at either end, has no such events
-        :raises ConnectionLostError: the link is gone
+        :param kind: a class of :mod:`pyvirt.events`, or a base of several, such as ``DomainEvent``
+        :param domain: only events about this domain; *kind* must be a kind of domain event
+        :raises NotSupportedError: the driver, or libvirt at either end, does not support such events
+        :raises ConnectionLostError: the connection is lost
         """
         if not callable(callback):
-            raise TypeError(f"the callback of a subscription is called, and a {type(callback).__name__} cannot be")
+            raise TypeError(f"callback must be callable, not {type(callback).__name__}")
         kinds = self._kinds((kind,), domain)
         with self._lock:
-            self._refuse_if_ended()
+            self._require_open()
             if self._dispatch is None:
                 self._dispatch = Dispatch(self)
             dispatch = self._dispatch
-        self._sweep()
+        self._release_abandoned()
         made: Subscription[E] = Subscription(dispatch, kind, callback)
         dispatch.add(made, self._acquire(kinds, domain, bool(kind._kind), dispatch.queue, dispatch.tag_of))
         return made
 
     if TYPE_CHECKING:
-        # One kind, or a union of some; a type checker by itself would only find what all of them derive from.
+        # For one kind, or a union of a few.  Without these a type checker infers only the common base of the kinds.
 
         @overload
         def listen(
@@ -192,50 +203,50 @@ class Events:
         domain: Domain | None = None,
         buffer: int = BUFFER,
     ) -> Listener[Event]:
-        """Take in events from here on, for a loop to have: ``for event in conn.events.listen(DomainLifecycle): …``
+        """Collect events from now on, for a loop: ``for event in conn.events.listen(DomainLifecycle): …``
 
-        What is registered with libvirt is the same as in :meth:`subscribe`.
+        The registrations with libvirt are the same as for :meth:`subscribe`.
 
-        :param kinds: classes of :mod:`pyvirt.events`, also such as others derive from; without any all that there are
-        :param timeout: seconds after which the loop ends if nothing came; ``None`` waits without end
-        :param domain: only events about this one; *kinds* must be of domains, which is also the default
-        :param buffer: how many events wait for the loop at most; the rest is counted, see :class:`EventsLost`
-        :raises NotSupportedError: the driver, or the libvirt at either end, has no such events
-        :raises ConnectionLostError: the link is gone
+        :param kinds: classes of :mod:`pyvirt.events`, or bases of several; without any, all kinds
+        :param timeout: seconds without an event after which the loop ends; ``None`` waits indefinitely
+        :param domain: only events about this domain; *kinds* must be kinds of domain events, and default to all of them
+        :param buffer: how many events wait for the loop at most; more are lost and counted, see :class:`EventsLost`
+        :raises NotSupportedError: the driver, or libvirt at either end, does not support such events
+        :raises ConnectionLostError: the connection is lost
         """
         if buffer < 1:
-            raise InvalidArgumentError(f"a buffer for {buffer} events holds none")
+            raise InvalidArgumentError(f"buffer must be at least 1, not {buffer}")
         wanted = self._kinds(kinds, domain)
-        exact = bool(kinds) and all(kind._kind for kind in kinds)
-        self._sweep()
+        all_or_none = bool(kinds) and all(kind._kind for kind in kinds)
+        self._release_abandoned()
         queue = new_queue(buffer)
-        tells = any(kind is ConnectionClosed for kind in wanted)
-        sources = self._acquire(wanted, domain, exact, queue, lambda _: 0)
+        tells = ConnectionClosed in wanted
+        sources = self._acquire(wanted, domain, all_or_none, queue, lambda _: 0)
         listener: Listener[Event] = Listener(self, queue, sources, timeout, tells)
         with self._lock:
             self._listeners.add(listener)
             ended = self._ended
         if ended:
             listener._end()
-            self._refuse_if_ended()
+            self._require_open()
         return listener
 
-    # ---- who listens to what ----
+    # ---- registrations ----
 
-    def _refuse_if_ended(self) -> None:
+    def _require_open(self) -> None:
         if self._ended:
             raise ClosedError(self._conn._why_closed or "the connection is closed")
 
     def _kinds(self, kinds: Iterable[type[Event]], domain: Domain | None) -> list[type[Event]]:
-        self._refuse_if_ended()
+        self._require_open()
         if domain is not None and domain._conn is not self._conn:
-            raise InvalidArgumentError("that domain is of another connection")
+            raise InvalidArgumentError("the domain belongs to another connection")
         found: dict[type[Event], None] = {}
         for kind in kinds or (Event if domain is None else DomainEvent,):
             if not (isinstance(kind, type) and issubclass(kind, Event)):
-                raise TypeError(f"events are asked for by their class, and {kind!r} is none of those")
+                raise TypeError(f"expected an Event subclass, got {kind!r}")
             if domain is not None and not issubclass(kind, DomainEvent | ConnectionClosed | EventsLost):
-                raise InvalidArgumentError(f"a {kind.__name__} is about no domain")
+                raise InvalidArgumentError(f"{kind.__name__} cannot be limited to a domain: it is not a domain event")
             found.update(dict.fromkeys(kinds_of(kind)))
         return list(found)
 
@@ -243,34 +254,37 @@ class Events:
         self,
         kinds: list[type[Event]],
         domain: Domain | None,
-        exact: bool,
+        all_or_none: bool,
         queue: CData,
         tag_of: Callable[[Key], int],
     ) -> list[Source]:
-        """Let events of *kinds*, and news of the link, go to *queue*; *exact*: all of them or none."""
+        """Let *queue* receive events of *kinds*, and the loss of the connection; return the sources that it uses.
+
+        :param all_or_none: fail if one of the kinds is not supported, not only if none is
+        """
         acquired: list[Source] = []
-        refusal: Error | None = None
+        unsupported: Error | None = None
         which = None if domain is None else domain._identity()
         try:
-            self._join((CLOSE, 0, None), None, queue, tag_of, acquired)
+            self._attach((CLOSE, 0, None), None, queue, tag_of, acquired)
         except NotSupportedError:
-            pass  # a driver without a link that could be lost
-        joined = 0
+            pass  # this driver has no connection that could be lost
+        attached = 0
         try:
             for kind in kinds:
                 assert kind._kind is not None
                 if kind is ConnectionClosed:
                     continue
                 try:
-                    self._join((*kind._kind, which), domain, queue, tag_of, acquired)
-                    joined += 1
+                    self._attach((*kind._kind, which), domain, queue, tag_of, acquired)
+                    attached += 1
                 except NotSupportedError as error:
-                    if exact:
+                    if all_or_none:
                         raise
-                    refusal = error
-            if refusal is not None and not joined:
-                raise refusal
-            # Whoever comes after the link was lost is not told by a callback.
+                    unsupported = error
+            if unsupported is not None and not attached:
+                raise unsupported
+            # libvirt does not report the loss of a connection to a callback that is registered later.
             if not self._conn._link_stands():
                 self._conn._require_open()
                 raise ConnectionLostError("the connection is lost")
@@ -280,92 +294,93 @@ class Events:
             raise
         return acquired
 
-    def _join(
+    def _attach(
         self, key: Key, domain: Domain | None, queue: CData, tag_of: Callable[[Key], int], acquired: list[Source]
     ) -> None:
-        """Let what *key* stands for go to *queue*."""
-        source, first = self._enter(key)
+        """Let *queue* receive the events of *key*; add the source to *acquired*."""
+        source, first = self._add_user(key)
         if first:
             self._register(source, domain)
         else:
             source.ready.wait()
         if source.error is not None:
-            self._leave(source)
+            self._remove_user(source)
             raise source.error
         acquired.append(source)
         if lib.pv_source_attach(source.pointer, queue, tag_of(key)) < 0:
             raise MemoryError
 
-    def _enter(self, key: Key) -> tuple[Source, bool]:
-        """Be one user more of a source; return it, and whether it is new."""
+    def _add_user(self, key: Key) -> tuple[Source, bool]:
+        """Count one more user of the source for *key*; return it, and whether it is new."""
         while True:
             with self._lock:
-                self._refuse_if_ended()
+                self._require_open()
                 source = self._sources.get(key)
                 if source is None:
                     source = self._sources[key] = Source(key)
                     source.users = 1
                     return source, True
-                if not source.leaving:
+                if not source.closing:
                     source.users += 1
                     return source, False
-            # libvirt registers a callback once, and has not yet forgotten the one before.
-            source.gone.wait()
+            # libvirt registers a callback only once, and the previous registration still exists.
+            source.deregistered.wait()
 
-    def _leave(self, source: Source) -> bool:
-        """Be one user less; return whether that was the last one, who has to deregister it."""
+    def _remove_user(self, source: Source) -> bool:
+        """Count one user less; return whether it was the last one.  The caller then deregisters the source."""
         with self._lock:
             source.users -= 1
             if source.users or source.error is not None:
                 return False
-            source.leaving = True
+            source.closing = True
             return True
 
-    def _forget(self, source: Source) -> None:
+    def _forget_source(self, source: Source) -> None:
         with self._lock:
             if self._sources.get(source.key) is source:
                 del self._sources[source.key]
-        source.gone.set()
+        source.deregistered.set()
 
     def _register(self, source: Source, domain: Domain | None) -> None:
-        pointer = None  # to deregister with if the connection is closed meanwhile
+        pointer = None  # deregisters the source if the connection is closed during this call
         try:
             pointer = self._conn._ptr
             self._register_with(source, domain)
             with self._lock:
                 ended = self._ended
                 if not ended:
-                    source.ready.set()  # from here on closing deregisters it
+                    source.ready.set()  # from now on closing the connection deregisters it
             if ended:
                 self._deregister(source, pointer)
-                self._refuse_if_ended()
+                self._require_open()
         except BaseException as error:
             source.error = error
-            self._forget(source)  # whoever comes next tries anew
+            self._forget_source(source)  # the next user tries again
         finally:
             source.ready.set()
-            del pointer  # which in a traceback would keep the connection open
+            del pointer  # a traceback that holds it would keep the connection open
 
     def _register_with(self, source: Source, domain: Domain | None) -> None:
-        # No pointer in a variable, for the same reason.
+        # No variable holds the pointer of a handle: a traceback would keep the connection open.
         if source.key[0] == QEMU_MONITOR:
-            functions = _monitor_functions()
+            register, deregister = _monitor_functions()
             result = lib.pv_source_register_monitor(
                 source.pointer,
                 self._conn._ptr,
                 ffi.NULL if domain is None else domain._ptr,
-                ffi.NULL,
+                ffi.NULL,  # events of any name
                 0,
-                *functions,
+                register,
+                deregister,
             )
-            check(result, "virConnectDomainQemuMonitorEventRegister", self._conn)
+            check(result, _REGISTER[QEMU_MONITOR], self._conn)
         elif lib.pv_source_register(source.pointer, self._conn._ptr, ffi.NULL if domain is None else domain._ptr) < 0:
-            error = last_error("vir…EventRegisterAny", self._conn)
-            # What libvirt says of a number that it does not know.
+            error = last_error(_REGISTER[source.key[0]], self._conn)
+            # libvirt reports an event number that it does not know as an invalid argument.
             raise error.recast(NotSupportedError) if isinstance(error, InvalidArgumentError) else error
 
     def _deregister(self, source: Source, conn: CData) -> None:
-        """Tell libvirt.
+        """Deregister *source* with libvirt.
 
         (virConnectDomainEventDeregisterAny, virConnectNetworkEventDeregisterAny,
         virConnectStoragePoolEventDeregisterAny, virConnectNodeDeviceEventDeregisterAny,
@@ -377,21 +392,21 @@ class Events:
 
     def _release(self, source: Source, queue: CData, tag: int) -> None:
         lib.pv_source_detach(source.pointer, queue, tag)
-        if not self._leave(source):
+        if not self._remove_user(source):
             return
         try:
             self._deregister(source, self._conn._ptr)
         except ClosedError:
-            pass  # then that was done at closing
+            pass  # closing has deregistered it
         finally:
-            self._forget(source)
+            self._forget_source(source)
 
-    def _sweep(self) -> None:
-        """Do what finalisers of listeners left to do."""
+    def _release_abandoned(self) -> None:
+        """Release the sources of listeners that were garbage-collected without being closed."""
         while self._abandoned:
             try:
                 sources, queue = self._abandoned.pop()
-            except IndexError:  # another thread does the same
+            except IndexError:  # another thread releases them too
                 return
             for source in sources:
                 self._release(source, queue, 0)
@@ -399,7 +414,7 @@ class Events:
     # ---- the end of the connection ----
 
     def _stop(self) -> list[Source]:
-        """End all listening; return what is to be deregistered."""
+        """End all subscriptions and listeners; return the sources that must be deregistered."""
         with self._lock:
             self._ended = True
             sources = [source for source in self._sources.values() if source.ready.is_set()]
@@ -426,23 +441,23 @@ class Events:
             self._deregister(source, conn)
 
     def _remember_names(self) -> None:
-        """Let handles find out who they are, while they can: whoever has an event wants to know that later too."""
+        """Let handles fetch their names and UUIDs while the connection is open: an event may be read after that."""
         for child in [child() for child in self._conn._children]:
             if isinstance(child, Handle):
                 try:
                     child._remember()
                 except Error:
-                    pass  # closed, perhaps, by another thread
+                    pass  # perhaps another thread has closed it
 
     def _take_sources(self) -> list[CData]:
-        """End all listening; return what is registered, which the caller deregisters and frees."""
+        """End all subscriptions and listeners; return the registered sources, for the caller to deregister and free."""
         pointers = [source.pointer for source in self._stop()]
         for pointer in pointers:
             ffi.gc(pointer, None)
         return pointers
 
     def _disown(self) -> None:
-        """Forget everything, in the child of a fork: no lock of the parent's may be waited for."""
+        """Forget everything in the child of a fork, without waiting for a lock: the parent may have held it."""
         if self._ended:
             return
         self._ended = True

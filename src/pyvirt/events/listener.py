@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Listening: events one after the other, or as many as there are."""
+"""Listening: events one by one, or all that have arrived."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from pyvirt._core.lib import ffi, lib
-from pyvirt._core.poll import wait_for
+from pyvirt._core.poll import wait_readable
 from pyvirt.errors import ClosedError, ConnectionLostError
 from pyvirt.events.kinds import ConnectionClosed, Event, EventsLost
 
@@ -27,30 +27,31 @@ _CHUNK = 256
 
 
 def new_queue(limit: int) -> CData:
-    """Return a queue for so many events, which ends with the object that holds it.
+    """Return a queue for at most *limit* events; it is freed together with the returned object.
 
-    :raises OSError: no memory or file descriptor is left
+    :raises OSError: no memory or no file descriptor is left
     """
     queue = lib.pv_queue_new(limit)
     if not queue:
         number = ffi.errno
-        raise OSError(number, "no queue for events")
+        raise OSError(number, "cannot create a queue for events")
     return ffi.gc(queue, lib.pv_queue_free)
 
 
 class Listener(Generic[E]):
-    """Takes in events from when it was made, and hands them out in the order in which they happened.
+    """Collects events from the moment it is created, and returns them in the order in which they happened.
 
-    An iterator and a context manager.  Iteration ends when nothing came for the ``timeout`` it was made with, and when
-    the listener or the connection is closed.  When the link is lost, whatever came before is handed out first; then a
-    listener for :class:`ConnectionClosed` hands that out and ends, any other raises :class:`ConnectionLostError`.
+    An iterator and a context manager.  Iteration ends when no event arrives for ``timeout`` seconds, and when the
+    listener or the connection is closed.  When the connection is lost, events from before that are returned first.
+    Then a listener for :class:`ConnectionClosed` returns that event and ends; any other listener raises
+    :class:`ConnectionLostError`.
 
-    What does not fit into the buffer is lost, and an :class:`EventsLost` says how many, at the place where they are
-    missing.
+    Events that do not fit into the buffer are lost.  An :class:`EventsLost` with their number stands at the place where
+    they are missing.
     """
 
     def __init__(self, hub: Events, queue: CData, sources: list[Source], timeout: float | None, tells: bool) -> None:
-        """Hand out what comes into *queue*; *tells*: also that the connection is gone."""
+        """Listen to *queue*; *tells*: whether :class:`ConnectionClosed` is returned like other events."""
         self._hub = hub
         self._queue = queue
         self._sources = sources
@@ -67,30 +68,30 @@ class Listener(Generic[E]):
 
     @property
     def closed(self) -> bool:
-        """Whether it, or the connection, was closed."""
+        """Whether the listener or its connection was closed."""
         return self._closed
 
     def fileno(self) -> int:
-        """Return a file descriptor that is readable while :meth:`take` has something to return, or to raise."""
+        """Return a file descriptor that is readable while :meth:`take` would return an event, or raise."""
         number: int = lib.pv_queue_fd(self._open_queue())
         return number
 
     def _open_queue(self) -> CData:
         if self._closed:
-            raise ClosedError("this listener is closed") from None
+            raise ClosedError("the listener is closed") from None
         return self._queue
 
     def take(self, most: int = 1024) -> list[E | EventsLost]:
-        """Return what has come, up to *most* events, oldest first, without waiting: none if there is none.
+        """Return the events that have arrived, at most *most*, oldest first.  It never waits.
 
-        :raises ConnectionLostError: the link is gone, and everything else has been handed out
-        :raises ClosedError: the listener, or the connection, was closed
+        :raises ConnectionLostError: the connection is lost, and all earlier events have been returned
+        :raises ClosedError: the listener or its connection was closed
         """
         events: list[Event] = []
         try:
             while self._taken and len(events) < most:
                 events.append(self._taken.popleft())
-        except IndexError:  # another thread was faster
+        except IndexError:  # another thread has taken the last one
             pass
         while len(events) < most:
             chunk = self._take_chunk(min(most - len(events), _CHUNK), bool(events))
@@ -100,7 +101,10 @@ class Listener(Generic[E]):
         return cast("list[E | EventsLost]", events)
 
     def _take_chunk(self, most: int, quiet: bool) -> list[Event]:
-        """Take up to *most*; *quiet*: rather nothing than an exception, as what was taken before must not be lost."""
+        """Return at most *most* events.
+
+        :param quiet: return none instead of raising: the caller already holds events, which an exception would lose
+        """
         with self._lock:
             if self._closed or self._lost is not None:
                 if quiet:
@@ -117,7 +121,7 @@ class Listener(Generic[E]):
                 lib.pv_events_release(room, count)
             if type(events[-1]) is ConnectionClosed:
                 self._lost = events[-1]
-                lib.pv_queue_end(self._queue)  # readable from here on
+                lib.pv_queue_end(self._queue)  # the descriptor stays readable
                 if not self._tells:
                     events.pop()
                     if not events and not quiet:
@@ -129,16 +133,16 @@ class Listener(Generic[E]):
         return ConnectionLostError(f"the connection is lost: {self._lost.reason.name}")
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until :meth:`take` has something to return or to raise; return whether it has.
+        """Wait until :meth:`take` would return an event, or raise; return whether it would.
 
-        :param timeout: seconds; ``None`` waits without end
+        :param timeout: seconds; ``None`` waits indefinitely
         """
         if self._taken or self._closed:
             return True
-        return wait_for(self.fileno(), timeout)
+        return wait_readable(self.fileno(), timeout)
 
     def _more(self) -> list[E | EventsLost] | None:
-        """Wait for the next events; ``None`` at the end."""
+        """Wait for the next events and return them, or ``None`` at the end."""
         while not self._closed:
             try:
                 if events := self.take(_CHUNK):
@@ -159,7 +163,7 @@ class Listener(Generic[E]):
             while taken:
                 try:
                     yield taken.popleft()
-                except IndexError:  # another thread was faster
+                except IndexError:  # another thread has taken the last one
                     break
             events = self._more()
             if events is None:
@@ -170,9 +174,9 @@ class Listener(Generic[E]):
         return next(iter(self))
 
     def chunks(self, most: int = 1024) -> Iterator[list[E | EventsLost]]:
-        """Yield lists of up to *most* events, as they come: several at once cost far less than one by one.
+        """Yield lists of at most *most* events as they arrive; this costs far less than one event at a time.
 
-        Ends as iterating over the events does.
+        It ends when iterating over the events would end.
         """
         while True:
             events = self._more()
@@ -182,20 +186,20 @@ class Listener(Generic[E]):
                 try:
                     if not (further := self.take(most - len(events))):
                         break
-                except (ConnectionLostError, ClosedError):  # comes again
+                except (ConnectionLostError, ClosedError):  # raised again by the next call
                     break
                 events += further
             yield events
 
     def close(self) -> None:
-        """Stop listening.  Harmless when repeated."""
+        """Stop listening.  Calling it again has no effect."""
         if not self._end():
             return
         for source in self._sources:
             self._hub._release(source, self._queue, 0)
 
     def _end(self) -> bool:
-        """End it, here and for whoever waits; return whether it was open."""
+        """Close the queue and wake all waiting threads; return whether the listener was open."""
         if self._closed:
             return False
         self._closed = True
@@ -204,7 +208,7 @@ class Listener(Generic[E]):
         return True
 
     def _disown(self) -> None:
-        """Forget it in the child of a fork."""
+        """Forget the queue in the child of a fork."""
         self._closed = True
         ffi.gc(self._queue, None)
         lib.pv_queue_abandon(self._queue)
@@ -218,7 +222,7 @@ class Listener(Generic[E]):
         self.close()
 
     def __del__(self) -> None:
-        # To deregister takes a lock and perhaps the daemon's answer: neither is for a finaliser.
+        # Deregistering takes a lock and may wait for the daemon: a finaliser must do neither.
         if not getattr(self, "_closed", True):
             lib.pv_queue_end(self._queue)
             self._hub._abandoned.append((self._sources, self._queue))

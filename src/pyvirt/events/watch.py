@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``conn.domains.watch()``: the domains of a host, kept current by events."""
+"""``conn.domains.watch()``: a mapping of the domains of a host that events keep current."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from pyvirt.connection import Connection
 
 
-#: seconds until one who waits looks again: if another thread has taken in what happened, nothing wakes this one
+#: seconds after which a waiting thread looks again: if another thread has taken the events, nothing wakes this one
 AGAIN = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class WatchedDomain:
-    """What a watch knows of a domain."""
+    """A domain in a watch, and its state."""
 
     domain: Domain
     name: str
@@ -41,14 +41,14 @@ class WatchedDomain:
 
 
 class DomainWatch(Mapping["str | UUID | Domain", WatchedDomain]):
-    """Domains by name, UUID or handle, and their states.  Iterating goes over the names.  A context manager.
+    """Domains by name, UUID or handle, and their states.  Iterating yields the names.  A context manager.
 
-    Each use first takes in the events that have come since the last one, and asks for the states of the domains that
-    they are about: on a host where nothing happens nothing is asked.  If events were lost, everything is listed anew.
-    May be shared between threads.
+    Each use first takes the events since the previous use, and asks for the states of the domains that these are about:
+    on a host where nothing happens, the daemon is not asked.  If events were lost, all domains are listed again.
+    Threads may share a watch.
 
-    Using it raises :class:`ConnectionLostError` when the link is lost, :class:`ClosedError` when it, or the connection,
-    was closed.
+    Using it raises :class:`ConnectionLostError` if the connection is lost, and :class:`ClosedError` if the watch or the
+    connection was closed.
     """
 
     def __init__(self, conn: Connection, *, buffer: int) -> None:
@@ -57,8 +57,8 @@ class DomainWatch(Mapping["str | UUID | Domain", WatchedDomain]):
         self._known: dict[bytes, WatchedDomain] = {}
         self._uuids: dict[str, bytes] = {}
         self._changed: set[UUID] = set()
-        self._stale = False  # events were taken, but what they told of was not looked at to the end
-        # First this, then the list: what happens in between is known twice rather than not at all.
+        self._stale = False  # events were taken, but not all of their domains were looked at
+        # Listen before listing: a change in between then appears in both, and not in neither.
         self._listener = conn.events.listen(DomainLifecycle, buffer=buffer)
         try:
             self._list()
@@ -72,13 +72,13 @@ class DomainWatch(Mapping["str | UUID | Domain", WatchedDomain]):
 
     @property
     def closed(self) -> bool:
-        """Whether it, or the connection, was closed."""
+        """Whether the watch or its connection was closed."""
         return self._listener.closed
 
     # ---- reading ----
 
     def __getitem__(self, key: str | UUID | Domain) -> WatchedDomain:
-        """Return the domain of that name or UUID, or raise a ``KeyError``."""
+        """Return the domain with this name, UUID or handle, or raise ``KeyError``."""
         with self._lock:
             self.update()
             if isinstance(key, str):
@@ -100,21 +100,21 @@ class DomainWatch(Mapping["str | UUID | Domain", WatchedDomain]):
             return len(self._uuids)
 
     def snapshot(self) -> dict[str, WatchedDomain]:
-        """Return all of them by their names, as they are now: one state of affairs, where a loop would see many."""
+        """Return all domains by name, as of one moment; a loop over the watch would see changes in between."""
         with self._lock:
             self.update()
             return {name: self._known[uuid] for name, uuid in self._uuids.items()}
 
     def fileno(self) -> int:
-        """Return a file descriptor that is readable when something has happened that nobody has looked at."""
+        """Return a file descriptor that is readable while there are events that the watch has not taken yet."""
         return self._listener.fileno()
 
     def wait(self, timeout: float | None = None) -> set[UUID]:
-        """Wait until something has changed since the last call of this, and return of which domains.
+        """Wait until domains have changed since the last call of this method; return their UUIDs.
 
-        Those that are gone are among them.
+        They include domains that no longer exist.
 
-        :param timeout: seconds, after which nothing is returned; ``None`` waits without end
+        :param timeout: seconds, after which an empty set is returned; ``None`` waits indefinitely
         """
         end = None if timeout is None else monotonic() + timeout
         while True:
@@ -129,12 +129,12 @@ class DomainWatch(Mapping["str | UUID | Domain", WatchedDomain]):
     # ---- keeping it current ----
 
     def update(self) -> None:
-        """Take in what has happened; every other method does so by itself."""
+        """Take the events that have arrived; all other methods do this first."""
         with self._lock:
             if self._stale:
                 self._list()
             while events := self._listener.take():
-                self._stale = True  # should an error or Ctrl-C come in between
+                self._stale = True  # an error or Ctrl-C may interrupt the next line
                 self._apply(events)
                 self._stale = False
 
@@ -145,8 +145,8 @@ class DomainWatch(Mapping["str | UUID | Domain", WatchedDomain]):
             if isinstance(event, EventsLost):
                 self._list()
                 return
-            # A domain that gets another name has an event under the old name, and then one under the new.  libvirt
-            # queues events without the domain's lock, so others under the old name may come even after these.
+            # Renaming a domain causes one event under the old name, then one under the new name.  libvirt queues events
+            # without the domain's lock, so further events under the old name may arrive even after these.
             uuid, domain = event.domain._identity(), event.domain
             if uuid in about and about[uuid].name != domain.name:
                 renamed.add(uuid)
@@ -190,8 +190,8 @@ class DomainWatch(Mapping["str | UUID | Domain", WatchedDomain]):
         self._changed.add(before.uuid)
 
     def _list(self) -> None:
-        """Look at everything.  (virConnectListAllDomains, virDomainListGetStats)"""
-        while EventsLost in map(type, self._listener.take()):  # what has come so far is in the list
+        """List all domains.  (virConnectListAllDomains, virDomainListGetStats)"""
+        while EventsLost in map(type, self._listener.take()):  # the list includes what these events report
             pass
         found = {now.uuid.bytes: now for now in self._all()}
         for key in [key for key in self._known if key not in found]:
@@ -211,10 +211,10 @@ class DomainWatch(Mapping["str | UUID | Domain", WatchedDomain]):
             yield WatchedDomain(domain, domain.name, domain.uuid, state)
 
     def _states(self, domains: list[Domain]) -> dict[bytes, DomainStateReason]:
-        """Return as many as there are to be had in one call."""
+        """Return the states of *domains*, or as many as one call can return."""
         try:
             frame = self._conn.domains.stats(StatsGroup.STATE, domains=domains) if domains else None
-        except (NotSupportedError, DomainNotFoundError):  # or one of them has just gone
+        except (NotSupportedError, DomainNotFoundError):  # the latter if a domain has just been removed
             return {}
         if frame is None:
             return {}
@@ -227,7 +227,7 @@ class DomainWatch(Mapping["str | UUID | Domain", WatchedDomain]):
     # ---- the end ----
 
     def close(self) -> None:
-        """Watch no more.  Harmless when repeated."""
+        """Stop watching.  Calling it again has no effect."""
         self._listener.close()
 
     def __enter__(self) -> Self:

@@ -103,7 +103,7 @@ class Engine:
         del pointers  # in a traceback they would keep the connection open
         if found >= 0:
             return True
-        if found == -2:
+        if found == lib.PV_NO_MEMORY:
             raise MemoryError
         function = "virConnectGetAllDomainStats" if domains is None else "virDomainListGetStats"
         error = last_error(function, self._conn)

@@ -8,7 +8,7 @@ import io
 import os
 from typing import TYPE_CHECKING
 
-from pyvirt._core.background import watch
+from pyvirt._core.background import run_watched
 from pyvirt._core.call import last_error
 from pyvirt._core.lib import ffi, lib
 from pyvirt.enums.storage import StorageVolDownloadFlags, StorageVolUploadFlags
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyvirt.storage import StorageVolume
 
     #: is given how many bytes have gone
-    Progress: TypeAlias = Callable[[int], object]
+    TransferProgress: TypeAlias = Callable[[int], object]
     Path: TypeAlias = str | os.PathLike[str]
     File: TypeAlias = IO[bytes] | io.RawIOBase
 
@@ -35,7 +35,7 @@ def download(
     dest: Path | IO[bytes],
     offset: int,
     length: int,
-    progress: Progress | None,
+    progress: TransferProgress | None,
     flags: StorageVolDownloadFlags,
 ) -> int:
     """Do what :meth:`StorageVolume.download` says."""
@@ -53,7 +53,7 @@ def upload(
     source: Path | IO[bytes],
     offset: int,
     length: int,
-    progress: Progress | None,
+    progress: TransferProgress | None,
     flags: StorageVolUploadFlags,
 ) -> int:
     """Do what :meth:`StorageVolume.upload` says."""
@@ -65,7 +65,7 @@ def upload(
         return _send(stream, source, bool(flags & StorageVolUploadFlags.SPARSE_STREAM), progress)
 
 
-def _receive(stream: Stream, file: IO[bytes], sparse: bool, progress: Progress | None) -> int:
+def _receive(stream: Stream, file: IO[bytes], sparse: bool, progress: TransferProgress | None) -> int:
     number = _descriptor(file, sparse)
     if number is None:
         return _copy(stream, file, progress)
@@ -83,7 +83,7 @@ def _receive(stream: Stream, file: IO[bytes], sparse: bool, progress: Progress |
     return moved
 
 
-def _send(stream: Stream, file: IO[bytes], sparse: bool, progress: Progress | None) -> int:
+def _send(stream: Stream, file: IO[bytes], sparse: bool, progress: TransferProgress | None) -> int:
     number = _descriptor(file, sparse)
     if number is None:
         return _copy(file, stream, progress)
@@ -120,7 +120,7 @@ def _is_made_up(file: object) -> bool:
     return isinstance(file, io.BufferedIOBase)
 
 
-def _copy(source: File, dest: File, progress: Progress | None) -> int:
+def _copy(source: File, dest: File, progress: TransferProgress | None) -> int:
     moved = 0
     while True:
         chunk = source.read(_CHUNK)
@@ -147,7 +147,7 @@ def _write_all(dest: File, data: bytes) -> None:
 
 
 def _pump(
-    stream: Stream, number: int, function: str, run: Callable[[CData, CData], int], progress: Progress | None
+    stream: Stream, number: int, function: str, run: Callable[[CData, CData], int], progress: TransferProgress | None
 ) -> int:
     """Move all bytes in C, and return their number.
 
@@ -173,7 +173,7 @@ def _pump(
         if progress is not None:
             progress(lib.pv_pump_moved(pump))
 
-    watch(call, report, lambda: lib.pv_pump_cancel(pump), _INTERVAL)
+    run_watched(call, report, lambda: lib.pv_pump_cancel(pump), _INTERVAL)
     moved: int = lib.pv_pump_moved(pump)
     if progress is not None:
         progress(moved)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "READY",
-    "Disk",
+    "DiskConfig",
     "GuestOptions",
     "Nic",
     "container",
@@ -41,7 +41,7 @@ _MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Disk:
+class DiskConfig:
     """A disk of a guest in a file."""
 
     path: str | os.PathLike[str]
@@ -68,7 +68,7 @@ class GuestOptions(TypedDict, total=False):
 
     memory: int
     vcpus: int
-    disks: Iterable[Disk | str | os.PathLike[str]]
+    disks: Iterable[DiskConfig | str | os.PathLike[str]]
     nics: Iterable[Nic]
     uuid: _uuid.UUID | None
     machine: str
@@ -84,7 +84,7 @@ def paused_guest(
     *,
     memory: int = 16 * _MIB,
     vcpus: int = 1,
-    disks: Iterable[Disk | str | os.PathLike[str]] = (),
+    disks: Iterable[DiskConfig | str | os.PathLike[str]] = (),
     nics: Iterable[Nic] = (),
     uuid: _uuid.UUID | None = None,
     machine: str = "pc",
@@ -127,7 +127,7 @@ def tiny_guest(name: str, disk: str | os.PathLike[str], **options: Unpack[GuestO
 
     :param disk: an image of :func:`write_boot_disk`; guests may share it
     """
-    boot = Disk(disk, target="hda", bus="ide", shareable=True)  # QEMU has no read-only IDE disks
+    boot = DiskConfig(disk, target="hda", bus="ide", shareable=True)  # QEMU has no read-only IDE disks
     options["disks"] = [boot, *options.get("disks", ())]
     return paused_guest(name, **options)
 
@@ -178,14 +178,14 @@ def _uuid_element(uuid: _uuid.UUID | None) -> str:
     return "" if uuid is None else f"<uuid>{uuid}</uuid>"
 
 
-def _disks(disks: Iterable[Disk | str | os.PathLike[str]]) -> str:
-    chosen = [disk if isinstance(disk, Disk) else Disk(disk) for disk in disks]
+def _disks(disks: Iterable[DiskConfig | str | os.PathLike[str]]) -> str:
+    chosen = [disk if isinstance(disk, DiskConfig) else DiskConfig(disk) for disk in disks]
     taken = {disk.target for disk in chosen}
     free = (name for name in (f"vd{chr(letter)}" for letter in range(ord("a"), ord("z") + 1)) if name not in taken)
     return "".join(_disk(disk, disk.target or next(free)) for disk in chosen)
 
 
-def _disk(disk: Disk, target: str) -> str:
+def _disk(disk: DiskConfig, target: str) -> str:
     return (
         f"<disk type='file' device='disk'><driver name='qemu' type={quoteattr(disk.format)}/>"
         f"<source file={_quoted(disk.path)}/><target dev={quoteattr(target)} bus={quoteattr(disk.bus)}/>"

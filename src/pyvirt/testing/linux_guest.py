@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from pyvirt.domain._wait import moments
+from pyvirt.domain._wait import poll_times
 from pyvirt.domain.agent import Agent
 from pyvirt.enums.domain_guest import DomainGuestInfoTypes
 from pyvirt.errors import AgentUnresponsiveError, OperationTimeoutError
@@ -205,7 +205,7 @@ def wait_for_agent(domain: Domain, *, timeout: float = 120) -> None:
     :param timeout: seconds
     :raises OperationTimeoutError: it did not
     """
-    for _ in moments(timeout, 0.1):
+    for _ in poll_times(timeout, 0.1):
         try:
             Agent(domain).guest_info(DomainGuestInfoTypes.HOSTNAME)
             return

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pyvirt._core.params import TypedValue
     from pyvirt.aio._generated.domain.domain import Domain
-    from pyvirt.domain.job import Progress, T
+    from pyvirt.domain.job import JobProgress, T
     from pyvirt.models import DomainJobInfo
 
 
@@ -36,7 +36,7 @@ class Job(Async[SyncJob]):
         return await self._runtime.call(timeout, lambda: self._sync.stats(flags=flags))
 
     async def wait(
-        self, *, timeout: float | None = None, progress: Progress | None = None, interval: float = 0.2
+        self, *, timeout: float | None = None, progress: JobProgress | None = None, interval: float = 0.2
     ) -> None:
         """Wait until there is no job; how it ended, :meth:`stats` of the ``COMPLETED`` one say.
         (virDomainGetJobInfo)
@@ -53,7 +53,7 @@ class Job(Async[SyncJob]):
     async def watch(
         self,
         call: Callable[[], Awaitable[T]],
-        progress: Progress,
+        progress: JobProgress,
         *,
         interval: float = 0.2,
         timeout: float | None = None,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pyvirt.aio._generated.connection import Connection
     from pyvirt.aio._generated.domain.domain import Domain
-    from pyvirt.domain.job import Progress
+    from pyvirt.domain.job import JobProgress
     from pyvirt.domain.migration import MigrationParameters, Values
     from pyvirt.uri import URI
 
@@ -38,7 +38,7 @@ class Migration(Async[SyncMigration]):
             /,
             *,
             flags: DomainMigrateFlags = ...,
-            progress: Progress | None = None,
+            progress: JobProgress | None = None,
             timeout: float | None = None,
             **more: Unpack[MigrationParameters],
         ) -> Domain: ...
@@ -51,7 +51,7 @@ class Migration(Async[SyncMigration]):
             /,
             *,
             flags: DomainMigrateFlags = ...,
-            progress: Progress | None = None,
+            progress: JobProgress | None = None,
             timeout: float | None = None,
             **more: Unpack[MigrationParameters],
         ) -> None: ...
@@ -63,7 +63,7 @@ class Migration(Async[SyncMigration]):
         /,
         *,
         flags: DomainMigrateFlags = DomainMigrateFlags(0),
-        progress: Progress | None = None,
+        progress: JobProgress | None = None,
         timeout: float | None = None,
         **more: object,
     ) -> Domain | None:

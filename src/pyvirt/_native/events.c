@@ -1,11 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "events.h"
-#include "native_errors.h"
+#include "native_release.h"
 
-/* Asking the object's kind is one switch here and no function pointer in every event. */
+/* An event and its references.  Python sees the event alone: cffi does not know atomic types. */
+struct counted {
+    atomic_uint refs;
+    pv_event event;
+};
+
+static struct counted *counted_of(const pv_event *event)
+{
+    return (struct counted *)((char *)event - offsetof(struct counted, event));
+}
+
+/* A switch on the category keeps function pointers out of every event. */
 int pv_object_ref(int category, void *object)
 {
     switch (category) {
@@ -47,7 +59,7 @@ static size_t length(const char *text)
     return text != NULL ? strlen(text) + 1 : 0;
 }
 
-static const char *place(char **at, const char *text)
+static const char *append_text(char **at, const char *text)
 {
     size_t size = length(text);
     char *start = *at;
@@ -61,22 +73,23 @@ static const char *place(char **at, const char *text)
 pv_event *pv_event_new(int category, int id, void *object, const int64_t *numbers, int nnumbers,
                        const char *const *strings, int nstrings, const virTypedParameter *params, int nparams)
 {
-    /* All in one piece: the event, parameters, pointers to the texts, the texts. */
-    size_t size = sizeof(pv_event) + (size_t)nparams * sizeof(*params) + (size_t)nstrings * sizeof(*strings);
+    /* One block of memory: the event, parameters, pointers to the texts, the texts. */
+    size_t size = sizeof(struct counted) + (size_t)nparams * sizeof(*params) + (size_t)nstrings * sizeof(*strings);
     for (int i = 0; i < nstrings; i++)
         size += length(strings[i]);
     for (int i = 0; i < nparams; i++)
         if (params[i].type == VIR_TYPED_PARAM_STRING)
             size += length(params[i].value.s);
-    pv_event *event = calloc(1, size);
-    if (event == NULL)
+    struct counted *counted = calloc(1, size);
+    if (counted == NULL)
         return NULL;
-    virTypedParameterPtr copies = (virTypedParameterPtr)(event + 1);
+    atomic_init(&counted->refs, 1);
+    pv_event *event = &counted->event;
+    virTypedParameterPtr copies = (virTypedParameterPtr)(counted + 1);
     const char **texts = (const char **)(copies + nparams);
     char *at = (char *)(texts + nstrings);
     *event = (pv_event){.category = category,
                         .id = id,
-                        .refs = 1,
                         .size = size,
                         .nstrings = nstrings,
                         .nparams = nparams,
@@ -85,11 +98,11 @@ pv_event *pv_event_new(int category, int id, void *object, const int64_t *number
     for (int i = 0; i < nnumbers; i++)
         event->numbers[i] = numbers[i];
     for (int i = 0; i < nstrings; i++)
-        texts[i] = place(&at, strings[i]);
+        texts[i] = append_text(&at, strings[i]);
     for (int i = 0; i < nparams; i++) {
         copies[i] = params[i];
         if (params[i].type == VIR_TYPED_PARAM_STRING)
-            copies[i].value.s = (char *)place(&at, params[i].value.s);
+            copies[i].value.s = (char *)append_text(&at, params[i].value.s);
     }
     if (object != NULL && pv_object_ref(category, object) == 0)
         event->object = object;
@@ -98,23 +111,29 @@ pv_event *pv_event_new(int category, int id, void *object, const int64_t *number
 
 void pv_event_ref(pv_event *event)
 {
-    __atomic_fetch_add(&event->refs, 1, __ATOMIC_RELAXED);
+    atomic_fetch_add_explicit(&counted_of(event)->refs, 1, memory_order_relaxed);
 }
 
 void pv_event_unref(pv_event *event)
 {
-    if (__atomic_sub_fetch(&event->refs, 1, __ATOMIC_ACQ_REL) > 0)
+    struct counted *counted = counted_of(event);
+    if (atomic_fetch_sub_explicit(&counted->refs, 1, memory_order_acq_rel) > 1)
         return;
     if (event->object != NULL)
         pv_object_release(event->category, event->object);
-    free(event);
+    free(counted);
+}
+
+unsigned int pv_event_refs(const pv_event *event)
+{
+    return atomic_load_explicit(&counted_of(event)->refs, memory_order_acquire);
 }
 
 void *pv_event_take_object(pv_event *event)
 {
     void *object = event->object;
-    /* To drop a reference takes libvirt longer than all else here. */
-    if (__atomic_load_n(&event->refs, __ATOMIC_ACQUIRE) == 1)
+    /* Hand over the event's own reference if possible: releasing one takes libvirt longer than everything else here. */
+    if (pv_event_refs(event) == 1)
         event->object = NULL;
     else if (object != NULL && pv_object_ref(event->category, object) < 0)
         object = NULL;
