@@ -179,7 +179,7 @@ for leave in (os._exit, sys.exit):
         del conn, domain, listed, frame, frames
         gc.collect()
         leave(4)
-    for _ in range(200):  # while the child is at it, and when it is gone
+    for _ in range(200):  # while the child runs, and after it has ended
         assert domain.state().state == pyvirt.DomainState.RUNNING
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 4
     for _ in range(200):

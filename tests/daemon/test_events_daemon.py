@@ -204,7 +204,7 @@ def test_killing_the_daemon_sends_connection_closed(mortal: PrivateDaemon) -> No
     for call in calls:
         with pytest.raises(ConnectionLostError):
             call()
-    assert raises.wait(0)  # a poller does not wait for ever
+    assert raises.wait(0)  # a poller does not wait forever
     subscription.cancel()
     conn.close()
     for call in calls[:2]:

@@ -35,7 +35,7 @@ from pyvirt.xmldesc import XML, parse, serialize
 PAGE = os.sysconf("SC_PAGE_SIZE")
 KSM = Path("/sys/kernel/mm/ksm")
 TICK = 10**9 // os.sysconf("SC_CLK_TCK")  # nanoseconds
-ALIEN = "<cpu><arch>{}</arch><model>nobody</model></cpu>"
+ALIEN = "<cpu><arch>{}</arch><model>unknown</model></cpu>"
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ NETWORK = """
 """
 PLAIN = "<network><name>pvplain</name><bridge name='pvbr2' stp='off' delay='0'/></network>"
 RESERVATION = "<host mac='52:54:00:71:00:03' ip='10.71.0.203'/>"
-OWNER = f"<owner><name>somebody</name><uuid>{uuid.UUID(int=71)}</uuid></owner>"
+OWNER = f"<owner><name>owner</name><uuid>{uuid.UUID(int=71)}</uuid></owner>"
 UNKNOWN = uuid.UUID(int=77)
 
 # A DHCPv6 client: solicit, and request what is offered.  Arguments: device, hardware address, interface id.

@@ -83,7 +83,7 @@ def test_closing_the_connection_ends_a_console(guest: Domain) -> None:
     with pytest.raises(pyvirt.ClosedError):
         console.wait(READABLE, timeout=0)
     console.close()
-    guest.console().close()  # the daemon has noticed that the client is gone
+    guest.console().close()  # the daemon has noticed that the client has disconnected
 
 
 def test_a_channel_is_opened_by_name(guest: Domain) -> None:

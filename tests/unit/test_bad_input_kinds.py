@@ -93,7 +93,7 @@ SIDES = {
         InvalidArgumentError, "too big", lambda domain: domain.disks["vda"].set_io_tune(total_iops_sec=1 << 70)
     ),
     "disk: unknown limit": Case(
-        NotSupportedError, "'nobody'", lambda domain: domain.disks["vda"].set_io_tune(nobody=3)
+        NotSupportedError, "'unknown'", lambda domain: domain.disks["vda"].set_io_tune(unknown=3)
     ),
     "interface: unknown": Case(InvalidArgumentError, "'nobody'", lambda domain: domain.interfaces["nobody"].stats()),
     "interface: 10,000": Case(InvalidArgumentError, "'nnn", lambda domain: domain.interfaces[LONG].parameters()),
@@ -175,7 +175,9 @@ SIDES = {
     ),
     "migration: NUL": Case(InvalidArgumentError, "NUL", lambda domain: domain.migration.to(NUL)),
     "migration: to a number": Case(TypeError, "URI of one, not to int", lambda domain: domain.migration.to(5)),
-    "migration: unknown": Case(TypeError, "'nobody'", lambda domain: domain.migration.to(domain.connection, nobody=5)),
+    "migration: unknown": Case(
+        TypeError, "'unknown'", lambda domain: domain.migration.to(domain.connection, unknown=5)
+    ),
     "migration: text": Case(
         TypeError, "'bandwidth'", lambda domain: domain.migration.to(domain.connection, bandwidth="x")
     ),
