@@ -174,7 +174,7 @@ SIDES = {
         InvalidArgumentError, "surrogate", lambda domain: domain.devices.detach_alias(SURROGATE)
     ),
     "migration: NUL": Case(InvalidArgumentError, "NUL", lambda domain: domain.migration.to(NUL)),
-    "migration: to a number": Case(TypeError, "URI of one, not to int", lambda domain: domain.migration.to(5)),
+    "migration: to a number": Case(TypeError, "URI as the destination, got int", lambda domain: domain.migration.to(5)),
     "migration: unknown": Case(
         TypeError, "'unknown'", lambda domain: domain.migration.to(domain.connection, unknown=5)
     ),

@@ -127,7 +127,7 @@ def test_the_target_of_a_migration_chooses_the_c_function() -> None:
     [
         (TypeError, "'speed'", lambda conn, to: to(conn, speed=5)),
         (TypeError, "'bandwidth.postcopy'", lambda conn, to: to(conn, **{"bandwidth.postcopy": 5})),
-        (TypeError, "Connection, .* not to int", lambda conn, to: to(5)),
+        (TypeError, "Connection or a URI .*, got int", lambda conn, to: to(5)),
         (TypeError, "'disks_port'", lambda conn, to: to(conn, disks_port="5")),
         (TypeError, "expected str, got int", lambda conn, to: to(conn, migrate_uri=5)),
         (TypeError, "expected str, got int", lambda conn, to: to(conn, migrate_disks=["vda", 5])),

@@ -95,7 +95,7 @@ class Domains(NativeConfig, Collection[Domain]):
         :param title: a pattern like *name*; a domain without a title never matches.  Costs a call for each domain
         :param description: the same for the description
         :param metadata: a namespace of which it must have an element; or several, each with a function that returns
-            whether the element matches: ``{"http://example.com/backup": lambda element: element.get("day") == "1"}``. 
+            whether the element matches: ``{"http://example.com/backup": lambda element: element.get("day") == "1"}``.
             Costs a
             call for each domain
         """
