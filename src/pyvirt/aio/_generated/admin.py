@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class AdminConnection(AsyncRoot[SyncAdminConnection]):
-    """A connection to a daemon's administration socket. A context manager."""
+    """A connection to a daemon's administration socket; a context manager."""
 
     __slots__ = ()
 
@@ -42,12 +42,11 @@ class AdminConnection(AsyncRoot[SyncAdminConnection]):
         return await self._runtime.call(timeout, self._sync.uri)
 
     async def alive(self, *, timeout: float | None = None) -> bool:
-        """Return whether the link still stands, without asking the daemon.  (virAdmConnectIsAlive)"""
+        """Return whether the connection is still alive, without asking the daemon.  (virAdmConnectIsAlive)"""
         return await self._runtime.call(timeout, self._sync.alive)
 
     async def wait_closed(self, *, timeout: float | None = None) -> ConnectCloseReason | None:
-        """Wait until the daemon is gone, and return how the link ended; ``None`` if it stands after *timeout*
-        seconds.
+        """Wait until the link ends, and return the reason; ``None`` if it still exists after *timeout* seconds.
 
         (virAdmConnectRegisterCloseCallback, virAdmConnectUnregisterCloseCallback)
         """
@@ -58,29 +57,32 @@ class AdminConnection(AsyncRoot[SyncAdminConnection]):
         return await self._runtime.call(timeout, self._sync.lib_version)
 
     async def logging_filters(self, *, timeout: float | None = None) -> str:
-        """Return the log filters, as the daemon's configuration writes them.  (virAdmConnectGetLoggingFilters)"""
+        """Return the log filters, in the syntax of the daemon's configuration.  (virAdmConnectGetLoggingFilters)"""
         return await self._runtime.call(timeout, self._sync.logging_filters)
 
     async def set_logging_filters(self, filters: str | None, *, timeout: float | None = None) -> None:
-        """Set the log filters; ``None`` those of its configuration.  (virAdmConnectSetLoggingFilters)"""
+        """Set the log filters; ``None`` restores those of the configuration.  (virAdmConnectSetLoggingFilters)"""
         await self._runtime.call(timeout, lambda: self._sync.set_logging_filters(filters))
 
     async def logging_outputs(self, *, timeout: float | None = None) -> str:
-        """Return where the log goes.  (virAdmConnectGetLoggingOutputs)"""
+        """Return the log outputs, in the syntax of the daemon's configuration.  (virAdmConnectGetLoggingOutputs)"""
         return await self._runtime.call(timeout, self._sync.logging_outputs)
 
     async def set_logging_outputs(self, outputs: str | None, *, timeout: float | None = None) -> None:
-        """Set where the log goes; ``None``: as configured.  (virAdmConnectSetLoggingOutputs)"""
+        """Set the log outputs; ``None`` restores those of the configuration.  (virAdmConnectSetLoggingOutputs)"""
         await self._runtime.call(timeout, lambda: self._sync.set_logging_outputs(outputs))
 
     async def set_daemon_timeout(self, seconds: int, *, timeout: float | None = None) -> None:
-        """End the daemon once it had no client for so long; 0: never.  (virAdmConnectSetDaemonTimeout)"""
+        """Set the seconds without clients after which the daemon ends; 0 means never.
+
+        (virAdmConnectSetDaemonTimeout)
+        """
         await self._runtime.call(timeout, lambda: self._sync.set_daemon_timeout(seconds))
 
     async def shut_down_daemon(
         self, *, flags: AdmConnectDaemonShutdownFlags = AdmConnectDaemonShutdownFlags(0), timeout: float | None = None
     ) -> None:
-        """Ask the daemon to end.  (virAdmConnectDaemonShutdown)"""
+        """Ask the daemon to shut down.  (virAdmConnectDaemonShutdown)"""
         await self._runtime.call(timeout, lambda: self._sync.shut_down_daemon(flags=flags))
 
 
@@ -105,7 +107,7 @@ class Servers(Async[SyncServers]):
         return await self._runtime.call(timeout, lambda: len(self._sync))
 
     async def get(self, name: str, *, timeout: float | None = None) -> Server:
-        """Return a server, or raise :class:`ServerNotFoundError`.  (virAdmConnectLookupServer)"""
+        """Return the server with that name, or raise :class:`ServerNotFoundError`.  (virAdmConnectLookupServer)"""
         return await self._runtime.call(timeout, lambda: Server(self._runtime, self._sync[name]))
 
     async def contains(self, name: object, *, timeout: float | None = None) -> bool:
@@ -125,29 +127,29 @@ class Server(AsyncHandle[SyncServer]):
 
     @property
     def clients(self) -> Clients:
-        """Who is connected to it."""
+        """The clients that are connected to it."""
         return Clients(self._runtime, self._sync.clients)
 
     async def threadpool_parameters(self, *, timeout: float | None = None) -> dict[str, TypedValue]:
-        """Return sizes of the thread pool.  (virAdmServerGetThreadPoolParameters)"""
+        """Return the sizes of the thread pool.  (virAdmServerGetThreadPoolParameters)"""
         return await self._runtime.call(timeout, self._sync.threadpool_parameters)
 
     async def set_threadpool_parameters(
         self, parameters: Mapping[str, TypedValue], *, timeout: float | None = None
     ) -> None:
-        """Change ``minWorkers``, ``maxWorkers`` or ``prioWorkers``.  (virAdmServerSetThreadPoolParameters)"""
+        """Set ``minWorkers``, ``maxWorkers`` or ``prioWorkers``.  (virAdmServerSetThreadPoolParameters)"""
         await self._runtime.call(timeout, lambda: self._sync.set_threadpool_parameters(parameters))
 
     async def client_limits(self, *, timeout: float | None = None) -> dict[str, TypedValue]:
-        """Return how many clients there are and may be.  (virAdmServerGetClientLimits)"""
+        """Return the number of clients and its limits.  (virAdmServerGetClientLimits)"""
         return await self._runtime.call(timeout, self._sync.client_limits)
 
     async def set_client_limits(self, limits: Mapping[str, TypedValue], *, timeout: float | None = None) -> None:
-        """Change ``nclients_max`` or ``nclients_unauth_max``.  (virAdmServerSetClientLimits)"""
+        """Set ``nclients_max`` or ``nclients_unauth_max``.  (virAdmServerSetClientLimits)"""
         await self._runtime.call(timeout, lambda: self._sync.set_client_limits(limits))
 
     async def update_tls_files(self, *, timeout: float | None = None) -> None:
-        """Read the TLS certificates again.  (virAdmServerUpdateTlsFiles)"""
+        """Reload the TLS certificates.  (virAdmServerUpdateTlsFiles)"""
         await self._runtime.call(timeout, self._sync.update_tls_files)
 
 
@@ -171,12 +173,12 @@ class Clients(Async[SyncClients]):
         return await self._runtime.call(timeout, lambda: len(self._sync))
 
     async def get(self, id: int, *, timeout: float | None = None) -> Client:
-        """Return a client by its id, or raise :class:`ClientNotFoundError`.  (virAdmServerLookupClient)"""
+        """Return the client with that id, or raise :class:`ClientNotFoundError`.  (virAdmServerLookupClient)"""
         return await self._runtime.call(timeout, lambda: Client(self._runtime, self._sync[id]))
 
 
 class Client(AsyncHandle[SyncClient]):
-    """One client of a server, as it was when asked for."""
+    """One client of a server, as it was when it was looked up."""
 
     __slots__ = ()
 
@@ -187,20 +189,20 @@ class Client(AsyncHandle[SyncClient]):
 
     @property
     def connected(self) -> datetime:
-        """When it came.  (virAdmClientGetTimestamp)"""
+        """The time when it connected.  (virAdmClientGetTimestamp)"""
         return self._sync.connected
 
     @property
     def transport(self) -> ClientTransport:
-        """How it came.  (virAdmClientGetTransport)"""
+        """The transport that it uses.  (virAdmClientGetTransport)"""
         return self._sync.transport
 
     async def info(self, *, timeout: float | None = None) -> dict[str, TypedValue]:
-        """Return who it is: the keys are ``CLIENT_INFO_…`` of ``pyvirt.enums.params``.  (virAdmClientGetInfo)"""
+        """Return its identity: the keys are ``CLIENT_INFO_…`` of ``pyvirt.enums.params``.  (virAdmClientGetInfo)"""
         return await self._runtime.call(timeout, self._sync.info)
 
     async def disconnect(self, *, timeout: float | None = None) -> None:
-        """Throw it out.  (virAdmClientClose)"""
+        """Disconnect it.  (virAdmClientClose)"""
         await self._runtime.call(timeout, self._sync.disconnect)
 
 

@@ -35,7 +35,7 @@ class NWFilter(AsyncHandle[SyncNWFilter]):
     __slots__ = ()
 
     async def undefine(self, *, timeout: float | None = None) -> None:
-        """Remove it.  (virNWFilterUndefine)"""
+        """Delete it.  (virNWFilterUndefine)"""
         await self._runtime.call(timeout, self._sync.undefine)
 
     async def xml_desc(self, *, timeout: float | None = None) -> str:
@@ -61,7 +61,7 @@ class NWFilter(AsyncHandle[SyncNWFilter]):
 
     @property
     def name(self) -> str:
-        """The name when this handle was looked up, or what its own ``rename`` made of it.
+        """The name when this handle was looked up, or the one that its own ``rename`` set.
 
         (virDomainGetName, virDomainSnapshotGetName, virDomainCheckpointGetName, virNetworkGetName,
         virStoragePoolGetName, virStorageVolGetName, virNodeDeviceGetName, virInterfaceGetName,
@@ -114,14 +114,14 @@ class NWFilters(Async[SyncNWFilters]):
     async def define(
         self, xml: XML, *, flags: NWFilterDefineFlags = NWFilterDefineFlags(0), timeout: float | None = None
     ) -> NWFilter:
-        """Store a filter, or change the one of that name and UUID, also for guests that run.
+        """Store a filter, or replace the one of that name and UUID, also for running guests.
 
         (virNWFilterDefineXML, or with *flags* virNWFilterDefineXMLFlags)
         """
         return await self._runtime.call(timeout, lambda: NWFilter(self._runtime, self._sync.define(xml, flags=flags)))
 
     async def where(self, *, name: Pattern | None = None, timeout: float | None = None) -> builtins.list[NWFilter]:
-        """Return those with a fitting name."""
+        """Return the objects whose name matches."""
         return await self._runtime.call(
             timeout, lambda: [NWFilter(self._runtime, one) for one in self._sync.where(name=name)]
         )
@@ -134,7 +134,7 @@ class NWFilters(Async[SyncNWFilters]):
         return await self._runtime.call(timeout, lambda: len(self._sync))
 
     async def contains(self, item: object, *, timeout: float | None = None) -> bool:
-        """Whether an object of that name, or that very object, is there."""
+        """Return whether an object with that name, or that object, exists."""
         return await self._runtime.call(timeout, lambda: unwrap(item) in self._sync)
 
 
@@ -158,7 +158,7 @@ class NWFilterBinding(AsyncHandle[SyncNWFilterBinding]):
         return await self._runtime.call(timeout, self._sync.xml_desc)
 
     async def delete(self, *, timeout: float | None = None) -> None:
-        """Take the rules off the device; its traffic is no longer filtered.  (virNWFilterBindingDelete)"""
+        """Remove the filter from the device; its traffic is no longer filtered.  (virNWFilterBindingDelete)"""
         await self._runtime.call(timeout, self._sync.delete)
 
     @property
@@ -216,5 +216,5 @@ class NWFilterBindings(Async[SyncNWFilterBindings]):
         return await self._runtime.call(timeout, lambda: len(self._sync))
 
     async def contains(self, item: object, *, timeout: float | None = None) -> bool:
-        """Whether an object of that name, or that very object, is there."""
+        """Return whether an object with that name, or that object, exists."""
         return await self._runtime.call(timeout, lambda: unwrap(item) in self._sync)

@@ -42,7 +42,7 @@ class QemuDomain(Async[SyncQemuDomain]):
         flags: DomainQemuMonitorCommandFlags = DomainQemuMonitorCommandFlags.DEFAULT,
         timeout: float | None = None,
     ) -> tuple[str, list[int]]:
-        """Send a command and file descriptors; return its answer, and those it gave back, which the caller closes.
+        """Send a command and file descriptors; return its answer and the descriptors that it returns.
 
         (virDomainQemuMonitorCommandWithFiles)
         """
@@ -63,7 +63,7 @@ class QemuDomain(Async[SyncQemuDomain]):
 
 
 async def attach(conn: Connection, pid: int, *, timeout: float | None = None) -> Domain:
-    """Take over a QEMU process that libvirt did not start.  (virDomainQemuAttach)"""
+    """Make a domain of a QEMU process that libvirt did not start.  (virDomainQemuAttach)"""
     from pyvirt.aio._generated.domain.domain import Domain
 
     return await conn._runtime.call(timeout, lambda: Domain(conn._runtime, sync_attach(unwrap(conn), pid)))

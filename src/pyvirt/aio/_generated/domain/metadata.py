@@ -42,7 +42,7 @@ class Metadata(Async[SyncMetadata]):
         flags: DomainModificationImpact = DomainModificationImpact(0),
         timeout: float | None = None,
     ) -> None:
-        """Store an element, in place of the one that namespace has.  (virDomainSetMetadata, virNetworkSetMetadata)"""
+        """Set the element of a namespace.  (virDomainSetMetadata, virNetworkSetMetadata)"""
         await self._runtime.call(timeout, lambda: self._sync.set(uri, xml, key=key, flags=flags))
 
     async def delete(
@@ -64,7 +64,7 @@ class Metadata(Async[SyncMetadata]):
         flags: DomainModificationImpact = DomainModificationImpact(0),
         timeout: float | None = None,
     ) -> None:
-        """Store a title, ``None`` for no more.  (virDomainSetMetadata, virNetworkSetMetadata)"""
+        """Set the title; ``None`` removes it.  (virDomainSetMetadata, virNetworkSetMetadata)"""
         await self._runtime.call(timeout, lambda: self._sync.set_title(title, flags=flags))
 
     async def description(
@@ -80,7 +80,7 @@ class Metadata(Async[SyncMetadata]):
         flags: DomainModificationImpact = DomainModificationImpact(0),
         timeout: float | None = None,
     ) -> None:
-        """Store a description of as many lines as you like, ``None`` for no more.
+        """Set the description, which may have several lines; ``None`` removes it.
 
         (virDomainSetMetadata, virNetworkSetMetadata)
         """

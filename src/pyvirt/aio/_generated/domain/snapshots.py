@@ -41,24 +41,27 @@ class Snapshot(AsyncHandle[SyncSnapshot]):
         return await self._runtime.call(timeout, lambda: self._sync.xml_desc(flags=flags))
 
     async def is_current(self, *, timeout: float | None = None) -> bool:
-        """Return whether it is the one that the domain goes on from.  (virDomainSnapshotIsCurrent)"""
+        """Return whether it is the current snapshot, which the domain's state derives from.
+
+        (virDomainSnapshotIsCurrent)
+        """
         return await self._runtime.call(timeout, self._sync.is_current)
 
     async def has_metadata(self, *, timeout: float | None = None) -> bool:
-        """Return whether libvirt keeps what only it knows: such a domain is not undefined by mistake.
+        """Return whether libvirt stores metadata of it, which prevents undefining the domain by mistake.
 
         (virDomainSnapshotHasMetadata)
         """
         return await self._runtime.call(timeout, self._sync.has_metadata)
 
     async def parent(self, *, timeout: float | None = None) -> Snapshot | None:
-        """Return the one that it was made after, ``None`` if it is a root.  (virDomainSnapshotGetParent)"""
+        """Return its parent, ``None`` for a root.  (virDomainSnapshotGetParent)"""
         return await self._runtime.call(timeout, lambda: wrap_or_none(Snapshot, self._runtime, self._sync.parent()))
 
     async def children(
         self, *, flags: DomainSnapshotListFlags = DomainSnapshotListFlags(0), timeout: float | None = None
     ) -> list[Snapshot]:
-        """Return those made after it, with ``DESCENDANTS`` also theirs.  (virDomainSnapshotListAllChildren)"""
+        """Return its children, with ``DESCENDANTS`` also their descendants.  (virDomainSnapshotListAllChildren)"""
         return await self._runtime.call(
             timeout, lambda: [Snapshot(self._runtime, one) for one in self._sync.children(flags=flags)]
         )
@@ -72,25 +75,28 @@ class Snapshot(AsyncHandle[SyncSnapshot]):
     async def revert(
         self, *, flags: DomainSnapshotRevertFlags = DomainSnapshotRevertFlags(0), timeout: float | None = None
     ) -> None:
-        """Take the domain back to it; what came since is lost.  (virDomainRevertToSnapshot)"""
+        """Revert the domain to it; later changes are lost.  (virDomainRevertToSnapshot)"""
         await self._runtime.call(timeout, lambda: self._sync.revert(flags=flags))
 
     async def delete(
         self, *, flags: DomainSnapshotDeleteFlags = DomainSnapshotDeleteFlags(0), timeout: float | None = None
     ) -> None:
-        """Delete it; the domain stays as it is, and its children become its parent's.  (virDomainSnapshotDelete)"""
+        """Delete it; the domain does not change, and its children become children of its parent.
+
+        (virDomainSnapshotDelete)
+        """
         await self._runtime.call(timeout, lambda: self._sync.delete(flags=flags))
 
     @property
     def domain(self) -> Domain:
-        """The domain it is of.  (virDomainSnapshotGetDomain, virDomainCheckpointGetDomain)"""
+        """The domain that it belongs to.  (virDomainSnapshotGetDomain, virDomainCheckpointGetDomain)"""
         from pyvirt.aio._generated.domain.domain import Domain
 
         return Domain(self._runtime, self._sync.domain)
 
     @property
     def name(self) -> str:
-        """The name when this handle was looked up, or what its own ``rename`` made of it.
+        """The name when this handle was looked up, or the one that its own ``rename`` set.
 
         (virDomainGetName, virDomainSnapshotGetName, virDomainCheckpointGetName, virNetworkGetName,
         virStoragePoolGetName, virStorageVolGetName, virNodeDeviceGetName, virInterfaceGetName,
@@ -141,11 +147,11 @@ class Snapshots(Async[SyncSnapshots]):
         return await self._runtime.call(timeout, lambda: [Snapshot(self._runtime, one) for one in self._sync.leaves()])
 
     async def current(self, *, timeout: float | None = None) -> Snapshot | None:
-        """Return the one that the domain goes on from, ``None`` if there is none.  (virDomainSnapshotCurrent)"""
+        """Return the current snapshot, ``None`` if there is none.  (virDomainSnapshotCurrent)"""
         return await self._runtime.call(timeout, lambda: wrap_or_none(Snapshot, self._runtime, self._sync.current()))
 
     async def has_current(self, *, timeout: float | None = None) -> bool:
-        """Return whether the domain goes on from one of them.  (virDomainHasCurrentSnapshot)"""
+        """Return whether there is a current snapshot.  (virDomainHasCurrentSnapshot)"""
         return await self._runtime.call(timeout, self._sync.has_current)
 
     async def create(
@@ -165,19 +171,19 @@ class Snapshots(Async[SyncSnapshots]):
 
     @property
     def domain(self) -> Domain:
-        """The domain they are of."""
+        """The domain that they belong to."""
         from pyvirt.aio._generated.domain.domain import Domain
 
         return Domain(self._runtime, self._sync.domain)
 
     async def get(self, name: str, *, default: D = RAISE, timeout: float | None = None) -> Snapshot | D:
-        """Return one by its name.  (virDomainSnapshotLookupByName, virDomainCheckpointLookupByName)"""
+        """Return the one with that name.  (virDomainSnapshotLookupByName, virDomainCheckpointLookupByName)"""
         return await self._runtime.call(
             timeout, lambda: wrap_or_default(Snapshot, self._runtime, self._sync.get(name, default=default), default)
         )
 
     async def where(self, *, name: Pattern | None = None, timeout: float | None = None) -> builtins.list[Snapshot]:
-        """Return those with a fitting name."""
+        """Return the objects whose name matches."""
         return await self._runtime.call(
             timeout, lambda: [Snapshot(self._runtime, one) for one in self._sync.where(name=name)]
         )
@@ -190,5 +196,5 @@ class Snapshots(Async[SyncSnapshots]):
         return await self._runtime.call(timeout, lambda: len(self._sync))
 
     async def contains(self, item: object, *, timeout: float | None = None) -> bool:
-        """Whether an object of that name, or that very object, is there."""
+        """Return whether an object with that name, or that object, exists."""
         return await self._runtime.call(timeout, lambda: unwrap(item) in self._sync)

@@ -68,7 +68,7 @@ class Networks(Async[SyncNetworks]):
     async def define(
         self, xml: XML, *, flags: NetworkDefineFlags = NetworkDefineFlags(0), timeout: float | None = None
     ) -> Network:
-        """Store a configuration; a network of that UUID that is up gets it at its next start.
+        """Store a configuration; an active network of that UUID uses it from its next start on.
 
         (virNetworkDefineXML, or with *flags* virNetworkDefineXMLFlags)
         """
@@ -79,7 +79,7 @@ class Networks(Async[SyncNetworks]):
     async def create(
         self, xml: XML, *, flags: NetworkCreateFlags = NetworkCreateFlags(0), timeout: float | None = None
     ) -> Network:
-        """Bring a network up that vanishes when it is taken down.
+        """Create and start a transient network, which no longer exists when it stops.
 
         (virNetworkCreateXML, or with *flags* virNetworkCreateXMLFlags)
         """
@@ -96,7 +96,7 @@ class Networks(Async[SyncNetworks]):
         autostart: bool | None = None,
         timeout: float | None = None,
     ) -> builtins.list[Network]:
-        """Return those that answer to everything that is given."""
+        """Return the objects that meet all given conditions."""
         from pyvirt.aio._generated.network.network import Network
 
         return await self._runtime.call(
@@ -117,5 +117,5 @@ class Networks(Async[SyncNetworks]):
         return await self._runtime.call(timeout, lambda: len(self._sync))
 
     async def contains(self, item: object, *, timeout: float | None = None) -> bool:
-        """Whether an object of that name, or that very object, is there."""
+        """Return whether an object with that name, or that object, exists."""
         return await self._runtime.call(timeout, lambda: unwrap(item) in self._sync)

@@ -34,7 +34,7 @@ class NetworkMetadata(Async[SyncNetworkMetadata]):
         flags: NetworkUpdateFlags = NetworkUpdateFlags(0),
         timeout: float | None = None,
     ) -> None:
-        """Store an element, in place of the one that namespace has.  (virDomainSetMetadata, virNetworkSetMetadata)"""
+        """Set the element of a namespace.  (virDomainSetMetadata, virNetworkSetMetadata)"""
         await self._runtime.call(timeout, lambda: self._sync.set(uri, xml, key=key, flags=flags))
 
     async def delete(
@@ -50,7 +50,7 @@ class NetworkMetadata(Async[SyncNetworkMetadata]):
     async def set_title(
         self, title: str | None, *, flags: NetworkUpdateFlags = NetworkUpdateFlags(0), timeout: float | None = None
     ) -> None:
-        """Store a title, ``None`` for no more.  (virDomainSetMetadata, virNetworkSetMetadata)"""
+        """Set the title; ``None`` removes it.  (virDomainSetMetadata, virNetworkSetMetadata)"""
         await self._runtime.call(timeout, lambda: self._sync.set_title(title, flags=flags))
 
     async def description(
@@ -66,7 +66,7 @@ class NetworkMetadata(Async[SyncNetworkMetadata]):
         flags: NetworkUpdateFlags = NetworkUpdateFlags(0),
         timeout: float | None = None,
     ) -> None:
-        """Store a description of as many lines as you like, ``None`` for no more.
+        """Set the description, which may have several lines; ``None`` removes it.
 
         (virDomainSetMetadata, virNetworkSetMetadata)
         """

@@ -30,49 +30,49 @@ class Network(AsyncHandle[SyncNetwork]):
     __slots__ = ()
 
     async def is_active(self, *, timeout: float | None = None) -> bool:
-        """Return whether it is up.  (virNetworkIsActive)"""
+        """Return whether it is active.  (virNetworkIsActive)"""
         return await self._runtime.call(timeout, self._sync.is_active)
 
     async def is_persistent(self, *, timeout: float | None = None) -> bool:
-        """Return whether a configuration is stored, which outlives a stop.  (virNetworkIsPersistent)"""
+        """Return whether a configuration is stored, which remains when the network stops.  (virNetworkIsPersistent)"""
         return await self._runtime.call(timeout, self._sync.is_persistent)
 
     async def bridge_name(self, *, timeout: float | None = None) -> str:
-        """Return the name of the host's bridge that guests are plugged into.  (virNetworkGetBridgeName)"""
+        """Return the name of the host's bridge that guests are connected to.  (virNetworkGetBridgeName)"""
         return await self._runtime.call(timeout, self._sync.bridge_name)
 
     @property
     def ports(self) -> NetworkPorts:
-        """Who is plugged in."""
+        """Its ports: the interfaces that are connected to it."""
         from pyvirt.aio._generated.network.ports import NetworkPorts
 
         return NetworkPorts(self._runtime, self._sync.ports)
 
     @property
     def metadata(self) -> NetworkMetadata:
-        """What programs note about it."""
+        """Notes of programs in its configuration."""
         from pyvirt.aio._generated.network.metadata import NetworkMetadata
 
         return NetworkMetadata(self._runtime, self._sync.metadata)
 
     async def dhcp_leases(self, mac: str | None = None, *, timeout: float | None = None) -> list[NetworkDHCPLease]:
-        """Return the addresses that its DHCP server has given out.  (virNetworkGetDHCPLeases)"""
+        """Return the addresses that its DHCP server has leased.  (virNetworkGetDHCPLeases)"""
         return await self._runtime.call(timeout, lambda: self._sync.dhcp_leases(mac))
 
     async def start(self, *, timeout: float | None = None) -> None:
-        """Bring it up.  (virNetworkCreate)"""
+        """Start it.  (virNetworkCreate)"""
         await self._runtime.call(timeout, self._sync.start)
 
     async def destroy(self, *, timeout: float | None = None) -> None:
-        """Take it down; a transient one is gone then, and nothing stored is lost.  (virNetworkDestroy)"""
+        """Stop it; a transient network no longer exists then, a stored configuration remains.  (virNetworkDestroy)"""
         await self._runtime.call(timeout, self._sync.destroy)
 
     async def undefine(self, *, timeout: float | None = None) -> None:
-        """Drop the stored configuration; if it is up it becomes transient.  (virNetworkUndefine)"""
+        """Delete the stored configuration; an active network becomes transient.  (virNetworkUndefine)"""
         await self._runtime.call(timeout, self._sync.undefine)
 
     async def xml_desc(self, *, flags: NetworkXMLFlags = NetworkXMLFlags(0), timeout: float | None = None) -> str:
-        """Return its configuration: the running one, or with ``INACTIVE`` the stored.  (virNetworkGetXMLDesc)"""
+        """Return its configuration: the running one, or with ``INACTIVE`` the stored one.  (virNetworkGetXMLDesc)"""
         return await self._runtime.call(timeout, lambda: self._sync.xml_desc(flags=flags))
 
     def edit(
@@ -106,7 +106,7 @@ class Network(AsyncHandle[SyncNetwork]):
 
     @property
     def name(self) -> str:
-        """The name when this handle was looked up, or what its own ``rename`` made of it.
+        """The name when this handle was looked up, or the one that its own ``rename`` set.
 
         (virDomainGetName, virDomainSnapshotGetName, virDomainCheckpointGetName, virNetworkGetName,
         virStoragePoolGetName, virStorageVolGetName, virNodeDeviceGetName, virInterfaceGetName,
@@ -115,14 +115,14 @@ class Network(AsyncHandle[SyncNetwork]):
         return self._sync.name
 
     async def autostart(self, *, timeout: float | None = None) -> bool:
-        """Return whether it starts with the host, a mediated device with its parent.
+        """Return whether it starts with the host, or a mediated device with its parent.
 
         (virDomainGetAutostart, virNetworkGetAutostart, virStoragePoolGetAutostart, virNodeDeviceGetAutostart)
         """
         return await self._runtime.call(timeout, self._sync.autostart)
 
     async def set_autostart(self, autostart: bool, *, timeout: float | None = None) -> None:
-        """Say whether it starts with the host, a mediated device with its parent.
+        """Set whether it starts with the host, or a mediated device with its parent.
 
         (virDomainSetAutostart, virNetworkSetAutostart, virStoragePoolSetAutostart, virNodeDeviceSetAutostart)
         """

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 class NetworkPort(AsyncHandle[SyncNetworkPort]):
-    """A guest's interface, or something else's, that is plugged into a network."""
+    """An interface, of a guest or another owner, that is connected to a network."""
 
     __slots__ = ()
 
     @property
     def network(self) -> Network:
-        """The network that it is plugged into.  (virNetworkPortGetNetwork)"""
+        """The network that it is connected to.  (virNetworkPortGetNetwork)"""
         from pyvirt.aio._generated.network.network import Network
 
         return Network(self._runtime, self._sync.network)
@@ -46,7 +46,7 @@ class NetworkPort(AsyncHandle[SyncNetworkPort]):
         return await self._runtime.call(timeout, self._sync.xml_desc)
 
     async def parameters(self, *, timeout: float | None = None) -> dict[str, TypedValue]:
-        """Return its limits of bandwidth; none that was not set.  (virNetworkPortGetParameters)"""
+        """Return its limits of bandwidth, only those that were set.  (virNetworkPortGetParameters)"""
         return await self._runtime.call(timeout, self._sync.parameters)
 
     async def set_parameters(self, values: Mapping[str, TypedValue], *, timeout: float | None = None) -> None:
@@ -54,7 +54,7 @@ class NetworkPort(AsyncHandle[SyncNetworkPort]):
         await self._runtime.call(timeout, lambda: self._sync.set_parameters(values))
 
     async def delete(self, *, timeout: float | None = None) -> None:
-        """Unplug it.  (virNetworkPortDelete)"""
+        """Disconnect it.  (virNetworkPortDelete)"""
         await self._runtime.call(timeout, self._sync.delete)
 
     @property
@@ -92,13 +92,13 @@ class NetworkPorts(Async[SyncNetworkPorts]):
     async def create(
         self, xml: XML, *, flags: NetworkPortCreateFlags = NetworkPortCreateFlags(0), timeout: float | None = None
     ) -> NetworkPort:
-        """Plug something in.  (virNetworkPortCreateXML)"""
+        """Connect an interface.  (virNetworkPortCreateXML)"""
         return await self._runtime.call(
             timeout, lambda: NetworkPort(self._runtime, self._sync.create(xml, flags=flags))
         )
 
     async def contains(self, item: object, *, timeout: float | None = None) -> bool:
-        """Whether an object of that UUID, or that very object, is there."""
+        """Return whether an object with that UUID, or that object, exists."""
         return await self._runtime.call(timeout, lambda: unwrap(item) in self._sync)
 
     def __aiter__(self) -> AsyncIterator[NetworkPort]:

@@ -38,31 +38,31 @@ if TYPE_CHECKING:
 
 
 class StoragePool(AsyncHandle[SyncStoragePool]):
-    """A directory, file system, volume group, disk, … that holds volumes."""
+    """A directory, file system, volume group, disk, … that contains volumes."""
 
     __slots__ = ()
 
     @property
     def volumes(self) -> StorageVolumes:
-        """The volumes in it, as of its last refresh; it must be active."""
+        """Its volumes, as of its last refresh; the pool must be active."""
         from pyvirt.aio._generated.storage.volumes import StorageVolumes
 
         return StorageVolumes(self._runtime, self._sync.volumes)
 
     async def info(self, *, timeout: float | None = None) -> StoragePoolInfo:
-        """Return its state and how full it is.  (virStoragePoolGetInfo)"""
+        """Return its state, capacity and free space.  (virStoragePoolGetInfo)"""
         return await self._runtime.call(timeout, self._sync.info)
 
     async def is_active(self, *, timeout: float | None = None) -> bool:
-        """Return whether it is started: only then its volumes are known.  (virStoragePoolIsActive)"""
+        """Return whether it is active; only then its volumes are known.  (virStoragePoolIsActive)"""
         return await self._runtime.call(timeout, self._sync.is_active)
 
     async def is_persistent(self, *, timeout: float | None = None) -> bool:
-        """Return whether a configuration is stored, which outlives a stop.  (virStoragePoolIsPersistent)"""
+        """Return whether a configuration is stored, which remains when the pool stops.  (virStoragePoolIsPersistent)"""
         return await self._runtime.call(timeout, self._sync.is_persistent)
 
     async def xml_desc(self, *, flags: StorageXMLFlags = StorageXMLFlags(0), timeout: float | None = None) -> str:
-        """Return its configuration: the active one, or with ``INACTIVE`` the stored.  (virStoragePoolGetXMLDesc)"""
+        """Return its configuration: the active one, or with ``INACTIVE`` the stored one.  (virStoragePoolGetXMLDesc)"""
         return await self._runtime.call(timeout, lambda: self._sync.xml_desc(flags=flags))
 
     def edit(
@@ -74,24 +74,24 @@ class StoragePool(AsyncHandle[SyncStoragePool]):
     async def build(
         self, *, flags: StoragePoolBuildFlags = StoragePoolBuildFlags(0), timeout: float | None = None
     ) -> None:
-        """Make what it needs: the directory, the file system, the volume group, …  (virStoragePoolBuild)"""
+        """Create the underlying storage: the directory, the file system, the volume group, …  (virStoragePoolBuild)"""
         await self._runtime.call(timeout, lambda: self._sync.build(flags=flags))
 
     async def start(
         self, *, flags: StoragePoolCreateFlags = StoragePoolCreateFlags(0), timeout: float | None = None
     ) -> None:
-        """Start it: mount, log in, … and look for volumes.  (virStoragePoolCreate)"""
+        """Start it (mount, log in, …) and find its volumes.  (virStoragePoolCreate)"""
         await self._runtime.call(timeout, lambda: self._sync.start(flags=flags))
 
     async def refresh(self, *, timeout: float | None = None) -> None:
-        """Look again for volumes and how full it is: others than libvirt may have been at work.
+        """Find its volumes and free space again: other programs than libvirt may have changed them.
 
         (virStoragePoolRefresh)
         """
         await self._runtime.call(timeout, self._sync.refresh)
 
     async def destroy(self, *, timeout: float | None = None) -> None:
-        """Stop it; what it stores stays. A transient pool is gone.  (virStoragePoolDestroy)"""
+        """Stop it; its data stays. A transient pool no longer exists then.  (virStoragePoolDestroy)"""
         await self._runtime.call(timeout, self._sync.destroy)
 
     async def delete(
@@ -101,7 +101,7 @@ class StoragePool(AsyncHandle[SyncStoragePool]):
         await self._runtime.call(timeout, lambda: self._sync.delete(flags=flags))
 
     async def undefine(self, *, timeout: float | None = None) -> None:
-        """Drop the stored configuration; what it stores stays.  (virStoragePoolUndefine)"""
+        """Delete the stored configuration; its data stays.  (virStoragePoolUndefine)"""
         await self._runtime.call(timeout, self._sync.undefine)
 
     @property
@@ -114,7 +114,7 @@ class StoragePool(AsyncHandle[SyncStoragePool]):
 
     @property
     def name(self) -> str:
-        """The name when this handle was looked up, or what its own ``rename`` made of it.
+        """The name when this handle was looked up, or the one that its own ``rename`` set.
 
         (virDomainGetName, virDomainSnapshotGetName, virDomainCheckpointGetName, virNetworkGetName,
         virStoragePoolGetName, virStorageVolGetName, virNodeDeviceGetName, virInterfaceGetName,
@@ -123,14 +123,14 @@ class StoragePool(AsyncHandle[SyncStoragePool]):
         return self._sync.name
 
     async def autostart(self, *, timeout: float | None = None) -> bool:
-        """Return whether it starts with the host, a mediated device with its parent.
+        """Return whether it starts with the host, or a mediated device with its parent.
 
         (virDomainGetAutostart, virNetworkGetAutostart, virStoragePoolGetAutostart, virNodeDeviceGetAutostart)
         """
         return await self._runtime.call(timeout, self._sync.autostart)
 
     async def set_autostart(self, autostart: bool, *, timeout: float | None = None) -> None:
-        """Say whether it starts with the host, a mediated device with its parent.
+        """Set whether it starts with the host, or a mediated device with its parent.
 
         (virDomainSetAutostart, virNetworkSetAutostart, virStoragePoolSetAutostart, virNodeDeviceSetAutostart)
         """
@@ -175,11 +175,11 @@ class StoragePools(Async[SyncStoragePools]):
         return await self._runtime.call(timeout, self._sync.inventory)
 
     async def names(self, *, timeout: float | None = None) -> builtins.list[str]:
-        """Return the names of those that are active.  (virConnectNumOfStoragePools, virConnectListStoragePools)"""
+        """Return the names of the active ones.  (virConnectNumOfStoragePools, virConnectListStoragePools)"""
         return await self._runtime.call(timeout, self._sync.names)
 
     async def defined_names(self, *, timeout: float | None = None) -> builtins.list[str]:
-        """Return the names of those that are not active.
+        """Return the names of the inactive ones.
 
         (virConnectNumOfDefinedStoragePools, virConnectListDefinedStoragePools)
         """
@@ -224,7 +224,9 @@ class StoragePools(Async[SyncStoragePools]):
     async def define(
         self, xml: XML, *, flags: StoragePoolDefineFlags = StoragePoolDefineFlags(0), timeout: float | None = None
     ) -> StoragePool:
-        """Store a configuration; an active pool of that UUID gets it at its next start.  (virStoragePoolDefineXML)"""
+        """Store a configuration; an active pool of that UUID uses it from its next start on.
+        (virStoragePoolDefineXML)
+        """
         return await self._runtime.call(
             timeout, lambda: StoragePool(self._runtime, self._sync.define(xml, flags=flags))
         )
@@ -232,17 +234,20 @@ class StoragePools(Async[SyncStoragePools]):
     async def create(
         self, xml: XML, *, flags: StoragePoolCreateFlags = StoragePoolCreateFlags(0), timeout: float | None = None
     ) -> StoragePool:
-        """Start a pool that vanishes when it stops; what it stores stays.  (virStoragePoolCreateXML)"""
+        """Create and start a transient pool, which no longer exists when it stops; its data stays.
+
+        (virStoragePoolCreateXML)
+        """
         return await self._runtime.call(
             timeout, lambda: StoragePool(self._runtime, self._sync.create(xml, flags=flags))
         )
 
     async def find_sources(self, type: str, source: XML | None = None, *, timeout: float | None = None) -> str:
-        """Return what pools could be made of, as a ``<sources>`` document.  (virConnectFindStoragePoolSources)"""
+        """Return possible sources of pools, as a ``<sources>`` document.  (virConnectFindStoragePoolSources)"""
         return await self._runtime.call(timeout, lambda: self._sync.find_sources(type, source))
 
     async def capabilities(self, *, timeout: float | None = None) -> StoragePoolCapabilities:
-        """Return which types of pools there are; ``.xml`` is the text.  (virConnectGetStoragePoolCapabilities)"""
+        """Return the supported types of pools; ``.xml`` is the text.  (virConnectGetStoragePoolCapabilities)"""
         return await self._runtime.call(timeout, self._sync.capabilities)
 
     async def where(
@@ -254,7 +259,7 @@ class StoragePools(Async[SyncStoragePools]):
         autostart: bool | None = None,
         timeout: float | None = None,
     ) -> builtins.list[StoragePool]:
-        """Return those that answer to everything that is given."""
+        """Return the objects that meet all given conditions."""
         return await self._runtime.call(
             timeout,
             lambda: [
@@ -271,5 +276,5 @@ class StoragePools(Async[SyncStoragePools]):
         return await self._runtime.call(timeout, lambda: len(self._sync))
 
     async def contains(self, item: object, *, timeout: float | None = None) -> bool:
-        """Whether an object of that name, or that very object, is there."""
+        """Return whether an object with that name, or that object, exists."""
         return await self._runtime.call(timeout, lambda: unwrap(item) in self._sync)

@@ -46,15 +46,15 @@ class StorageVolume(AsyncHandle[SyncStorageVolume]):
 
     @property
     def key(self) -> str:
-        """What identifies it on its host: often the path, else something that stays.  (virStorageVolGetKey)"""
+        """Its identifier on its host: often the path, else another permanent text.  (virStorageVolGetKey)"""
         return self._sync.key
 
     async def path(self, *, timeout: float | None = None) -> str:
-        """Return where it is on the host.  (virStorageVolGetPath)"""
+        """Return its path on the host.  (virStorageVolGetPath)"""
         return await self._runtime.call(timeout, self._sync.path)
 
     async def pool(self, *, timeout: float | None = None) -> StoragePool:
-        """Return the pool it lies in.  (virStoragePoolLookupByVolume)"""
+        """Return its pool.  (virStoragePoolLookupByVolume)"""
         from pyvirt.aio._generated.storage.pools import StoragePool
 
         return await self._runtime.call(timeout, lambda: StoragePool(self._runtime, self._sync.pool()))
@@ -72,7 +72,7 @@ class StorageVolume(AsyncHandle[SyncStorageVolume]):
     async def clone(
         self, name: str, *, flags: StorageVolCreateFlags = StorageVolCreateFlags(0), timeout: float | None = None
     ) -> StorageVolume:
-        """Make another like it, with the same content, in its pool.  (virStorageVolCreateXMLFrom)"""
+        """Create a copy with the same content in its pool.  (virStorageVolCreateXMLFrom)"""
         return await self._runtime.call(
             timeout, lambda: StorageVolume(self._runtime, self._sync.clone(name, flags=flags))
         )
@@ -80,13 +80,13 @@ class StorageVolume(AsyncHandle[SyncStorageVolume]):
     async def resize(
         self, capacity: int, *, flags: StorageVolResizeFlags = StorageVolResizeFlags(0), timeout: float | None = None
     ) -> None:
-        """Change its size, of which a guest that uses it hears nothing.  (virStorageVolResize)"""
+        """Set its size; a guest that uses it is not informed.  (virStorageVolResize)"""
         await self._runtime.call(timeout, lambda: self._sync.resize(capacity, flags=flags))
 
     async def wipe(
         self, algorithm: StorageVolWipeAlgorithm = StorageVolWipeAlgorithm.ZERO, *, timeout: float | None = None
     ) -> None:
-        """Overwrite its content.  (virStorageVolWipePattern; with ``ZERO`` it does what virStorageVolWipe does)"""
+        """Overwrite its content.  (virStorageVolWipePattern; with ``ZERO`` the same as virStorageVolWipe)"""
         await self._runtime.call(timeout, lambda: self._sync.wipe(algorithm))
 
     async def open(
@@ -111,7 +111,7 @@ class StorageVolume(AsyncHandle[SyncStorageVolume]):
         flags: StorageVolDownloadFlags = StorageVolDownloadFlags(0),
         timeout: float | None = None,
     ) -> int:
-        """Write its content into a file, and return how many bytes that were.
+        """Write its content into a file, and return the number of bytes.
 
         (virStorageVolDownload, virStreamRecvAll or with holes virStreamSparseRecvAll)
         """
@@ -127,7 +127,7 @@ class StorageVolume(AsyncHandle[SyncStorageVolume]):
         flags: StorageVolUploadFlags = StorageVolUploadFlags(0),
         timeout: float | None = None,
     ) -> int:
-        """Write a file over its content, and return how many bytes that were.
+        """Overwrite its content with a file, and return the number of bytes.
 
         (virStorageVolUpload, virStreamSendAll or with holes virStreamSparseSendAll)
         """
@@ -141,7 +141,7 @@ class StorageVolume(AsyncHandle[SyncStorageVolume]):
 
     @property
     def name(self) -> str:
-        """The name when this handle was looked up, or what its own ``rename`` made of it.
+        """The name when this handle was looked up, or the one that its own ``rename`` set.
 
         (virDomainGetName, virDomainSnapshotGetName, virDomainCheckpointGetName, virNetworkGetName,
         virStoragePoolGetName, virStorageVolGetName, virNodeDeviceGetName, virInterfaceGetName,
@@ -184,7 +184,10 @@ class StorageVolumes(Async[SyncStorageVolumes]):
         return await self._runtime.call(timeout, self._sync.names)
 
     async def get(self, name: str, *, default: D = RAISE, timeout: float | None = None) -> StorageVolume | D:
-        """Return one volume; by key or path ``conn.storage_pools.volume()`` does.  (virStorageVolLookupByName)"""
+        """Return one volume by its name; ``conn.storage_pools.volume()`` finds one by key or path.
+
+        (virStorageVolLookupByName)
+        """
         return await self._runtime.call(
             timeout,
             lambda: wrap_or_default(StorageVolume, self._runtime, self._sync.get(name, default=default), default),
@@ -193,7 +196,7 @@ class StorageVolumes(Async[SyncStorageVolumes]):
     async def create(
         self, xml: XML, *, flags: StorageVolCreateFlags = StorageVolCreateFlags(0), timeout: float | None = None
     ) -> StorageVolume:
-        """Make a new volume.  (virStorageVolCreateXML)"""
+        """Create a volume.  (virStorageVolCreateXML)"""
         return await self._runtime.call(
             timeout, lambda: StorageVolume(self._runtime, self._sync.create(xml, flags=flags))
         )
@@ -206,7 +209,7 @@ class StorageVolumes(Async[SyncStorageVolumes]):
         flags: StorageVolCreateFlags = StorageVolCreateFlags(0),
         timeout: float | None = None,
     ) -> StorageVolume:
-        """Make a new volume with the content of another, converted if the formats differ.
+        """Create a volume with the content of another one, converted if the formats differ.
 
         (virStorageVolCreateXMLFrom)
         """
@@ -215,7 +218,7 @@ class StorageVolumes(Async[SyncStorageVolumes]):
         )
 
     async def where(self, *, name: Pattern | None = None, timeout: float | None = None) -> builtins.list[StorageVolume]:
-        """Return those with a fitting name."""
+        """Return the objects whose name matches."""
         return await self._runtime.call(
             timeout, lambda: [StorageVolume(self._runtime, one) for one in self._sync.where(name=name)]
         )
@@ -228,5 +231,5 @@ class StorageVolumes(Async[SyncStorageVolumes]):
         return await self._runtime.call(timeout, lambda: len(self._sync))
 
     async def contains(self, item: object, *, timeout: float | None = None) -> bool:
-        """Whether an object of that name, or that very object, is there."""
+        """Return whether an object with that name, or that object, exists."""
         return await self._runtime.call(timeout, lambda: unwrap(item) in self._sync)
