@@ -311,7 +311,7 @@ async def test_a_handle_that_is_closed(libvirt_test_uri: str) -> None:
 async def test_a_connection_that_cannot_be_opened() -> None:
     with pytest.raises(pyvirt.ConnectionFailedError):
         await pyvirt.aio.connect("qemu+unix:///system?socket=/no/such/socket")
-    with pytest.raises(ValueError, match="at least one request"):
+    with pytest.raises(ValueError, match="max_requests must be at least 1, not 0"):
         pyvirt.aio.connect("test:///default", max_requests=0)
 
 
@@ -322,7 +322,7 @@ async def test_a_connection_that_nobody_closes(libvirt_test_uri: str) -> None:
         warnings.simplefilter("always")
         del conn
         gc.collect()
-    workers.refuse()  # its threads would end by themselves, after a while
+    workers.refuse_calls()  # its threads would end by themselves, after a while
     assert [str(one.message) for one in caught] == [f"unclosed <pyvirt.Connection '{libvirt_test_uri}'>"]
 
 
