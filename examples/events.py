@@ -27,9 +27,9 @@ def main(uri: str | None = None) -> None:
             threading.Thread(target=do_something, args=[conn]).start()
         for event in listener:
             if isinstance(event, EventsLost):
-                print(f"{event.count} events came too fast")
+                print(f"{event.count} events were lost")
             elif isinstance(event, ConnectionClosed):
-                print("the daemon is gone:", event.reason.name)
+                print("the connection is closed:", event.reason.name)
             else:
                 print(f"{event.domain.name:24} {event.event.name:10} {event.detail!r}")
                 if uri is None and event.event == pyvirt.DomainEventType.STOPPED:
