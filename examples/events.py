@@ -22,7 +22,7 @@ def do_something(conn: pyvirt.Connection) -> None:
 
 def main(uri: str | None = None) -> None:
     with pyvirt.connect(uri or "test:///default") as conn:
-        listener = conn.events.listen(DomainLifecycle, ConnectionClosed)  # receives events from here on
+        listener = conn.events.listen(DomainLifecycle, ConnectionClosed)  # receives events from now on
         if uri is None:
             threading.Thread(target=do_something, args=[conn]).start()
         for event in listener:

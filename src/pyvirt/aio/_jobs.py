@@ -226,9 +226,8 @@ async def migrate(
     from pyvirt.aio._generated.domain.domain import Domain
 
     runtime = migration._runtime
-    to = cast(
-        "Callable[..., SyncDomain | None]", migration._sync.to
-    )  # its overloads need types that are not known here
+    # The overloads of to() need types that are not known here.
+    to = cast("Callable[..., SyncDomain | None]", migration._sync.to)
 
     def call() -> Domain | None:
         found = to(unwrap(dest), values, flags=flags, **more)

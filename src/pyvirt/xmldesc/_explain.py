@@ -239,7 +239,7 @@ def _names(pattern: Pattern) -> list[str]:
 
 
 def _missing_in_choice(alternatives: list[list[str]]) -> list[str]:
-    """Name what all alternatives require, otherwise the alternatives that require the least."""
+    """Return the names that all alternatives require, otherwise the alternatives that require the fewest."""
     alternatives = [names for names in alternatives if names]
     if not alternatives:
         return []
