@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Documents built of keyword arguments: all of them match libvirt's schemas, and drivers take them."""
+"""Documents built from keyword arguments: all match libvirt's schemas, and drivers accept them."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ GIB = 1 << 30
 
 
 @pytest.mark.parametrize("name", documents.matching(DOCUMENTS))
-def test_what_is_built_matches_the_schema(name: str) -> None:
+def test_built_documents_match_the_schema(name: str) -> None:
     validate(DOCUMENTS[name])
     assert serialize(parse(serialize(DOCUMENTS[name]))) == serialize(DOCUMENTS[name])
 
 
 @pytest.mark.parametrize("name", x.__all__)
-def test_every_promised_name_is_there(name: str) -> None:
+def test_every_name_in_all_exists(name: str) -> None:
     value = getattr(x, name)
     assert not inspect.ismodule(value)
     assert name in dir(x)
 
 
-def test_a_name_that_is_not_there() -> None:
+def test_an_unknown_name_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match=r"module 'pyvirt\.xmldesc' has no attribute 'domains_of'"):
         x.domains_of  # type: ignore[attr-defined]  # noqa: B018
 
@@ -60,17 +60,17 @@ print(sorted(name for name in sys.modules if name.startswith("pyvirt.xmldesc")))
 
 
 @pytest.mark.parametrize("module", [one.name for one in pkgutil.iter_modules(x.__path__, "pyvirt.xmldesc.")])
-def test_examples_in_docstrings(module: str) -> None:
+def test_examples_in_docstrings_run(module: str) -> None:
     assert doctest.testmod(importlib.import_module(module)).failed == 0
 
 
-def test_examples_of_the_package() -> None:
+def test_examples_of_the_package_run() -> None:
     results = doctest.testmod(x)
     assert results.attempted
     assert results.failed == 0
 
 
-def test_examples_in_the_documentation() -> None:
+def test_examples_in_the_documentation_run() -> None:
     page = ROOT / "docs" / "xml.md"
     blocks = re.findall(r"```pycon\n(.*?)```", page.read_text(), re.DOTALL)
     example = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, page.name, str(page), None)
@@ -84,11 +84,11 @@ def test_examples_in_the_documentation() -> None:
 
 Values = st.SearchStrategy[Any]
 
-#: Any text at all, and text that is likely to hurt.
+#: Any text, and text that is likely to cause trouble.
 ANY_TEXT = st.one_of(st.text(max_size=20), st.text("aZ0_.-/: \n\t\0<&'\"ü\ud800\ufffe", max_size=8))
 ANY_NUMBER = st.one_of(st.integers(), st.integers(-2, 2), st.integers(0, 1 << 65))
 
-# Values that are right, one by one.
+# Values that are valid by themselves.
 TEXT = st.text("abc <&>'\"ü客\n\t", min_size=1, max_size=12)
 NAME = st.text("abc0.-_+ ü&<'\"", min_size=1, max_size=10).filter(str.strip)
 WORD = st.from_regex(r"[a-zA-Z][a-zA-Z0-9_-]{0,9}", fullmatch=True)
@@ -241,7 +241,7 @@ ARGUMENTS: dict[Callable[..., etree._Element], st.SearchStrategy[dict[str, objec
     ),
 }
 
-# What is no document by itself, and a document that it can be part of.
+# Elements that are not documents, and a document that can contain them.
 WHOLE: dict[Callable[..., etree._Element], Callable[[etree._Element], etree._Element]] = {
     **dict.fromkeys(
         (x.disk, x.interface, x.serial, x.graphics, x.filesystem),
@@ -253,7 +253,7 @@ WHOLE: dict[Callable[..., etree._Element], Callable[[etree._Element], etree._Ele
 }
 
 
-# What is right one by one may not go together.
+# Values that are valid by themselves may be invalid together.
 TOGETHER = re.compile(r"secure boot needs|empty drive cannot|disk \w+ needs exactly one|needs hosts|'lun' cannot use")
 
 
@@ -266,11 +266,11 @@ def validated(make: Callable[..., etree._Element], part: etree._Element) -> None
 @settings(max_examples=60, deadline=None)
 @pytest.mark.parametrize("make", ARGUMENTS, ids=lambda make: make.__name__)
 @given(data=st.data())
-def test_whatever_is_right_one_by_one(make: Callable[..., etree._Element], data: st.DataObject) -> None:
+def test_valid_arguments_give_a_valid_document(make: Callable[..., etree._Element], data: st.DataObject) -> None:
     arguments = data.draw(ARGUMENTS[make])
     try:
         part = make(**arguments)
-    except InvalidArgumentError as error:  # some do not go together
+    except InvalidArgumentError as error:  # some are invalid together
         if not TOGETHER.search(str(error)):
             raise
     else:
@@ -280,7 +280,9 @@ def test_whatever_is_right_one_by_one(make: Callable[..., etree._Element], data:
 @settings(max_examples=100, deadline=None)
 @pytest.mark.parametrize("make", ARGUMENTS, ids=lambda make: make.__name__)
 @given(data=st.data())
-def test_whatever_is_wrong_is_refused_or_does_no_harm(make: Callable[..., etree._Element], data: st.DataObject) -> None:
+def test_arbitrary_arguments_are_refused_or_give_a_valid_document(
+    make: Callable[..., etree._Element], data: st.DataObject
+) -> None:
     arguments = data.draw(ARGUMENTS[make])
     known = [key for key, value in arguments.items() if type(value) in (str, int)]
     assume(known)
@@ -290,7 +292,7 @@ def test_whatever_is_wrong_is_refused_or_does_no_harm(make: Callable[..., etree.
         validated(make, make(**arguments))
 
 
-# What an attribute can be, unless a variable will do.
+# Values of attributes that do not accept a variable.
 MATCHES: dict[str, str | int] = {
     "match": "yes",
     "state": "NEW",
@@ -301,7 +303,7 @@ MATCHES: dict[str, str | int] = {
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_rule_matches_what_its_protocol_has(protocol: str) -> None:
+def test_a_rule_accepts_exactly_the_matches_of_its_protocol(protocol: str) -> None:
     for attribute in sorted({one for known in PROTOCOLS.values() for one in known}):
         value = MATCHES.get(attribute, "$VARIABLE")
         match: dict[str, Any] = {attribute.replace("-", "_"): value}
@@ -314,7 +316,7 @@ def test_a_rule_matches_what_its_protocol_has(protocol: str) -> None:
                 x.rule("accept", "in", protocol, **match)
 
 
-# What a type checker would have found.
+# Mistakes that a type checker would find.
 WRONG: dict[str, Any] = {"memory": 1.5, "disks": ["/a"], "dhcp": ["10.0.0.9"]}
 
 
@@ -417,7 +419,7 @@ WRONG: dict[str, Any] = {"memory": 1.5, "disks": ["/a"], "dhcp": ["10.0.0.9"]}
         (lambda: x.filterref("a", {"IP": "10.0.0.0/8"}), "parameter IP must be"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_right_is_refused(make: Callable[[], etree._Element], message: str) -> None:
+def test_invalid_arguments_are_refused(make: Callable[[], etree._Element], message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=message) as caught:
         make()
     assert isinstance(caught.value, ValueError)
@@ -430,7 +432,7 @@ def test_a_bad_password_is_not_in_the_error() -> None:
     assert caught.value.__suppress_context__ or "geheim" not in str(caught.value.__context__)
 
 
-def test_what_goes_in_is_not_taken_away() -> None:
+def test_elements_passed_in_are_copied() -> None:
     disk = x.disk("vda", file="/a")
     source = x.network_source("nbd", "a")
     first = x.domain("a", memory=GIB, disks=disk, metadata=documents.OWN)
@@ -446,7 +448,7 @@ def test_what_goes_in_is_not_taken_away() -> None:
 @pytest.mark.parametrize(
     ("path", "format"), [("/a.qcow2", "qcow2"), ("/a.img", "raw"), ("/a.qcow2.bak", "raw"), ("/qcow2", "raw")]
 )
-def test_the_format_of_a_disk_is_never_left_to_guess(path: str, format: str) -> None:
+def test_a_disk_always_has_a_format(path: str, format: str) -> None:
     driver = x.disk("vda", file=path).find("driver")
     assert driver is not None
     assert driver.get("type") == format
@@ -471,7 +473,7 @@ def conn() -> Iterator[pyvirt.Connection]:
         yield connection
 
 
-# The first seen with a schema for what the driver writes of a TPM without a model; that of 7.0 is not.
+# The first release whose schema matches what the driver writes for a TPM without a model; 7.0 does not.
 _TPM = pytest.mark.libvirt("9.0", "has the default model of TPMs in its schema")
 
 
@@ -483,7 +485,7 @@ _TPM = pytest.mark.libvirt("9.0", "has the default model of TPMs in its schema")
         if name != "container"
     ],
 )
-def test_a_domain_on_the_test_driver(conn: pyvirt.Connection, name: str) -> None:
+def test_the_test_driver_accepts_every_domain(conn: pyvirt.Connection, name: str) -> None:
     root = documents.domains()[name]
     root.set("type", "test")
     domain = conn.domains.define(root)
@@ -496,7 +498,7 @@ def test_a_domain_on_the_test_driver(conn: pyvirt.Connection, name: str) -> None
     assert stored.findtext("description") == root.findtext("description")
 
 
-def test_every_format_bus_and_cache_of_disks(conn: pyvirt.Connection) -> None:
+def test_every_format_bus_and_cache_of_disks_is_accepted(conn: pyvirt.Connection) -> None:
     disks = [x.disk(f"vd{chr(97 + n)}", file="/a", format=one) for n, one in enumerate(devices._FORMATS)]
     disks += [x.disk(f"xvd{chr(97 + n)}", file="/a", cache=one) for n, one in enumerate(devices._CACHES)]
     for target, bus in (("vdz", "virtio"), ("sda", "sata"), ("sdb", "scsi"), ("hda", "ide"), ("sdc", "usb")):
@@ -509,7 +511,7 @@ def test_every_format_bus_and_cache_of_disks(conn: pyvirt.Connection) -> None:
     assert set(devices._FORMATS) <= kept
 
 
-def test_every_format_of_volumes(conn: pyvirt.Connection) -> None:
+def test_every_format_of_volumes_is_accepted(conn: pyvirt.Connection) -> None:
     for one in storage._IMAGE_FORMATS:
         volume = x.volume(f"v-{one}", GIB, format=one)
         validate(volume)
@@ -520,7 +522,7 @@ def test_every_format_of_volumes(conn: pyvirt.Connection) -> None:
 
 
 @pytest.mark.parametrize("name", documents.networks())
-def test_a_network_on_the_test_driver(conn: pyvirt.Connection, name: str) -> None:
+def test_the_test_driver_accepts_every_network(conn: pyvirt.Connection, name: str) -> None:
     root = documents.networks()[name]
     network = conn.networks.define(root)
     network.start()
@@ -531,7 +533,7 @@ def test_a_network_on_the_test_driver(conn: pyvirt.Connection, name: str) -> Non
 
 
 @pytest.mark.parametrize("name", documents.pools())
-def test_a_pool_on_the_test_driver(conn: pyvirt.Connection, name: str) -> None:
+def test_the_test_driver_accepts_every_pool(conn: pyvirt.Connection, name: str) -> None:
     root = documents.pools()[name]
     pool = conn.storage_pools.define(root)
     stored = parse(pool.xml_desc())
@@ -540,13 +542,13 @@ def test_a_pool_on_the_test_driver(conn: pyvirt.Connection, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", documents.volumes())
-def test_a_volume_on_the_test_driver(conn: pyvirt.Connection, name: str) -> None:
+def test_the_test_driver_accepts_every_volume(conn: pyvirt.Connection, name: str) -> None:
     volume = conn.storage_pools["default-pool"].volumes.create(documents.volumes()[name])
     assert volume.info().capacity == GIB
     validate(volume.xml_desc())
 
 
-def test_snapshots_and_checkpoints_on_the_test_driver(conn: pyvirt.Connection) -> None:
+def test_the_test_driver_accepts_snapshots_and_checkpoints(conn: pyvirt.Connection) -> None:
     domain = conn.domains["test"]
     snapshot = domain.snapshots.create(x.snapshot("first", description="before & after"))
     validate(snapshot.xml_desc())

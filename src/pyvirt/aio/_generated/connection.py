@@ -50,20 +50,20 @@ if TYPE_CHECKING:
 
 
 class Connection(AsyncRoot[SyncConnection]):
-    """A connection to a hypervisor: where all objects come from."""
+    """A connection to a hypervisor, which all objects come from."""
 
     __slots__ = ()
 
     @property
     def domains(self) -> Domains:
-        """The domains of a connection, running or not."""
+        """The domains of a connection, active or not."""
         from pyvirt.aio._generated.domain.collection import Domains
 
         return Domains(self._runtime, self._sync.domains)
 
     @property
     def host(self) -> Host:
-        """The machine the hypervisor runs on."""
+        """The machine that the hypervisor runs on."""
         from pyvirt.aio._generated.host import Host
 
         return Host(self._runtime, self._sync.host)
@@ -119,7 +119,7 @@ class Connection(AsyncRoot[SyncConnection]):
 
     @property
     def events(self) -> Events:
-        """What happens to all of these: see :mod:`pyvirt.events`."""
+        """The events of all of these: see :mod:`pyvirt.events`."""
         from pyvirt.aio.events import Events
 
         return Events(self._runtime, self._sync.events)
@@ -129,15 +129,15 @@ class Connection(AsyncRoot[SyncConnection]):
         return await self._runtime.call(timeout, self._sync.uri)
 
     async def alive(self, *, timeout: float | None = None) -> bool:
-        """Return whether the link still stands, without asking the daemon.  (virConnectIsAlive)"""
+        """Return whether the connection is still alive, without asking the daemon.  (virConnectIsAlive)"""
         return await self._runtime.call(timeout, self._sync.alive)
 
     async def encrypted(self, *, timeout: float | None = None) -> bool:
-        """Return whether what is sent is encrypted.  (virConnectIsEncrypted)"""
+        """Return whether the connection is encrypted.  (virConnectIsEncrypted)"""
         return await self._runtime.call(timeout, self._sync.encrypted)
 
     async def secure(self, *, timeout: float | None = None) -> bool:
-        """Return whether nobody can listen: encrypted, or never leaving the machine.  (virConnectIsSecure)"""
+        """Return whether the connection cannot be overheard: it is encrypted, or local.  (virConnectIsSecure)"""
         return await self._runtime.call(timeout, self._sync.secure)
 
     async def type(self, *, timeout: float | None = None) -> str:
@@ -151,7 +151,7 @@ class Connection(AsyncRoot[SyncConnection]):
         return await self._runtime.call(timeout, lambda: self._sync.supports(function, unwrap(obj)))
 
     async def set_identity(self, identity: Mapping[str, TypedValue], *, timeout: float | None = None) -> None:
-        """Act for somebody else from here on, if the daemon trusts us to.  (virConnectSetIdentity)"""
+        """Act as another user from now on, if the daemon allows it.  (virConnectSetIdentity)"""
         await self._runtime.call(timeout, lambda: self._sync.set_identity(identity))
 
     async def version(self, *, timeout: float | None = None) -> tuple[int, int, int]:
@@ -159,7 +159,7 @@ class Connection(AsyncRoot[SyncConnection]):
         return await self._runtime.call(timeout, self._sync.version)
 
     async def lib_version(self, *, timeout: float | None = None) -> tuple[int, int, int]:
-        """Return the version of libvirt at the other end.  (virConnectGetLibVersion)"""
+        """Return the version of the daemon's libvirt.  (virConnectGetLibVersion)"""
         return await self._runtime.call(timeout, self._sync.lib_version)
 
     if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def connect(
     call_timeout: float | None = None,
     close_timeout: float = 2.0,
 ) -> Opening[Connection]:
-    """Open a connection.  (virConnectOpenAuth; it does what virConnectOpen and virConnectOpenReadOnly do)
+    """Open a connection.  (virConnectOpenAuth, for virConnectOpen and virConnectOpenReadOnly too)
 
     ``async with`` opens and closes it; ``await`` only opens it, and you close it.  The parameters that are not listed
     here are those of the synchronous function.

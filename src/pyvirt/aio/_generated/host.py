@@ -27,53 +27,56 @@ if TYPE_CHECKING:
 
 
 class Host(Async[SyncHost]):
-    """The machine a hypervisor runs on, and what libvirt says of it."""
+    """The machine that a hypervisor runs on."""
 
     __slots__ = ()
 
     async def hostname(self, *, timeout: float | None = None) -> str:
-        """Return its name, fully qualified where it has a domain.  (virConnectGetHostname)"""
+        """Return its name, fully qualified if it has a DNS domain.  (virConnectGetHostname)"""
         return await self._runtime.call(timeout, self._sync.hostname)
 
     async def info(self, *, timeout: float | None = None) -> NodeInfo:
-        """Return its memory and CPUs at a glance.  (virNodeGetInfo)"""
+        """Return a summary of its memory and CPUs.  (virNodeGetInfo)"""
         return await self._runtime.call(timeout, self._sync.info)
 
     async def capabilities(self, *, timeout: float | None = None) -> Capabilities:
-        """Return its make in detail, and the kinds of guests it runs; ``.xml`` is the text.
+        """Return its hardware in detail, and the kinds of guests that it runs; ``.xml`` is the text.
 
         (virConnectGetCapabilities)
         """
         return await self._runtime.call(timeout, self._sync.capabilities)
 
     async def sysinfo(self, *, timeout: float | None = None) -> str:
-        """Return what its firmware says of it, as a ``<sysinfo>`` document.  (virConnectGetSysinfo)"""
+        """Return its firmware's description of the machine, a ``<sysinfo>`` document.  (virConnectGetSysinfo)"""
         return await self._runtime.call(timeout, self._sync.sysinfo)
 
     async def security_model(self, *, timeout: float | None = None) -> SecurityModel:
-        """Return what keeps its guests apart, the first where there are several.  (virNodeGetSecurityModel)"""
+        """Return the security model that isolates its guests, the first one of several.  (virNodeGetSecurityModel)"""
         return await self._runtime.call(timeout, self._sync.security_model)
 
     async def sev_info(self, *, timeout: float | None = None) -> dict[str, TypedValue]:
-        """Return what guests with AMD's encrypted memory need to know.  (virNodeGetSEVInfo)"""
+        """Return the parameters for guests with AMD's encrypted memory (SEV).  (virNodeGetSEVInfo)"""
         return await self._runtime.call(timeout, self._sync.sev_info)
 
     async def cpu_map(self, *, timeout: float | None = None) -> NodeCPUMap:
-        """Return how many CPUs there are, and which are online.  (virNodeGetCPUMap)"""
+        """Return the number of CPUs, and which of them are online.  (virNodeGetCPUMap)"""
         return await self._runtime.call(timeout, self._sync.cpu_map)
 
     async def cpu_stats(self, cpu: int | None = None, *, timeout: float | None = None) -> dict[str, int]:
-        """Return the time that CPUs spent since boot, by what they did.  (virNodeGetCPUStats)"""
+        """Return the time that CPUs have spent since boot, by activity.  (virNodeGetCPUStats)"""
         return await self._runtime.call(timeout, lambda: self._sync.cpu_stats(cpu))
 
     async def cpu_models(self, arch: str, *, timeout: float | None = None) -> list[str]:
-        """Return the CPU models that libvirt knows; none means that it takes any.  (virConnectGetCPUModelNames)"""
+        """Return the CPU models that libvirt knows; an empty list means that it accepts any.
+
+        (virConnectGetCPUModelNames)
+        """
         return await self._runtime.call(timeout, lambda: self._sync.cpu_models(arch))
 
     async def compare_cpu(
         self, xml: XML, *, flags: ConnectCompareCPUFlags = ConnectCompareCPUFlags(0), timeout: float | None = None
     ) -> CPUCompareResult:
-        """Return whether this host's CPU can stand in for another.  (virConnectCompareCPU)"""
+        """Return whether this host's CPU has all features of another.  (virConnectCompareCPU)"""
         return await self._runtime.call(timeout, lambda: self._sync.compare_cpu(xml, flags=flags))
 
     async def compare_hypervisor_cpu(
@@ -87,7 +90,7 @@ class Host(Async[SyncHost]):
         flags: ConnectCompareCPUFlags = ConnectCompareCPUFlags(0),
         timeout: float | None = None,
     ) -> CPUCompareResult:
-        """Return whether the CPU that a hypervisor gives here can stand in for another."""
+        """Return whether the CPU that a hypervisor provides on this host has all features of another."""
         return await self._runtime.call(
             timeout,
             lambda: self._sync.compare_hypervisor_cpu(
@@ -102,7 +105,7 @@ class Host(Async[SyncHost]):
         flags: ConnectBaselineCPUFlags = ConnectBaselineCPUFlags(0),
         timeout: float | None = None,
     ) -> str:
-        """Return the best ``<cpu>`` that several hosts have in common.  (virConnectBaselineCPU)"""
+        """Return the ``<cpu>`` with all features that several hosts share.  (virConnectBaselineCPU)"""
         return await self._runtime.call(timeout, lambda: self._sync.baseline_cpu(xmls, flags=flags))
 
     async def baseline_hypervisor_cpu(
@@ -116,7 +119,7 @@ class Host(Async[SyncHost]):
         flags: ConnectBaselineCPUFlags = ConnectBaselineCPUFlags(0),
         timeout: float | None = None,
     ) -> str:
-        """Return the best ``<cpu>`` that a hypervisor can give to guests on several hosts.
+        """Return the ``<cpu>`` with all features that a hypervisor can provide on several hosts.
 
         (virConnectBaselineHypervisorCPU)
         """
@@ -128,13 +131,13 @@ class Host(Async[SyncHost]):
         )
 
     async def free_memory(self, *, timeout: float | None = None) -> int:
-        """Return how many bytes are free.  (virNodeGetFreeMemory)"""
+        """Return the free memory in bytes.  (virNodeGetFreeMemory)"""
         return await self._runtime.call(timeout, self._sync.free_memory)
 
     async def cells_free_memory(
         self, start_cell: int = 0, max_cells: int = 1024, *, timeout: float | None = None
     ) -> dict[int, int]:
-        """Return how many bytes are free on each NUMA cell, by the cell's number.  (virNodeGetCellsFreeMemory)"""
+        """Return the free bytes of each NUMA cell, by its number.  (virNodeGetCellsFreeMemory)"""
         return await self._runtime.call(timeout, lambda: self._sync.cells_free_memory(start_cell, max_cells))
 
     async def memory_stats(self, cell: int | None = None, *, timeout: float | None = None) -> dict[str, int]:
@@ -145,17 +148,17 @@ class Host(Async[SyncHost]):
         return await self._runtime.call(timeout, lambda: self._sync.memory_stats(cell))
 
     async def memory_parameters(self, *, timeout: float | None = None) -> dict[str, TypedValue]:
-        """Return how the kernel merges equal pages (KSM), and its success.  (virNodeGetMemoryParameters)"""
+        """Return the settings and counters of KSM, which merges equal pages.  (virNodeGetMemoryParameters)"""
         return await self._runtime.call(timeout, self._sync.memory_parameters)
 
     async def set_memory_parameters(
         self, values: Mapping[str, TypedValue] | None = None, /, *, timeout: float | None = None, **more: TypedValue
     ) -> None:
-        """Change how the kernel merges equal pages: ``shm_pages_to_scan=200``.  (virNodeSetMemoryParameters)"""
+        """Set how the kernel merges equal pages (KSM): ``shm_pages_to_scan=200``.  (virNodeSetMemoryParameters)"""
         await self._runtime.call(timeout, lambda: self._sync.set_memory_parameters(values, **more))
 
     async def free_pages(self, page_sizes: Iterable[int], *, timeout: float | None = None) -> dict[int, int]:
-        """Return how many pages are free on the whole host, by their size in bytes.  (virNodeGetFreePages)"""
+        """Return the number of free pages of the whole host, by their size in bytes.  (virNodeGetFreePages)"""
         return await self._runtime.call(timeout, lambda: self._sync.free_pages(page_sizes))
 
     async def cells_free_pages(
@@ -166,7 +169,7 @@ class Host(Async[SyncHost]):
         *,
         timeout: float | None = None,
     ) -> dict[int, dict[int, int]]:
-        """Return how many pages are free on each NUMA cell: ``{cell: {size: pages}}``.  (virNodeGetFreePages)"""
+        """Return the number of free pages of each NUMA cell: ``{cell: {size: pages}}``.  (virNodeGetFreePages)"""
         return await self._runtime.call(timeout, lambda: self._sync.cells_free_pages(page_sizes, start_cell, max_cells))
 
     async def alloc_pages(
@@ -178,13 +181,13 @@ class Host(Async[SyncHost]):
         flags: NodeAllocPagesFlags = NodeAllocPagesFlags.ADD,
         timeout: float | None = None,
     ) -> int:
-        """Reserve huge pages, and return on how many NUMA cells that was done.  (virNodeAllocPages)"""
+        """Reserve huge pages, and return the number of NUMA cells where that was done.  (virNodeAllocPages)"""
         return await self._runtime.call(
             timeout, lambda: self._sync.alloc_pages(pages, start_cell, cell_count, flags=flags)
         )
 
     async def max_vcpus(self, type: str | None = None, *, timeout: float | None = None) -> int:
-        """Return how many vCPUs a guest may have; its machine type may allow fewer.  (virConnectGetMaxVcpus)"""
+        """Return the maximum number of vCPUs of a guest; its machine type may allow fewer.  (virConnectGetMaxVcpus)"""
         return await self._runtime.call(timeout, lambda: self._sync.max_vcpus(type))
 
     async def domain_capabilities(
@@ -197,7 +200,10 @@ class Host(Async[SyncHost]):
         flags: ConnectGetDomainCapabilitiesFlags = ConnectGetDomainCapabilitiesFlags(0),
         timeout: float | None = None,
     ) -> DomainCapabilities:
-        """Return what a hypervisor offers to guests; ``.xml`` is the text.  (virConnectGetDomainCapabilities)"""
+        """Return the features that a hypervisor offers to guests; ``.xml`` is the text.
+
+        (virConnectGetDomainCapabilities)
+        """
         return await self._runtime.call(
             timeout,
             lambda: self._sync.domain_capabilities(
@@ -206,5 +212,5 @@ class Host(Async[SyncHost]):
         )
 
     async def suspend(self, target: NodeSuspendTarget, duration: int, *, timeout: float | None = None) -> None:
-        """Make the host sleep, a moment from now.  (virNodeSuspendForDuration)"""
+        """Suspend the host; this takes effect shortly after the call returns.  (virNodeSuspendForDuration)"""
         await self._runtime.call(timeout, lambda: self._sync.suspend(target, duration))

@@ -25,33 +25,33 @@ if TYPE_CHECKING:
 
 
 class Interface(AsyncHandle[SyncInterface]):
-    """A network interface of the host, up or not: ``conn.interfaces["eth0"]``."""
+    """A network interface of the host, active or not: ``conn.interfaces["eth0"]``."""
 
     __slots__ = ()
 
     @property
     def mac_string(self) -> str:
-        """The hardware address, ``""`` if it has none, as far as this handle has heard.  (virInterfaceGetMACString)"""
+        """The hardware address when this handle was looked up; ``""`` if it has none.  (virInterfaceGetMACString)"""
         return self._sync.mac_string
 
     async def is_active(self, *, timeout: float | None = None) -> bool:
-        """Return whether it is up.  (virInterfaceIsActive)"""
+        """Return whether it is active (up).  (virInterfaceIsActive)"""
         return await self._runtime.call(timeout, self._sync.is_active)
 
     async def xml_desc(self, *, flags: InterfaceXMLFlags = InterfaceXMLFlags(0), timeout: float | None = None) -> str:
-        """Return its configuration: as it is up, or with ``INACTIVE`` as stored.  (virInterfaceGetXMLDesc)"""
+        """Return its configuration: the active one, or with ``INACTIVE`` the stored one.  (virInterfaceGetXMLDesc)"""
         return await self._runtime.call(timeout, lambda: self._sync.xml_desc(flags=flags))
 
     async def start(self, *, timeout: float | None = None) -> None:
-        """Bring it up.  (virInterfaceCreate)"""
+        """Activate it (bring it up).  (virInterfaceCreate)"""
         await self._runtime.call(timeout, self._sync.start)
 
     async def destroy(self, *, timeout: float | None = None) -> None:
-        """Take it down, also if this connection comes in by it.  (virInterfaceDestroy)"""
+        """Deactivate it (take it down), even if this connection uses it.  (virInterfaceDestroy)"""
         await self._runtime.call(timeout, self._sync.destroy)
 
     async def undefine(self, *, timeout: float | None = None) -> None:
-        """Drop its configuration; it is not taken down.  (virInterfaceUndefine)"""
+        """Delete its configuration; it stays active.  (virInterfaceUndefine)"""
         await self._runtime.call(timeout, self._sync.undefine)
 
     @property
@@ -99,11 +99,11 @@ class Interfaces(Async[SyncInterfaces]):
         return await self._runtime.call(timeout, self._sync.inventory)
 
     async def names(self, *, timeout: float | None = None) -> builtins.list[str]:
-        """Return the names of those that are up.  (virConnectNumOfInterfaces, virConnectListInterfaces)"""
+        """Return the names of the active ones.  (virConnectNumOfInterfaces, virConnectListInterfaces)"""
         return await self._runtime.call(timeout, self._sync.names)
 
     async def defined_names(self, *, timeout: float | None = None) -> builtins.list[str]:
-        """Return the names of those that are not up.
+        """Return the names of the inactive ones.
 
         (virConnectNumOfDefinedInterfaces, virConnectListDefinedInterfaces)
         """
@@ -131,29 +131,29 @@ class Interfaces(Async[SyncInterfaces]):
     async def define(
         self, xml: XML, *, flags: InterfaceDefineFlags = InterfaceDefineFlags(0), timeout: float | None = None
     ) -> Interface:
-        """Store the configuration of an interface, or replace it; the next start takes it up.
+        """Store or replace the configuration of an interface; it is used from the next start on.
 
         (virInterfaceDefineXML)
         """
         return await self._runtime.call(timeout, lambda: Interface(self._runtime, self._sync.define(xml, flags=flags)))
 
     def change(self, *, timeout: float | None = None) -> AbstractAsyncContextManager[None]:
-        """Change several things or nothing: ``async with conn.interfaces.change(): …``
+        """Make several changes, or none: ``async with conn.interfaces.change(): …``
 
         (virInterfaceChangeBegin, virInterfaceChangeCommit, virInterfaceChangeRollback)
         """
         return self._runtime.context(timeout, self._sync.change)
 
     async def change_begin(self, *, timeout: float | None = None) -> None:
-        """Remember how all interfaces are configured.  (virInterfaceChangeBegin)"""
+        """Save the configuration of all interfaces, for a rollback.  (virInterfaceChangeBegin)"""
         await self._runtime.call(timeout, self._sync.change_begin)
 
     async def change_commit(self, *, timeout: float | None = None) -> None:
-        """Keep what was changed since :meth:`change_begin`.  (virInterfaceChangeCommit)"""
+        """Commit the changes since :meth:`change_begin`.  (virInterfaceChangeCommit)"""
         await self._runtime.call(timeout, self._sync.change_commit)
 
     async def change_rollback(self, *, timeout: float | None = None) -> None:
-        """Take back what was changed since :meth:`change_begin`.  (virInterfaceChangeRollback)"""
+        """Roll back the changes since :meth:`change_begin`.  (virInterfaceChangeRollback)"""
         await self._runtime.call(timeout, self._sync.change_rollback)
 
     async def where(

@@ -30,70 +30,71 @@ if TYPE_CHECKING:
 
 
 class NodeDevice(AsyncHandle[SyncNodeDevice]):
-    """A device of the host, under the name that libvirt gave it: ``"pci_0000_00_02_0"``."""
+    """A device of the host, under the name that libvirt uses: ``"pci_0000_00_02_0"``."""
 
     __slots__ = ()
 
     async def parent_name(self, *, timeout: float | None = None) -> str | None:
-        """Return the name of the device that it hangs on, ``None`` at the top.
+        """Return the name of its parent device, ``None`` at the top.
 
         (virNodeDeviceGetParent, and at the top virNodeDeviceGetXMLDesc)
         """
         return await self._runtime.call(timeout, self._sync.parent_name)
 
     async def parent(self, *, timeout: float | None = None) -> NodeDevice | None:
-        """Return the device that it hangs on, ``None`` at the top.  (virNodeDeviceGetParent,
-        virNodeDeviceLookupByName)
-        """
+        """Return its parent device, ``None`` at the top.  (virNodeDeviceGetParent, virNodeDeviceLookupByName)"""
         return await self._runtime.call(timeout, lambda: wrap_or_none(NodeDevice, self._runtime, self._sync.parent()))
 
     async def children(self, *, timeout: float | None = None) -> list[NodeDevice]:
-        """Return the devices that hang on it.  (virConnectListAllNodeDevices, virNodeDeviceGetParent)"""
+        """Return its child devices.  (virConnectListAllNodeDevices, virNodeDeviceGetParent)"""
         return await self._runtime.call(
             timeout, lambda: [NodeDevice(self._runtime, one) for one in self._sync.children()]
         )
 
     async def caps(self, *, timeout: float | None = None) -> list[str]:
-        """Return what it is, ``["pci"]``.  (virNodeDeviceNumOfCaps, virNodeDeviceListCaps)"""
+        """Return its capabilities, ``["pci"]``.  (virNodeDeviceNumOfCaps, virNodeDeviceListCaps)"""
         return await self._runtime.call(timeout, self._sync.caps)
 
     async def is_active(self, *, timeout: float | None = None) -> bool:
-        """Return whether it is there; a mediated device may only be defined.  (virNodeDeviceIsActive)"""
+        """Return whether it is active; a mediated device may only be defined.  (virNodeDeviceIsActive)"""
         return await self._runtime.call(timeout, self._sync.is_active)
 
     async def is_persistent(self, *, timeout: float | None = None) -> bool:
-        """Return whether it outlives a reboot of the host.  (virNodeDeviceIsPersistent)"""
+        """Return whether it still exists after a reboot of the host.  (virNodeDeviceIsPersistent)"""
         return await self._runtime.call(timeout, self._sync.is_persistent)
 
     async def detach(self, driver: str | None = None, *, timeout: float | None = None) -> None:
-        """Take it from its driver on the host, so that a guest can have it.
+        """Detach it from its driver on the host, so that a guest can use it.
 
         (virNodeDeviceDetachFlags, which without a driver does what virNodeDeviceDettach does)
         """
         await self._runtime.call(timeout, lambda: self._sync.detach(driver))
 
     async def reattach(self, *, timeout: float | None = None) -> None:
-        """Give it back to its driver on the host.  (virNodeDeviceReAttach)"""
+        """Attach it to its driver on the host again.  (virNodeDeviceReAttach)"""
         await self._runtime.call(timeout, self._sync.reattach)
 
     async def reset(self, *, timeout: float | None = None) -> None:
-        """Put it back into its state after power-on, between two guests.  (virNodeDeviceReset)"""
+        """Reset it to its state after power-on, between two guests.  (virNodeDeviceReset)"""
         await self._runtime.call(timeout, self._sync.reset)
 
     async def start(self, *, timeout: float | None = None) -> None:
-        """Start a mediated device that is defined.  (virNodeDeviceCreate)"""
+        """Start a defined mediated device.  (virNodeDeviceCreate)"""
         await self._runtime.call(timeout, self._sync.start)
 
     async def destroy(self, *, timeout: float | None = None) -> None:
-        """Stop a mediated device or remove a virtual HBA; a definition stays.  (virNodeDeviceDestroy)"""
+        """Stop a mediated device or remove a virtual HBA; its definition stays.  (virNodeDeviceDestroy)"""
         await self._runtime.call(timeout, self._sync.destroy)
 
     async def undefine(self, *, timeout: float | None = None) -> None:
-        """Drop the definition of a mediated device; if it runs it stays until it stops.  (virNodeDeviceUndefine)"""
+        """Delete the definition of a mediated device; an active one exists until it is stopped.
+
+        (virNodeDeviceUndefine)
+        """
         await self._runtime.call(timeout, self._sync.undefine)
 
     async def xml_desc(self, *, flags: NodeDeviceXMLFlags = NodeDeviceXMLFlags(0), timeout: float | None = None) -> str:
-        """Return what is known of it: as it runs, or with ``INACTIVE`` as defined.  (virNodeDeviceGetXMLDesc)"""
+        """Return its description: of the active device, or with ``INACTIVE`` as defined.  (virNodeDeviceGetXMLDesc)"""
         return await self._runtime.call(timeout, lambda: self._sync.xml_desc(flags=flags))
 
     async def update(
@@ -162,7 +163,7 @@ class NodeDevices(Async[SyncNodeDevices]):
         return await self._runtime.call(timeout, lambda: self._sync.names(cap))
 
     async def tree(self, *, timeout: float | None = None) -> dict[str | None, builtins.list[NodeDevice]]:
-        """Return the devices by the name of their parent, those at the top by ``None``.
+        """Return the devices by the name of their parent; ``None`` is the key of those at the top.
 
         (virConnectListAllNodeDevices, virNodeDeviceGetParent)
         """
@@ -182,7 +183,7 @@ class NodeDevices(Async[SyncNodeDevices]):
         default: D = RAISE,
         timeout: float | None = None,
     ) -> NodeDevice | D:
-        """Return one device by its name, or a SCSI host by its two names in the storage network.
+        """Return one device by its name, or a SCSI host by its two world wide names.
 
         (virNodeDeviceLookupByName, virNodeDeviceLookupSCSIHostByWWN)
         """
@@ -196,13 +197,13 @@ class NodeDevices(Async[SyncNodeDevices]):
     async def define(
         self, xml: XML, *, flags: NodeDeviceDefineXMLFlags = NodeDeviceDefineXMLFlags(0), timeout: float | None = None
     ) -> NodeDevice:
-        """Store a mediated device, to be started when wanted.  (virNodeDeviceDefineXML)"""
+        """Define a mediated device, which can be started later.  (virNodeDeviceDefineXML)"""
         return await self._runtime.call(timeout, lambda: NodeDevice(self._runtime, self._sync.define(xml, flags=flags)))
 
     async def create(
         self, xml: XML, *, flags: NodeDeviceCreateXMLFlags = NodeDeviceCreateXMLFlags(0), timeout: float | None = None
     ) -> NodeDevice:
-        """Start a mediated device, or make a virtual HBA, that vanishes when it is destroyed.
+        """Create a transient mediated device, or a virtual HBA, which no longer exists after ``destroy()``.
 
         (virNodeDeviceCreateXML)
         """

@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
 
 class Secret(AsyncHandle[SyncSecret]):
-    """What a hypervisor knows under a UUID, and under what it is for."""
+    """A secret, identified by a UUID, and by its use."""
 
     __slots__ = ()
 
     @property
     def usage_type(self) -> SecretUsageType:
-        """What kind of thing it is for, as far as this handle has heard.  (virSecretGetUsageType)"""
+        """The kind of object that uses it, when this handle was looked up.  (virSecretGetUsageType)"""
         return self._sync.usage_type
 
     @property
     def usage_id(self) -> str:
-        """Which one: of a volume its path; ``""`` where the type is ``NONE``.  (virSecretGetUsageID)"""
+        """The object that uses it, for a volume its path; ``""`` if the type is ``NONE``.  (virSecretGetUsageID)"""
         return self._sync.usage_id
 
     async def value(self, *, timeout: float | None = None) -> bytes:
@@ -49,7 +49,7 @@ class Secret(AsyncHandle[SyncSecret]):
         await self._runtime.call(timeout, lambda: self._sync.set_value(value))
 
     async def xml_desc(self, *, timeout: float | None = None) -> str:
-        """Return what it is for, without the value.  (virSecretGetXMLDesc)"""
+        """Return its description, without the value.  (virSecretGetXMLDesc)"""
         return await self._runtime.call(timeout, self._sync.xml_desc)
 
     async def undefine(self, *, timeout: float | None = None) -> None:
@@ -90,10 +90,7 @@ class Secrets(Async[SyncSecrets]):
         return await self._runtime.call(timeout, lambda: [Secret(self._runtime, one) for one in self._sync.list(flags)])
 
     async def inventory(self, *, timeout: float | None = None) -> SecretInventory:
-        """Return them as columns: UUIDs, what they are for, what they are, in three round trips.
-
-        (virConnectListAllSecrets)
-        """
+        """Return them as columns: UUIDs, uses and properties, in three round trips.  (virConnectListAllSecrets)"""
         return await self._runtime.call(timeout, self._sync.inventory)
 
     async def uuids(self, *, timeout: float | None = None) -> builtins.list[UUID]:
@@ -109,8 +106,7 @@ class Secrets(Async[SyncSecrets]):
         default: D = RAISE,
         timeout: float | None = None,
     ) -> Secret | D:
-        """Return one secret by its UUID, or by what it is for: ``usage_type=SecretUsageType.CEPH,
-        usage_id="client"``.
+        """Return one secret by its UUID, or by its use: ``usage_type=SecretUsageType.CEPH, usage_id="client"``.
 
         (virSecretLookupByUUID, virSecretLookupByUsage)
         """
@@ -127,7 +123,7 @@ class Secrets(Async[SyncSecrets]):
     async def define(
         self, xml: XML, *, flags: SecretDefineFlags = SecretDefineFlags(0), timeout: float | None = None
     ) -> Secret:
-        """Store a secret without a value, or change what is known of the one with that UUID.  (virSecretDefineXML)"""
+        """Store a secret without a value, or change the description of the one with that UUID.  (virSecretDefineXML)"""
         return await self._runtime.call(timeout, lambda: Secret(self._runtime, self._sync.define(xml, flags=flags)))
 
     async def where(

@@ -32,7 +32,7 @@ class Agent(Async[SyncAgent]):
     async def guest_info(
         self, types: DomainGuestInfoTypes = DomainGuestInfoTypes(0), *, timeout: float | None = None
     ) -> GuestInfo:
-        """Return what the guest says about itself, nested as :class:`~pyvirt.domain.guest_info.GuestInfo` shows.
+        """Return the guest's description of itself, nested as :class:`~pyvirt.domain.guest_info.GuestInfo` shows.
 
         (virDomainGetGuestInfo)
         """
@@ -49,27 +49,27 @@ class Agent(Async[SyncAgent]):
         return await self._runtime.call(timeout, self._sync.time)
 
     async def set_time(self, time: int, *, timeout: float | None = None) -> None:
-        """Set the guest's clock, and its hardware clock by it.  (virDomainSetTime)"""
+        """Set the guest's clock, and its hardware clock too.  (virDomainSetTime)"""
         await self._runtime.call(timeout, lambda: self._sync.set_time(time))
 
     async def sync_time(self, *, timeout: float | None = None) -> None:
-        """Set the guest's clock by its hardware clock, as after a long pause.  (virDomainSetTime)"""
+        """Set the guest's clock from its hardware clock, for example after a long pause.  (virDomainSetTime)"""
         await self._runtime.call(timeout, self._sync.sync_time)
 
     async def fs_info(self, *, timeout: float | None = None) -> list[FilesystemInfo]:
-        """Return the file systems that are mounted from disks.  (virDomainGetFSInfo)"""
+        """Return the mounted file systems and their disks.  (virDomainGetFSInfo)"""
         return await self._runtime.call(timeout, self._sync.fs_info)
 
     async def fs_freeze(self, mountpoints: Iterable[str] | None = None, *, timeout: float | None = None) -> int:
-        """Hold all writing to file systems until :meth:`fs_thaw`; return how many.  (virDomainFSFreeze)"""
+        """Freeze file systems until :meth:`fs_thaw`, and return their number.  (virDomainFSFreeze)"""
         return await self._runtime.call(timeout, lambda: self._sync.fs_freeze(mountpoints))
 
     async def fs_thaw(self, mountpoints: Iterable[str] | None = None, *, timeout: float | None = None) -> int:
-        """Let writing go on; return for how many file systems.  (virDomainFSThaw)"""
+        """Thaw frozen file systems, and return their number.  (virDomainFSThaw)"""
         return await self._runtime.call(timeout, lambda: self._sync.fs_thaw(mountpoints))
 
     async def fs_trim(self, mountpoint: str | None = None, *, minimum: int = 0, timeout: float | None = None) -> None:
-        """Tell the disks what file systems do not use.  (virDomainFSTrim)"""
+        """Discard the unused blocks of file systems.  (virDomainFSTrim)"""
         await self._runtime.call(timeout, lambda: self._sync.fs_trim(mountpoint, minimum=minimum))
 
     async def set_user_password(
@@ -80,11 +80,11 @@ class Agent(Async[SyncAgent]):
         flags: DomainSetUserPasswordFlags = DomainSetUserPasswordFlags(0),
         timeout: float | None = None,
     ) -> None:
-        """Change the password of a user of the guest.  (virDomainSetUserPassword)"""
+        """Set the password of a user of the guest.  (virDomainSetUserPassword)"""
         await self._runtime.call(timeout, lambda: self._sync.set_user_password(user, password, flags=flags))
 
     async def authorized_ssh_keys(self, user: str, *, timeout: float | None = None) -> list[str]:
-        """Return the keys that let in as that user, a line each.  (virDomainAuthorizedSSHKeysGet)"""
+        """Return the authorized SSH keys of a user, one line each.  (virDomainAuthorizedSSHKeysGet)"""
         return await self._runtime.call(timeout, lambda: self._sync.authorized_ssh_keys(user))
 
     async def set_authorized_ssh_keys(
@@ -95,11 +95,11 @@ class Agent(Async[SyncAgent]):
         flags: DomainAuthorizedSSHKeysSetFlags = DomainAuthorizedSSHKeysSetFlags(0),
         timeout: float | None = None,
     ) -> None:
-        """Let in who has one of these keys, and nobody else.  (virDomainAuthorizedSSHKeysSet)"""
+        """Set the authorized SSH keys of a user.  (virDomainAuthorizedSSHKeysSet)"""
         await self._runtime.call(timeout, lambda: self._sync.set_authorized_ssh_keys(user, keys, flags=flags))
 
     async def set_response_timeout(self, timeout: int) -> None:
-        """Say how long to wait for the agent, until the domain stops.  (virDomainAgentSetResponseTimeout)"""
+        """Set how long to wait for the agent; valid until the domain stops.  (virDomainAgentSetResponseTimeout)"""
         await self._runtime.call(inf, lambda: self._sync.set_response_timeout(timeout))
 
     @property

@@ -28,11 +28,11 @@ class Backup(Async[SyncBackup]):
         flags: DomainBackupBeginFlags = DomainBackupBeginFlags(0),
         timeout: float | None = None,
     ) -> None:
-        """Begin one; its state is that of this moment, whatever the guest writes meanwhile.  (virDomainBackupBegin)"""
+        """Begin a backup of the disks as they are now, whatever the guest writes later.  (virDomainBackupBegin)"""
         await self._runtime.call(timeout, lambda: self._sync.begin(xml, checkpoint_xml=checkpoint_xml, flags=flags))
 
     async def xml_desc(self, *, timeout: float | None = None) -> str:
-        """Return its description, with what *begin* left open.  (virDomainBackupGetXMLDesc)"""
+        """Return the description of the running backup, with the defaults filled in.  (virDomainBackupGetXMLDesc)"""
         return await self._runtime.call(timeout, self._sync.xml_desc)
 
     @property

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Blkio(Async[SyncBlkio]):
-    """What a domain may take of the host's disks."""
+    """Weights and limits for a domain's use of the host's disks."""
 
     __slots__ = ()
 
@@ -37,7 +37,7 @@ class Blkio(Async[SyncBlkio]):
         timeout: float | None = None,
         **more: TypedValue,
     ) -> None:
-        """Change some of them: ``weight=500``; a device with 0 has no limit.  (virDomainSetBlkioParameters)"""
+        """Set some of them: ``weight=500``; 0 for a device means no limit.  (virDomainSetBlkioParameters)"""
         await self._runtime.call(timeout, lambda: self._sync.set_parameters(values, flags=flags, **more))
 
     @property

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class BlockJob(Async[SyncBlockJob]):
-    """The job of a disk, whichever runs: there is at most one."""
+    """The block job of a disk: there is at most one at a time."""
 
     __slots__ = ()
 
     async def info(self, *, timeout: float | None = None) -> BlockJobInfo | None:
-        """Return how far it is, ``None`` when there is no job.  (virDomainGetBlockJobInfo)"""
+        """Return the progress of the job, ``None`` if there is no job.  (virDomainGetBlockJobInfo)"""
         return await self._runtime.call(timeout, self._sync.info)
 
     async def wait(
@@ -43,22 +43,22 @@ class BlockJob(Async[SyncBlockJob]):
     async def abort(
         self, *, flags: DomainBlockJobAbortFlags = DomainBlockJobAbortFlags(0), timeout: float | None = None
     ) -> None:
-        """End it and leave the disk with the images it had.  (virDomainBlockJobAbort)"""
+        """Abort the job; the disk keeps its images.  (virDomainBlockJobAbort)"""
         await self._runtime.call(timeout, lambda: self._sync.abort(flags=flags))
 
     async def pivot(
         self, *, flags: DomainBlockJobAbortFlags = DomainBlockJobAbortFlags(0), timeout: float | None = None
     ) -> None:
-        """End a copy or an active commit: from here on the guest uses the other image.  (virDomainBlockJobAbort)"""
+        """Complete a copy or an active commit: from now on the guest uses the other image.  (virDomainBlockJobAbort)"""
         await self._runtime.call(timeout, lambda: self._sync.pivot(flags=flags))
 
     async def set_speed(self, bandwidth: int, *, timeout: float | None = None) -> None:
-        """Limit its speed.  (virDomainBlockJobSetSpeed)"""
+        """Set the limit of its speed.  (virDomainBlockJobSetSpeed)"""
         await self._runtime.call(timeout, lambda: self._sync.set_speed(bandwidth))
 
     @property
     def name(self) -> str:
-        """The name it was asked for by."""
+        """The name that this object was made with."""
         return self._sync.name
 
     @property

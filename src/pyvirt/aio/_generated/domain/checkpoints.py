@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Checkpoint(AsyncHandle[SyncCheckpoint]):
-    """A moment that an incremental backup can begin at."""
+    """A point in time; an incremental backup has the changes since then."""
 
     __slots__ = ()
 
@@ -40,13 +40,13 @@ class Checkpoint(AsyncHandle[SyncCheckpoint]):
         return await self._runtime.call(timeout, lambda: self._sync.xml_desc(flags=flags))
 
     async def parent(self, *, timeout: float | None = None) -> Checkpoint | None:
-        """Return the one that it was made after, ``None`` if it is a root.  (virDomainCheckpointGetParent)"""
+        """Return its parent, ``None`` for a root.  (virDomainCheckpointGetParent)"""
         return await self._runtime.call(timeout, lambda: wrap_or_none(Checkpoint, self._runtime, self._sync.parent()))
 
     async def children(
         self, *, flags: DomainCheckpointListFlags = DomainCheckpointListFlags(0), timeout: float | None = None
     ) -> list[Checkpoint]:
-        """Return those made after it, with ``DESCENDANTS`` also theirs.  (virDomainCheckpointListAllChildren)"""
+        """Return its children, with ``DESCENDANTS`` also their descendants.  (virDomainCheckpointListAllChildren)"""
         return await self._runtime.call(
             timeout, lambda: [Checkpoint(self._runtime, one) for one in self._sync.children(flags=flags)]
         )
@@ -54,12 +54,12 @@ class Checkpoint(AsyncHandle[SyncCheckpoint]):
     async def delete(
         self, *, flags: DomainCheckpointDeleteFlags = DomainCheckpointDeleteFlags(0), timeout: float | None = None
     ) -> None:
-        """Delete it: what has changed since, its parent then knows.  (virDomainCheckpointDelete)"""
+        """Delete it; its recorded changes become part of its parent.  (virDomainCheckpointDelete)"""
         await self._runtime.call(timeout, lambda: self._sync.delete(flags=flags))
 
     @property
     def domain(self) -> Domain:
-        """The domain it is of.  (virDomainSnapshotGetDomain, virDomainCheckpointGetDomain)"""
+        """The domain that it belongs to.  (virDomainSnapshotGetDomain, virDomainCheckpointGetDomain)"""
         from pyvirt.aio._generated.domain.domain import Domain
 
         return Domain(self._runtime, self._sync.domain)
@@ -121,7 +121,7 @@ class Checkpoints(Async[SyncCheckpoints]):
         flags: DomainCheckpointCreateFlags = DomainCheckpointCreateFlags(0),
         timeout: float | None = None,
     ) -> Checkpoint:
-        """Remember from now on what changes on the disks.  (virDomainCheckpointCreateXML)"""
+        """Record the changes of the disks from now on.  (virDomainCheckpointCreateXML)"""
         return await self._runtime.call(
             timeout,
             lambda: Checkpoint(self._runtime, self._sync.create(xml, name=name, description=description, flags=flags)),
@@ -129,13 +129,13 @@ class Checkpoints(Async[SyncCheckpoints]):
 
     @property
     def domain(self) -> Domain:
-        """The domain they are of."""
+        """The domain that they belong to."""
         from pyvirt.aio._generated.domain.domain import Domain
 
         return Domain(self._runtime, self._sync.domain)
 
     async def get(self, name: str, *, default: D = RAISE, timeout: float | None = None) -> Checkpoint | D:
-        """Return one by its name.  (virDomainSnapshotLookupByName, virDomainCheckpointLookupByName)"""
+        """Return the one with that name.  (virDomainSnapshotLookupByName, virDomainCheckpointLookupByName)"""
         return await self._runtime.call(
             timeout, lambda: wrap_or_default(Checkpoint, self._runtime, self._sync.get(name, default=default), default)
         )

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class Domains(Async[SyncDomains]):
-    """The domains of a connection, running or not.
+    """The domains of a connection, active or not.
 
     It supports ``async for``, ``await ….count()``, ``await ….contains(…)``, ``await ….get(…)``.
     """
@@ -69,7 +69,7 @@ class Domains(Async[SyncDomains]):
         metadata: str | Mapping[str, Callable[[_Element], object]] | None = None,
         timeout: float | None = None,
     ) -> builtins.list[Domain]:
-        """Return the domains that answer to everything that is given; what vanishes meanwhile is left out."""
+        """Return the domains that meet all given conditions; those deleted during the call are left out."""
         from pyvirt.aio._generated.domain.domain import Domain
 
         return await self._runtime.call(
@@ -120,7 +120,10 @@ class Domains(Async[SyncDomains]):
     async def define(
         self, xml: XML, *, flags: DomainDefineFlags = DomainDefineFlags(0), timeout: float | None = None
     ) -> Domain:
-        """Store a configuration; a running domain of that UUID gets it at its next start.  (virDomainDefineXMLFlags)"""
+        """Store a configuration; a running domain of that UUID uses it from its next start on.
+
+        (virDomainDefineXMLFlags)
+        """
         from pyvirt.aio._generated.domain.domain import Domain
 
         return await self._runtime.call(timeout, lambda: Domain(self._runtime, self._sync.define(xml, flags=flags)))
@@ -133,7 +136,10 @@ class Domains(Async[SyncDomains]):
         flags: DomainCreateFlags = DomainCreateFlags(0),
         timeout: float | None = None,
     ) -> Domain:
-        """Start a domain that vanishes when it stops.  (virDomainCreateXML, virDomainCreateXMLWithFiles)"""
+        """Create and start a transient domain, which no longer exists when it stops.
+
+        (virDomainCreateXML, virDomainCreateXMLWithFiles)
+        """
         from pyvirt.aio._generated.domain.domain import Domain
 
         return await self._runtime.call(
@@ -149,13 +155,13 @@ class Domains(Async[SyncDomains]):
         flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0),
         timeout: float | None = None,
     ) -> None:
-        """Start a domain from what :meth:`Domain.save` wrote.  (virDomainRestoreFlags, virDomainRestoreParams)"""
+        """Resume a domain from a file of :meth:`Domain.save`.  (virDomainRestoreFlags, virDomainRestoreParams)"""
         await self._runtime.call(timeout, lambda: self._sync.restore(path, xml=xml, params=params, flags=flags))
 
     async def save_image_xml_desc(
         self, path: str, *, flags: DomainSaveImageXMLFlags = DomainSaveImageXMLFlags(0), timeout: float | None = None
     ) -> str:
-        """Return the configuration in a file that :meth:`Domain.save` wrote.  (virDomainSaveImageGetXMLDesc)"""
+        """Return the configuration in a file of :meth:`Domain.save`.  (virDomainSaveImageGetXMLDesc)"""
         return await self._runtime.call(timeout, lambda: self._sync.save_image_xml_desc(path, flags=flags))
 
     async def save_image_define_xml(
@@ -166,7 +172,7 @@ class Domains(Async[SyncDomains]):
         flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0),
         timeout: float | None = None,
     ) -> None:
-        """Change the configuration in a file that :meth:`Domain.save` wrote.  (virDomainSaveImageDefineXML)"""
+        """Set the configuration in a file of :meth:`Domain.save`.  (virDomainSaveImageDefineXML)"""
         await self._runtime.call(timeout, lambda: self._sync.save_image_define_xml(path, xml, flags=flags))
 
     async def stats(
@@ -184,7 +190,7 @@ class Domains(Async[SyncDomains]):
         )
 
     async def watch(self, *, buffer: int = 65536, timeout: float | None = None) -> DomainWatch:
-        """Return a mapping of all domains and their states that events keep current: for who would list every
+        """Return a mapping of all domains to their states, which events keep current; cheaper than listing every
         second.
 
         (virConnectListAllDomains, virDomainListGetStats, virConnectDomainEventRegisterAny)
@@ -192,18 +198,18 @@ class Domains(Async[SyncDomains]):
         return await watch(self, buffer=buffer, timeout=timeout)
 
     async def inventory(self, *, timeout: float | None = None) -> DomainInventory:
-        """Return who is there as columns: names, UUIDs, ids, states, persistence, autostart.
+        """Return all domains as columns: names, UUIDs, ids, states, persistence, autostart.
 
         (virConnectGetAllDomainStats, virConnectListAllDomains)
         """
         return await self._runtime.call(timeout, self._sync.inventory)
 
     async def xml_from_native(self, format: str, config: str, *, timeout: float | None = None) -> str:
-        """Return the XML of what a hypervisor's own configuration says.  (virConnectDomainXMLFromNative)"""
+        """Return the XML for a configuration in a hypervisor's own format.  (virConnectDomainXMLFromNative)"""
         return await self._runtime.call(timeout, lambda: self._sync.xml_from_native(format, config))
 
     async def xml_to_native(self, format: str, xml: XML, *, timeout: float | None = None) -> str:
-        """Return a domain in a hypervisor's own configuration.  (virConnectDomainXMLToNative)"""
+        """Return the configuration in a hypervisor's own format for a document.  (virConnectDomainXMLToNative)"""
         return await self._runtime.call(timeout, lambda: self._sync.xml_to_native(format, xml))
 
     def __aiter__(self) -> AsyncIterator[Domain]:

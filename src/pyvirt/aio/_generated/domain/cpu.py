@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class DomainCPU(Async[SyncDomainCPU]):
-    """The time that a domain takes of the host's CPUs, in nanoseconds."""
+    """The time that a domain has used of the host's CPUs, in nanoseconds."""
 
     __slots__ = ()
 
@@ -24,7 +24,7 @@ class DomainCPU(Async[SyncDomainCPU]):
         return await self._runtime.call(timeout, self._sync.total)
 
     async def per_cpu(self, *, timeout: float | None = None) -> dict[int, dict[str, TypedValue]]:
-        """Return it for each CPU, by the CPU's number.  (virDomainGetCPUStats)"""
+        """Return the times for each CPU, by the CPU's number.  (virDomainGetCPUStats)"""
         return await self._runtime.call(timeout, self._sync.per_cpu)
 
     @property

@@ -45,7 +45,7 @@ class Devices(Async[SyncDevices]):
         wait: float | None = None,
         timeout: float | None = None,
     ) -> None:
-        """Detach the device of that alias.  (virDomainDetachDeviceAlias)"""
+        """Detach the device with that alias.  (virDomainDetachDeviceAlias)"""
         await self._runtime.call(timeout, lambda: self._sync.detach_alias(alias, flags=flags, wait=wait))
 
     async def update(
@@ -55,11 +55,14 @@ class Devices(Async[SyncDevices]):
         await self._runtime.call(timeout, lambda: self._sync.update(xml, flags=flags))
 
     async def hotplug(self, xml: XML, *, timeout: float | None = None) -> None:
-        """Attach a device to the running domain, also in drivers that know no flags.  (virDomainAttachDevice)"""
+        """Attach a device to the running domain, also in drivers that do not accept flags.  (virDomainAttachDevice)"""
         await self._runtime.call(timeout, lambda: self._sync.hotplug(xml))
 
     async def hotunplug(self, xml: XML, *, timeout: float | None = None) -> None:
-        """Detach a device from the running domain, also in drivers that know no flags.  (virDomainDetachDevice)"""
+        """Detach a device from the running domain, also in drivers that do not accept flags.
+
+        (virDomainDetachDevice)
+        """
         await self._runtime.call(timeout, lambda: self._sync.hotunplug(xml))
 
     @property

@@ -27,11 +27,11 @@ class DirtyRate(Async[SyncDirtyRate]):
         flags: DomainDirtyRateCalcFlags = DomainDirtyRateCalcFlags.PAGE_SAMPLING,
         timeout: float | None = None,
     ) -> None:
-        """Begin to measure, and return at once.  (virDomainStartDirtyRateCalc)"""
+        """Start a measurement, and return at once.  (virDomainStartDirtyRateCalc)"""
         await self._runtime.call(timeout, lambda: self._sync.start(seconds, flags=flags))
 
     async def stats(self, *, timeout: float | None = None) -> dict[str, TypedValue]:
-        """Return what the latest measurement found, or that it goes on.  (virDomainListGetStats)"""
+        """Return the result of the latest measurement, or that it is still running.  (virDomainListGetStats)"""
         return await self._runtime.call(timeout, self._sync.stats)
 
     @property

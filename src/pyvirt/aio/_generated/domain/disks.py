@@ -40,25 +40,25 @@ class Disk(Async[SyncDisk]):
         return await self._runtime.call(timeout, self._sync.stats)
 
     async def basic_stats(self, *, timeout: float | None = None) -> BlockStats:
-        """Return how much was read and written, also in drivers that know no more than that.  (virDomainBlockStats)"""
+        """Return how much was read and written, also in drivers without more statistics.  (virDomainBlockStats)"""
         return await self._runtime.call(timeout, self._sync.basic_stats)
 
     async def info(self, *, timeout: float | None = None) -> BlockInfo:
-        """Return its size for the guest, and on the host.  (virDomainGetBlockInfo)"""
+        """Return its size as the guest sees it, and on the host.  (virDomainGetBlockInfo)"""
         return await self._runtime.call(timeout, self._sync.info)
 
     async def peek(self, offset: int, size: int, *, timeout: float | None = None) -> bytes:
-        """Read from its image: what a guest sees, if the image is raw.  (virDomainBlockPeek)"""
+        """Read from its image; for a raw image that is the content that the guest sees.  (virDomainBlockPeek)"""
         return await self._runtime.call(timeout, lambda: self._sync.peek(offset, size))
 
     async def resize(
         self, size: int, *, flags: DomainBlockResizeFlags = DomainBlockResizeFlags(0), timeout: float | None = None
     ) -> None:
-        """Give it another size while the guest uses it.  (virDomainBlockResize)"""
+        """Set its size while the guest uses it.  (virDomainBlockResize)"""
         await self._runtime.call(timeout, lambda: self._sync.resize(size, flags=flags))
 
     async def set_threshold(self, threshold: int, *, timeout: float | None = None) -> None:
-        """Have an event sent when an image has grown so far, once.  (virDomainSetBlockThreshold)"""
+        """Request one event when an image has grown to a size.  (virDomainSetBlockThreshold)"""
         await self._runtime.call(timeout, lambda: self._sync.set_threshold(threshold))
 
     async def io_tune(
@@ -76,12 +76,12 @@ class Disk(Async[SyncDisk]):
         timeout: float | None = None,
         **more: TypedValue,
     ) -> None:
-        """Limit its throughput: ``total_bytes_sec=10 << 20``.  (virDomainSetBlockIoTune)"""
+        """Set limits of its throughput: ``total_bytes_sec=10 << 20``.  (virDomainSetBlockIoTune)"""
         await self._runtime.call(timeout, lambda: self._sync.set_io_tune(values, flags=flags, **more))
 
     @property
     def job(self) -> BlockJob:
-        """The job that runs behind it, whoever began it."""
+        """Its block job, also one that another program has started."""
         from pyvirt.aio._generated.domain.blockjob import BlockJob
 
         return BlockJob(self._runtime, self._sync.job)
@@ -96,7 +96,7 @@ class Disk(Async[SyncDisk]):
         flags: DomainBlockCopyFlags = DomainBlockCopyFlags(0),
         timeout: float | None = None,
     ) -> BlockJob:
-        """Begin to copy it; the copy follows what the guest writes until the job ends.  (virDomainBlockCopy)"""
+        """Start to copy it; the copy receives all writes of the guest until the job ends.  (virDomainBlockCopy)"""
         from pyvirt.aio._generated.domain.blockjob import BlockJob
 
         return await self._runtime.call(
@@ -116,7 +116,7 @@ class Disk(Async[SyncDisk]):
         flags: DomainBlockCommitFlags = DomainBlockCommitFlags(0),
         timeout: float | None = None,
     ) -> BlockJob:
-        """Begin to merge images down: from *top* into *base*.  (virDomainBlockCommit)"""
+        """Start to merge images down: from *top* into *base*.  (virDomainBlockCommit)"""
         from pyvirt.aio._generated.domain.blockjob import BlockJob
 
         return await self._runtime.call(
@@ -126,7 +126,7 @@ class Disk(Async[SyncDisk]):
     async def pull(
         self, *, bandwidth: int = 0, flags: DomainBlockPullFlags = DomainBlockPullFlags(0), timeout: float | None = None
     ) -> BlockJob:
-        """Begin to merge all images up into the active one.  (virDomainBlockPull)"""
+        """Start to merge all images up into the active one.  (virDomainBlockPull)"""
         from pyvirt.aio._generated.domain.blockjob import BlockJob
 
         return await self._runtime.call(
@@ -141,7 +141,7 @@ class Disk(Async[SyncDisk]):
         flags: DomainBlockRebaseFlags = DomainBlockRebaseFlags(0),
         timeout: float | None = None,
     ) -> BlockJob:
-        """Begin to merge up into the active image all that is above *base*.  (virDomainBlockRebase)"""
+        """Start to merge all images above *base* up into the active one.  (virDomainBlockRebase)"""
         from pyvirt.aio._generated.domain.blockjob import BlockJob
 
         return await self._runtime.call(
@@ -150,7 +150,7 @@ class Disk(Async[SyncDisk]):
 
     @property
     def name(self) -> str:
-        """The name it was asked for by."""
+        """The name that this object was made with."""
         return self._sync.name
 
     @property
@@ -170,13 +170,13 @@ class Disks(Async[SyncDisks]):
     __slots__ = ()
 
     async def errors(self, *, timeout: float | None = None) -> dict[str, DomainDiskErrorCode]:
-        """Return the disks whose last operation failed, by target; none while all is well.  (virDomainGetDiskErrors)"""
+        """Return the errors of disks whose last operation failed, by target.  (virDomainGetDiskErrors)"""
         return await self._runtime.call(timeout, self._sync.errors)
 
     async def list(
         self, *, flags: DomainXMLFlags = DomainXMLFlags(0), timeout: float | None = None
     ) -> builtins.list[Disk]:
-        """Return those in the running configuration, or with ``INACTIVE`` in the stored.  (virDomainGetXMLDesc)"""
+        """Return those in the running configuration, or with ``INACTIVE`` in the stored one.  (virDomainGetXMLDesc)"""
         return await self._runtime.call(
             timeout, lambda: [Disk(self._runtime, one) for one in self._sync.list(flags=flags)]
         )
@@ -192,7 +192,7 @@ class Disks(Async[SyncDisks]):
         return await self._runtime.call(timeout, lambda: len(self._sync))
 
     async def contains(self, item: object, *, timeout: float | None = None) -> bool:
-        """Whether one of that name, or that very one, is there."""
+        """Return whether there is a part with that name, or that part."""
         return await self._runtime.call(timeout, lambda: unwrap(item) in self._sync)
 
     @property

@@ -73,17 +73,17 @@ if TYPE_CHECKING:
 
 
 class Domain(AsyncHandle[SyncDomain]):
-    """A guest domain, running or not."""
+    """A guest domain, active or not."""
 
     __slots__ = ()
 
     @property
     def id(self) -> int | None:
-        """The id it ran under when this handle last heard of it, ``None`` if it did not run.  (virDomainGetID)"""
+        """The id of the running domain as this handle knows it, ``None`` if it was not running.  (virDomainGetID)"""
         return self._sync.id
 
     async def state(self, *, timeout: float | None = None) -> DomainStateReason:
-        """Return what it does and why.  (virDomainGetState)"""
+        """Return the state and its reason.  (virDomainGetState)"""
         return await self._runtime.call(timeout, self._sync.state)
 
     async def info(self, *, timeout: float | None = None) -> DomainInfo:
@@ -91,15 +91,18 @@ class Domain(AsyncHandle[SyncDomain]):
         return await self._runtime.call(timeout, self._sync.info)
 
     async def control_info(self, *, timeout: float | None = None) -> DomainControlInfo:
-        """Return whether the hypervisor can be asked about it, without waiting.  (virDomainGetControlInfo)"""
+        """Return whether the hypervisor's control interface is free, without waiting for it.
+
+        (virDomainGetControlInfo)
+        """
         return await self._runtime.call(timeout, self._sync.control_info)
 
     async def is_active(self, *, timeout: float | None = None) -> bool:
-        """Return whether it runs.  (virDomainIsActive)"""
+        """Return whether the domain is running or paused.  (virDomainIsActive)"""
         return await self._runtime.call(timeout, self._sync.is_active)
 
     async def is_persistent(self, *, timeout: float | None = None) -> bool:
-        """Return whether a configuration is stored, which outlives a stop.  (virDomainIsPersistent)"""
+        """Return whether a configuration is stored, which remains when the domain stops.  (virDomainIsPersistent)"""
         return await self._runtime.call(timeout, self._sync.is_persistent)
 
     async def is_updated(self, *, timeout: float | None = None) -> bool:
@@ -107,13 +110,13 @@ class Domain(AsyncHandle[SyncDomain]):
         return await self._runtime.call(timeout, self._sync.is_updated)
 
     async def os_type(self, *, timeout: float | None = None) -> str:
-        """Return what it boots, ``"hvm"`` or ``"exe"``.  (virDomainGetOSType)"""
+        """Return the type of operating system that it boots: ``"hvm"``, ``"exe"``, …  (virDomainGetOSType)"""
         return await self._runtime.call(timeout, self._sync.os_type)
 
     async def wait_for(
         self, *states: DomainState, timeout: float | None = None, interval: float = 0.2
     ) -> DomainStateReason:
-        """Wait until it is in one of *states*, and return that one with its reason."""
+        """Wait until the domain is in one of *states*, and return that state with its reason."""
         return await wait_for(self, *states, timeout=timeout, interval=interval)
 
     async def start(
@@ -123,41 +126,41 @@ class Domain(AsyncHandle[SyncDomain]):
         flags: DomainCreateFlags = DomainCreateFlags(0),
         timeout: float | None = None,
     ) -> None:
-        """Start it; with a managed save it goes on from there.  (virDomainCreateWithFlags, virDomainCreateWithFiles)"""
+        """Start the domain; a managed save image is resumed.  (virDomainCreateWithFlags, virDomainCreateWithFiles)"""
         await self._runtime.call(timeout, lambda: self._sync.start(files=files, flags=flags))
 
     async def shutdown(
         self, *, flags: DomainShutdownFlags = DomainShutdownFlags(0), timeout: float | None = None
     ) -> None:
-        """Ask the guest to shut down; it may take its time, or ignore it.  (virDomainShutdownFlags)"""
+        """Ask the guest to shut down; it may do so later, or never.  (virDomainShutdownFlags)"""
         await self._runtime.call(timeout, lambda: self._sync.shutdown(flags=flags))
 
     async def reboot(self, *, flags: DomainRebootFlags = DomainRebootFlags(0), timeout: float | None = None) -> None:
-        """Ask the guest to reboot; it may take its time, or ignore it.  (virDomainReboot)"""
+        """Ask the guest to reboot; it may do so later, or never.  (virDomainReboot)"""
         await self._runtime.call(timeout, lambda: self._sync.reboot(flags=flags))
 
     async def reset(self, *, timeout: float | None = None) -> None:
-        """Press the reset button.  (virDomainReset)"""
+        """Reset the guest, as the reset button does.  (virDomainReset)"""
         await self._runtime.call(timeout, self._sync.reset)
 
     async def destroy(self, *, flags: DomainDestroyFlags = DomainDestroyFlags(0), timeout: float | None = None) -> None:
-        """Stop it at once, as if by pulling the plug; nothing stored is lost.  (virDomainDestroyFlags)"""
+        """Stop the domain at once, as by pulling the plug; its configuration remains.  (virDomainDestroyFlags)"""
         await self._runtime.call(timeout, lambda: self._sync.destroy(flags=flags))
 
     async def suspend(self, *, timeout: float | None = None) -> None:
-        """Hold its vCPUs; memory stays.  (virDomainSuspend)"""
+        """Pause the vCPUs; the guest's memory stays.  (virDomainSuspend)"""
         await self._runtime.call(timeout, self._sync.suspend)
 
     async def resume(self, *, timeout: float | None = None) -> None:
-        """Let the vCPUs go on.  (virDomainResume)"""
+        """Resume the paused vCPUs.  (virDomainResume)"""
         await self._runtime.call(timeout, self._sync.resume)
 
     async def pm_suspend(self, target: NodeSuspendTarget, *, duration: int = 0, timeout: float | None = None) -> None:
-        """Make the guest sleep, by its agent.  (virDomainPMSuspendForDuration)"""
+        """Suspend the guest by its agent, as its own power management does.  (virDomainPMSuspendForDuration)"""
         await self._runtime.call(timeout, lambda: self._sync.pm_suspend(target, duration=duration))
 
     async def pm_wakeup(self, *, timeout: float | None = None) -> None:
-        """Wake a sleeping guest.  (virDomainPMWakeup)"""
+        """Wake a suspended guest.  (virDomainPMWakeup)"""
         await self._runtime.call(timeout, self._sync.pm_wakeup)
 
     async def save(
@@ -169,7 +172,7 @@ class Domain(AsyncHandle[SyncDomain]):
         flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0),
         timeout: float | None = None,
     ) -> None:
-        """Write its memory to a file and stop it; ``conn.domains.restore(path)`` goes on.
+        """Write the memory to a file and stop the domain; ``conn.domains.restore(path)`` resumes it.
 
         (virDomainSaveFlags, virDomainSaveParams)
         """
@@ -178,45 +181,45 @@ class Domain(AsyncHandle[SyncDomain]):
     async def managed_save(
         self, *, flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0), timeout: float | None = None
     ) -> None:
-        """Save it where libvirt keeps such files; the next start goes on from there.  (virDomainManagedSave)"""
+        """Write the memory to a file that libvirt manages; the next start resumes it.  (virDomainManagedSave)"""
         await self._runtime.call(timeout, lambda: self._sync.managed_save(flags=flags))
 
     async def has_managed_save_image(self, *, timeout: float | None = None) -> bool:
-        """Return whether the next start would go on from a saved state.  (virDomainHasManagedSaveImage)"""
+        """Return whether the next start resumes a saved state.  (virDomainHasManagedSaveImage)"""
         return await self._runtime.call(timeout, self._sync.has_managed_save_image)
 
     async def managed_save_remove(self, *, timeout: float | None = None) -> None:
-        """Drop the saved state: the next start boots.  (virDomainManagedSaveRemove)"""
+        """Delete the saved state, so that the next start boots.  (virDomainManagedSaveRemove)"""
         await self._runtime.call(timeout, self._sync.managed_save_remove)
 
     async def managed_save_xml_desc(
         self, *, flags: DomainSaveImageXMLFlags = DomainSaveImageXMLFlags(0), timeout: float | None = None
     ) -> str:
-        """Return the configuration that the next start goes on with.  (virDomainManagedSaveGetXMLDesc)"""
+        """Return the configuration in the managed save image.  (virDomainManagedSaveGetXMLDesc)"""
         return await self._runtime.call(timeout, lambda: self._sync.managed_save_xml_desc(flags=flags))
 
     async def managed_save_define_xml(
         self, xml: XML, *, flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0), timeout: float | None = None
     ) -> None:
-        """Change the configuration that the next start goes on with.  (virDomainManagedSaveDefineXML)"""
+        """Set the configuration in the managed save image.  (virDomainManagedSaveDefineXML)"""
         await self._runtime.call(timeout, lambda: self._sync.managed_save_define_xml(xml, flags=flags))
 
     async def undefine(
         self, *, flags: DomainUndefineFlags = DomainUndefineFlags(0), timeout: float | None = None
     ) -> None:
-        """Drop the stored configuration; if it runs it becomes transient.  (virDomainUndefineFlags)"""
+        """Delete the stored configuration; a running domain becomes transient.  (virDomainUndefineFlags)"""
         await self._runtime.call(timeout, lambda: self._sync.undefine(flags=flags))
 
     async def rename(self, name: str, *, timeout: float | None = None) -> None:
-        """Give a stopped domain another name.  (virDomainRename)"""
+        """Rename a stopped domain.  (virDomainRename)"""
         await self._runtime.call(timeout, lambda: self._sync.rename(name))
 
     async def autostart_once(self, *, timeout: float | None = None) -> bool:
-        """Return whether it starts when the host next does, and that time only.  (virDomainGetAutostartOnce)"""
+        """Return whether the domain starts with the next start of the host only.  (virDomainGetAutostartOnce)"""
         return await self._runtime.call(timeout, self._sync.autostart_once)
 
     async def set_autostart_once(self, autostart: bool, *, timeout: float | None = None) -> None:
-        """Say whether it starts when the host next does, and that time only.  (virDomainSetAutostartOnce)"""
+        """Set whether the domain starts with the next start of the host only.  (virDomainSetAutostartOnce)"""
         await self._runtime.call(timeout, lambda: self._sync.set_autostart_once(autostart))
 
     async def core_dump(
@@ -227,7 +230,7 @@ class Domain(AsyncHandle[SyncDomain]):
         flags: DomainCoreDumpFlags = DomainCoreDumpFlags(0),
         timeout: float | None = None,
     ) -> None:
-        """Write its memory to a file, for a debugger; it is held meanwhile, unless ``LIVE``.
+        """Write the memory to a file for a debugger. The domain is paused during that, unless *flags* have ``LIVE``.
 
         (virDomainCoreDump, or with *format* virDomainCoreDumpWithFormat)
         """
@@ -241,11 +244,13 @@ class Domain(AsyncHandle[SyncDomain]):
         flags: DomainModificationImpact = DomainModificationImpact.CURRENT,
         timeout: float | None = None,
     ) -> None:
-        """Say what becomes of it when the guest powers off, reboots or crashes.  (virDomainSetLifecycleAction)"""
+        """Set what happens to the domain when the guest powers off, reboots or crashes.
+        (virDomainSetLifecycleAction)
+        """
         await self._runtime.call(timeout, lambda: self._sync.set_lifecycle_action(event, action, flags=flags))
 
     async def xml_desc(self, *, flags: DomainXMLFlags = DomainXMLFlags(0), timeout: float | None = None) -> str:
-        """Return its configuration: the running one, or with ``INACTIVE`` the stored.  (virDomainGetXMLDesc)"""
+        """Return the configuration: the running one, or with ``INACTIVE`` the stored one.  (virDomainGetXMLDesc)"""
         return await self._runtime.call(timeout, lambda: self._sync.xml_desc(flags=flags))
 
     def edit(
@@ -256,7 +261,7 @@ class Domain(AsyncHandle[SyncDomain]):
 
     @property
     def devices(self) -> Devices:
-        """All that is attached: attach, detach, update."""
+        """Its devices: attach, detach, update."""
         from pyvirt.aio._generated.domain.devices import Devices
 
         return Devices(self._runtime, self._sync.devices)
@@ -284,7 +289,7 @@ class Domain(AsyncHandle[SyncDomain]):
 
     @property
     def memory(self) -> Memory:
-        """Its memory: sizes, statistics, limits, a look inside."""
+        """Its memory: sizes, statistics, limits, content."""
         from pyvirt.aio._generated.domain.memory import Memory
 
         return Memory(self._runtime, self._sync.memory)
@@ -375,21 +380,21 @@ class Domain(AsyncHandle[SyncDomain]):
 
     @property
     def job(self) -> Job:
-        """The job that runs on it: how far it is; ending it."""
+        """The job that runs on it: its progress, and how to abort it."""
         from pyvirt.aio._generated.domain.job import Job
 
         return Job(self._runtime, self._sync.job)
 
     @property
     def migration(self) -> Migration:
-        """Moving it to another host."""
+        """Its migration to another host."""
         from pyvirt.aio._generated.domain.migration import Migration
 
         return Migration(self._runtime, self._sync.migration)
 
     @property
     def backup(self) -> Backup:
-        """Copying its disks while it runs."""
+        """Backups of its disks while it runs."""
         from pyvirt.aio._generated.domain.backup import Backup
 
         return Backup(self._runtime, self._sync.backup)
@@ -451,7 +456,7 @@ class Domain(AsyncHandle[SyncDomain]):
         flags: DomainOpenGraphicsFlags = DomainOpenGraphicsFlags(0),
         timeout: float | None = None,
     ) -> None:
-        """Connect one end of a socket pair to a display; the other is the client's.  (virDomainOpenGraphics)"""
+        """Connect one end of a socket pair to a display; the client uses the other end.  (virDomainOpenGraphics)"""
         await self._runtime.call(timeout, lambda: self._sync.open_graphics(fd, index, flags=flags))
 
     async def open_graphics_fd(
@@ -469,7 +474,7 @@ class Domain(AsyncHandle[SyncDomain]):
     async def graphics_reload(
         self, type: DomainGraphicsReloadType = DomainGraphicsReloadType.ANY, *, timeout: float | None = None
     ) -> None:
-        """Have displays read their TLS certificates again.  (virDomainGraphicsReload)"""
+        """Reload the TLS certificates of displays.  (virDomainGraphicsReload)"""
         await self._runtime.call(timeout, lambda: self._sync.graphics_reload(type))
 
     async def send_key(
@@ -480,7 +485,7 @@ class Domain(AsyncHandle[SyncDomain]):
         holdtime: int = 0,
         timeout: float | None = None,
     ) -> None:
-        """Press keys of the guest's keyboard together, and let them go.  (virDomainSendKey)"""
+        """Press keys of the guest's keyboard together, and release them.  (virDomainSendKey)"""
         await self._runtime.call(timeout, lambda: self._sync.send_key(keycodes, codeset=codeset, holdtime=holdtime))
 
     async def send_process_signal(self, pid: int, signal: DomainProcessSignal, *, timeout: float | None = None) -> None:
@@ -488,23 +493,23 @@ class Domain(AsyncHandle[SyncDomain]):
         await self._runtime.call(timeout, lambda: self._sync.send_process_signal(pid, signal))
 
     async def inject_nmi(self, *, timeout: float | None = None) -> None:
-        """Send a non-maskable interrupt, of which many systems crash and write a dump.  (virDomainInjectNMI)"""
+        """Send a non-maskable interrupt; many systems then crash and write a dump.  (virDomainInjectNMI)"""
         await self._runtime.call(timeout, self._sync.inject_nmi)
 
     async def messages(
         self, types: DomainMessageType = DomainMessageType(0), *, timeout: float | None = None
     ) -> list[str]:
-        """Return the warnings that libvirt holds about it: deprecated settings, taints, …  (virDomainGetMessages)"""
+        """Return libvirt's warnings about the domain: deprecated settings, taints, …  (virDomainGetMessages)"""
         return await self._runtime.call(timeout, lambda: self._sync.messages(types))
 
     async def security_label(self, *, timeout: float | None = None) -> SecurityLabel:
-        """Return what keeps the running guest apart, the first label where it has several.
+        """Return the security label of the running guest, the first one if it has several.
         (virDomainGetSecurityLabel)
         """
         return await self._runtime.call(timeout, self._sync.security_label)
 
     async def security_labels(self, *, timeout: float | None = None) -> list[SecurityLabel]:
-        """Return a label of each security driver.  (virDomainGetSecurityLabelList)"""
+        """Return the label of each security driver.  (virDomainGetSecurityLabelList)"""
         return await self._runtime.call(timeout, self._sync.security_labels)
 
     async def fd_associate(
@@ -515,7 +520,7 @@ class Domain(AsyncHandle[SyncDomain]):
         flags: DomainFDAssociateFlags = DomainFDAssociateFlags(0),
         timeout: float | None = None,
     ) -> None:
-        """Hand over open files for ``<source fdgroup='name'/>`` of a disk to use.  (virDomainFDAssociate)"""
+        """Pass open files to libvirt, for disks with ``<source fdgroup='name'/>``.  (virDomainFDAssociate)"""
         await self._runtime.call(timeout, lambda: self._sync.fd_associate(name, files, flags=flags))
 
     @property

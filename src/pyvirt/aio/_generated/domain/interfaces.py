@@ -43,12 +43,12 @@ class DomainInterface(Async[SyncDomainInterface]):
         flags: DomainModificationImpact = DomainModificationImpact.CURRENT,
         timeout: float | None = None,
     ) -> None:
-        """Limit its throughput: ``{"inbound.average": 1000}``.  (virDomainSetInterfaceParameters)"""
+        """Set limits of its throughput: ``{"inbound.average": 1000}``.  (virDomainSetInterfaceParameters)"""
         await self._runtime.call(timeout, lambda: self._sync.set_parameters(values, flags=flags))
 
     @property
     def name(self) -> str:
-        """The name it was asked for by."""
+        """The name that this object was made with."""
         return self._sync.name
 
     @property
@@ -73,17 +73,17 @@ class DomainInterfaces(Async[SyncDomainInterfaces]):
         *,
         timeout: float | None = None,
     ) -> builtins.list[InterfaceAddresses]:
-        """Return the IP addresses of its interfaces, as *source* knows them.  (virDomainInterfaceAddresses)"""
+        """Return the IP addresses of its interfaces, as *source* reports them.  (virDomainInterfaceAddresses)"""
         return await self._runtime.call(timeout, lambda: self._sync.addresses(source))
 
     async def announce(self, device: str | None = None, *, timeout: float | None = None, **values: int) -> None:
-        """Tell the network by gratuitous ARP where the guest is now.  (virDomainAnnounceInterface)"""
+        """Announce the guest's location to the network by gratuitous ARP.  (virDomainAnnounceInterface)"""
         await self._runtime.call(timeout, lambda: self._sync.announce(device, **values))
 
     async def list(
         self, *, flags: DomainXMLFlags = DomainXMLFlags(0), timeout: float | None = None
     ) -> builtins.list[DomainInterface]:
-        """Return those in the running configuration, or with ``INACTIVE`` in the stored.  (virDomainGetXMLDesc)"""
+        """Return those in the running configuration, or with ``INACTIVE`` in the stored one.  (virDomainGetXMLDesc)"""
         return await self._runtime.call(
             timeout, lambda: [DomainInterface(self._runtime, one) for one in self._sync.list(flags=flags)]
         )
@@ -101,7 +101,7 @@ class DomainInterfaces(Async[SyncDomainInterfaces]):
         return await self._runtime.call(timeout, lambda: len(self._sync))
 
     async def contains(self, item: object, *, timeout: float | None = None) -> bool:
-        """Whether one of that name, or that very one, is there."""
+        """Return whether there is a part with that name, or that part."""
         return await self._runtime.call(timeout, lambda: unwrap(item) in self._sync)
 
     @property

@@ -27,7 +27,7 @@ class IOThreads(Async[SyncIOThreads]):
     async def list(
         self, *, flags: DomainModificationImpact = DomainModificationImpact.CURRENT, timeout: float | None = None
     ) -> builtins.list[IOThreadInfo]:
-        """Return them, with the CPUs of the host that each may run on.  (virDomainGetIOThreadInfo)"""
+        """Return all of them, each with the host CPUs that it may run on.  (virDomainGetIOThreadInfo)"""
         return await self._runtime.call(timeout, lambda: self._sync.list(flags=flags))
 
     async def add(
@@ -37,7 +37,7 @@ class IOThreads(Async[SyncIOThreads]):
         flags: DomainModificationImpact = DomainModificationImpact.CURRENT,
         timeout: float | None = None,
     ) -> None:
-        """Add one.  (virDomainAddIOThread)"""
+        """Add an I/O thread.  (virDomainAddIOThread)"""
         await self._runtime.call(timeout, lambda: self._sync.add(id, flags=flags))
 
     async def remove(
@@ -47,7 +47,7 @@ class IOThreads(Async[SyncIOThreads]):
         flags: DomainModificationImpact = DomainModificationImpact.CURRENT,
         timeout: float | None = None,
     ) -> None:
-        """Remove one that no disk uses.  (virDomainDelIOThread)"""
+        """Remove an I/O thread that no disk uses.  (virDomainDelIOThread)"""
         await self._runtime.call(timeout, lambda: self._sync.remove(id, flags=flags))
 
     async def pin(
@@ -58,7 +58,7 @@ class IOThreads(Async[SyncIOThreads]):
         flags: DomainModificationImpact = DomainModificationImpact.CURRENT,
         timeout: float | None = None,
     ) -> None:
-        """Have one run on no other than *cpus*, numbers of the host's.  (virDomainPinIOThread)"""
+        """Pin an I/O thread to *cpus*, numbers of host CPUs.  (virDomainPinIOThread)"""
         await self._runtime.call(timeout, lambda: self._sync.pin(id, cpus, flags=flags))
 
     async def set_parameters(
@@ -71,7 +71,7 @@ class IOThreads(Async[SyncIOThreads]):
         timeout: float | None = None,
         **more: TypedValue,
     ) -> None:
-        """Change how one polls, and how many threads help it: ``poll_max_ns=32768``.  (virDomainSetIOThreadParams)"""
+        """Set how an I/O thread polls and its pool of threads: ``poll_max_ns=32768``.  (virDomainSetIOThreadParams)"""
         await self._runtime.call(timeout, lambda: self._sync.set_parameters(id, values, flags=flags, **more))
 
     @property

@@ -21,30 +21,28 @@ if TYPE_CHECKING:
 
 
 class Job(Async[SyncJob]):
-    """The job of a domain, whoever began it: there is at most one."""
+    """The job of a domain, also one that another program has started: there is at most one at a time."""
 
     __slots__ = ()
 
     async def info(self, *, timeout: float | None = None) -> DomainJobInfo | None:
-        """Return how far it is, ``None`` when there is no job.  (virDomainGetJobInfo)"""
+        """Return the progress of the job, ``None`` if there is no job.  (virDomainGetJobInfo)"""
         return await self._runtime.call(timeout, self._sync.info)
 
     async def stats(
         self, *, flags: DomainGetJobStatsFlags = DomainGetJobStatsFlags(0), timeout: float | None = None
     ) -> dict[str, TypedValue]:
-        """Return all that is known of it.  (virDomainGetJobStats)"""
+        """Return all statistics of the job.  (virDomainGetJobStats)"""
         return await self._runtime.call(timeout, lambda: self._sync.stats(flags=flags))
 
     async def wait(
         self, *, timeout: float | None = None, progress: JobProgress | None = None, interval: float = 0.2
     ) -> None:
-        """Wait until there is no job; how it ended, :meth:`stats` of the ``COMPLETED`` one say.
-        (virDomainGetJobInfo)
-        """
+        """Wait until there is no job; :meth:`stats` with ``COMPLETED`` return its outcome.  (virDomainGetJobInfo)"""
         await wait_for_job(self, timeout=timeout, progress=progress, interval=interval)
 
     async def abort(self, *, flags: DomainAbortJobFlags = DomainAbortJobFlags(0), timeout: float | None = None) -> None:
-        """End it; whoever waits for it gets an :class:`OperationAbortedError`.
+        """Abort the job; the call that started it raises :class:`OperationAbortedError`.
 
         (virDomainAbortJob, or with *flags* virDomainAbortJobFlags)
         """
@@ -58,7 +56,8 @@ class Job(Async[SyncJob]):
         interval: float = 0.2,
         timeout: float | None = None,
     ) -> T:
-        """Return what *call* does, which is this domain's job: ``dom.job.watch(lambda: dom.save(path), show)``.
+        """Run *call*, which starts this domain's job, and report progress: ``dom.job.watch(lambda: dom.save(path),
+        show)``.
 
         (virDomainGetJobInfo, virDomainAbortJob)
         """

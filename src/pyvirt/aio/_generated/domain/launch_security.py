@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class LaunchSecurity(Async[SyncLaunchSecurity]):
-    """What the owner of such a guest checks and hands over while it is started but still paused."""
+    """The values that the owner of such a guest checks and sets while it is started but still paused."""
 
     __slots__ = ()
 

@@ -25,41 +25,41 @@ class Memory(Async[SyncMemory]):
     __slots__ = ()
 
     async def max(self, *, timeout: float | None = None) -> int:
-        """Return how much it can have.  (virDomainGetMaxMemory)"""
+        """Return the maximum size.  (virDomainGetMaxMemory)"""
         return await self._runtime.call(timeout, self._sync.max)
 
     async def set_max(self, size: int, *, timeout: float | None = None) -> None:
-        """Say how much it can have, also in drivers that know no flags.  (virDomainSetMaxMemory)"""
+        """Set the maximum size, also in drivers that do not accept flags.  (virDomainSetMaxMemory)"""
         await self._runtime.call(timeout, lambda: self._sync.set_max(size))
 
     async def set(
         self, size: int, *, flags: DomainMemoryModFlags = DomainMemoryModFlags.CURRENT, timeout: float | None = None
     ) -> None:
-        """Say how much it shall have.  (virDomainSetMemoryFlags)"""
+        """Set the current size.  (virDomainSetMemoryFlags)"""
         await self._runtime.call(timeout, lambda: self._sync.set(size, flags=flags))
 
     async def set_live(self, size: int, *, timeout: float | None = None) -> None:
-        """Say how much the running domain shall have, also in drivers that know no flags.  (virDomainSetMemory)"""
+        """Set the current size of a running domain, also in drivers that do not accept flags.  (virDomainSetMemory)"""
         await self._runtime.call(timeout, lambda: self._sync.set_live(size))
 
     async def stats(self, *, timeout: float | None = None) -> dict[DomainMemoryStatTags, int]:
-        """Return how the guest uses it, as far as its balloon driver tells.  (virDomainMemoryStats)"""
+        """Return how the guest uses the memory, as its balloon driver reports it.  (virDomainMemoryStats)"""
         return await self._runtime.call(timeout, self._sync.stats)
 
     async def set_stats_period(
         self, seconds: int, *, flags: DomainMemoryModFlags = DomainMemoryModFlags.CURRENT, timeout: float | None = None
     ) -> None:
-        """Have the guest tell how it uses it every so often.  (virDomainSetMemoryStatsPeriod)"""
+        """Set how often the guest reports its use of the memory.  (virDomainSetMemoryStatsPeriod)"""
         await self._runtime.call(timeout, lambda: self._sync.set_stats_period(seconds, flags=flags))
 
     async def peek(self, start: int, size: int, *, flags: DomainMemoryFlags, timeout: float | None = None) -> bytes:
-        """Read from it.  (virDomainMemoryPeek)"""
+        """Read from the memory.  (virDomainMemoryPeek)"""
         return await self._runtime.call(timeout, lambda: self._sync.peek(start, size, flags=flags))
 
     async def parameters(
         self, *, flags: DomainModificationImpact = DomainModificationImpact.CURRENT, timeout: float | None = None
     ) -> dict[str, TypedValue | None]:
-        """Return the limits of what it uses of the host's, ``None`` where there is none."""
+        """Return the limits of its use of the host's memory, ``None`` where there is none."""
         return await self._runtime.call(timeout, lambda: self._sync.parameters(flags=flags))
 
     async def set_parameters(
@@ -71,7 +71,7 @@ class Memory(Async[SyncMemory]):
         timeout: float | None = None,
         **more: int | None,
     ) -> None:
-        """Limit what it uses of the host's: ``hard_limit=1 << 30``, ``None`` for no limit.
+        """Set limits of its use of the host's memory: ``hard_limit=1 << 30``, ``None`` for no limit.
 
         (virDomainSetMemoryParameters)
         """

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Migration(Async[SyncMigration]):
-    """Moving a domain to another host."""
+    """The migration of a domain to another host."""
 
     __slots__ = ()
 
@@ -67,7 +67,7 @@ class Migration(Async[SyncMigration]):
         timeout: float | None = None,
         **more: object,
     ) -> Domain | None:
-        """Move it, and return it as *dest* has it: ``dom.migration.to(conn, flags=DomainMigrateFlags.LIVE)``.
+        """Migrate it, and return the domain on *dest*: ``dom.migration.to(conn, flags=DomainMigrateFlags.LIVE)``.
 
         (virDomainMigrate3, virDomainMigrateToURI3)
         """
@@ -86,27 +86,27 @@ class Migration(Async[SyncMigration]):
         flags: DomainMigrateMaxSpeedFlags = DomainMigrateMaxSpeedFlags(0),
         timeout: float | None = None,
     ) -> None:
-        """Limit its speed.  (virDomainMigrateSetMaxSpeed)"""
+        """Set the limit of its speed.  (virDomainMigrateSetMaxSpeed)"""
         await self._runtime.call(timeout, lambda: self._sync.set_max_speed(bandwidth, flags=flags))
 
     async def max_downtime(self, *, timeout: float | None = None) -> int:
-        """Return for how many milliseconds the guest may stand still in the end.  (virDomainMigrateGetMaxDowntime)"""
+        """Return the maximum downtime of the guest at the end, in milliseconds.  (virDomainMigrateGetMaxDowntime)"""
         return await self._runtime.call(timeout, self._sync.max_downtime)
 
     async def set_max_downtime(self, downtime: int, *, timeout: float | None = None) -> None:
-        """Say for how long the guest may stand still in the end.  (virDomainMigrateSetMaxDowntime)"""
+        """Set the maximum downtime of the guest at the end.  (virDomainMigrateSetMaxDowntime)"""
         await self._runtime.call(timeout, lambda: self._sync.set_max_downtime(downtime))
 
     async def compression_cache(self, *, timeout: float | None = None) -> int:
-        """Return the bytes of the cache that repeated pages are found in.  (virDomainMigrateGetCompressionCache)"""
+        """Return the size of the cache for repeated pages, in bytes.  (virDomainMigrateGetCompressionCache)"""
         return await self._runtime.call(timeout, self._sync.compression_cache)
 
     async def set_compression_cache(self, size: int, *, timeout: float | None = None) -> None:
-        """Give the cache that repeated pages are found in another size.  (virDomainMigrateSetCompressionCache)"""
+        """Set the size of the cache for repeated pages.  (virDomainMigrateSetCompressionCache)"""
         await self._runtime.call(timeout, lambda: self._sync.set_compression_cache(size))
 
     async def start_post_copy(self, *, timeout: float | None = None) -> None:
-        """Let the guest go on there at once and fetch its memory as it needs it.  (virDomainMigrateStartPostCopy)"""
+        """Run the guest on the other host now; its memory follows as it is needed.  (virDomainMigrateStartPostCopy)"""
         await self._runtime.call(timeout, self._sync.start_post_copy)
 
     @property

@@ -37,7 +37,7 @@ class Numa(Async[SyncNuma]):
         timeout: float | None = None,
         **more: TypedValue,
     ) -> None:
-        """Choose other nodes, or another mode.  (virDomainSetNumaParameters)"""
+        """Set the nodes or the mode.  (virDomainSetNumaParameters)"""
         await self._runtime.call(timeout, lambda: self._sync.set_parameters(values, flags=flags, **more))
 
     @property

@@ -36,7 +36,7 @@ class Perf(Async[SyncPerf]):
         timeout: float | None = None,
         **more: bool,
     ) -> None:
-        """Count some, or do not: ``cpu_cycles=True``.  (virDomainSetPerfEvents)"""
+        """Set which events are counted: ``cpu_cycles=True``.  (virDomainSetPerfEvents)"""
         await self._runtime.call(timeout, lambda: self._sync.set_events(values, flags=flags, **more))
 
     @property

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class Scheduler(Async[SyncScheduler]):
-    """What a domain may take of the host's CPUs."""
+    """Shares and limits for a domain's use of the host's CPUs."""
 
     __slots__ = ()
 
     async def type(self, *, timeout: float | None = None) -> str:
-        """Return which scheduler it is: ``"posix"``, ``"credit"``, ``"allocation"``, …  (virDomainGetSchedulerType)"""
+        """Return the type of scheduler: ``"posix"``, ``"credit"``, ``"allocation"``, …  (virDomainGetSchedulerType)"""
         return await self._runtime.call(timeout, self._sync.type)
 
     async def parameters(
@@ -33,7 +33,7 @@ class Scheduler(Async[SyncScheduler]):
         return await self._runtime.call(timeout, lambda: self._sync.parameters(flags=flags))
 
     async def basic_parameters(self, *, timeout: float | None = None) -> dict[str, TypedValue]:
-        """Return them also in drivers that know no flags.
+        """Return the same in drivers that do not accept flags.
 
         (virDomainGetSchedulerParameters, virDomainGetSchedulerType)
         """
@@ -48,13 +48,13 @@ class Scheduler(Async[SyncScheduler]):
         timeout: float | None = None,
         **more: TypedValue,
     ) -> None:
-        """Change some of them: ``vcpu_quota=50_000``.  (virDomainSetSchedulerParametersFlags)"""
+        """Set some of them: ``vcpu_quota=50_000``.  (virDomainSetSchedulerParametersFlags)"""
         await self._runtime.call(timeout, lambda: self._sync.set_parameters(values, flags=flags, **more))
 
     async def set_basic_parameters(
         self, values: Mapping[str, TypedValue] | None = None, /, *, timeout: float | None = None, **more: TypedValue
     ) -> None:
-        """Change some of them, also in drivers that know no flags.  (virDomainSetSchedulerParameters)"""
+        """Set some of them, also in drivers that do not accept flags.  (virDomainSetSchedulerParameters)"""
         await self._runtime.call(timeout, lambda: self._sync.set_basic_parameters(values, **more))
 
     @property

@@ -41,24 +41,27 @@ class Snapshot(AsyncHandle[SyncSnapshot]):
         return await self._runtime.call(timeout, lambda: self._sync.xml_desc(flags=flags))
 
     async def is_current(self, *, timeout: float | None = None) -> bool:
-        """Return whether it is the one that the domain goes on from.  (virDomainSnapshotIsCurrent)"""
+        """Return whether it is the current snapshot, which the domain's state derives from.
+
+        (virDomainSnapshotIsCurrent)
+        """
         return await self._runtime.call(timeout, self._sync.is_current)
 
     async def has_metadata(self, *, timeout: float | None = None) -> bool:
-        """Return whether libvirt keeps what only it knows: such a domain is not undefined by mistake.
+        """Return whether libvirt stores metadata of it, which prevents undefining the domain by mistake.
 
         (virDomainSnapshotHasMetadata)
         """
         return await self._runtime.call(timeout, self._sync.has_metadata)
 
     async def parent(self, *, timeout: float | None = None) -> Snapshot | None:
-        """Return the one that it was made after, ``None`` if it is a root.  (virDomainSnapshotGetParent)"""
+        """Return its parent, ``None`` for a root.  (virDomainSnapshotGetParent)"""
         return await self._runtime.call(timeout, lambda: wrap_or_none(Snapshot, self._runtime, self._sync.parent()))
 
     async def children(
         self, *, flags: DomainSnapshotListFlags = DomainSnapshotListFlags(0), timeout: float | None = None
     ) -> list[Snapshot]:
-        """Return those made after it, with ``DESCENDANTS`` also theirs.  (virDomainSnapshotListAllChildren)"""
+        """Return its children, with ``DESCENDANTS`` also their descendants.  (virDomainSnapshotListAllChildren)"""
         return await self._runtime.call(
             timeout, lambda: [Snapshot(self._runtime, one) for one in self._sync.children(flags=flags)]
         )
@@ -72,18 +75,21 @@ class Snapshot(AsyncHandle[SyncSnapshot]):
     async def revert(
         self, *, flags: DomainSnapshotRevertFlags = DomainSnapshotRevertFlags(0), timeout: float | None = None
     ) -> None:
-        """Take the domain back to it; what came since is lost.  (virDomainRevertToSnapshot)"""
+        """Revert the domain to it; later changes are lost.  (virDomainRevertToSnapshot)"""
         await self._runtime.call(timeout, lambda: self._sync.revert(flags=flags))
 
     async def delete(
         self, *, flags: DomainSnapshotDeleteFlags = DomainSnapshotDeleteFlags(0), timeout: float | None = None
     ) -> None:
-        """Delete it; the domain stays as it is, and its children become its parent's.  (virDomainSnapshotDelete)"""
+        """Delete it; the domain does not change, and its children become children of its parent.
+
+        (virDomainSnapshotDelete)
+        """
         await self._runtime.call(timeout, lambda: self._sync.delete(flags=flags))
 
     @property
     def domain(self) -> Domain:
-        """The domain it is of.  (virDomainSnapshotGetDomain, virDomainCheckpointGetDomain)"""
+        """The domain that it belongs to.  (virDomainSnapshotGetDomain, virDomainCheckpointGetDomain)"""
         from pyvirt.aio._generated.domain.domain import Domain
 
         return Domain(self._runtime, self._sync.domain)
@@ -140,11 +146,11 @@ class Snapshots(Async[SyncSnapshots]):
         return await self._runtime.call(timeout, lambda: [Snapshot(self._runtime, one) for one in self._sync.leaves()])
 
     async def current(self, *, timeout: float | None = None) -> Snapshot | None:
-        """Return the one that the domain goes on from, ``None`` if there is none.  (virDomainSnapshotCurrent)"""
+        """Return the current snapshot, ``None`` if there is none.  (virDomainSnapshotCurrent)"""
         return await self._runtime.call(timeout, lambda: wrap_or_none(Snapshot, self._runtime, self._sync.current()))
 
     async def has_current(self, *, timeout: float | None = None) -> bool:
-        """Return whether the domain goes on from one of them.  (virDomainHasCurrentSnapshot)"""
+        """Return whether there is a current snapshot.  (virDomainHasCurrentSnapshot)"""
         return await self._runtime.call(timeout, self._sync.has_current)
 
     async def create(
@@ -164,13 +170,13 @@ class Snapshots(Async[SyncSnapshots]):
 
     @property
     def domain(self) -> Domain:
-        """The domain they are of."""
+        """The domain that they belong to."""
         from pyvirt.aio._generated.domain.domain import Domain
 
         return Domain(self._runtime, self._sync.domain)
 
     async def get(self, name: str, *, default: D = RAISE, timeout: float | None = None) -> Snapshot | D:
-        """Return one by its name.  (virDomainSnapshotLookupByName, virDomainCheckpointLookupByName)"""
+        """Return the one with that name.  (virDomainSnapshotLookupByName, virDomainCheckpointLookupByName)"""
         return await self._runtime.call(
             timeout, lambda: wrap_or_default(Snapshot, self._runtime, self._sync.get(name, default=default), default)
         )

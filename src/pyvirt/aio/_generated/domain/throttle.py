@@ -32,7 +32,7 @@ class ThrottleGroups(Async[SyncThrottleGroups]):
         timeout: float | None = None,
         **more: TypedValue,
     ) -> None:
-        """Make a group, or change some of its limits: ``total_bytes_sec=10 << 20``.  (virDomainSetThrottleGroup)"""
+        """Add a group, or set some of its limits: ``total_bytes_sec=10 << 20``.  (virDomainSetThrottleGroup)"""
         await self._runtime.call(timeout, lambda: self._sync.set(group, values, flags=flags, **more))
 
     async def remove(

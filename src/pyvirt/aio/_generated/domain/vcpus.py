@@ -24,21 +24,21 @@ class Vcpus(Async[SyncVcpus]):
     __slots__ = ()
 
     async def count(self, *, flags: DomainVcpuFlags = DomainVcpuFlags.CURRENT, timeout: float | None = None) -> int:
-        """Return how many there are.  (virDomainGetVcpusFlags)"""
+        """Return the number of vCPUs.  (virDomainGetVcpusFlags)"""
         return await self._runtime.call(timeout, lambda: self._sync.count(flags=flags))
 
     async def max(self, *, timeout: float | None = None) -> int:
-        """Return how many the running domain can have.  (virDomainGetMaxVcpus)"""
+        """Return the maximum number for the running domain.  (virDomainGetMaxVcpus)"""
         return await self._runtime.call(timeout, self._sync.max)
 
     async def set(
         self, count: int, *, flags: DomainVcpuFlags = DomainVcpuFlags.CURRENT, timeout: float | None = None
     ) -> None:
-        """Say how many there shall be.  (virDomainSetVcpusFlags)"""
+        """Set the number of vCPUs.  (virDomainSetVcpusFlags)"""
         await self._runtime.call(timeout, lambda: self._sync.set(count, flags=flags))
 
     async def set_live(self, count: int, *, timeout: float | None = None) -> None:
-        """Say how many the running domain shall have, also in drivers that know no flags.  (virDomainSetVcpus)"""
+        """Set the number for a running domain, also in drivers that do not accept flags.  (virDomainSetVcpus)"""
         await self._runtime.call(timeout, lambda: self._sync.set_live(count))
 
     async def set_enabled(
@@ -49,17 +49,20 @@ class Vcpus(Async[SyncVcpus]):
         flags: DomainSetVcpuFlags = DomainSetVcpuFlags.CURRENT,
         timeout: float | None = None,
     ) -> None:
-        """Plug certain ones in, or out.  (virDomainSetVcpu)"""
+        """Plug or unplug individual vCPUs.  (virDomainSetVcpu)"""
         await self._runtime.call(timeout, lambda: self._sync.set_enabled(vcpus, enabled, flags=flags))
 
     async def info(self, *, timeout: float | None = None) -> list[VcpuInfo]:
-        """Return what each does and where.  (virDomainGetVcpus)"""
+        """Return the state of each vCPU, and the host CPU that it runs on.  (virDomainGetVcpus)"""
         return await self._runtime.call(timeout, self._sync.info)
 
     async def pinning(
         self, *, flags: DomainModificationImpact = DomainModificationImpact.CURRENT, timeout: float | None = None
     ) -> list[frozenset[int]]:
-        """Return for each vCPU, there or not, the CPUs of the host that it may run on.  (virDomainGetVcpuPinInfo)"""
+        """Return the host CPUs that each vCPU may run on, up to the maximum number of vCPUs.
+
+        (virDomainGetVcpuPinInfo)
+        """
         return await self._runtime.call(timeout, lambda: self._sync.pinning(flags=flags))
 
     async def pin(
@@ -70,17 +73,17 @@ class Vcpus(Async[SyncVcpus]):
         flags: DomainModificationImpact = DomainModificationImpact.CURRENT,
         timeout: float | None = None,
     ) -> None:
-        """Have a vCPU run on no other than *cpus*, numbers of the host's.  (virDomainPinVcpuFlags)"""
+        """Pin a vCPU to *cpus*, numbers of host CPUs.  (virDomainPinVcpuFlags)"""
         await self._runtime.call(timeout, lambda: self._sync.pin(vcpu, cpus, flags=flags))
 
     async def pin_live(self, vcpu: int, cpus: Iterable[int], *, timeout: float | None = None) -> None:
-        """Have a vCPU of the running domain run on no other, also in drivers that know no flags.  (virDomainPinVcpu)"""
+        """Pin a vCPU of a running domain, also in drivers that do not accept flags.  (virDomainPinVcpu)"""
         await self._runtime.call(timeout, lambda: self._sync.pin_live(vcpu, cpus))
 
     async def emulator_pinning(
         self, *, flags: DomainModificationImpact = DomainModificationImpact.CURRENT, timeout: float | None = None
     ) -> frozenset[int] | None:
-        """Return the CPUs of the host that the emulator's other threads may run on.  (virDomainGetEmulatorPinInfo)"""
+        """Return the host CPUs that the emulator's other threads may run on.  (virDomainGetEmulatorPinInfo)"""
         return await self._runtime.call(timeout, lambda: self._sync.emulator_pinning(flags=flags))
 
     async def pin_emulator(
@@ -90,15 +93,15 @@ class Vcpus(Async[SyncVcpus]):
         flags: DomainModificationImpact = DomainModificationImpact.CURRENT,
         timeout: float | None = None,
     ) -> None:
-        """Have the emulator's other threads run on no other than *cpus*.  (virDomainPinEmulator)"""
+        """Pin the emulator's other threads to *cpus*.  (virDomainPinEmulator)"""
         await self._runtime.call(timeout, lambda: self._sync.pin_emulator(cpus, flags=flags))
 
     async def guest(self, *, timeout: float | None = None) -> GuestVcpus:
-        """Return which ones the guest uses, as its agent says.  (virDomainGetGuestVcpus)"""
+        """Return which vCPUs the guest uses, as its agent reports.  (virDomainGetGuestVcpus)"""
         return await self._runtime.call(timeout, self._sync.guest)
 
     async def set_guest_online(self, vcpus: Iterable[int], online: bool, *, timeout: float | None = None) -> None:
-        """Have the guest use certain ones, or not, by its agent.  (virDomainSetGuestVcpus)"""
+        """Set by the agent whether the guest uses certain vCPUs.  (virDomainSetGuestVcpus)"""
         await self._runtime.call(timeout, lambda: self._sync.set_guest_online(vcpus, online))
 
     @property
