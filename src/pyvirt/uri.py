@@ -25,7 +25,9 @@ _URI = re.compile(
 _AUTHORITY = re.compile(r"(?:(?P<user>[^@]*)@)?(?P<host>\[[^]@]*\]|[^][:@]*)(?::(?P<port>[0-9]+))?")
 _DRIVER = re.compile(r"[A-Za-z][A-Za-z0-9.-]*")
 _TRANSPORT = re.compile(r"[A-Za-z0-9+.-]+")
-_FOREIGN = re.compile(r"[^A-Za-z0-9._~!$&'()*+,;=:@/?#%[\]-]")
+_NOT_ALLOWED = re.compile(r"[^A-Za-z0-9._~!$&'()*+,;=:@/?#%[\]-]")
+_BARE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
+_BRACKET = re.compile(r"[][]")
 _NUMBER = re.compile(r"\s*[+-]?[0-9]{1,9}", re.ASCII)
 
 # Characters that need no escape. "&" and ";" separate parameters, and other programs read "+" as a space.
@@ -48,14 +50,14 @@ class URI:
     path: str = ""
     _: KW_ONLY
     transport: str | None = None
-    """``unix tcp tls ssh libssh libssh2 ext``, or none: see :attr:`effective_transport`"""
+    """``unix tcp tls ssh libssh libssh2 ext``, or ``None``: see :attr:`effective_transport`"""
     user: str | None = None
     host: str | None = None
     """An IPv6 address has no brackets here."""
     port: int | None = None
 
     name: str | None = None
-    """the URI that the far end opens, where it does not follow from this one"""
+    """the URI that the remote daemon opens, if it differs from the one that libvirt derives from this URI"""
     socket: str | None = None
     """unix and ssh: the path of the daemon's socket"""
     mode: str | None = None
@@ -65,7 +67,7 @@ class URI:
     command: str | None = None
     """ssh and ext: the program that makes the connection"""
     netcat: str | None = None
-    """ssh: the netcat of the far end"""
+    """ssh: the netcat program on the remote host"""
     keyfile: str | None = None
     """ssh: the private key"""
     sshauth: str | None = None
@@ -79,30 +81,44 @@ class URI:
     tls_priority: str | None = None
     """tls: GnuTLS's priority string"""
     auth: str | None = None
-    """the one way to authenticate, such as ``sasl`` or ``sasl.gssapi``"""
+    """the only way to authenticate, such as ``sasl`` or ``sasl.gssapi``"""
     authfile: str | None = None
     """a file of credentials"""
     no_verify: bool | None = None
-    """tls: take any server certificate; ssh: take any new host key"""
+    """tls: accept any server certificate; ssh: accept any new host key"""
     no_tty: bool | None = None
     """ssh: never ask for a password"""
     no_sanity: bool | None = None
-    """tls: do not check one's own certificates"""
+    """tls: do not check the client's own certificates"""
 
     extra: tuple[tuple[str, str], ...] = ()
     """the parameters that the remote driver does not know, in their order"""
     fragment: str | None = None
 
     def __post_init__(self) -> None:
+        self._check_names()
+        self._normalize()
+        self._check_authority()
+        self._check_extra()
+        for text in (self.user, self.host, self.path, self.fragment, *sum(self._parameters(), ())):
+            encode(text or "")  # raises if C cannot hold it
+
+    def _check_names(self) -> None:
         if not _DRIVER.fullmatch(self.driver):
             raise InvalidArgumentError(f"the driver of a URI must be a name, not {_short(self.driver)}")
+        if self.transport is not None and not _TRANSPORT.fullmatch(self.transport):
+            raise InvalidArgumentError(f"the transport of a URI must be a name, not {_short(self.transport)}")
+
+    def _normalize(self) -> None:
+        """Give equal parts one form: libvirt ignores the transport's case, and an empty user, host or fragment."""
         if self.transport is not None:
-            if not _TRANSPORT.fullmatch(self.transport):
-                raise InvalidArgumentError(f"the transport of a URI must be a name, not {_short(self.transport)}")
             object.__setattr__(self, "transport", self.transport.lower())
         for field in ("user", "host", "fragment"):
             if not getattr(self, field):
                 object.__setattr__(self, field, None)
+        object.__setattr__(self, "extra", tuple((name, value) for name, value in self.extra))
+
+    def _check_authority(self) -> None:
         if self.host is not None and self.host.startswith("["):
             raise InvalidArgumentError(f"the host must not have brackets: {_short(self.host)}")
         if self.port is not None and not 1 <= self.port <= 65535:
@@ -111,14 +127,13 @@ class URI:
             raise InvalidArgumentError("a port needs a host, because libvirt ignores it otherwise: add localhost")
         if (self.host or self.user) and self.path and not self.path.startswith("/"):
             raise InvalidArgumentError(f"the path {_short(self.path)} must begin with '/' after a host")
-        object.__setattr__(self, "extra", tuple((name, value) for name, value in self.extra))
+
+    def _check_extra(self) -> None:
         for name, _value in self.extra:
             if not name:
                 raise InvalidArgumentError("a parameter of a URI must have a name")
             if name.lower() in _PARAMETERS:
                 raise InvalidArgumentError(f"the parameter {name!r} must be given as the field of that name")
-        for text in (self.user, self.host, self.path, self.fragment, *sum(self._parameters(), ())):
-            encode(text or "")
 
     @classmethod
     def parse(cls, text: str) -> URI:
@@ -129,42 +144,22 @@ class URI:
         match = _URI.fullmatch(text)
         if match is None:
             raise _malformed(text, "the driver is missing (aliases are only for connecting)")
-        scheme, authority, path, query, fragment = match.groups()
-        foreign = _FOREIGN.search(text)
-        if foreign:
-            raise _malformed(text, f"{foreign[0]!r} must be percent-encoded")
-        place = _AUTHORITY.fullmatch(authority or "")
-        if place is None:
-            raise _malformed(text, f"expected [user@]host[:port], got {_short(authority)}")
-        user, host, port = place.groups()
-        # As libxml2 does, accept a bare "%" in an IPv6 address, before its zone, and brackets in a fragment.
-        for part in (user, host if not host.startswith("[") else "", path, query, fragment):
-            if re.search("%(?![0-9A-Fa-f]{2})", part or ""):
-                raise _malformed(text, "'%' must be written %25, except in an escape")
-        for part in (user, path, query):
-            if re.search(r"[][]", part or ""):
-                raise _malformed(text, "'[' and ']' must enclose an IPv6 address; elsewhere write %5B and %5D")
-        if "#" in (fragment or ""):
-            raise _malformed(text, "the second '#' must be written %23")
-        if port and len(port.lstrip("0")) > 5:
-            raise _malformed(text, f"expected a port, got {_short(port)}")
-        driver, plus, transport = scheme.partition("+")
-        if not _DRIVER.fullmatch(driver):
-            raise _malformed(text, f"expected the name of a driver, got {_short(driver)}")
-        if plus and not transport:
-            raise _malformed(text, "the transport after '+' is missing")
-        if host.startswith("["):
-            host = host[1:-1]
-        number = int(port) if port and host else 0  # libvirt ignores a port without a host, and 0
-        known, extra = _split(text, query or "")
+        if found := _NOT_ALLOWED.search(text):
+            raise _malformed(text, f"{found[0]!r} must be percent-encoded")
+        scheme, authority, path, query, fragment = (part or "" for part in match.groups())
+        user, host, port = _split_authority(text, authority)
+        _check_escapes(text, user, host, path, query, fragment)
+        number = _port(text, port)
+        driver, transport = _split_scheme(text, scheme)
+        known, extra = _split_query(text, query)
         return cls(
             driver,
             _decoded(path),
-            transport=transport or None,
-            user=_decoded(user or ""),
-            host=_decoded(host),
-            port=number or None,
-            fragment=_decoded(fragment or ""),
+            transport=transport,
+            user=_decoded(user),
+            host=_decoded(host.removeprefix("[").removesuffix("]")),
+            port=number if host else None,  # libvirt ignores a port without a host
+            fragment=_decoded(fragment),
             extra=tuple(extra),
         ).replace(**known)
 
@@ -243,7 +238,47 @@ _NOT_PARAMETERS = ("driver", "path", "transport", "user", "host", "port", "extra
 _PARAMETERS = tuple(field.name for field in dataclasses.fields(URI) if field.name not in _NOT_PARAMETERS)
 
 
-def _split(text: str, query: str) -> tuple[dict[str, object], list[tuple[str, str]]]:
+def _split_authority(text: str, authority: str) -> tuple[str, str, str]:
+    """Return the user, the host (an IPv6 address in brackets) and the port; empty if missing."""
+    match = _AUTHORITY.fullmatch(authority)
+    if match is None:
+        raise _malformed(text, f"expected [user@]host[:port], got {_short(authority)}")
+    return match["user"] or "", match["host"], match["port"] or ""
+
+
+def _check_escapes(text: str, user: str, host: str, path: str, query: str, fragment: str) -> None:
+    """Raise if a character that must be escaped is not.
+
+    As libxml2 does, accept a bare "%" in an IPv6 address, before its zone, and brackets in a fragment.
+    """
+    for part in (user, "" if host.startswith("[") else host, path, query, fragment):
+        if _BARE_PERCENT.search(part):
+            raise _malformed(text, "'%' must be written %25, except in an escape")
+    for part in (user, path, query):
+        if _BRACKET.search(part):
+            raise _malformed(text, "'[' and ']' must enclose an IPv6 address; elsewhere write %5B and %5D")
+    if "#" in fragment:
+        raise _malformed(text, "the second '#' must be written %23")
+
+
+def _split_scheme(text: str, scheme: str) -> tuple[str, str | None]:
+    """Return the driver and the transport."""
+    driver, plus, transport = scheme.partition("+")
+    if not _DRIVER.fullmatch(driver):
+        raise _malformed(text, f"expected the name of a driver, got {_short(driver)}")
+    if plus and not transport:
+        raise _malformed(text, "the transport after '+' is missing")
+    return driver, transport or None
+
+
+def _port(text: str, port: str) -> int | None:
+    """Return the number of a port; ``None`` for 0, which libvirt ignores."""
+    if len(port.lstrip("0")) > 5:
+        raise _malformed(text, f"expected a port, got {_short(port)}")
+    return int(port or 0) or None
+
+
+def _split_query(text: str, query: str) -> tuple[dict[str, object], list[tuple[str, str]]]:
     """Return the parameters that are fields, the last one of each name, and the others."""
     known: dict[str, object] = {}
     extra: list[tuple[str, str]] = []

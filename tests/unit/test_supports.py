@@ -263,7 +263,7 @@ def test_flags_are_recognised_by_the_signature() -> None:
         home, types = _supports._find(name)
         arguments = types.typeof(getattr(home, name)).args
         last = FACTS[name]["args"][-1:]
-        if not (_supports._UNTOLD.fullmatch(name) or name.startswith("virTypedParams")):
+        if not (_supports._NOT_PROBED.fullmatch(name) or name.startswith("virTypedParams")):
             looks_like_flags = bool(arguments) and arguments[-1] is types.typeof("unsigned int")
             assert looks_like_flags == (bool(last) and last[0][0] == "flags"), name
 
@@ -278,7 +278,7 @@ def test_functions_answered_without_a_call_exist_in_every_libvirt() -> None:
 def test_functions_probed_without_flags_only_read() -> None:
     without_flags = {name for name in OURS if (FACTS[name]["args"] or [["", ""]])[-1][0] != "flags"}
     verbs = ("Set", "Create", "Destroy", "Undefine", "Pin", "Attach", "Save", "Abort", "Suspend", "Resume", "Reset")
-    for name in filter(_supports._READS.fullmatch, without_flags):
+    for name in filter(_supports._ONLY_READS.fullmatch, without_flags):
         rest = name.removeprefix("vir")
         assert not any(verb in rest for verb in verbs), name
 

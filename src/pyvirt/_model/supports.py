@@ -7,8 +7,8 @@ it does not know.  So a function with flags is called with an unknown flag.  A f
 if it only reads, or else with a text that is not a path, a document or a name.
 
 The order of libvirt's own checks determines the other arguments: libvirt rejects a read-only connection and missing
-arguments before it asks the driver, so every pointer points to something.  The C signature tells how to call a
-function; the tables here hold what it does not tell.
+arguments before it asks the driver, so every pointer points to something.  The C signature shows how to call a
+function; the tables here contain what it does not show.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pyvirt._core import codes
 from pyvirt._core.call import forget, last_error
 from pyvirt._core.handle import Handle
 from pyvirt._core.lib import ffi, lib, load_extension
+from pyvirt._core.params import INT
 from pyvirt.enums.domain import ConnectListAllDomainsFlags
 from pyvirt.enums.network import ConnectListAllNetworksFlags
 from pyvirt.enums.storage import ConnectListAllStoragePoolsFlags
@@ -48,7 +49,7 @@ _LIBRARY = re.compile(
 )
 
 # They cannot be called without a side effect, or not at all.
-_UNTOLD = re.compile(
+_NOT_PROBED = re.compile(
     # These change a callback or the settings of the connection.
     r"vir\w+Event(Dereg|Reg)ister(Any)?|vir\w+(Register|Unregister)CloseCallback|virConnectSet(KeepAlive|Identity)"
     # The library does most of the work, with two drivers.
@@ -62,15 +63,23 @@ _UNTOLD = re.compile(
 )
 
 # Functions without flags: those that only read, and those that reject their arguments.
-_READS = re.compile(
+_ONLY_READS = re.compile(
     r"vir\w+(Get|NumOf|List|LookupBy)\w*|vir\w+Is(Active|Persistent|Updated|Encrypted|Secure|Alive)"
     r"|virDomain(Block|Interface)Stats"
 )
-_REFUSES = re.compile(r"vir\w+(Define|Create)XML|virDomain(Attach|Detach)Device|virDomainRestore")
+_REJECTS_ARGUMENTS = re.compile(r"vir\w+(Define|Create)XML|virDomain(Attach|Detach)Device|virDomainRestore")
 
 # The library implements them by other functions.
 _ALIASES = {"virDomainCreateLinux": "virDomainCreateXML"}
 _BY_TEXT = re.compile(r"(vir\w+LookupByUUID)String")
+
+# The start of a name -> the extension that has the function.
+_EXTENSIONS: dict[str, Literal["admin", "lxc", "qemu"]] = {
+    "virAdm": "admin",
+    "virDomainLxc": "lxc",
+    "virDomainQemu": "qemu",
+    "virConnectDomainQemu": "qemu",
+}
 
 # Function -> {position of an argument: its value}, where 1 is not suitable.
 _ELEMENT = {1: 2}  # the only kind of metadata with a key and a namespace
@@ -91,8 +100,8 @@ _PASSES_FILES = re.compile(r"virDomain\w*(WithFiles|OpenGraphicsFD)")
 _BORROWED = frozenset({"virNodeDeviceGetParent"})
 
 
-# C type -> the functions that return objects of it.
-_SOURCES: dict[str, Callable[[Connection], Iterator[Handle]]] = {
+# C type -> the objects of it that a connection has.
+_OBJECTS: dict[str, Callable[[Connection], Iterator[Handle]]] = {
     "virDomainPtr": lambda conn: iter(conn.domains),
     "virDomainSnapshotPtr": lambda conn: (
         snapshot
@@ -118,12 +127,14 @@ _SOURCES: dict[str, Callable[[Connection], Iterator[Handle]]] = {
         volume for pool in conn.storage_pools.list(ConnectListAllStoragePoolsFlags.ACTIVE) for volume in pool.volumes
     ),
 }
-_KINDS = {ffi.typeof(name): source for name, source in _SOURCES.items()}
+_LISTS = {ffi.typeof(name): listing for name, listing in _OBJECTS.items()}
 _CONNECTION, _STREAM, _PARAM = map(ffi.typeof, ("virConnectPtr", "virStreamPtr", "virTypedParameterPtr"))
+_DOMAIN_ARRAY = ffi.typeof("virDomainPtr *")
+_FLAGS = ffi.typeof("unsigned int")  # the type of a last argument
 
 
-class _NothingToAsk(Exception):
-    """The function needs an object, and none exists."""
+class _NoObject(Exception):
+    """The function needs an object of a kind that does not exist on this host."""
 
 
 def supports(conn: Connection, name: str, obj: Handle | None) -> bool | None:
@@ -142,68 +153,88 @@ def supports(conn: Connection, name: str, obj: Handle | None) -> bool | None:
 
 
 def _answer(conn: Connection, name: str, obj: Handle | None) -> bool | None:
-    home, types = _find(name)
+    library, types = _find(name)
     conn._require_open()
     if name.startswith("virAdm"):
-        return False  # of a connection to a daemon's own affairs
+        return False  # only a connection of pyvirt.admin has these
     name = _ALIASES.get(name) or _BY_TEXT.sub(r"\1", name)
-    signature = types.typeof(getattr(home, name))
-    first = signature.args[0] if signature.args else None
-    if _LIBRARY.fullmatch(name) or first not in {*_KINDS, _CONNECTION, _STREAM, ffi.typeof("virDomainPtr *")}:
+    function = getattr(library, name)
+    signature = types.typeof(function)
+    if _is_answered_by_library(name, signature):
         return True
-    flags = signature.args[-1] is types.typeof("unsigned int")
-    if first is _STREAM or _UNTOLD.fullmatch(name) or not (flags or _READS.fullmatch(name) or _REFUSES.fullmatch(name)):
+    if not _can_be_probed(name, signature):
         return None
     try:
-        return _call(conn, getattr(home, name), name, signature, obj)
-    except _NothingToAsk:
+        return _probe(conn, function, name, signature, obj)
+    except _NoObject:
         return None
     except ConnectionLostError:
         raise
     except OperationUnsupportedError:
-        return False  # it cannot even list such objects
+        return False  # the driver cannot even list such objects
 
 
 def _find(name: str) -> tuple[CData, CData]:
-    """Return the ``lib`` and ``ffi`` that have a function."""
-    homes: list[tuple[CData, CData]] = [(lib, ffi)]
-    prefixes: dict[str, Literal["admin", "lxc", "qemu"]] = {
-        "virAdm": "admin",
-        "virDomainLxc": "lxc",
-        "virDomainQemu": "qemu",
-        "virConnectDomainQemu": "qemu",
-    }
-    for prefix, extension in prefixes.items():
-        if name.startswith(prefix):
-            homes.append(load_extension(extension))
-    for home, types in homes:
-        if name in dir(home) and name.startswith("vir") and types.typeof(getattr(home, name)).kind == "function":
-            return home, types
+    """Return the ``lib`` and ``ffi`` that have a function.
+
+    :raises InvalidArgumentError: no such function
+    """
+    libraries: list[tuple[CData, CData]] = [(lib, ffi)]
+    libraries += [load_extension(extension) for prefix, extension in _EXTENSIONS.items() if name.startswith(prefix)]
+    for library, types in libraries:
+        if name in dir(library) and name.startswith("vir") and types.typeof(getattr(library, name)).kind == "function":
+            return library, types
     from difflib import get_close_matches
 
-    names = [known for home, _ in homes for known in dir(home) if known.startswith("vir")]
+    names = [known for library, _ in libraries for known in dir(library) if known.startswith("vir")]
     close = get_close_matches(name, names, 1)
     raise InvalidArgumentError(
         f"libvirt has no function {name[:80]!r}" + (f": did you mean {close[0]}?" if close else "")
     )
 
 
-def _call(conn: Connection, function: CData, name: str, signature: CData, obj: Handle | None) -> bool | None:
-    if obj is not None and not {ffi.typeof(obj._ptr), ffi.typeof(ffi.typeof(obj._ptr).cname + "*")} & {*signature.args}:
-        raise InvalidArgumentError(f"{name} does not take a {type(obj).__name__}")
+# ---- is a call needed, and possible? ----
+
+
+def _is_answered_by_library(name: str, signature: CData) -> bool:
+    """Return whether the library itself implements the function, so that no driver can lack it."""
+    first = signature.args[0] if signature.args else None
+    return bool(_LIBRARY.fullmatch(name)) or first not in {*_LISTS, _CONNECTION, _STREAM, _DOMAIN_ARRAY}
+
+
+def _can_be_probed(name: str, signature: CData) -> bool:
+    """Return whether the function can be called without a side effect."""
+    if signature.args[0] is _STREAM or _NOT_PROBED.fullmatch(name):
+        return False
+    return _takes_flags(signature) or bool(_ONLY_READS.fullmatch(name) or _REJECTS_ARGUMENTS.fullmatch(name))
+
+
+def _takes_flags(signature: CData) -> bool:
+    return signature.args[-1] is _FLAGS
+
+
+def _takes(signature: CData, obj: Handle) -> bool:
+    """Return whether the function takes an object of that kind, or an array of them."""
+    kind = ffi.typeof(obj._ptr)
+    return not {kind, ffi.typeof(f"{kind.cname}*")}.isdisjoint(signature.args)
+
+
+# ---- the call, and what its error means ----
+
+
+def _probe(conn: Connection, function: CData, name: str, signature: CData, obj: Handle | None) -> bool | None:
+    """Call the function in a way that changes nothing, and interpret its result."""
+    if obj is not None and not _takes(signature, obj):
+        raise InvalidArgumentError(f"{name} does not take an object of type {type(obj).__name__}")
     arguments = Arguments(conn, obj)
-    fixed = _VALUES.get(name, {})
-    pointer = signature.result.kind == "pointer"
     try:
-        values = [arguments.value(kind, fixed.get(at, 1)) for at, kind in enumerate(signature.args)]
-        if signature.args[-1] is ffi.typeof("unsigned int"):
-            values[-1] = UNKNOWN_FLAG
+        values = arguments.values(name, signature)
         forget()
         result = function(*values)
         values.clear()  # an exception's traceback would keep the connection open
-        nothing = result == ffi.NULL if pointer else result == 0 and signature.result.cname.startswith("unsigned")
-        if nothing or (not pointer and result < 0):
-            return _verdict(name, last_error(name), nothing)
+        empty = _is_empty(signature.result, result)
+        if empty or (signature.result.kind != "pointer" and result < 0):
+            return _verdict(name, last_error(name), empty)
         if name not in _BORROWED:
             arguments.release(signature.result, result)
         return True
@@ -211,11 +242,19 @@ def _call(conn: Connection, function: CData, name: str, signature: CData, obj: H
         arguments.close()
 
 
-def _verdict(name: str, error: Error, nothing: bool) -> bool | None:
+def _is_empty(kind: CData, result: CData) -> bool:
+    """Return whether *result* is NULL or a size of 0, which may be an error or an empty result."""
+    if kind.kind == "pointer":
+        return bool(result == ffi.NULL)
+    return bool(result == 0 and kind.cname.startswith("unsigned"))
+
+
+def _verdict(name: str, error: Error, empty: bool) -> bool | None:
+    """Return what *error* reveals about the driver; *empty* as :func:`_is_empty` returns it."""
     if isinstance(error, ConnectionLostError):
         raise error
     if not error.code:  # no error: the result is empty, or the daemon did not pass the error on
-        return True if nothing else None
+        return True if empty else None
     if error.code == codes.OPERATION_DENIED:
         return None  # for a read-only connection the library reports this before it asks the driver
     if error.code == codes.ARGUMENT_UNSUPPORTED and _PASSES_FILES.fullmatch(name):
@@ -231,7 +270,15 @@ class Arguments:
         self._obj = obj
         self._alive: list[object] = []
         self._streams: list[CData] = []
-        self._lists: list[tuple[CData, CData]] = []  # the earlier value of a pointer to a pointer, and its address
+        self._outputs: list[tuple[CData, CData]] = []  # the value of a pointer before the call, and its address
+
+    def values(self, name: str, signature: CData) -> list[CData]:
+        """Make all arguments of a function; its flags are the unknown one."""
+        fixed = _VALUES.get(name, {})
+        values = [self.value(kind, fixed.get(at, 1)) for at, kind in enumerate(signature.args)]
+        if _takes_flags(signature):
+            values[-1] = UNKNOWN_FLAG
+        return values
 
     def value(self, kind: CData, number: int) -> CData:
         """Make an argument of the C type *kind*; a number has the value *number*."""
@@ -241,29 +288,37 @@ class Arguments:
             return self._conn._ptr
         if kind is _STREAM:
             return self._stream()
-        if kind in _KINDS:
+        if kind in _LISTS:
             return self._object(kind)
         if kind.item.kind == "function":
             return ffi.NULL
         return self._keep(self._memory(kind))
 
     def _memory(self, kind: CData) -> CData:
+        """Allocate what a pointer of the C type *kind* points to."""
         item = kind.item
         if item.kind == "void" or (item.kind == "primitive" and ffi.sizeof(item) == 1):
             return ffi.cast(kind, self._text())
-        if item in _KINDS:
+        if item in _LISTS:
             return ffi.new(ffi.typeof(f"{item.cname}[]"), [self._object(item), ffi.NULL])
         if item.kind == "pointer":
-            room = ffi.new(kind)
-            if item.item is ffi.typeof("char"):
-                room[0] = self._text()
-            self._lists.append((room[0], room))
-            return room
+            return self._output(kind)
         if kind is _PARAM:
-            param = ffi.new(kind, {"type": 1})  # INT: the remote driver sends only valid values
-            ffi.memmove(param.field, _TEXT, len(_TEXT))
-            return param
+            return self._parameter()
         return ffi.new(kind, 1) if item.kind == "primitive" else ffi.new(kind)
+
+    def _output(self, kind: CData) -> CData:
+        """Allocate a pointer for the function to write; an array of strings may be an input, and gets one."""
+        room = ffi.new(kind)
+        if kind.item.item is ffi.typeof("char"):
+            room[0] = self._text()
+        self._outputs.append((room[0], room))
+        return room
+
+    def _parameter(self) -> CData:
+        param = ffi.new(_PARAM, {"type": INT})  # the remote driver sends only valid values
+        ffi.memmove(param.field, _TEXT, len(_TEXT))
+        return param
 
     def _keep(self, memory: CData) -> CData:
         self._alive.append(memory)
@@ -276,11 +331,11 @@ class Arguments:
         if self._obj is not None and ffi.typeof(self._obj._ptr) is kind:
             return self._obj._ptr
         try:
-            handle = next(_KINDS[kind](self._conn), None)
+            handle = next(_LISTS[kind](self._conn), None)
         except NotFoundError:
             handle = None  # its owner was deleted in the meantime
         if handle is None:
-            raise _NothingToAsk
+            raise _NoObject
         self._alive.append(handle)
         return handle._ptr
 
@@ -292,18 +347,18 @@ class Arguments:
         return stream
 
     def release(self, kind: CData, result: CData) -> None:
-        """Release the values that a call has returned after all, as its result or in its arguments."""
+        """Release what a call has returned in spite of its arguments: its result, and what it wrote to outputs."""
         if kind.kind == "pointer":
             self._drop(kind, result)
-        for before, room in self._lists:
+        for before, room in self._outputs:
             if room[0] != before:
-                if ffi.typeof(room[0]).item in _KINDS:
+                if ffi.typeof(room[0]).item in _LISTS:
                     for pointer in ffi.unpack(room[0], result):
                         self._drop(ffi.typeof(pointer), pointer)
                 lib.free(room[0])
 
     def _drop(self, kind: CData, pointer: CData) -> None:
-        if kind in _KINDS:
+        if kind in _LISTS:
             _RELEASES[kind](pointer)
         else:
             lib.free(pointer)
@@ -315,4 +370,4 @@ class Arguments:
         self._alive.clear()
 
 
-_RELEASES = {ffi.typeof(name): getattr(lib, f"{name.removesuffix('Ptr')}Free") for name in _SOURCES}
+_RELEASES = {ffi.typeof(name): getattr(lib, f"{name.removesuffix('Ptr')}Free") for name in _OBJECTS}
