@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pyvirt.uri import URI
 
 
-_PATIENCE = 1000  # milliseconds
+_CLOSE_TIMEOUT = 1000  # milliseconds
 
 # The (code, error domain) of a message that is too large.
 _TOO_LARGE = frozenset(
@@ -148,14 +148,14 @@ class Connection(Root):
 
     @property
     def nwfilter_bindings(self) -> NWFilterBindings:
-        """Which interfaces use which network filter."""
+        """The bindings of network filters to interfaces."""
         from pyvirt.nwfilter import NWFilterBindings
 
         return NWFilterBindings(self)
 
     @property
     def events(self) -> Events:
-        """The events of all of these: see :mod:`pyvirt.events`."""
+        """The events of this connection and its objects: see :mod:`pyvirt.events`."""
         events = self._events.get()
         if events is None:
             from pyvirt.events.hub import Events
@@ -175,7 +175,7 @@ class Connection(Root):
             events._close()
         super().close()
         if was_open:
-            lib.pv_loop_settle(_PATIENCE)  # the event loop closes the socket
+            lib.pv_loop_settle(_CLOSE_TIMEOUT)  # the event loop closes the socket
 
     def _take_sources(self) -> list[CData]:
         events = self._events.get()
@@ -277,7 +277,7 @@ def _with_auth_file(uri: str | None, path: str) -> str:
 
 
 def _keep_alive(conn: Connection, interval: int, count: int) -> None:
-    """Let both sides detect a lost link, if the driver has a daemon.  (virConnectSetKeepAlive)"""
+    """Send keepalive messages, if the driver has a daemon: both sides detect a lost link.  (virConnectSetKeepAlive)"""
     try:
         conn._call(lib.virConnectSetKeepAlive, interval, count)
     except NotSupportedError:
@@ -304,7 +304,7 @@ def _open(
         pointer = lib.pv_connect_open(encode_or_null(text), ffi.NULL, flags)
     if not pointer:
         error = last_error("virConnectOpenAuth")
-        # A lost link cannot be lost before it exists; Error is unspecific.
+        # There was no link yet that could be lost, and plain Error is too general.
         raise error.recast(ConnectionFailedError) if type(error) in (ConnectionLostError, Error) else error
     conn = Connection(pointer)
     conn._auth, conn._keepalive, conn._flags = auth, keepalive, flags
@@ -351,18 +351,18 @@ def connect(
     return _open_within(timeout, lambda: _open(uri, auth, keepalive, flags), uri)
 
 
-def _open_within(timeout: float, open_it: Callable[[], Connection], uri: str | URI | None) -> Connection:
+def _open_within(timeout: float, open_connection: Callable[[], Connection], uri: str | URI | None) -> Connection:
     from threading import TIMEOUT_MAX, Event, Lock, Thread
 
     result: list[Connection | BaseException] = []
-    handover = Lock()  # held while the result is passed on, or given up
+    handover = Lock()  # held while the result is stored, and while this thread gives up
     done = Event()
     given_up = False
 
     def attempt() -> None:
         outcome: Connection | BaseException
         try:
-            outcome = open_it()
+            outcome = open_connection()
         except BaseException as error:
             outcome = error
         with handover:
@@ -372,10 +372,10 @@ def _open_within(timeout: float, open_it: Callable[[], Connection], uri: str | U
                 outcome.close()
         done.set()
 
-    patience = min(max(timeout, 0.0), TIMEOUT_MAX)
+    seconds = min(max(timeout, 0.0), TIMEOUT_MAX)
     Thread(target=attempt, name="pyvirt-connect", daemon=True).start()
     try:
-        done.wait(patience)
+        done.wait(seconds)
     finally:  # also after Ctrl-C
         with handover:
             given_up = True

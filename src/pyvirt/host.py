@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pyvirt.xmldesc import XML
 
 _ALL = -1  # of virNodeGetCPUStats, virNodeGetMemoryStats, virNodeGetFreePages, virNodeAllocPages
-_MOST_CELLS = 1024  # REMOTE_NODE_MAX_CELLS: the daemon rejects a request for more
+_MAX_CELLS = 1024  # REMOTE_NODE_MAX_CELLS: the daemon rejects a request for more
 
 # The others are read-only.
 _MEMORY_PARAMETERS = {
@@ -52,7 +52,7 @@ def _named_values(conn: Connection, ctype: str, function: Callable[..., int], nu
     return {decode(values[i].field): values[i].value for i in range(min(count[0], room))}
 
 
-def _kib(sizes: Iterable[int]) -> list[int]:
+def _sizes_in_kib(sizes: Iterable[int]) -> list[int]:
     """Return page sizes as libvirt takes them, in KiB."""
     sizes = list(sizes)
     for size in sizes:
@@ -75,7 +75,7 @@ class Host:
     def __repr__(self) -> str:
         return f"<pyvirt.Host of {self._conn!r}>"
 
-    # ---- what it is ----
+    # ---- description ----
 
     def hostname(self) -> str:
         """Return its name, fully qualified if it has a DNS domain.  (virConnectGetHostname)"""
@@ -236,7 +236,7 @@ class Host:
         free: int = self._conn._call_nonzero(lib.virNodeGetFreeMemory)
         return free
 
-    def cells_free_memory(self, start_cell: int = 0, max_cells: int = _MOST_CELLS) -> dict[int, int]:
+    def cells_free_memory(self, start_cell: int = 0, max_cells: int = _MAX_CELLS) -> dict[int, int]:
         """Return the free bytes of each NUMA cell, by its number.  (virNodeGetCellsFreeMemory)
 
         :param max_cells: the number of cells; a daemon accepts at most 1024
@@ -298,10 +298,10 @@ class Host:
     def _free_pages(
         self, page_sizes: Iterable[int], start_cell: int, max_cells: int | None
     ) -> dict[int, dict[int, int]]:
-        sizes = _kib(page_sizes)
+        sizes = _sizes_in_kib(page_sizes)
         width = len(sizes)
         if max_cells is None:
-            max_cells = _MOST_CELLS // max(width, 1)
+            max_cells = _MAX_CELLS // max(width, 1)
         counts = ffi.new("unsigned long long[]", width * max(max_cells, 0))
         filled = self._conn._call(lib.virNodeGetFreePages, width, sizes, start_cell, max_cells, counts, 0)
         return {
@@ -324,7 +324,7 @@ class Host:
         :param flags: ``ADD`` to the reserved pages, or ``SET`` their number
         :raises OperationFailedError: the kernel reserved fewer; they stay reserved
         """
-        sizes = _kib(pages)
+        sizes = _sizes_in_kib(pages)
         first = _ALL if start_cell is None else start_cell
         return self._conn._call(
             lib.virNodeAllocPages, len(sizes), sizes, list(pages.values()), first, cell_count, flags

@@ -50,7 +50,7 @@ class Interface(KnownByName):
         """Return its configuration: the active one, or with ``INACTIVE`` the stored one.  (virInterfaceGetXMLDesc)"""
         return self._call_string(lib.virInterfaceGetXMLDesc, flags)
 
-    # ---- life ----
+    # ---- life cycle ----
 
     def start(self) -> None:
         """Activate it (bring it up).  (virInterfaceCreate)

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 try:
     _lxc, _ = load_extension("lxc")
 except ImportError:
-    raise NotSupportedError("this build of pyvirt was made without libvirt-lxc") from None
+    raise NotSupportedError("this build of pyvirt has no libvirt-lxc") from None
 
 
-_PATIENCE = 1000  # milliseconds
+_PAUSE_TIMEOUT = 1000  # milliseconds
 
 
 def enter_security_label(model: SecurityModel, label: str, *, enforcing: bool = False) -> str:
@@ -58,15 +58,15 @@ class LxcDomain(Part):
     def enter_namespace(self, namespaces: Sequence[int]) -> list[int]:
         """Move this process into namespaces; return those it was in, which the caller closes.
 
-        Use it in a process with one thread that was forked for this: libvirt does not report that a process with
-        several threads cannot enter a mount namespace.  After entering a process namespace no thread can be started,
-        so events
-        and keepalive of its connections stop: do the work in child processes.  (virDomainLxcEnterNamespace)
+        Use it in a process that was forked for this and has one thread: libvirt does not report that a process with
+        several threads cannot enter a mount namespace.  After entering a process namespace no thread can be started, so
+        the events and keepalive messages of its connections stop: do the work in child processes.
+        (virDomainLxcEnterNamespace)
         """
         count = ffi.new("unsigned int *")
         out = ffi.new("int **")
         array = ffi.new("int[]", namespaces)
-        lib.pv_loop_pause(_PATIENCE)  # stops a thread of pyvirt
+        lib.pv_loop_pause(_PAUSE_TIMEOUT)  # stops a thread of pyvirt
         try:
             self._call(_lxc.virDomainLxcEnterNamespace, len(namespaces), array, count, out, 0)
         finally:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     NodeDeviceList: TypeAlias = list["NodeDevice"]  # in the collection below, list is a method
     NameList: TypeAlias = list[str]
 
-_UNKNOWN = (codes.INTERNAL_ERROR, codes.FROM_NONE)  # the error for a failure for which the driver gives no reason
+_NO_REASON = (codes.INTERNAL_ERROR, codes.FROM_NONE)  # the error of a failure for which the driver gives no reason
 
 
 class NodeDevice(KnownByName, Autostarting[str]):
@@ -117,7 +117,7 @@ class NodeDevice(KnownByName, Autostarting[str]):
         """
         self._call(lib.virNodeDeviceReset)
 
-    # ---- life ----
+    # ---- life cycle ----
 
     def start(self) -> None:
         """Start a defined mediated device.  (virNodeDeviceCreate)
@@ -236,7 +236,7 @@ class NodeDevices(WhereCapable[NodeDevice]):
         try:
             return self._new(lib.virNodeDeviceLookupSCSIHostByWWN, encode(wwnn), encode(wwpn), 0)
         except Error as error:
-            if (error.code, error.domain) != _UNKNOWN:  # the driver gives no reason when no device matches
+            if (error.code, error.domain) != _NO_REASON:  # the driver gives no reason when no device matches
                 raise
             message = f"no SCSI host with WWNN {wwnn[:80]!r} and WWPN {wwpn[:80]!r}"
             raise NodeDeviceNotFoundError(message, function=error.function) from None

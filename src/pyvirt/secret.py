@@ -90,7 +90,7 @@ class Secret(KnownByUUID):
         with data:  # a bytearray cannot be resized while a view exists
             self._call(lib.virSecretSetValue, data, len(data), 0)
 
-    # ---- life ----
+    # ---- life cycle ----
 
     def xml_desc(self) -> str:
         """Return its description, without the value.  (virSecretGetXMLDesc)"""

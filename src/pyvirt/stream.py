@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pyvirt._core.lib import CData, CFunction
     from pyvirt.connection import Connection
 
-_MOST = 1 << 22  # bytes of one call; a message carries slightly less than 4 MiB, and libvirt takes what fits
+_MAX_BYTES = 1 << 22  # of one call; a message carries slightly less than 4 MiB, and libvirt accepts as much as fits
 _WOULD_BLOCK, _AT_HOLE = -2, -3
 
 
@@ -50,7 +50,7 @@ class StreamHandle(Handle):
         return id(self)
 
     def watch(self) -> CData:
-        """Return the C object that waits for readiness, made at first use."""
+        """Return the C object that waits for readiness; it is made when first used."""
         if self._watch is None:
             watch = lib.pv_stream_watch_new(self._ptr)
             if not watch:
@@ -76,7 +76,7 @@ class StreamHandle(Handle):
 
 
 class Stream(Caller, io.RawIOBase):
-    """A stream, for a method of a volume or a domain to open.
+    """A stream of bytes between this process and the daemon, opened by a method of a volume or a domain.
 
     Reading returns ``b""`` at the end.  A non-blocking stream returns ``None`` where a blocking one would wait; use
     :meth:`wait` to wait.  While a blocking stream waits for the daemon, all other calls of its connection wait too:
@@ -92,16 +92,16 @@ class Stream(Caller, io.RawIOBase):
         :param flags: with ``NONBLOCK`` only :meth:`wait` waits
         """
         super().__init__()
-        self._over = True  # in case the next lines raise
+        self._ended = True  # in case the next lines raise
         if mode not in ("r", "w", "r+"):
             raise ValueError(f"mode must be 'r', 'w' or 'r+', not {mode!r}")
         self._mode = mode
-        self._end = False
+        self._at_end = False
         self._handle = conn._call_object(StreamHandle, lib.virStreamNew, flags)
-        self._over = False
+        self._ended = False
 
     def __repr__(self) -> str:
-        state = "closed" if self.closed else "at its end" if self._end else "open"
+        state = "closed" if self.closed else "at its end" if self._at_end else "open"
         return f"<pyvirt.Stream of {self._handle._conn!r}, {state}>"
 
     @property
@@ -120,11 +120,11 @@ class Stream(Caller, io.RawIOBase):
         return self._handle._conn
 
     def _begin(self, call: Callable[[], object]) -> Stream:
-        """Call *call*, which opens this stream; if that fails there is nothing to end."""
+        """Call *call*, which opens this stream, and return the stream; if the call fails, close it without a C call."""
         try:
             call()
         except BaseException:
-            self._over = True
+            self._ended = True
             self.close()
             raise
         return self
@@ -142,7 +142,7 @@ class Stream(Caller, io.RawIOBase):
     def readinto(self, buffer: Buffer, /) -> int | None:
         """Read the received bytes, at most the length of *buffer*; return 0 at the end.  (virStreamRecv)"""
         view = memoryview(buffer).cast("B")
-        room = min(len(view), _MOST)
+        room = min(len(view), _MAX_BYTES)
         return self._received(self._transfer(lib.virStreamRecv, ffi.from_buffer(view), room), room)
 
     def readinto_or_hole(self, buffer: Buffer, /) -> int | None:
@@ -151,7 +151,7 @@ class Stream(Caller, io.RawIOBase):
         (virStreamRecvFlags)
         """
         view = memoryview(buffer).cast("B")
-        room = min(len(view), _MOST)
+        room = min(len(view), _MAX_BYTES)
         flags = StreamRecvFlags.STOP_AT_HOLE
         count = self._transfer(lib.virStreamRecvFlags, ffi.from_buffer(view), room, flags)
         return -1 if count == _AT_HOLE else self._received(count, room)
@@ -160,7 +160,7 @@ class Stream(Caller, io.RawIOBase):
         """Call *function* and return its result, ``_WOULD_BLOCK`` and ``_AT_HOLE`` included; -1 is an error."""
         count = function(self._ptr, *args)
         if count == -1:
-            self._over = True  # libvirt has aborted it
+            self._ended = True  # libvirt has aborted it
             raise self._error(function)
         return count
 
@@ -168,13 +168,13 @@ class Stream(Caller, io.RawIOBase):
         if count == _WOULD_BLOCK:
             return None
         if room:
-            self._end = count == 0
+            self._at_end = count == 0
         return count
 
     def write(self, data: Buffer, /) -> int | None:
         """Send some of *data*, and return the number of bytes sent.  (virStreamSend)"""
         view = memoryview(data).cast("B")
-        count = self._transfer(lib.virStreamSend, ffi.from_buffer(view), min(len(view), _MOST))
+        count = self._transfer(lib.virStreamSend, ffi.from_buffer(view), min(len(view), _MAX_BYTES))
         return None if count == _WOULD_BLOCK else count
 
     # ---- holes ----
@@ -209,7 +209,7 @@ class Stream(Caller, io.RawIOBase):
         self._require_open()
         watch = self._handle.watch()
         check(lib.pv_stream_watch_for(watch, events), "virStreamEventUpdateCallback", self._conn)
-        self._require_open()  # again: the line before has dropped a wake-up that a close may have sent
+        self._require_open()  # again: the line above drops the wake-up that a close sends
         return watch
 
     def _ready(self, watch: CData) -> StreamEventType:
@@ -239,18 +239,18 @@ class Stream(Caller, io.RawIOBase):
         """
         sends = self._mode == "w"
         # Data that was read to the end is complete even if the connection is closed; sent data may not have arrived.
-        self._end_with(self._finish if sends or (self._end and not self._handle.closed) else self._abort)
+        self._end_with(self._finish if sends or (self._at_end and not self._handle.closed) else self._abort)
 
     def _end_with(self, end: Callable[[], None]) -> None:
         if self.closed:
             return
-        over, self._over = self._over, True
+        ended, self._ended = self._ended, True
         try:
-            if not over:
+            if not ended:
                 end()
         finally:
             super().close()
-            if not over:
+            if not ended:
                 self._handle.close()
 
     def _finish(self) -> None:
@@ -271,6 +271,6 @@ class Stream(Caller, io.RawIOBase):
             self.abort()
 
     def __del__(self) -> None:
-        if not self._over and not self.closed:
+        if not self._ended and not self.closed:
             warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
             self.abort()

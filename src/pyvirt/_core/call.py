@@ -148,7 +148,7 @@ _STUB_DOMAIN = -1  # the error of a generated stub, see native_errors.h
 def _class_for(code: int, domain: int, conn: HasLink | None) -> type[Error]:
     if domain == _STUB_DOMAIN:
         return NotSupportedError
-    # libvirt's RPC layer has one code for a dead link and for an answer that is too large: the connection knows.
+    # libvirt's RPC layer has the same code for a dead link and for an answer that is too large: ask the connection.
     if (code, domain) in _LOST_LINK and not (conn is not None and conn._link_stands()):
         return ConnectionLostError
     if (code, domain) == _BAD_URI:

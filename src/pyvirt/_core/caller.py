@@ -2,11 +2,11 @@
 """The one place where an object calls C.
 
 Every method of the model that calls libvirt does so through :class:`Caller`: it passes the object's pointer, converts
-the result, and raises the error of a call that failed under the name of the function that was called.  Whatever has to
-hold for every call is added here.  ``tests/unit/test_calls.py`` finds methods that call C past it.
+the result, and raises the error of a call that failed under the name of the function that was called.  What every call
+needs is added here.  ``tests/unit/test_calls.py`` finds methods that call C past it.
 
-No pointer of a handle stands in a local variable when an error is raised: in a traceback it would keep the connection
-open.  So the pointer of another handle is an argument of ``_call`` and ``_call_nonzero`` only, which drop it.
+No local variable holds the pointer of a handle when an error is raised: the traceback would keep the connection open.
+So the pointer of another handle is an argument of ``_call`` and ``_call_nonzero`` only, which drop it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 """libvirt's error codes and error domains that pyvirt itself compares with.
 
 The names are those of :class:`pyvirt.enums.ErrorNumber` and, after ``FROM_``, of :class:`pyvirt.enums.ErrorDomain`.
-Those enumerations stand in a layer above and are slow to import; a test compares the numbers.
+Those enumerations are in a layer above this one and slow to import; a test compares the numbers.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-_MOST_CPUS = 16384  # REMOTE_CPUMAP_MAX bytes of bits
+_MAX_CPUS = 16384  # REMOTE_CPUMAP_MAX bytes of bits
 
 
 def cpu_map(cpus: Iterable[int]) -> bytes:
@@ -23,17 +23,17 @@ def cpu_map(cpus: Iterable[int]) -> bytes:
     """
     bits = 0
     for cpu in map(index, cpus):
-        if not 0 <= cpu < _MOST_CPUS:
-            raise InvalidArgumentError(f"a CPU number must be from 0 to {_MOST_CPUS - 1}, not {cpu}")
+        if not 0 <= cpu < _MAX_CPUS:
+            raise InvalidArgumentError(f"a CPU number must be from 0 to {_MAX_CPUS - 1}, not {cpu}")
         bits |= 1 << cpu
     return bits.to_bytes(bits.bit_length() + 7 >> 3 or 1, "little")
 
 
-def cpu_numbers(bitmap: Any, size: int, most: int = _MOST_CPUS) -> frozenset[int]:
-    """Return the numbers in a bitmap of *size* bytes; stop reading when *most* were found."""
+def cpu_numbers(bitmap: Any, size: int, limit: int = _MAX_CPUS) -> frozenset[int]:
+    """Return the numbers in a bitmap of *size* bytes; stop when *limit* numbers were found."""
     found: list[int] = []
     for i in range(size):
-        if len(found) >= most:
+        if len(found) >= limit:
             break
         if byte := bitmap[i]:
             found += [8 * i + bit for bit in range(8) if byte >> bit & 1]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pyvirt._core.lib import CData
     from pyvirt.xmldesc import XML
 
-_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8"}  # byte order marks
+_BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8"}
 
 
 def encode_xml(xml: XML) -> bytes:
@@ -39,7 +39,7 @@ def xml_text(xml: XML) -> str:
     if isinstance(xml, bytes):
         xml = _decode(xml)
     if isinstance(xml, str):
-        # libvirt gets UTF-8, so the declared encoding is blanked: libxml2 2.9 ignores it there, newer ones obey it.
+        # libvirt gets UTF-8, so spaces replace the declared encoding: libxml2 2.9 ignores it here, newer ones obey it.
         start, end = _encoding_at(xml)
         return f"{xml[:start]}{' ' * (end - start)}{xml[end:]}" if start else xml
     if isinstance(xml, getattr(sys.modules.get("lxml.etree"), "_Element", ())):
@@ -51,12 +51,12 @@ def xml_text(xml: XML) -> str:
 
 def _decode(data: bytes) -> str:
     """Return the text of a file.  Bytes that are invalid in its encoding stay unchanged, and libvirt reports them."""
-    marked = next((encoding for mark, encoding in _MARKS.items() if data.startswith(mark)), None)
+    marked = next((encoding for mark, encoding in _BYTE_ORDER_MARKS.items() if data.startswith(mark)), None)
     try:
         text = data.decode(marked or "utf-8", "surrogateescape")
         start, end = _encoding_at(text)
-        named = text[start:end].replace("'", '"').split('"')
-        return text if marked or len(named) < 3 else data.decode(named[1], "surrogateescape")
+        parts = text[start:end].replace("'", '"').split('"')  # encoding=, the name, the rest
+        return text if marked or len(parts) < 3 else data.decode(parts[1], "surrogateescape")
     except (LookupError, ValueError) as error:
         raise XMLError(f"cannot parse the XML document: {error}") from None
 
@@ -65,5 +65,5 @@ def _encoding_at(text: str) -> tuple[int, int]:
     """Return the range of the encoding in an XML declaration, or 0 and 0; libvirt reports an invalid declaration."""
     end = text.find("?>") if text.startswith(("<?xml", "\ufeff<?xml")) else -1
     start = text.find("encoding", 0, end) if end > 0 else -1
-    named = text[max(start, 0) : max(end, 0)]
-    return (start, end) if start > 0 and named.isascii() and "\0" not in named else (0, 0)
+    declared = text[max(start, 0) : max(end, 0)]
+    return (start, end) if start > 0 and declared.isascii() and "\0" not in declared else (0, 0)

@@ -39,7 +39,7 @@ class Owner(Caller):
         _ptr: CData
     _release: ClassVar[CFunction[[CData], object]]
 
-    def _refuse(self) -> NoReturn:
+    def _raise_closed(self) -> NoReturn:
         """Raise :class:`ClosedError` with the reason."""
         raise NotImplementedError
 
@@ -67,7 +67,12 @@ def _closed_form(cls: type[T]) -> type[T]:
     """
     closed = _closed_forms.get(cls)
     if closed is None:
-        body = {"__slots__": (), "__module__": cls.__module__, "__doc__": cls.__doc__, "_ptr": property(cls._refuse)}
+        body = {
+            "__slots__": (),
+            "__module__": cls.__module__,
+            "__doc__": cls.__doc__,
+            "_ptr": property(cls._raise_closed),
+        }
         closed = type(cls.__name__, (cls,), body)
         _closed_forms[cls] = _closed_forms[closed] = closed
     return closed  # type: ignore[return-value]
@@ -97,7 +102,7 @@ class Handle(Owner):
         conn._adopt_all(made)
         return made
 
-    def _refuse(self) -> NoReturn:
+    def _raise_closed(self) -> NoReturn:
         raise self._conn._closed_error() or ClosedError(f"this {type(self).__name__} is closed")
 
     @property

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     TypedValue: TypeAlias = "int | float | bool | str"
-    #: the same where only the caller, who names the field, knows its type
+    #: the same, where only the caller knows the type, because it names the field
     FieldValue: TypeAlias = Any
 
 # virTypedParameterType
@@ -81,7 +81,7 @@ def add_field(params: Any, count: Any, room: Any, name: str, kind: int, value: T
     except TypeError as error:
         raise TypeError(f"parameter {name!r}: {error}") from None
     if result < 0:
-        raise last_error(add.__name__).recast(InvalidArgumentError)  # libvirt calls too long a name an internal error
+        raise last_error(add.__name__).recast(InvalidArgumentError)  # libvirt reports a long name as an internal error
 
 
 class Params:

@@ -7,7 +7,7 @@ import select
 from math import ceil
 from time import monotonic
 
-_LONGEST = 24 * 3600 * 1000
+_LONGEST = 24 * 3600 * 1000  # milliseconds of one poll(), which takes a C int
 
 
 def wait_readable(fd: int, timeout: float | None) -> bool:

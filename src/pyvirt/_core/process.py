@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 _EXIT_TIMEOUT = 1000  # milliseconds
-_CONNECTION = ffi.typeof("virConnectPtr")  # and not that of libvirt-admin, which only its own library can close
+_CONNECTION = ffi.typeof("virConnectPtr")  # connections of libvirt-admin are closed by their own library only
 
 _library: Slot[str] = Slot()
 _participants: list[Participant] = []
@@ -63,8 +63,8 @@ def add_participant(participant: Participant) -> None:
 def _before_fork() -> None:
     for participant in reversed(_participants):
         participant.before_fork()
-    # Not during a callback, which may hold locks of libvirt; and Python does not warn about a fork if the loop's
-    # thread has stopped.
+    # The fork must not happen during a callback, which may hold locks of libvirt; and Python does not warn about a fork
+    # if the loop's thread has stopped.
     lib.pv_loop_pause(_EXIT_TIMEOUT)
 
 

@@ -42,8 +42,8 @@ class Root(Owner):
     def __init__(self, ptr: CData) -> None:
         """Own the reference *ptr*, which must not be NULL."""
         self._why_closed: str | None = None
-        # There is no lock, because a finaliser or a signal handler may close this connection at any point.  Everything
-        # rests on single operations of a list, which the GIL (or the list's own lock) makes atomic.
+        # There is no lock, because a finaliser or a signal handler may close this connection at any point.  It is
+        # safe because each step is one operation of a list, which the GIL (or the list's own lock) makes atomic.
         self._children: list[ref[Child]] = []
         self._children_limit = 256
         self._purging = Lock()
@@ -52,12 +52,13 @@ class Root(Owner):
 
     @property
     def _conn(self) -> Self:
-        return self  # handles have a _conn too
+        return self  # so that a connection is a Caller as its handles are
 
-    def _refuse(self) -> NoReturn:
+    def _raise_closed(self) -> NoReturn:
         raise self._closed_error() or ClosedError("the connection is closed")
 
     def _closed_error(self) -> ClosedError | None:
+        """Return the error for using this connection, ``None`` while it is open."""
         return ClosedError(self._why_closed) if self._why_closed else None
 
     @property
@@ -66,6 +67,7 @@ class Root(Owner):
         return self._why_closed is not None
 
     def _link_stands(self) -> bool:
+        """Return whether the link to the daemon is still alive; no round trip, and it never raises."""
         try:
             alive = type(self)._is_alive(self._ptr)
         except ClosedError:
@@ -92,7 +94,7 @@ class Root(Owner):
             self._forget_dead()
 
     def _forget_dead(self) -> None:
-        """Remove dead references; called only after as many new ones as there were, so it is cheap per handle."""
+        """Remove dead references; called only after as many new ones as there were, so each handle costs little."""
         if not self._purging.acquire(blocking=False):
             return
         try:
@@ -170,6 +172,6 @@ _roots: WeakValueDictionary[int, Root] = WeakValueDictionary()
 
 
 def _open_roots() -> list[Root]:
-    # Not by iterating over the dictionary: another thread may add to it.
+    # Iterating over the dictionary is not safe: another thread may add to it.
     roots = [root() for root in _roots.valuerefs()]
     return [root for root in roots if root is not None and root._why_closed is None]

@@ -17,7 +17,7 @@ else:
 class Slot(Typed[T]):
     """An optional object that several threads, finalisers and signal handlers may put and take without a lock.
 
-    It rests on single operations of a list, which the GIL (or the list's own lock) makes atomic: if two threads put an
+    Each step is one operation of a list, which the GIL (or the list's own lock) makes atomic: if two threads put an
     object at the same time, both get the first one; if two take it, one of them gets it.
     """
 

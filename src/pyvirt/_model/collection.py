@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     D = TypeVar("D", default=Never)
 
     ListAll: TypeAlias = CFunction[[CData, CData, int], int]
-    #: A method, and its keys; ``None`` stands for a key that was not given.
-    Way: TypeAlias = tuple[Callable[..., T], object] | tuple[Callable[..., T], object, object]
+    #: A method and its arguments; ``None`` stands for a key that was not given.
+    LookUp: TypeAlias = tuple[Callable[..., T], object] | tuple[Callable[..., T], object, object]
 else:
     T = None
 
@@ -93,7 +93,7 @@ class Collection(Typed[T]):
     def __repr__(self) -> str:
         return f"<pyvirt.{type(self).__name__} of {self._owner!r}>"
 
-    # ---- from C ----
+    # ---- calls ----
 
     def _new(self, function: Callable[..., CData], *args: object) -> T:
         """Call *function* for this collection's owner and return the object that it makes; NULL is an error."""
@@ -103,10 +103,10 @@ class Collection(Typed[T]):
         """Call *function*, which looks up *key*, and return the object that it finds; NULL is an error."""
         pointer = function(self._owner._ptr, *args)
         if not pointer:
-            raise self._missing(key, function)
+            raise self._look_up_error(key, function)
         return self._kind(self._conn, pointer)  # type: ignore[return-value]
 
-    def _missing(self, key: object, function: Callable[..., CData]) -> Error:
+    def _look_up_error(self, key: object, function: Callable[..., CData]) -> Error:
         """Return the error of a look-up, with *key* in its message: some drivers leave it out."""
         error = self._owner._error(function)
         if isinstance(error, NotFoundError) and ": " not in error.message:
@@ -124,7 +124,7 @@ class Collection(Typed[T]):
         """Make an object from its document: an old daemon knows only the function without flags."""
         return self._new(flagged, encode_xml(xml), flags) if flags else self._new(plain, encode_xml(xml))
 
-    # ---- what a class may know better ----
+    # ---- what a subclass may override ----
 
     def _list(self, flags: int) -> list[T]:
         return self._wrap_list(type(self)._list_all, flags)
@@ -139,19 +139,20 @@ class Collection(Typed[T]):
         wanted = as_uuid(uuid)
         return self._look_up(wanted, type(self)._look_up_by_uuid, wanted)
 
-    def _get(self, default: D, what: str, *ways: Way[T]) -> T | D:
-        """Look up by the one of *ways* whose keys were given.
+    def _get(self, default: D, expected: str, *choices: LookUp[T]) -> T | D:
+        """Make the look-up whose keys were given, one of *choices*.
 
-        :raises TypeError: the keys of none, or of several, were given; *what* describes the right ones
+        :param expected: the keys to give, for the message
+        :raises TypeError: the keys of none, or of several, were given
         """
         given = None
-        for way in ways:
-            if way[1] is not None or way[-1] is not None:
-                if given or None in way:
-                    raise TypeError(f"expected {what}")
-                given = way
+        for choice in choices:
+            if choice[1] is not None or choice[-1] is not None:
+                if given or None in choice:
+                    raise TypeError(f"expected {expected}")
+                given = choice
         if given is None:
-            raise TypeError(f"expected {what}")
+            raise TypeError(f"expected {expected}")
         try:
             return given[0](*given[1:])
         except self._not_found:
@@ -159,7 +160,7 @@ class Collection(Typed[T]):
                 raise
             return default
 
-    # ---- to Python ----
+    # ---- the protocol of Python's collections ----
 
     def __iter__(self) -> Iterator[T]:
         return iter(self._list(0))

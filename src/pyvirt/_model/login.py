@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyvirt.auth import Auth
 
 # All types that libvirt's drivers request: USERNAME AUTHNAME PASSPHRASE ECHOPROMPT NOECHOPROMPT REALM EXTERNAL.
-_TYPES = (1, 2, 5, 6, 7, 8, 9)
+_CREDENTIAL_TYPES = (1, 2, 5, 6, 7, 8, 9)
 
 
 class _AuthExchange:
@@ -31,6 +31,7 @@ class _AuthExchange:
         self.gave_up = False
 
     def fill(self, credential: CData) -> bool:
+        """Write the answer into *credential*, and return whether there was one."""
         from pyvirt.enums import ConnectCredentialType
 
         question = Credential(
@@ -73,12 +74,12 @@ def open_with(uri: CData, auth: Auth, flags: int) -> CData:
     """
     exchange = _AuthExchange(auth)
     opaque = ffi.new_handle(exchange)
-    types = ffi.new("int[]", _TYPES)
-    asked = ffi.new(
+    types = ffi.new("int[]", _CREDENTIAL_TYPES)
+    request = ffi.new(
         "virConnectAuth *",
-        {"credtype": types, "ncredtype": len(_TYPES), "cb": lib.pv_py_auth, "cbdata": opaque},
+        {"credtype": types, "ncredtype": len(_CREDENTIAL_TYPES), "cb": lib.pv_py_auth, "cbdata": opaque},
     )
-    pointer = lib.pv_connect_open(uri, asked, flags)
+    pointer = lib.pv_connect_open(uri, request, flags)
     if exchange.error is not None:
         if pointer:
             lib.pv_release_connect(pointer)

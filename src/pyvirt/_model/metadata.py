@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Metadata: notes of programs in the configuration of a domain or a network."""
+"""Metadata: data that programs store in the configuration of a domain or a network."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """``conn.domains.where(name="web-*", active=True)``: filter a collection by name, state or contents.
 
-Where the list function has flags for a condition, the driver filters, in one call.  Names are known then.  The other
-conditions cost one call, or one for each object, so they are checked last, for the remaining objects only.  Objects
-that are deleted during the call are left out.
+Where the list function has flags for a condition, the driver filters, in one call.  Names need no further call.  The
+other conditions cost one call, or one for each object, so they are checked last, for the remaining objects only.
+Objects that are deleted during the call are left out.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Handle)
 
 # Condition -> its flags for true and false.
-_SWITCHES = {
+_FLAG_PAIRS = {
     "active": ("ACTIVE", "INACTIVE"),
     "persistent": ("PERSISTENT", "TRANSIENT"),
     "autostart": ("AUTOSTART", "NO_AUTOSTART"),
@@ -49,7 +49,7 @@ def flags_for(kind: type[IntFlag], **switches: bool | None) -> int:
     chosen = kind(0)
     for name, wanted in switches.items():
         if wanted is not None:
-            yes, no = _SWITCHES[name]
+            yes, no = _FLAG_PAIRS[name]
             chosen |= kind[yes if wanted else no]
     return chosen
 
@@ -78,7 +78,7 @@ def choose(found: Iterable[T], *tests: Callable[[T], object]) -> list[T]:
 
 
 def named(pattern: Pattern | None, attribute: str = "name") -> list[Callable[[Handle], object]]:
-    """Return the test of a name, or no test without a pattern."""
+    """Return the tests for a name: one, or none without a pattern."""
     if pattern is None:
         return []
     matches = fits(pattern)

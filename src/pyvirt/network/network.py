@@ -90,7 +90,7 @@ class Network(NamedByUUID, Autostarting[bytes]):
 
     @property
     def metadata(self) -> NetworkMetadata:
-        """Notes of programs in its configuration."""
+        """The metadata that programs store in its configuration."""
         return NetworkMetadata(self)
 
     def dhcp_leases(self, mac: str | None = None) -> list[NetworkDHCPLease]:
@@ -103,7 +103,7 @@ class Network(NamedByUUID, Autostarting[bytes]):
         count = self._call(lib.virNetworkGetDHCPLeases, encode_or_null(mac), out, 0)
         return _take_leases(out[0], count)
 
-    # ---- life ----
+    # ---- life cycle ----
 
     def start(self) -> None:
         """Start it.  (virNetworkCreate)

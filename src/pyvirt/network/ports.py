@@ -52,7 +52,7 @@ class NetworkPort(Object[tuple[bytes, bytes]]):
     def network(self) -> Network:
         """The network that it is connected to.  (virNetworkPortGetNetwork)"""
         pointer = self._call_nonzero(lib.virNetworkPortGetNetwork)
-        check(lib.virNetworkRef(pointer), "virNetworkRef")  # what the port returns is its own reference
+        check(lib.virNetworkRef(pointer), "virNetworkRef")  # the port keeps the reference that it returns
         return Network(self._conn, pointer)
 
     @property
@@ -123,7 +123,7 @@ class NetworkPorts(UUIDCollection[NetworkPort]):
         """Connect an interface.  (virNetworkPortCreateXML)
 
         :param xml: ``<networkport>`` with the ``<owner>``'s name and UUID, and a ``<mac>``
-        :param flags: with ``RECLAIM`` it gets the device again that *xml* names
+        :param flags: with ``RECLAIM`` it uses the existing device that *xml* names
         :raises AlreadyExistsError: a port with that UUID exists
         :raises XMLError: *xml* is not well-formed, or does not describe a port
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Volumes into files and back, pumped by C."""
+"""Copy a volume to a file or back; C moves the bytes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from pyvirt._core.lib import CData
     from pyvirt.storage import StorageVolume
 
-    #: is given how many bytes have gone
+    #: called with the number of bytes transferred so far
     TransferProgress: TypeAlias = Callable[[int], object]
     Path: TypeAlias = str | os.PathLike[str]
     File: TypeAlias = IO[bytes] | io.RawIOBase
 
 _INTERVAL = 0.1  # seconds between two reports
-_CHUNK = 1 << 20  # bytes that Python moves at a time, for files without a descriptor
+_CHUNK = 1 << 20  # bytes of one read in Python, for files without a descriptor
 
 
 def download(
@@ -77,7 +77,7 @@ def _receive(stream: Stream, file: IO[bytes], sparse: bool, progress: TransferPr
         lambda pump, pointer: lib.pv_pump_receive(pump, pointer, sparse),
         progress,
     )
-    stream._end = True
+    stream._at_end = True
     if file.seekable():
         file.seek(os.lseek(number, 0, os.SEEK_CUR))
     return moved
@@ -87,7 +87,7 @@ def _send(stream: Stream, file: IO[bytes], sparse: bool, progress: TransferProgr
     number = _descriptor(file, sparse)
     if number is None:
         return _copy(file, stream, progress)
-    if file.seekable():  # not where its buffer has read ahead to
+    if file.seekable():  # its buffer may have read ahead
         os.lseek(number, file.tell(), os.SEEK_SET)
     moved = _pump(
         stream,
@@ -104,7 +104,7 @@ def _send(stream: Stream, file: IO[bytes], sparse: bool, progress: TransferProgr
 def _descriptor(file: IO[bytes], sparse: bool) -> int | None:
     """Return the descriptor of a file, ``None`` if Python code transforms its content."""
     try:
-        if not _is_made_up(file):
+        if not _transforms_content(file):
             return file.fileno()
     except (AttributeError, io.UnsupportedOperation):
         pass
@@ -113,10 +113,10 @@ def _descriptor(file: IO[bytes], sparse: bool) -> int | None:
     return None
 
 
-def _is_made_up(file: object) -> bool:
-    """Return whether a file has other content than its descriptor: that of a gzip file is the compressed data."""
+def _transforms_content(file: object) -> bool:
+    """Return whether a file's content differs from its descriptor's: a gzip file's descriptor has compressed data."""
     if isinstance(file, io.BufferedReader | io.BufferedWriter | io.BufferedRandom):
-        return _is_made_up(file.raw)
+        return _transforms_content(file.raw)
     return isinstance(file, io.BufferedIOBase)
 
 
@@ -161,7 +161,7 @@ def _pump(
     def call() -> None:
         if run(pump, stream._ptr) == 0:
             return
-        stream._over = True  # libvirt has aborted it
+        stream._ended = True  # libvirt has aborted it
         error = last_error(function, stream._conn)
         if failure := lib.pv_pump_errno(pump):
             raise OSError(failure, os.strerror(failure))

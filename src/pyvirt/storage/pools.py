@@ -86,7 +86,7 @@ class StoragePool(NamedByUUID, Autostarting[bytes]):
             lambda xml: StoragePools(self._conn).define(xml, flags=flags),
         )
 
-    # ---- life ----
+    # ---- life cycle ----
 
     def build(self, *, flags: StoragePoolBuildFlags = StoragePoolBuildFlags(0)) -> None:
         """Create the underlying storage: the directory, the file system, the volume group, …  (virStoragePoolBuild)

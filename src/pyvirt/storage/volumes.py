@@ -84,7 +84,7 @@ class StorageVolume(Named[str]):
         """Return its description.  (virStorageVolGetXMLDesc)"""
         return self._call_string(lib.virStorageVolGetXMLDesc, 0)
 
-    # ---- life ----
+    # ---- life cycle ----
 
     def clone(self, name: str, *, flags: StorageVolCreateFlags = StorageVolCreateFlags(0)) -> StorageVolume:
         """Create a copy with the same content in its pool.  (virStorageVolCreateXMLFrom)
