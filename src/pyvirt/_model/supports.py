@@ -190,7 +190,7 @@ def _find(name: str) -> tuple[CData, CData]:
 
 def _call(conn: Connection, function: CData, name: str, signature: CData, obj: Handle | None) -> bool | None:
     if obj is not None and not {ffi.typeof(obj._ptr), ffi.typeof(ffi.typeof(obj._ptr).cname + "*")} & {*signature.args}:
-        raise InvalidArgumentError(f"{name} does not take a {type(obj).__name__}")
+        raise InvalidArgumentError(f"{name} does not take an object of type {type(obj).__name__}")
     arguments = Arguments(conn, obj)
     fixed = _VALUES.get(name, {})
     pointer = signature.result.kind == "pointer"
