@@ -27,9 +27,8 @@ def encode(text: str) -> bytes:
     try:
         data = text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
-        raise InvalidArgumentError(
-            f"the text has a lone surrogate at position {error.start}, which UTF-8 cannot encode"
-        ) from None
+        message = f"the text has a lone surrogate at position {error.start}, which UTF-8 cannot encode"
+        raise InvalidArgumentError(message) from None
     except AttributeError:
         raise TypeError(f"expected str, got {type(text).__name__}") from None
     if b"\0" in data:
