@@ -75,7 +75,7 @@ class JobEnded(Condition[None]):
     def late(self, timeout: float) -> OperationTimeoutError:
         """See :meth:`Condition.late`."""
         return OperationTimeoutError(
-            f"the job of domain {self.domain.name!r} was not over after {timeout:g} s", function="virDomainGetJobInfo"
+            f"the job of domain {self.domain.name!r} had not ended after {timeout:g} s", function="virDomainGetJobInfo"
         )
 
 
@@ -116,7 +116,7 @@ class BlockJobDone(Condition[None]):
             return  # a backup: only the job itself knew how it ended
         if (last or self._begun_here) and chain_of(self.domain, self._job.name) == self._before:
             raise OperationFailedError(
-                f"the job of disk {self._job.name!r} ended and left it as it was: it failed or was aborted",
+                f"the block job of disk {self._job.name!r} ended without changing the disk: it failed or was aborted",
                 code=codes.OPERATION_FAILED,
                 function="virDomainGetBlockJobInfo",
             )
@@ -126,6 +126,6 @@ class BlockJobDone(Condition[None]):
     def late(self, timeout: float) -> OperationTimeoutError:
         """See :meth:`Condition.late`."""
         return OperationTimeoutError(
-            f"the block job of disk {self._job.name!r} was not done after {timeout:g} s",
+            f"the block job of disk {self._job.name!r} had not finished after {timeout:g} s",
             function="virDomainGetBlockJobInfo",
         )

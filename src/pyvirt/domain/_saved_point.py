@@ -91,7 +91,7 @@ class SavedPoints(WhereNamed[M]):
         given = {tag: text for tag, text in texts.items() if text is not None}
         if xml is not None:
             if given:
-                raise TypeError("give xml, or name and description")
+                raise TypeError("give xml, or name and description, not both")
             return encode_xml(xml)
         for text in given.values():
             encode(text)  # raises if C cannot hold it

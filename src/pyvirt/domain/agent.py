@@ -153,7 +153,7 @@ class Agent(Part):
 def _texts(items: Iterable[str]) -> tuple[CData, int, CData]:
     """Return an array for libvirt, its length, and an object that must stay alive as long as the array."""
     if isinstance(items, str):  # its letters are texts too, and one of them may be "/"
-        raise TypeError(f"expected several texts, got one: {items[:40]!r}")
+        raise TypeError(f"expected a list of strings, got one string: {items[:40]!r}")
     texts = list(items)
     pointer, kept = string_array(texts)
     return pointer, len(texts), kept

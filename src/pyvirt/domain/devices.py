@@ -126,7 +126,7 @@ class Devices(Part):
         kind = {alias: device for device in self._running() if device.tag == wanted.tag and (alias := _alias(device))}
         found = {alias for alias, device in kind.items() if _describes(wanted, device)}
         if len(found) > 1:
-            raise InvalidArgumentError(f"the document matches several devices, {', '.join(found)}: add the alias")
+            raise InvalidArgumentError(f"the document matches several devices ({', '.join(found)}): add the alias")
         return found or set(kind)
 
     def _detach_and_wait(

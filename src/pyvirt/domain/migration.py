@@ -134,7 +134,7 @@ class _Array(Params):
 
     def _add_texts(self, name: str, texts: list[str]) -> None:
         if not texts:  # libvirt's function then fails without an error
-            raise InvalidArgumentError(f"parameter {name!r}: the list is empty")
+            raise InvalidArgumentError(f"parameter {name!r} must not be an empty list")
         array, kept = string_array(texts)
         room = ffi.new("int *", self.count)
         if lib.virTypedParamsAddStringList(self._params, self._count, room, encode(name), array) < 0:
@@ -145,7 +145,7 @@ class _Array(Params):
 def _values(values: Values | None, more: Values) -> Values:
     for name in more:
         if name not in _FIELDS:
-            raise TypeError(f"unknown parameter of a migration: {name!r}")
+            raise TypeError(f"unknown migration parameter: {name!r}")
     return {**(values or {}), **{_FIELDS[name]: value for name, value in more.items()}}
 
 
