@@ -117,7 +117,7 @@ class Agent(Part):
     ) -> None:
         """Set the password of a user of the guest.  (virDomainSetUserPassword)
 
-        :param password: in clear text, or with ``ENCRYPTED`` in flags as the guest stores it
+        :param password: in clear text, or encrypted as the guest stores it, with ``ENCRYPTED`` in *flags*
         """
         self._call(lib.virDomainSetUserPassword, encode(user), encode(password), flags)
 
@@ -152,7 +152,7 @@ class Agent(Part):
 
 def _texts(items: Iterable[str]) -> tuple[CData, int, CData]:
     """Return an array for libvirt, its length, and an object that must stay alive as long as the array."""
-    if isinstance(items, str):  # its letters are texts too, and one of them may be "/"
+    if isinstance(items, str):  # iterating would yield its letters, and "/" is a mount point
         raise TypeError(f"expected a list of strings, got one string: {items[:40]!r}")
     texts = list(items)
     pointer, kept = string_array(texts)

@@ -74,8 +74,7 @@ class Devices(Part):
 
         A running guest is asked to release the device, and QEMU's driver waits for some seconds.  The device is
         detached when the running configuration no longer contains it.  A guest without an operating system never
-        releases a PCI
-        device.
+        releases a PCI device.
 
         :param xml: the device element, with as much as is needed to identify it
         :param wait: seconds to wait until a running guest has released it; ``None`` does not wait
@@ -165,23 +164,19 @@ class Devices(Part):
 
         :param xml: the complete new element; for everything that it leaves out, the default applies
         :param flags: with ``FORCE`` the media of a locked drive changes too
-        :raises NotSupportedError: that cannot change while the domain runs
+        :raises NotSupportedError: this property of the device cannot change while the domain is running
         """
         self._call(lib.virDomainUpdateDeviceFlags, encode_xml(xml), flags)
 
     def hotplug(self, xml: XML) -> None:
-        """Attach a device to the running domain, also in drivers that do not accept flags.
-
-        (virDomainAttachDevice)
+        """Attach a device to the running domain, also in drivers without flags.  (virDomainAttachDevice)
 
         :raises OperationInvalidError: the domain is not running
         """
         self._call(lib.virDomainAttachDevice, encode_xml(xml))
 
     def hotunplug(self, xml: XML) -> None:
-        """Detach a device from the running domain, also in drivers that do not accept flags.
-
-        (virDomainDetachDevice)
+        """Detach a device from the running domain, also in drivers without flags.  (virDomainDetachDevice)
 
         :raises OperationInvalidError: the domain is not running
         """

@@ -121,9 +121,9 @@ class _Array(Params):
             if isinstance(value, list | tuple):
                 several[name] = [*value]
             elif name in _DOCUMENTS:
-                single[name] = xml_text(value)  # type: ignore[arg-type]  # or what it refuses
+                single[name] = xml_text(value)  # type: ignore[arg-type]  # xml_text raises for other types
             else:
-                single[name] = value  # type: ignore[assignment]  # or what Params refuses
+                single[name] = value  # type: ignore[assignment]  # Params raises for other types
         super().__init__(single, _TYPES)
         try:
             for name, texts in several.items():
@@ -227,7 +227,7 @@ class Migration(Part):
             flags |= DomainMigrateFlags.PEER2PEER
         self._call(lib.virDomainMigrateToURI3, encode_or_null(uri), array.pointer, array.count, flags)
 
-    # ---- limits, also while it is on its way ----
+    # ---- limits, which can also change during a migration ----
 
     def max_speed(self, *, flags: DomainMigrateMaxSpeedFlags = DomainMigrateMaxSpeedFlags(0)) -> int:
         """Return the limit of its speed in MiB per second.  (virDomainMigrateGetMaxSpeed)
