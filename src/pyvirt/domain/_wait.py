@@ -116,7 +116,7 @@ class Recheck:
         self._recheck = max(recheck, interval)
         self._listener: Listener[Event] | None = None
         #: the events since the last check
-        self.news: list[Event] = []
+        self.new_events: list[Event] = []
 
     def __enter__(self) -> Self:
         return self
@@ -132,30 +132,30 @@ class Recheck:
 
     def __iter__(self) -> Iterator[None]:
         yield
-        if self._left() <= 0:
+        if self._seconds_left() <= 0:
             return
         self.listen()
         if self._listener is None:
-            yield from poll_times(None if self._end is None else self._left(), self._interval)
+            yield from poll_times(None if self._end is None else self._seconds_left(), self._interval)
             return
         yield  # the condition may have become true before the listener was registered
-        while self._left() > 0:
+        while self._seconds_left() > 0:
             self._wait_for_event(self._listener)
             yield
 
-    def news_of(self, kind: str) -> list[Any]:
+    def new_events_of(self, kind: str) -> list[Any]:
         """Return the events since the last check that are of *kind*, given by name."""
         cls = _kind(kind)
-        return [event for event in self.news if isinstance(event, cls)]
+        return [event for event in self.new_events if isinstance(event, cls)]
 
-    def _left(self) -> float:
+    def _seconds_left(self) -> float:
         return inf if self._end is None else max(0.0, self._end - monotonic())
 
     def _wait_for_event(self, listener: Listener[Event]) -> None:
-        self.news = []
+        self.new_events = []
         try:
-            if listener.wait(min(self._left(), self._recheck)):
-                self.news += listener.take()
+            if listener.wait(min(self._seconds_left(), self._recheck)):
+                self.new_events += listener.take()
         except (ClosedError, ConnectionLostError):
             pass  # the next check raises the error
 

@@ -38,7 +38,7 @@ _COPY_PARAMETERS = {
 }
 
 
-def _pullable(chain: Chain, base: str | None = None) -> Chain:
+def _chain_changed_by_pull(chain: Chain, base: str | None = None) -> Chain:
     """Return *chain*, or nothing if a successful pull of the images above *base* does not change the chain."""
     below = chain[1:2]
     return chain if below and base not in below[0] else ()
@@ -188,7 +188,7 @@ class Disk(NamedPart):
         flags |= DomainBlockPullFlags.BANDWIDTH_BYTES
         before = chain_of(self._domain, self._name)
         self._call(lib.virDomainBlockPull, encode(self._name), bandwidth, flags)
-        return BlockJob(self._domain, self._name, _pullable(before))
+        return BlockJob(self._domain, self._name, _chain_changed_by_pull(before))
 
     def rebase(
         self,
@@ -206,7 +206,7 @@ class Disk(NamedPart):
         before = chain_of(self._domain, self._name)
         self._call(lib.virDomainBlockRebase, encode(self._name), encode_or_null(base), bandwidth, flags)
         if not flags & DomainBlockRebaseFlags.COPY:
-            before = _pullable(before, base)
+            before = _chain_changed_by_pull(before, base)
         return BlockJob(self._domain, self._name, before)
 
 

@@ -142,7 +142,7 @@ class _Array(Params):
         del kept
 
 
-def _values(values: Values | None, more: Values) -> Values:
+def _merge_parameters(values: Values | None, more: Values) -> Values:
     for name in more:
         if name not in _FIELDS:
             raise TypeError(f"unknown migration parameter: {name!r}")
@@ -207,7 +207,7 @@ class Migration(Part):
         :raises OperationAbortedError: the job was aborted; the domain continues on this host
         :raises OperationInvalidError: the domain is not running, and *flags* lack ``OFFLINE``
         """
-        with _Array(_values(values, more)) as array:  # type: ignore[arg-type]  # as the overloads have it
+        with _Array(_merge_parameters(values, more)) as array:  # type: ignore[arg-type]  # as the overloads have it
             call: Callable[[], Domain | None]
             if isinstance(dest, Connection):
                 call = partial(self._to_connection, dest, array, flags)
