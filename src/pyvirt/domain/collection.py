@@ -254,8 +254,9 @@ class Domains(NativeConfig, Collection[Domain]):
     def watch(self, *, buffer: int = 65_536) -> DomainWatch:
         """Return a mapping of all domains to their states, which events keep current.
 
-        (virConnectListAllDomains, virDomainListGetStats, virConnectDomainEventRegisterAny)  Use it instead of listing
-        all domains every second.
+        (virConnectListAllDomains, virDomainListGetStats, virConnectDomainEventRegisterAny)
+
+        Use it instead of listing all domains every second.
 
         :param buffer: how many events may arrive between two uses of it; after more, everything is listed again
         """
