@@ -118,7 +118,7 @@ async def test_a_call_without_an_answer_times_out(mortal: PrivateDaemon, paused:
         for _ in range(2):
             with pytest.raises(pyvirt.OperationTimeoutError, match="was not answered within"):
                 await domain.state(timeout=0.02)
-        with pytest.raises(pyvirt.OperationTimeoutError, match=r"did not begin within .* 2 others were in flight"):
+        with pytest.raises(pyvirt.OperationTimeoutError, match=r"did not begin within .* 2 other calls were in flight"):
             await domain.info(timeout=0.02)
         with pytest.raises(TimeoutError), anyio.fail_after(0.02):
             await domain.xml_desc()

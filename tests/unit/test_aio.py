@@ -305,7 +305,7 @@ async def test_a_closed_handle_raises_closed_error(libvirt_test_uri: str) -> Non
 async def test_a_failed_connect_raises() -> None:
     with pytest.raises(pyvirt.ConnectionFailedError):
         await pyvirt.aio.connect("qemu+unix:///system?socket=/no/such/socket")
-    with pytest.raises(ValueError, match="at least one request"):
+    with pytest.raises(ValueError, match="max_requests must be at least 1, not 0"):
         pyvirt.aio.connect("test:///default", max_requests=0)
 
 
@@ -316,7 +316,7 @@ async def test_an_unclosed_connection_warns(libvirt_test_uri: str) -> None:
         warnings.simplefilter("always")
         del conn
         gc.collect()
-    workers.refuse()  # its threads would end by themselves, after a while
+    workers.refuse_calls()  # its threads would end by themselves, after a while
     assert [str(one.message) for one in caught] == [f"unclosed <pyvirt.Connection '{libvirt_test_uri}'>"]
 
 

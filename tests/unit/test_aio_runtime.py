@@ -307,7 +307,7 @@ async def test_cancellation_by_asyncio_works(conn: pyvirt.aio.Connection, gate: 
 
 
 async def test_a_call_that_takes_too_long_times_out(conn: pyvirt.aio.Connection, gate: Gate) -> None:
-    with pytest.raises(pyvirt.OperationTimeoutError, match=r"not answered within 0\.01 s; it goes on"):
+    with pytest.raises(pyvirt.OperationTimeoutError, match=r"not answered within 0\.01 s; it continues"):
         await conn.run(gate, timeout=0.01)
     with pytest.raises(TimeoutError), anyio.fail_after(0.01):
         await conn.run(gate)
@@ -321,7 +321,7 @@ async def test_a_call_that_does_not_begin_in_time_is_never_made(conn: pyvirt.aio
             group.start_soon(conn.run, gate)
         await gate.has(4)
         with pytest.raises(
-            pyvirt.OperationTimeoutError, match=r"did not begin within 0\.01 s: 4 others were in flight"
+            pyvirt.OperationTimeoutError, match=r"did not begin within 0\.01 s: 4 other calls were in flight"
         ):
             await domain.state(timeout=0.01)
         gate.open()

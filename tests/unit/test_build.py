@@ -73,7 +73,7 @@ def refusal(tree: Path, **environment: str) -> str:
 def test_a_build_without_pkg_config_names_what_to_install(tree: Path, tmp_path: Path) -> None:
     sentence = refusal(tree, PATH=str(tmp_path))
 
-    assert sentence.startswith("pyvirt cannot be built: pkg-config is missing; it needs libvirt >= 6.0.0 ")
+    assert sentence.startswith("pyvirt cannot be built: pkg-config is missing; pyvirt needs libvirt >= 6.0.0 ")
     assert "libvirt-dev pkg-config gcc python3-dev on Debian" in sentence
     assert "libvirt-devel pkgconf-pkg-config gcc python3-devel on Fedora" in sentence
     assert "on Arch" in sentence
@@ -83,7 +83,7 @@ def test_a_build_without_pkg_config_names_what_to_install(tree: Path, tmp_path: 
 def test_a_build_without_libvirt_names_what_to_install(tree: Path, tmp_path: Path) -> None:
     sentence = refusal(tree, PKG_CONFIG_LIBDIR=str(tmp_path), PKG_CONFIG_PATH="")
 
-    assert "pkg-config finds no libvirt; it needs libvirt >= 6.0.0 " in sentence
+    assert "pkg-config cannot find libvirt; pyvirt needs libvirt >= 6.0.0 " in sentence
 
 
 def test_a_build_with_too_old_a_libvirt_names_both_versions(tree: Path, pc_files: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_build_with_too_old_a_libvirt_names_both_versions(tree: Path, pc_files
 
     sentence = refusal(tree, PKG_CONFIG_LIBDIR=str(pc_files), PKG_CONFIG_PATH="")
 
-    assert "this libvirt is 5.10.0; it needs libvirt >= 6.0.0 " in sentence
+    assert "the installed libvirt is 5.10.0; pyvirt needs libvirt >= 6.0.0 " in sentence
 
 
 def test_a_build_without_a_compiler_names_what_to_install(tree: Path, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_smaller_library_that_is_missing_is_left_out(pc_files: Path) -> None:
     )
 
     assert done.stdout.splitlines() == [
-        "pkg-config finds no libvirt-admin: building without pyvirt._libvirt_admin",
+        "pkg-config cannot find libvirt-admin: building without pyvirt._libvirt_admin",
         "['libvirt', 'qemu', 'lxc']",
     ]
 

@@ -23,7 +23,7 @@ PRINTED = {
     "lifecycle.py": r"defined  example .* SHUTOFF\n"
     r"paused .*PAUSED.*USER.*\n"
     r"larger   4 vCPUs under id \d+\n"
-    r"gone     Domain not found: 'example'\n",
+    r"removed  Domain not found: 'example'\n",
     "list.py": r".+: 1 domains\ntest +running +2 vCPUs +2,048 MiB\n",
     "monitor.py": r"1 domains, 1 running, with disks\n(1 domains, 1 running(, with disks)?\n){4}",
     "stats.py": r"1,000 domains, [\d,]+ values, [\d,]+ KiB\n"

@@ -22,7 +22,7 @@ import pyvirt
 from pyvirt import xmldesc as x
 from pyvirt.errors import InvalidArgumentError
 from pyvirt.xmldesc import devices, parse, serialize, storage, validate
-from pyvirt.xmldesc._build import adopt
+from pyvirt.xmldesc._build import copy_element
 from pyvirt.xmldesc.nwfilters import PROTOCOLS
 from tests.support import ROOT, documents
 from tests.support.api_facts import release
@@ -254,7 +254,7 @@ WHOLE: dict[Callable[..., etree._Element], Callable[[etree._Element], etree._Ele
 
 
 # Values that are valid by themselves may be invalid together.
-TOGETHER = re.compile(r"secure boot needs|empty drive has no|disk \w+ needs exactly one|needs hosts|a lun passes")
+TOGETHER = re.compile(r"secure boot needs|empty drive cannot|disk \w+ needs exactly one|needs hosts|'lun' cannot use")
 
 
 def validated(make: Callable[..., etree._Element], part: etree._Element) -> None:
@@ -312,7 +312,7 @@ def test_a_rule_accepts_exactly_the_matches_of_its_protocol(protocol: str) -> No
         if attribute in PROTOCOLS[protocol]:
             validate(x.nwfilter("a", x.rule("accept", "in", protocol, **match)))
         else:
-            with pytest.raises(InvalidArgumentError, match="a match cannot be"):
+            with pytest.raises(InvalidArgumentError, match="the name of a match cannot be"):
                 x.rule("accept", "in", protocol, **match)
 
 
@@ -323,99 +323,99 @@ WRONG: dict[str, Any] = {"memory": 1.5, "disks": ["/a"], "dhcp": ["10.0.0.9"]}
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: x.domain("", memory=GIB), "the domain's name must be a name, not ''"),
-        (lambda: x.domain("a\0b", memory=GIB), "has a control character"),
-        (lambda: x.domain("a\nb", memory=GIB), "has a control character"),
-        (lambda: x.domain("a/b", memory=GIB), "has a '/'"),
-        (lambda: x.domain("a\ud800", memory=GIB), "a character that no XML can hold"),
+        (lambda: x.domain("", memory=GIB), "the name of the domain must be a name, not ''"),
+        (lambda: x.domain("a\0b", memory=GIB), "must not contain a control character"),
+        (lambda: x.domain("a\nb", memory=GIB), "must not contain a control character"),
+        (lambda: x.domain("a/b", memory=GIB), "must not contain '/'"),
+        (lambda: x.domain("a\ud800", memory=GIB), "a character that XML does not allow"),
         (lambda: x.domain("a", memory=-1), r"memory \(in bytes\) must be from 1 to \d+, not -1"),
         (lambda: x.domain("a", memory=0), "memory"),
-        (lambda: x.domain("a", memory=True), "memory .* must be a whole number, not True"),
-        (lambda: x.domain("a", memory=WRONG["memory"]), "memory .* must be a whole number, not 1.5"),
-        (lambda: x.domain("a", memory=1, current_memory=2), "current_memory is 2, more than memory"),
+        (lambda: x.domain("a", memory=True), "memory .* must be an integer, not True"),
+        (lambda: x.domain("a", memory=WRONG["memory"]), "memory .* must be an integer, not 1.5"),
+        (lambda: x.domain("a", memory=1, current_memory=2), "current_memory must not exceed memory: 2 > 1"),
         (lambda: x.domain("a", memory=GIB, vcpus=0), "vcpus must be from 1"),
         (lambda: x.domain("a", memory=GIB, vcpus=2, current_vcpus=3), "current_vcpus must be from 1 to 2"),
         (lambda: x.domain("a", memory=GIB, type="quemu"), "did you mean 'qemu'"),
-        (lambda: x.domain("a", memory=GIB, uuid="1-2"), "this is no UUID: '1-2'"),
+        (lambda: x.domain("a", memory=GIB, uuid="1-2"), "'1-2' is not a valid UUID"),
         (lambda: x.domain("a", memory=GIB, boot="floppy"), "boot cannot be 'floppy'"),
         (lambda: x.domain("a", memory=GIB, boot="hd", disks=x.disk("vda", file="/a", boot=1)), "not both"),
-        (lambda: x.domain("a", memory=GIB, disks=[x.disk("vda", file="/a")] * 2), "two disks have the target vda"),
+        (lambda: x.domain("a", memory=GIB, disks=[x.disk("vda", file="/a")] * 2), "the same target: vda"),
         (lambda: x.domain("a", memory=GIB, secure_boot=True, firmware="bios"), "needs firmware='efi'"),
-        (lambda: x.domain("a", memory=GIB, cmdline="quiet"), "belong to a kernel"),
-        (lambda: x.domain("a", memory=GIB, init="/bin/sh"), "only containers"),
-        (lambda: x.domain("a", memory=GIB, type="lxc"), "a container needs an init"),
-        (lambda: x.domain("a", memory=GIB, type="lxc", init="/a", arguments="-x"), "not one text"),
-        (lambda: x.domain("a", memory=GIB, type="lxc", init="/a", boot="hd"), "does not boot"),
-        (lambda: x.domain("a", memory=GIB, disks=WRONG["disks"]), "an element is needed, not '/a'"),
+        (lambda: x.domain("a", memory=GIB, cmdline="quiet"), "need a kernel"),
+        (lambda: x.domain("a", memory=GIB, init="/bin/sh"), "only a container"),
+        (lambda: x.domain("a", memory=GIB, type="lxc"), "a container needs init"),
+        (lambda: x.domain("a", memory=GIB, type="lxc", init="/a", arguments="-x"), "not a single str"),
+        (lambda: x.domain("a", memory=GIB, type="lxc", init="/a", boot="hd"), "a container has no firmware"),
+        (lambda: x.domain("a", memory=GIB, disks=WRONG["disks"]), "expected an lxml element, got '/a'"),
         (lambda: x.disk("vda"), r"disk vda needs exactly one of file, block, volume, network, not none"),
         (lambda: x.disk("vda", file="/a", block="/b"), "needs exactly one of"),
         (lambda: x.disk("vda", file="a.img"), "file must be an absolute path on the host, not 'a.img'"),
         (lambda: x.disk("vda", file="/a\0"), "control character"),
-        (lambda: x.disk("vda", file="/a", bus="virtoi"), "bus cannot be 'virtoi', .* did you mean 'virtio'"),
+        (lambda: x.disk("vda", file="/a", bus="virtoi"), "bus cannot be 'virtoi'; .* did you mean 'virtio'"),
         (lambda: x.disk("a", file="/a"), "target must be a name such as vda"),
         (lambda: x.disk("vda", file="/a", io_tune={"read_byte_sec": 1}), "did you mean 'read_bytes_sec'"),
-        (lambda: x.disk("sda", device="cdrom", encryption=uuid.uuid4()), "an empty drive has no encryption"),
+        (lambda: x.disk("sda", device="cdrom", encryption=uuid.uuid4()), "an empty drive cannot have encryption"),
         (lambda: x.network_source("rbd"), "needs a name"),
-        (lambda: x.network_source("rbd", "a", user="u"), "user and secret go together"),
-        (lambda: x.network_source("nbd", user="u", secret="s"), "takes no user and secret"),
+        (lambda: x.network_source("rbd", "a", user="u"), "user and secret must be given together"),
+        (lambda: x.network_source("nbd", user="u", secret="s"), "need protocol rbd or iscsi, not nbd"),
         (lambda: x.interface(), "exactly one of network, bridge, direct, user, not none"),
         (lambda: x.interface(network="a", bridge="b"), "exactly one of"),
         (lambda: x.interface(user=True, mac="01:00:5e:00:00:01"), "a unicast MAC address"),
         (lambda: x.interface(bridge="br 0"), "bridge must be letters"),
-        (lambda: x.interface(bridge="b", portgroup="p"), "only an interface on a network"),
-        (lambda: x.interface(user=True, filter_parameters={"IP": "1"}), "need a filter"),
+        (lambda: x.interface(bridge="b", portgroup="p"), "portgroup needs network"),
+        (lambda: x.interface(user=True, filter_parameters={"IP": "1"}), "needs filter"),
         (lambda: x.serial("file"), "needs a path"),
-        (lambda: x.serial("pty", path="/a"), "has no path"),
-        (lambda: x.serial("tcp"), "go together"),
-        (lambda: x.serial("pty", append=True), "cannot append"),
+        (lambda: x.serial("pty", path="/a"), "cannot have a path"),
+        (lambda: x.serial("tcp"), "must be given together"),
+        (lambda: x.serial("pty", append=True), "append needs type='file'"),
         (lambda: x.graphics(port=70000), "from 1 to 65535"),
-        (lambda: x.graphics(port=1, socket="/a"), "a socket or a port"),
-        (lambda: x.graphics(listen="not a host"), "the name or the address of a host"),
-        (lambda: x.memballoon("none", stats_period=1), "no balloon"),
+        (lambda: x.graphics(port=1, socket="/a"), "either socket or port"),
+        (lambda: x.graphics(listen="not a host"), "the name or address of a host"),
+        (lambda: x.memballoon("none", stats_period=1), "stats_period needs a balloon"),
         (lambda: x.controller("scsi", model="piix3"), "model of a scsi controller"),
-        (lambda: x.network("n", nat_ipv6=True), "need a forward"),
+        (lambda: x.network("n", nat_ipv6=True), "need forward"),
         (lambda: x.network("n", forward="route", nat_ipv6=True), "needs forward='nat'"),
-        (lambda: x.network("n", forward="bridge"), "needs a bridge or a forward_device"),
-        (lambda: x.network("n", forward="private", bridge="b"), "needs a forward_device"),
-        (lambda: x.network("n", forward="bridge", bridge="b", dns=False), "serves no addresses"),
-        (lambda: x.network("n", domain_local=True), "needs a domain"),
-        (lambda: x.network("n", dns=False, dns_txt={"a": "b"}), "nobody to answer"),
+        (lambda: x.network("n", forward="bridge"), "needs either bridge or forward_device"),
+        (lambda: x.network("n", forward="private", bridge="b"), "needs forward_device"),
+        (lambda: x.network("n", forward="bridge", bridge="b", dns=False), "cannot have ips, domain, dns or mac"),
+        (lambda: x.network("n", domain_local=True), "needs domain"),
+        (lambda: x.network("n", dns=False, dns_txt={"a": "b"}), "disables the DNS server"),
         (lambda: x.network("n", dns_hosts={"10.0.0.1": []}), "needs a name"),
-        (lambda: x.network_ip("10.0.0.1"), "has no prefix"),
-        (lambda: x.network_ip("10.0.0/24"), "an address with its prefix"),
-        (lambda: x.network_ip("fe80::1%a/64"), "has a scope"),
-        (lambda: x.network_ip("10.0.0.1/24", dhcp=("10.0.0.9", "10.0.0.2")), "upwards"),
+        (lambda: x.network_ip("10.0.0.1"), "must have a prefix length"),
+        (lambda: x.network_ip("10.0.0/24"), "must have a prefix length"),
+        (lambda: x.network_ip("fe80::1%a/64"), "an address with a scope"),
+        (lambda: x.network_ip("10.0.0.1/24", dhcp=("10.0.0.9", "10.0.0.2")), "must not exceed the last"),
         (lambda: x.network_ip("10.0.0.1/24", dhcp=("10.0.0.9", "10.0.1.9")), "10.0.1.9 is not in 10.0.0.0/24"),
         (lambda: x.network_ip("10.0.0.1/24", dhcp=WRONG["dhcp"]), "the first and the last"),
         (lambda: x.network_ip("10.0.0.1/24", hosts=x.dhcp_host("10.0.9.9", name="a")), "is not in"),
-        (lambda: x.dhcp_host("10.0.0.1"), "give a mac or a name"),
+        (lambda: x.dhcp_host("10.0.0.1"), "needs mac or name"),
         (lambda: x.portgroup("p", vlan=4096), "vlan must be from 0 to 4095"),
-        (lambda: x.portgroup("p", vlan=[]), "some tags"),
+        (lambda: x.portgroup("p", vlan=[]), "at least one tag"),
         (lambda: x.pool("p"), "a pool of type dir needs target"),
-        (lambda: x.pool("p", target="/a", hosts=["h"]), "a pool of type dir has no hosts"),
-        (lambda: x.pool("p", "netfs", target="/a", hosts="h", directory="/b"), "a sequence is needed, not one text"),
-        (lambda: x.pool("p", "fs", target="/a", devices=["/dev/a", "/dev/b"]), "one of devices, not 2"),
-        (lambda: x.pool("p", "iscsi", target="/a", hosts=["h"], devices=["/dev/a"]), "a target's name such as iqn"),
-        (lambda: x.pool("p", "rbd", hosts=["h"], source="s", user="u"), "go together"),
-        (lambda: x.pool("p", "gluster", hosts=["h"], source="s", mode=0o700), "permissions are those of the target"),
+        (lambda: x.pool("p", target="/a", hosts=["h"]), "a pool of type dir cannot have hosts"),
+        (lambda: x.pool("p", "netfs", target="/a", hosts="h", directory="/b"), "not a single str"),
+        (lambda: x.pool("p", "fs", target="/a", devices=["/dev/a", "/dev/b"]), "only one device, not 2"),
+        (lambda: x.pool("p", "iscsi", target="/a", hosts=["h"], devices=["/dev/a"]), "name of a target such as iqn"),
+        (lambda: x.pool("p", "rbd", hosts=["h"], source="s", user="u"), "must be given together"),
+        (lambda: x.pool("p", "gluster", hosts=["h"], source="s", mode=0o700), "and group need target"),
         (lambda: x.volume("v", -1), "capacity .* must be from 0"),
-        (lambda: x.volume("..", 1), "cannot be called"),
-        (lambda: x.volume("a/b", 1), "has a '/'"),
-        (lambda: x.volume("v", 1, backing="/a"), "QEMU must not guess"),
-        (lambda: x.snapshot_disk("vda", "internal", file="/a"), "only an external snapshot"),
-        (lambda: x.checkpoint(disks=[]), "one at least"),
-        (lambda: x.checkpoint(disks="vda"), "several, not one text"),
-        (lambda: x.checkpoint(".hidden"), "the checkpoint's name"),
+        (lambda: x.volume("..", 1), "must not be '..'"),
+        (lambda: x.volume("a/b", 1), "must not contain '/'"),
+        (lambda: x.volume("v", 1, backing="/a"), "backing and backing_format must be given together"),
+        (lambda: x.snapshot_disk("vda", "internal", file="/a"), "need snapshot='external', not 'internal'"),
+        (lambda: x.checkpoint(disks=[]), "at least one disk"),
+        (lambda: x.checkpoint(disks="vda"), "not a single str"),
+        (lambda: x.checkpoint(".hidden"), "the name of the checkpoint"),
         (lambda: x.pull_backup(), "exactly one of socket, tcp"),
-        (lambda: x.secret("ceph"), "go together"),
+        (lambda: x.secret("ceph"), "must be given together"),
         (lambda: x.secret("tsl", "a"), "did you mean 'tls'"),
         (lambda: x.secret("volume", "a"), "absolute path"),
-        (lambda: x.nwfilter("a b"), "the filter's name"),
+        (lambda: x.nwfilter("a b"), "the name of the filter"),
         (lambda: x.nwfilter("a", chain="joy"), "chain must be root"),
         (lambda: x.nwfilter("a", priority=1001), "from -1000 to 1000"),
         (lambda: x.rule("accept", "in", "tpc"), "did you mean 'tcp'"),
-        (lambda: x.rule("accept", "in", "icmp", dstportstart=1), "a match cannot be 'dstportstart'"),
-        (lambda: x.rule("accept", "in", srcipaddr="10.0.0.1"), "a match cannot be"),
+        (lambda: x.rule("accept", "in", "icmp", dstportstart=1), "cannot be 'dstportstart'; allowed: 'match', "),
+        (lambda: x.rule("accept", "in", srcipaddr="10.0.0.1"), "the name of a match cannot be .*; allowed: none"),
         (lambda: x.filterref("a", {"IP": "10.0.0.0/8"}), "parameter IP must be"),
     ],
 )  # fmt: skip
@@ -441,7 +441,7 @@ def test_elements_passed_in_are_copied() -> None:
     assert not len(source)
     assert [len(one.findall("devices/disk")) for one in (first, second)] == [1, 2]
     followed = parse("<a><b/>tail</a>")[0]
-    assert adopt(followed).tail is None
+    assert copy_element(followed).tail is None
     assert followed.tail == "tail"
 
 

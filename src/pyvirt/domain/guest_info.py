@@ -145,7 +145,8 @@ GuestInfo = TypedDict(
 def nest(values: Mapping[str, TypedValue]) -> GuestInfo:
     """Return the nested form of fields whose names have dots."""
     root: dict[str, Node] = {}
-    for name, value in values.items():
+    # Short names first: a field whose name is the prefix of others is then found before them.
+    for name, value in sorted(values.items(), key=lambda item: item[0].count(".")):
         node = root
         *path, last = name.split(".")
         while path:
