@@ -103,7 +103,7 @@ class BlockJob(NamedPart):
         :param interval: seconds between calls of *progress*, and between checks where the driver has no events
         :raises OperationFailedError: the job ended without changing the disk: it failed or was aborted; for a backup
             this cannot be determined
-        :raises OperationTimeoutError: the job was not done within *timeout*; it continues
+        :raises OperationTimeoutError: the job had not finished within *timeout*; it continues
         """
         from pyvirt.domain._conditions import BlockJobDone
 

@@ -69,7 +69,7 @@ class Job(Part):
         :param progress: called with the bytes done and the total, which may grow
         :param interval: seconds between calls of *progress*, and between checks where the driver has no events
         :raises OperationInvalidError: the domain is no longer running
-        :raises OperationTimeoutError: the job was not over within *timeout*; it continues
+        :raises OperationTimeoutError: the job had not ended within *timeout*; it continues
         """
         from pyvirt.domain._conditions import JobEnded
 
