@@ -202,7 +202,7 @@ def test_an_object_is_asked_about_itself(conn: pyvirt.Connection) -> None:
     domain = conn.domains["test"]
     assert conn.supports("virDomainGetState", domain) is True
     assert conn.supports("virDomainPMWakeup", domain) is False
-    with pytest.raises(pyvirt.InvalidArgumentError, match="virNetworkGetXMLDesc does not take .* Domain"):
+    with pytest.raises(pyvirt.InvalidArgumentError, match=r"virNetworkGetXMLDesc does not take .* Domain"):
         conn.supports("virNetworkGetXMLDesc", domain)
     with (
         pyvirt.connect("test:///default") as other,

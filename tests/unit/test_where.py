@@ -217,7 +217,7 @@ def test_where_finds_interfaces_and_devices() -> None:
         assert {device.name for device in conn.node_devices.where(capability=flag)} == hosts
         assert {device.name for device in conn.node_devices.where(name="comp*")} == {"computer"}
         assert {device.name for device in conn.node_devices.where(capability="system", name="*")} == {"computer"}
-        with pytest.raises(pyvirt.InvalidArgumentError, match="unknown capability 'wings'; .*net, pci_dev"):
+        with pytest.raises(pyvirt.InvalidArgumentError, match=r"unknown capability 'wings'; .*net, pci_dev"):
             conn.node_devices.where(capability="wings")
 
 

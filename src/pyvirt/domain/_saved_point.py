@@ -37,7 +37,7 @@ class SavedPoint(Named[tuple[bytes, str]]):
     def domain(self) -> Domain:
         """The domain that it belongs to.  (virDomainSnapshotGetDomain, virDomainCheckpointGetDomain)"""
         pointer = self._call_nonzero(type(self)._get_domain)
-        check(lib.virDomainRef(pointer), "virDomainRef")  # what is returned is the snapshot's own reference
+        check(lib.virDomainRef(pointer), "virDomainRef")  # the returned reference belongs to the snapshot
         return Domain(self._conn, pointer)
 
     def _ask_identity(self) -> tuple[bytes, str]:
