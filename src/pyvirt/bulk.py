@@ -279,20 +279,8 @@ class _Run(Generic[T, R]):
 
     def _give_up(self) -> list[_Task[T, R]]:
         """Return the tasks that exceeded their time, and the waiting tasks that will not be started."""
-        now = monotonic()
         deadline_passed = self._is_late()
-        late: list[_Task[T, R]] = []
-        with self._lock:
-            for queue in self._queues.values():
-                for task in queue.running[:]:
-                    if deadline_passed or (self._timeout is not None and now >= task.started + self._timeout):
-                        task.given_up = True
-                        queue.running.remove(task)
-                        queue.threads -= 1
-                        queue.stuck += 1
-                        late.append(task)
-        # The thread may still change a task that was given up, so the result is that of a copy.
-        late = [_Task(task.index, task.item, task.queue) for task in late]
+        late = self._take_late(deadline_passed)
         if deadline_passed:
             total = f"within the deadline of {self._deadline:g} s"
             _fail(late, lambda: OperationTimeoutError(f"not finished {total}"))
@@ -311,6 +299,24 @@ class _Run(Generic[T, R]):
                     f"not started: {_MAX_STUCK} earlier calls on the same connection have not returned"
                 ),
             )
+        return late
+
+    def _take_late(self, deadline_passed: bool) -> list[_Task[T, R]]:
+        """Give up the running tasks that exceeded their time, and return copies of them.
+
+        Copies, because their threads may still change the tasks.
+        """
+        now = monotonic()
+        late: list[_Task[T, R]] = []
+        with self._lock:
+            for queue in self._queues.values():
+                for task in queue.running[:]:
+                    if deadline_passed or (self._timeout is not None and now >= task.started + self._timeout):
+                        task.given_up = True
+                        queue.running.remove(task)
+                        queue.threads -= 1
+                        queue.stuck += 1
+                        late.append(_Task(task.index, task.item, queue))
         return late
 
     def _withdraw(self) -> list[_Task[T, R]]:

@@ -77,10 +77,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     host.add_argument("--pools", type=_count, default=2, metavar="N", help="number of pools (default: %(default)s)")
     host.add_argument(
-        "--running", type=float, default=1.0, metavar="FRACTION", help="of the domains (default: %(default)s)"
+        "--running",
+        type=float,
+        default=1.0,
+        metavar="FRACTION",
+        help="fraction of domains that run (default: %(default)s)",
     )
     host.add_argument(
-        "--paused", type=float, default=0.0, metavar="FRACTION", help="of the domains (default: %(default)s)"
+        "--paused",
+        type=float,
+        default=0.0,
+        metavar="FRACTION",
+        help="fraction of domains that are paused (default: %(default)s)",
     )
     host.add_argument("-o", "--output", metavar="FILE", help="the file to write; by default a new temporary file")
     host.set_defaults(run=_host)

@@ -34,7 +34,7 @@ def _setting(value: Setting) -> str:
         for mark in ('"', "'", '"""'):
             if mark not in value and (len(mark) == 3 or "\n" not in value):
                 return f"{mark}{value}{mark}"
-        raise ValueError(f"libvirt's configuration files cannot hold {value!r}: it contains all kinds of quotes")
+        raise ValueError(f"libvirt's configuration files cannot hold {value!r}")
     return f"[{', '.join(_setting(item) for item in value)}]"
 
 

@@ -200,7 +200,7 @@ class PrivateDaemon:
             raise DaemonError("the private daemon is running already: call stop() first")
         self._isolation = choose_isolation(self._session)
         if self._isolation is Isolation.SESSION and self._network_namespace:
-            raise TestbedUnavailable("a session daemon cannot have a network namespace: set session=False")
+            raise TestbedUnavailable("a session daemon cannot have a network namespace: leave network_namespace out")
         if self._isolation is not Isolation.ROOT and self._cgroups:
             raise TestbedUnavailable("control groups need root: run as root, or leave cgroups out")
         require(*self._programs())
