@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Describe the extension modules to cffi: cdefs/ and our own C against the installed libvirt.
+"""Describe the extension modules to cffi: cdefs/ and our own C code, for the installed libvirt.
 
-libvirt's headers are included and each declaration of cdefs/ is repeated after them: a compiler that accepts
-the source has compared every signature.  What the installed libvirt lacks gets a stub of the same signature,
-which records why it failed; so every function can be called, whatever the libvirt.
+The source includes libvirt's headers and repeats each declaration of cdefs/ after them, so a compiler that accepts the
+source has compared every signature.  For a function that the installed libvirt does not have, the source has a stub of
+the same signature, which records the reason as an error.  So every function can be called with any libvirt.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ NATIVE = ROOT / "src" / "pyvirt" / "_native"
 
 MINIMUM = "6.0.0"
 NEEDED = (
-    f"it needs libvirt >= {MINIMUM} and its headers, pkg-config, a C compiler and Python's headers: "
+    f"pyvirt needs libvirt >= {MINIMUM} and its headers, pkg-config, a C compiler and Python's headers: "
     "libvirt-dev pkg-config gcc python3-dev on Debian and Ubuntu, "
     "libvirt-devel pkgconf-pkg-config gcc python3-devel on Fedora, "
     "libvirt pkgconf gcc python on Arch, "
     "libvirt-dev pkgconf gcc musl-dev python3-dev on Alpine"
 )
 
-# In the order of <libvirt/libvirt.h>: each file uses types of those before it.
+# In the order of <libvirt/libvirt.h>: each file uses types of the files before it.
 BASE = [
     "common",
     "host",
@@ -59,12 +59,12 @@ BASE_INCLUDES = """
 #include <stdint.h>
 #include <stdlib.h>
 
-#define VIR_DEPRECATED /* cffi looks at each field, virError's old ones too */
+#define VIR_DEPRECATED /* cffi accesses all fields, including deprecated ones of virError */
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 """
 
-# An extension of its own cannot link to errors.c; pyvirt._core.lib points the hook there.
+# The other extensions are not linked with errors.c; pyvirt._core.lib sets the hook to its function.
 HOOK = "void (*pv_unsupported_hook)(const char *function, const char *needed, const char *present);"
 
 TOKEN = re.compile(
@@ -78,26 +78,26 @@ TOKEN = re.compile(
 
 
 class Declaration(NamedTuple):
-    """One C declaration of a cdef file, and the libvirt it came with if that is newer than MINIMUM."""
+    """One C declaration of a cdef file, and the libvirt that introduced it if newer than MINIMUM."""
 
     text: str
     since: str | None
 
     @property
     def function(self) -> str | None:
-        """The function it declares, or None."""
+        """The name of the function that it declares, or None."""
         found = re.match(r"(?!typedef\b)[^({]*?(\w+)\(", self.text)
         return found[1] if found else None
 
     @property
     def struct(self) -> str | None:
-        """``struct tag`` if it is the body of one, or None."""
+        """``struct tag`` if it is the definition of a struct, or None."""
         found = re.match(r"(?:typedef )?(struct \w+) \{", self.text)
         return found[1] if found else None
 
 
 def declarations(source: str) -> Iterator[Declaration]:
-    """Split a cdef file; what stands in ``/* since X */ … /* end */`` carries X."""
+    """Split a cdef file; declarations between ``/* since X */`` and ``/* end */`` get X."""
     since = None
     for token in TOKEN.finditer(source):
         if token["since"] or token["end"]:
@@ -107,7 +107,7 @@ def declarations(source: str) -> Iterator[Declaration]:
 
 
 def stub(declaration: Declaration, present: str, report: str) -> str:
-    """Define the function of *declaration* so that it only reports what it would need."""
+    """Return a definition of the function of *declaration* that only reports which libvirt it needs."""
     name = declaration.function
     returned = declaration.text.partition(f"{name}(")[0].strip()
     if returned == "void":
@@ -121,15 +121,15 @@ def stub(declaration: Declaration, present: str, report: str) -> str:
 
 
 def c_source(declared: Iterable[Declaration], package: str, report: str) -> str:
-    """Repeat what the headers have, for the compiler to compare, and make up for what they lack."""
+    """Repeat the declarations, so that the compiler compares them, and add stubs for missing functions."""
     known = known_names(package)
     present = pkgconfig.modversion(package)
     parts = []
     for declaration in declared:
         missing = declaration.since and (declaration.function or declaration.struct) not in known
-        if "..." in declaration.text:  # cffi's "some integer type" is no C
+        if "..." in declaration.text:  # cffi's "some integer type" is not C
             continue
-        if missing or not declaration.struct:  # C11 lets all but bodies stand twice
+        if missing or not declaration.struct:  # C11 allows repeated declarations, except definitions of structs
             parts.append(f"{declaration.text};")
         if missing and declaration.function:
             parts.append(stub(declaration, present, report))
@@ -137,20 +137,20 @@ def c_source(declared: Iterable[Declaration], package: str, report: str) -> str:
 
 
 def refuse(reason: str) -> SystemExit:
-    """Make the one sentence that a build which cannot succeed ends in."""
+    """Return the exception that ends a build which cannot succeed."""
     return SystemExit(f"pyvirt cannot be built: {reason}; {NEEDED}.")
 
 
 def check_tools() -> None:
-    """End the build early, and say what to install, if it cannot succeed."""
+    """End the build early, with the packages to install, if it cannot succeed."""
     try:
         found = pkgconfig.exists("libvirt")
     except OSError:
         raise refuse("pkg-config is missing") from None
     if not found:
-        raise refuse("pkg-config finds no libvirt")
+        raise refuse("pkg-config cannot find libvirt")
     if not pkgconfig.installed("libvirt", f">= {MINIMUM}"):
-        raise refuse(f"this libvirt is {pkgconfig.modversion('libvirt')}")
+        raise refuse(f"the installed libvirt is {pkgconfig.modversion('libvirt')}")
     if not api_file("libvirt").is_file():
         raise refuse(f"libvirt's {api_file('libvirt')} is missing")
     compiler = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
@@ -161,23 +161,23 @@ def check_tools() -> None:
 
 
 def api_file(package: str) -> Path:
-    """Where the API description of *package* is; all four stand side by side."""
+    """Return the path of the API description of *package*; all four are in the same directory."""
     found = pkgconfig.variables("libvirt").get("libvirt_api", "/usr/share/libvirt/api/libvirt-api.xml")
     path = Path(found).with_name(f"{package}-api.xml")
-    # pkgconf puts the sysroot before its variables, pkg-config does not.
+    # pkgconf puts the sysroot in front of the values of variables, pkg-config does not.
     in_sysroot = Path(os.environ.get("PKG_CONFIG_SYSROOT_DIR", "/"), path.relative_to("/"))
     return in_sysroot if in_sysroot.is_file() else path
 
 
 def known_names(package: str) -> set[str | None]:
-    """The functions and the structs (``struct tag``) that the installed *package* has."""
+    """Return the functions and structs (``struct tag``) of the installed *package*."""
     symbols = etree.parse(str(api_file(package)))
     functions = {node.get("name") for node in symbols.iter("function")}
     return functions | {node.get("type") for node in symbols.iter("struct")}
 
 
 def available() -> list[str]:
-    """The extensions that can be built here: the names of the functions below that make them."""
+    """Return the extensions that can be built, as the names of the functions below."""
     check_tools()
     found = ["libvirt"]
     for name in EXTRAS:
@@ -185,17 +185,17 @@ def available() -> list[str]:
         if pkgconfig.exists(package) and api_file(package).is_file():
             found.append(name)
         else:
-            print(f"pkg-config finds no {package}: building without pyvirt._libvirt_{name}")
+            print(f"pkg-config cannot find {package}: building without pyvirt._libvirt_{name}")
     return found
 
 
 def relative(paths: Iterable[Path]) -> list[str]:
-    """Name files as setuptools wants them."""
+    """Return paths in the form that setuptools needs."""
     return sorted(str(path.relative_to(ROOT)) for path in paths)
 
 
 def compile_options(packages: str) -> dict[str, Any]:
-    """The arguments of setuptools' Extension for the installed *packages*."""
+    """Return the arguments of setuptools' Extension for the installed *packages*."""
     options = dict(pkgconfig.parse(packages))
     options["include_dirs"] = [str(CDEFS), *options.get("include_dirs", [])]
     options["depends"] = relative(CDEFS.glob("*.h")) + relative(NATIVE.glob("*.h"))
@@ -204,18 +204,18 @@ def compile_options(packages: str) -> dict[str, Any]:
 
 
 def native_headers() -> list[Path]:
-    """The headers of our own C."""
+    """Return the headers of our own C code."""
     return sorted(CDEFS.glob("native_*.h"))
 
 
 def includes() -> str:
-    """Start a source; cffi compiles the types of an included module too."""
+    """Return the includes of a source; cffi compiles the types of an included module too."""
     return BASE_INCLUDES + "".join(f'#include "{path.name}"\n' for path in native_headers())
 
 
 @functools.cache
 def libvirt() -> FFI:
-    """pyvirt._libvirt: libvirt, and our own C."""
+    """Return pyvirt._libvirt: libvirt, and our own C code."""
     ffi = FFI()
     texts = [(CDEFS / f"{name}.h").read_text() for name in BASE]
     ours = [path.read_text() for path in [*native_headers(), CDEFS / "callbacks.h"]]
@@ -233,7 +233,7 @@ def libvirt() -> FFI:
 
 
 def extra(name: str) -> FFI:
-    """An extension over one of libvirt's smaller libraries; it uses the types of pyvirt._libvirt."""
+    """Return an extension for one of libvirt's smaller libraries; it uses the types of pyvirt._libvirt."""
     package = f"libvirt-{name}"
     text = (CDEFS / f"{name}.h").read_text()
     ffi = FFI()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What pyproject.toml cannot say: which extension modules this machine can build."""
+"""Choose the extension modules that can be built on this machine, which pyproject.toml cannot express."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 from setuptools import setup
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # a build backend does not
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # build backends do not add it
 
 import build_ffi
 
-free_threaded = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))  # has no stable ABI
+free_threaded = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))  # such an interpreter has no stable ABI
 
 setup(
     cffi_modules=[f"build_ffi.py:{name}" for name in build_ffi.available()],

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The synchronous model as ci/gen_aio sees it, and every decision about its asynchronous face that no rule can make.
+"""Reads the synchronous model for ci/gen_aio, and holds the decisions about its counterpart that no rule can make.
 
-Sources are read, not only objects asked: they have the signatures as people wrote them, the overloads, and the names
-that only type checkers see.
+The sources are read in addition to the imported modules, because only the sources have the signatures as they were
+written, the overloads, and the names that only type checkers see.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-# Where the model is entered; all other classes are found by what its members return.
+# The first classes to write; all other classes are found as results of their members.
 ENTRIES = ("pyvirt.connection:Connection", "pyvirt.admin:AdminConnection")
-# Functions of the model's modules that belong to the model.
+# Functions that also get an asynchronous counterpart.
 FUNCTIONS = ("pyvirt.connection:connect", "pyvirt.admin:connect", "pyvirt.qemu:attach")
 
-# Rooms whose classes are values: they are handed on as they are.
-VALUES = {"enums", "models", "uri", "auth", "xmldesc", "capabilities", "errors", "stats", "_typedparams", "inventory"}
+# Modules and packages whose classes are values: their objects are passed on unchanged.
+VALUES = {"enums", "models", "uri", "auth", "xmldesc", "capabilities", "errors", "stats", "inventory"}
 
-# What the hand-written base classes have, and which of them a class gets.
+# Base class of the model -> its hand-written counterpart, and the members that the counterpart defines.
 BASES = {
     "pyvirt._core.root:Root": ("AsyncRoot", {"close", "closed", "__enter__", "__exit__"}),
     "pyvirt._core.handle:Handle": ("AsyncHandle", {"close", "closed"}),
 }
 
-# Written by hand: a function in pyvirt.aio that is given the asynchronous object and the arguments.
+# Method -> a hand-written function in pyvirt.aio, which is called with the asynchronous object and the arguments.
 BY_HAND = {
     "Domains.watch": "pyvirt.aio.events:watch",
     "Domain.wait_for": "pyvirt.aio._jobs:wait_for",
@@ -46,33 +46,34 @@ BY_HAND = {
     "StorageVolume.open": "pyvirt.aio.stream:open_volume",
 }
 
-# Classes whose counterparts are written by hand, and where.
+# Class -> the module with its hand-written counterpart.
 CLASSES_BY_HAND = {
     "pyvirt.stream:Stream": "pyvirt.aio.stream",
     "pyvirt.events.hub:Events": "pyvirt.aio.events",
     "pyvirt.events.watch:DomainWatch": "pyvirt.aio.events",
 }
 
-# Arguments that are not what they are in the model.
+# Arguments whose type differs from the model.
 ARGUMENTS = {"Job.watch": {"call": "Callable[[], Awaitable[T]]"}}
 
-# Left out, with the reason.
+# Methods without a counterpart, with the reason.
 LEFT_OUT = {
-    "LxcDomain.enter_namespace": "moves the calling thread into another namespace: that would be one of the pool's",
-    "LxcDomain.enter_cgroup": "moves the calling process; a program that wants that has forked for it",
+    "LxcDomain.enter_namespace": "moves the calling thread into another namespace, which would be a thread of the pool",
+    "LxcDomain.enter_cgroup": "moves the calling process; a program does that in a forked child",
 }
 
-# Indexing that asks nobody.
+# Classes whose indexing makes no call.
 LOCAL_ITEMS = {"pyvirt.domain._part:Parts"}
 
-# What a call brings that Python would not release by itself if nobody waits for it any more.
+# Method -> the function that releases its result after the call was abandoned, if Python does not do so by itself.
 DISPOSED = {
     "Domain.open_graphics_fd": "close_files",
     "LxcDomain.open_namespace": "close_files",
     "QemuDomain.monitor_command_with_files": "close_files",
 }
 
-_SCRATCH = {"__init__", "__repr__", "__eq__", "__hash__", "__reduce__", "__del__", "__init_subclass__", "__slots__"}
+# Special methods that the asynchronous classes do not take from the model.
+_IGNORED = {"__init__", "__repr__", "__eq__", "__hash__", "__reduce__", "__del__", "__init_subclass__", "__slots__"}
 
 
 def fail(what: str) -> NoReturn:
@@ -94,7 +95,7 @@ def is_type_checking(node: ast.stmt) -> bool:
 
 
 def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """All statements that a type checker sees."""
+    """Yield all statements that a type checker sees."""
     for node in body:
         if is_type_checking(node):
             assert isinstance(node, ast.If)
@@ -107,7 +108,7 @@ def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 @cache
 def names_of(module: str) -> dict[str, str | ast.expr | ast.ClassDef]:
-    """What each name of a module is: "module:name" of what was imported, or the class or the expression itself."""
+    """Return the meaning of each name of a module: "module:name" for an import, else the class or the expression."""
     found: dict[str, str | ast.expr | ast.ClassDef] = {}
     for node in statements(tree_of(module).body):
         if isinstance(node, ast.ImportFrom):
@@ -147,10 +148,10 @@ def load(reference: str) -> object:
 
 @cache
 def is_model(reference: str) -> bool:
-    """Whether something is a class of the model, whose objects make calls."""
+    """Return whether *reference* is a class of the model, whose objects make calls."""
     module, _, name = reference.partition(":")
-    room = module.partition(".")[2].partition(".")[0]
-    if not module.startswith("pyvirt.") or room in VALUES or reference in BASES:
+    top = module.partition(".")[2].partition(".")[0]
+    if not module.startswith("pyvirt.") or top in VALUES or reference in BASES:
         return False
     if not isinstance(names_of(module).get(name), ast.ClassDef):
         return False
@@ -163,7 +164,7 @@ def is_model(reference: str) -> bool:
 
 
 class Resolver(ast.NodeTransformer):
-    """Turn the names of an expression into references, and aliases into what they stand for."""
+    """Turn the names of an expression into references, and expand aliases."""
 
     def __init__(self, module: str, types: dict[str, ast.expr]) -> None:
         self.module = module
@@ -204,7 +205,7 @@ def is_alias(meaning: object) -> bool:
 
 
 def expand(module: str, name: str, meaning: ast.expr, types: dict[str, ast.expr]) -> ast.expr:
-    """Return what an alias stands for where it hides a list or an object of the model, else the alias."""
+    """Expand an alias if it stands for a list or contains an object of the model; otherwise return the alias."""
     resolved: ast.expr = Resolver(module, types).visit(copy.deepcopy(meaning))
     plain_list = isinstance(meaning, ast.Subscript) and ast.unparse(meaning.value) == "list"
     return resolved if plain_list or models_in(resolved) else ast.Name(f"{module}:{name}")
@@ -226,7 +227,7 @@ def class_node(reference: str) -> ast.ClassDef:
 
 
 def type_variables(reference: str) -> list[str]:
-    """The names of the type variables of a generic class, in order."""
+    """Return the names of the type variables of a generic class, in order."""
     module = reference.partition(":")[0]
     found = []
     for base in class_node(reference).bases:
@@ -239,14 +240,14 @@ def type_variables(reference: str) -> list[str]:
 
 
 class Ancestor(NamedTuple):
-    """A class and what its type variables stand for."""
+    """A class, and the types that its type variables stand for."""
 
     reference: str
     types: dict[str, ast.expr]
 
 
 def ancestors(reference: str, types: dict[str, ast.expr] | None = None) -> list[Ancestor]:
-    """A class and its bases, as far as they are pyvirt's, in the order of method resolution."""
+    """Return a class and those of its bases that belong to pyvirt, in the order of method resolution."""
     cls = load(reference)
     assert isinstance(cls, type)
     environments = {reference: types or {}}
@@ -271,12 +272,12 @@ def ancestors(reference: str, types: dict[str, ast.expr] | None = None) -> list[
 
 
 class Member(NamedTuple):
-    """Something public of a class, as the first class that has it defines it."""
+    """A public member of a class, as defined by the first class in the method resolution order."""
 
     name: str
     module: str
     types: dict[str, ast.expr]
-    node: ast.FunctionDef | ast.expr  # an attribute is the expression that makes it
+    node: ast.FunctionDef | ast.expr  # for an attribute, the expression of its value
     overloads: list[ast.FunctionDef]
 
     @property
@@ -299,7 +300,7 @@ def own_members(reference: str) -> Iterator[tuple[str, ast.FunctionDef | ast.exp
 
 
 def attributes(init: ast.FunctionDef) -> Iterator[tuple[str, ast.expr]]:
-    """The public attributes that are made with an object."""
+    """Yield the public attributes that ``__init__`` sets."""
     for node in ast.walk(init):
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
@@ -316,7 +317,7 @@ def members_of(reference: str) -> dict[str, Member]:
         overloads: dict[str, list[ast.FunctionDef]] = {}
         mine: dict[str, Member] = {}
         for name, node in own_members(ancestor.reference):
-            public = not name.startswith("_") or (name.startswith("__") and name not in _SCRATCH)
+            public = not name.startswith("_") or (name.startswith("__") and name not in _IGNORED)
             if not public or name in found or f"{reference.partition(':')[2]}.{name}" in LEFT_OUT:
                 continue
             if isinstance(node, ast.FunctionDef) and "overload" in map(ast.unparse, node.decorator_list):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Writes the asynchronous counterparts of classes and functions of the model, for ci/gen_aio."""
+"""Write the asynchronous counterparts of classes and functions of the model, for ci/gen_aio."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from aio_model import (
 
 GENERATED = "pyvirt.aio._generated"
 WIDTH = 120
-CLASS_MARGIN = "    "  # functions are indented once more when they stand in a class
-LAZY = ("Iterator", "Iterable", "Generator", "AbstractContextManager")
+CLASS_MARGIN = "    "  # functions in a class are indented once more
+LAZY = ("Iterator", "Iterable", "Generator", "AbstractContextManager")  # results that make calls when they are used
 
 
 # ---- one class, written ----
 
 
 class Target:
-    """A module to be written: what it imports and what is in it."""
+    """A module to write: its imports and its contents."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -52,12 +52,12 @@ class Target:
         wanted = as_name or reference.partition(":")[2]
         table = self.imports if at_run_time else self.typing
         if table.setdefault(wanted, reference) != reference:
-            fail(f"two things are called {wanted} in {self.name}: {reference} and {table[wanted]}")
+            fail(f"{wanted} has two meanings in {self.name}: {reference} and {table[wanted]}")
         return wanted
 
 
 def home(reference: str) -> str:
-    """The module of a class's counterpart."""
+    """Return the module of the counterpart of a class."""
     by_hand = CLASSES_BY_HAND.get(reference)
     if by_hand is not None:
         return by_hand
@@ -65,7 +65,7 @@ def home(reference: str) -> str:
 
 
 class Renderer(ast.NodeTransformer):
-    """Turn references into names of a module that is written, objects of the model into their counterparts."""
+    """Turn references into names of the target module, and classes of the model into their counterparts."""
 
     def __init__(self, target: Target, shadowed: set[str]) -> None:
         self.target = target
@@ -78,7 +78,7 @@ class Renderer(ast.NodeTransformer):
                 return ast.Name(f"builtins.{node.id}")
             return node
         module, _, name = node.id.partition(":")
-        if node.id in BASES:  # any object of a kind
+        if node.id in BASES:  # an object of any class with this base
             base = self.target.use(f"pyvirt.aio._base:{BASES[node.id][0]}", at_run_time=True)
             return ast.Subscript(ast.Name(base), ast.Name(self.target.use(node.id)))
         if is_model(node.id):
@@ -92,7 +92,7 @@ class Renderer(ast.NodeTransformer):
 
 
 class Default(ast.NodeTransformer):
-    """Turn the names of a default into what the module that is written has to import."""
+    """Turn the names in the default of a parameter into imports of the target module."""
 
     def __init__(self, module: str, target: Target) -> None:
         self.module = module
@@ -108,7 +108,7 @@ class Default(ast.NodeTransformer):
             return meaning
         if isinstance(meaning, ast.expr) and names_an_enumeration(self.module, meaning):
             return self.visit(copy.deepcopy(meaning))  # type: ignore[no-any-return]
-        # A sentinel: private, and only compared with itself.
+        # A private sentinel, which is only compared by identity.
         return ast.Name(self.target.use(f"{self.module}:{node.id}", at_run_time=True))
 
 
@@ -119,7 +119,7 @@ def names_an_enumeration(module: str, meaning: ast.expr) -> bool:
 
 
 class Writer:
-    """Writes one class of the model, or a function."""
+    """Writes the counterpart of one class or function of the model."""
 
     def __init__(self, target: Target, reference: str, members: dict[str, Member]) -> None:
         self.target = target
@@ -174,14 +174,14 @@ class Writer:
     def default(self, member: Member, node: ast.expr, arg: ast.arg) -> ast.expr:
         made: ast.expr = Default(member.module, self.target).visit(node)
         if isinstance(made, ast.Constant) and type(made.value) is int and isinstance(arg.annotation, ast.Name):
-            # 0 of flags whose enumeration the model does not want to import, or does not know.
+            # The model writes 0 for flags whose enumeration it does not import.
             reference = self.target.typing.get(arg.annotation.id) or self.target.imports.get(arg.annotation.id, "")
             if reference.startswith("pyvirt.enums."):
                 return ast.Call(ast.Name(self.target.use(reference, at_run_time=True)), [made], [])
         return made
 
     def passed(self, member: Member, node: ast.FunctionDef) -> str:
-        """The arguments of the call, as the synchronous model takes them."""
+        """Return the arguments of the call of the synchronous model."""
         made = node.args
         words: list[str] = []
         for one in [*made.posonlyargs, *made.args][1:]:
@@ -224,9 +224,9 @@ class Writer:
         return reference.partition(":")[2]
 
     def wrapped(self, member: Member, resolved: ast.expr, value: str, needed: set[str], depth: int = 0) -> str:
-        """An expression that makes the counterpart of *value*, whose type is *resolved*."""
+        """Return an expression that makes the counterpart of *value*, whose type is *resolved*."""
         if not models_in(resolved):
-            self.refuse_the_unknown(member, resolved)
+            self.refuse_lazy_results(member, resolved)
             return value
         if isinstance(resolved, ast.Name):
             return f"{self.counterpart(resolved.id, needed)}({self.runtime}, {value})"
@@ -256,12 +256,10 @@ class Writer:
                 return f"{{{keys}: {item} for key, {one} in {value}.items()}}"
         return fail(f"{self.name}.{member.name} returns {ast.unparse(resolved)}: put it into BY_HAND")
 
-    def refuse_the_unknown(self, member: Member, resolved: ast.expr) -> None:
-        """Stop at results that make calls and yet are no classes of the model."""
+    def refuse_lazy_results(self, member: Member, resolved: ast.expr) -> None:
+        """Fail if a result makes calls when it is used, but is not a class of the model."""
         for node in ast.walk(resolved):
-            if isinstance(node, ast.Name) and re.search(
-                r":(Iterator|Iterable|Generator|AbstractContextManager)$", node.id
-            ):
+            if isinstance(node, ast.Name) and node.id.rpartition(":")[2] in LAZY:
                 fail(f"{self.name}.{member.name} returns {ast.unparse(resolved)}: put it into BY_HAND")
 
     # -- members --
@@ -283,7 +281,7 @@ class Writer:
         for special, form in (("__len__", "count()"), ("__contains__", "contains(…)"), ("__getitem__", "get(…)")):
             if special in self.members and not (special == "__getitem__" and self.local_items):
                 forms.append(f"``await ….{form}``")
-        return f"{text}\n\nGo through them and ask for them with {', '.join(forms)}." if forms else text
+        return f"{text}\n\nIt supports {', '.join(forms)}." if forms else text
 
     @property
     def local_items(self) -> bool:
@@ -304,7 +302,7 @@ class Writer:
     def write_attribute(self, member: Member, made: ast.expr) -> str:
         resolved = self.resolve(member, made.func) if isinstance(made, ast.Call) else None
         if not isinstance(resolved, ast.Name) or not is_model(resolved.id):
-            fail(f"the attribute {self.name}.{member.name} is no object of the model")
+            fail(f"the attribute {self.name}.{member.name} is not an object of the model")
         text = summary(ast.get_docstring(class_node(resolved.id)) or "")
         return self.property_text(member, resolved, text)
 
@@ -320,7 +318,7 @@ class Writer:
         return head + textwrap.indent(self.local_imports(needed) + f"return {value}", "    ")
 
     def local_imports(self, needed: set[str]) -> str:
-        """Imports inside a function: the model goes round in circles, modules must not."""
+        """Return imports for inside a function: classes refer to each other in circles, but modules must not."""
         if not needed:
             return ""
         lines = sorted(f"from {home(one)} import {one.partition(':')[2]}" for one in needed)
@@ -336,29 +334,29 @@ class Writer:
             made = self.wrapped(member, ast.Subscript(ast.Name("list"), returns.slice), "self._sync", needed)
             kind = ast.unparse(self.annotation(returns.slice))
             self.target.use("collections.abc:AsyncIterator")
-            each = self.helper("Each")
+            iterator = self.helper("LazyIterator")
             yield (
                 f"def __aiter__(self) -> AsyncIterator[{kind}]:\n"
                 + textwrap.indent(self.local_imports(needed), "    ")
-                + f"    return {each}(lambda: {self.runtime}.call(None, lambda: {made}))"
+                + f"    return {iterator}(lambda: {self.runtime}.call(None, lambda: {made}))"
             )
         elif member.name == "__len__":
             if "count" in self.members:
                 fail(f"{self.name} has both len() and count()")
             head = "count(self, *, timeout: float | None = None) -> int"
-            yield self.call_text(head, "Return how many there are.", "len(self._sync)")
+            yield self.call_text(head, "Return the number of objects.", "len(self._sync)")
         elif member.name == "__contains__":
             item = node.args.args[1]
             self.helper("unwrap")
             yield self.call_text(
                 f"contains(self, {item.arg}: object, *, timeout: float | None = None) -> bool",
-                text or "Return whether one of that name, or that very one, is there.",
+                text or "Return whether there is an object with this name, or this object.",
                 f"unwrap({item.arg}) in self._sync",
             )
         elif member.name == "__getitem__":
             yield from self.write_item(member, node, text)
         else:
-            fail(f"{self.name}.{member.name}: what is its asynchronous form?")
+            fail(f"{self.name}.{member.name}: there is no rule for the asynchronous form of this method")
 
     def write_item(self, member: Member, node: ast.FunctionDef, text: str) -> Iterator[str]:
         assert node.returns is not None
@@ -389,10 +387,10 @@ class Writer:
         dispose: str = "",
         own_timeout: bool = False,
     ) -> str:
-        """A method that makes one call."""
+        """Return the text of a method that makes one call."""
         body = self.local_imports(needed or set())
         limit = "timeout"
-        if own_timeout:  # its own, which says more than ours could
+        if own_timeout:  # the method applies its own timeout, and reports it better
             limit = self.target.use("math:inf", at_run_time=True)
         bound = re.fullmatch(r"(self\._sync\.\w+)\(\)", call)
         more = f", dispose={self.helper(dispose)}" if dispose else ""
@@ -448,7 +446,7 @@ class Writer:
         return f"async def {head}:\n{docstring(text, 4)}\n    {keyword}await {function}({', '.join(words)})"
 
     def managed(self, member: Member, returns: ast.expr) -> ast.expr | None:
-        """What a context manager yields."""
+        """Return the type that a context manager yields, or ``None`` if *returns* is not a context manager."""
         if not isinstance(returns, ast.Subscript):
             return None
         kind = ast.unparse(returns.value).rpartition(":")[2]
@@ -474,7 +472,7 @@ class Writer:
 
 
 def alternatives(node: ast.expr) -> list[ast.expr]:
-    """The members of a union."""
+    """Return the members of a union."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         return [*alternatives(node.left), *alternatives(node.right)]
     return [node]
@@ -488,7 +486,7 @@ def summary(text: str) -> str:
 
 
 def documentation(node: ast.FunctionDef) -> str:
-    """The first line of a docstring, and the C functions that it names."""
+    """Return the first line of a docstring, and the C functions that it names."""
     text = ast.get_docstring(node) or ""
     first = summary(text)
     named = re.search(r"^\([^()]*\bvir[A-Z][^()]*\)$", text, re.MULTILINE)
@@ -520,7 +518,7 @@ class FunctionWriter(Writer):
         module = reference.partition(":")[0]
         nodes = [one for one in statements(tree_of(module).body) if isinstance(one, ast.FunctionDef)]
         self.node = next(one for one in nodes if one.name == self.name)
-        # `passed` leaves the first argument out, which is self.
+        # `passed` skips the first argument, which is self in a method.
         method = copy.deepcopy(self.node)
         (method.args.posonlyargs or method.args.args).insert(0, ast.arg("self"))
         self.member = Member(self.name, module, {}, method, [])
@@ -538,7 +536,7 @@ class FunctionWriter(Writer):
         passed = copy.deepcopy(self.member.node)
         assert isinstance(passed, ast.FunctionDef)
         passed.args.kwonlyargs = [one for one in passed.args.kwonlyargs if one.arg != "timeout"]
-        own = ast.parse(f"def f(*, {MANNERS}): ...").body[0]
+        own = ast.parse(f"def f(*, {CONNECT_PARAMETERS}): ...").body[0]
         assert isinstance(own, ast.FunctionDef)
         arguments.kwonlyargs += own.args.kwonlyargs
         arguments.kw_defaults += own.args.kw_defaults
@@ -548,7 +546,7 @@ class FunctionWriter(Writer):
         made = f"{ast.unparse(name)}(runtime, {self.sync}({self.passed(self.member, passed)}))"
         return (
             f"def {self.name}({ast.unparse(arguments)}) -> Opening[{ast.unparse(name)}]:\n"
-            f'{docstring(documentation(self.node), 4)[:-3]}\n\n{textwrap.indent(MANNERS_TEXT, "    ")}\n    """\n'
+            f'{docstring(documentation(self.node), 4)[:-3]}\n\n{textwrap.indent(CONNECT_TEXT, "    ")}\n    """\n'
             "    runtime = Runtime(max_requests, call_timeout, close_timeout, dispose)\n"
             f"    return Opening(runtime, timeout, lambda: {made})\n"
         )
@@ -563,21 +561,22 @@ class FunctionWriter(Writer):
         return self.call_text(self.head(self.member, self.node, timeout=True), documentation(self.node), made, needed)
 
 
-MANNERS = "max_requests: int = 4, call_timeout: float | None = None, close_timeout: float = 2.0"
-MANNERS_TEXT = """\
-``async with`` closes it again, ``await`` leaves that to you.  The other arguments are those of the synchronous one.
+CONNECT_PARAMETERS = "max_requests: int = 4, call_timeout: float | None = None, close_timeout: float = 2.0"
+CONNECT_TEXT = """\
+``async with`` opens and closes it; ``await`` only opens it, and you close it.  The parameters that are not listed
+here are those of the synchronous function.
 
-:param timeout: seconds until opening it is given up; should it succeed later, it is closed
-:param max_requests: how many calls may be in flight; further ones wait for their turn
-:param call_timeout: seconds for each call that has no ``timeout`` of its own; ``None`` for no limit
-:param close_timeout: seconds that calls under way are waited for when it is closed, and the daemon thereafter"""
+:param timeout: seconds after which opening it fails; a connection that is opened later is closed
+:param max_requests: how many calls may be in flight at a time; further calls wait for their turn
+:param call_timeout: seconds for each call that has no ``timeout`` of its own; ``None`` sets no limit
+:param close_timeout: seconds that closing it waits for calls under way, and then again for the daemon"""
 
 
-# ---- what events have ----
+# ---- objects in events ----
 
 
 def awaited(target: Target, handles: list[str]) -> str:
-    """A method that makes the counterpart of any object, for those that come in values, as in events."""
+    """Return the text of ``awaited()``, which makes the counterpart of an object in a value, such as an event."""
     target.use("typing:overload")
     base = target.use("pyvirt.aio._base:AsyncHandle", at_run_time=True)
     handle = target.use("pyvirt._core.handle:Handle")
@@ -589,7 +588,7 @@ def awaited(target: Target, handles: list[str]) -> str:
         lines += ["        @overload", f"        def awaited(self, sync: {sync}) -> {made}: ...", ""]
     lines += [
         f"    def awaited(self, sync: {handle}) -> {base}[{handle}]:",
-        '        """Return the counterpart of an object of the model, such as an event has.  Asks nobody."""',
+        '        """Return the counterpart of an object of the model, e.g. that of an event.  No call is made."""',
         "        from pyvirt import aio",
         "",
         f"        found: {base}[{handle}] = getattr(aio, type(sync).__name__)(self._runtime, sync)",

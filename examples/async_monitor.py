@@ -14,13 +14,13 @@ import anyio
 import pyvirt.aio
 
 
-async def look(domain: pyvirt.aio.Domain, table: dict[str, str]) -> None:
+async def read_state(domain: pyvirt.aio.Domain, table: dict[str, str]) -> None:
     """Add the line of one domain to *table*."""
     try:
         info = await domain.info(timeout=5)
         table[domain.name] = f"{info.state.name.lower():8} {info.vcpus:2} vCPUs {info.memory >> 20:6,} MiB"
     except pyvirt.DomainNotFoundError:
-        table[domain.name] = "gone"
+        table[domain.name] = "deleted"
     except pyvirt.OperationTimeoutError as error:
         table[domain.name] = str(error)
 
@@ -31,7 +31,7 @@ async def main(uri: str, interval: float, rounds: int) -> None:
             table: dict[str, str] = {}
             async with anyio.create_task_group() as group:
                 async for domain in conn.domains:
-                    group.start_soon(look, domain, table)
+                    group.start_soon(read_state, domain, table)
             print(f"{await conn.host.hostname()}: {len(table)} domains")
             for name, line in sorted(table.items()):
                 print(f"  {name:12} {line}")

@@ -22,14 +22,14 @@ def do_something(conn: pyvirt.Connection) -> None:
 
 def main(uri: str | None = None) -> None:
     with pyvirt.connect(uri or "test:///default") as conn:
-        listener = conn.events.listen(DomainLifecycle, ConnectionClosed)  # receives events from here on
+        listener = conn.events.listen(DomainLifecycle, ConnectionClosed)  # receives events from now on
         if uri is None:
             threading.Thread(target=do_something, args=[conn]).start()
         for event in listener:
             if isinstance(event, EventsLost):
-                print(f"{event.count} events came too fast")
+                print(f"{event.count} events were lost")
             elif isinstance(event, ConnectionClosed):
-                print("the daemon is gone:", event.reason.name)
+                print("the connection is closed:", event.reason.name)
             else:
                 print(f"{event.domain.name:24} {event.event.name:10} {event.detail!r}")
                 if uri is None and event.event == pyvirt.DomainEventType.STOPPED:

@@ -29,7 +29,7 @@ def main() -> None:
         try:
             conn.domains["example"]
         except pyvirt.DomainNotFoundError as error:
-            print("gone    ", error)
+            print("removed ", error)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Fixtures for all tests, and an environment in which nothing of the developer's own libvirt has a say."""
+"""Fixtures for all tests.  The environment ignores the developer's own settings of libvirt."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ pytest.register_assert_rewrite("tests.support")
 for _name in [name for name in os.environ if name.startswith("LIBVIRT_")]:
     del os.environ[_name]
 
-# Whoever starts the tests in the background of a script has SIGINT ignored, and processes of ours would inherit that.
+# A script that runs the tests in the background ignores SIGINT, and the processes of the tests would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # An installed pyvirt has registered it by its entry point, a source tree has not.
+    # An installed pyvirt registers it by its entry point; a source tree does not.
     names = {getattr(plugin, "__name__", None) for plugin in config.pluginmanager.get_plugins()}
     if _PLUGIN not in names:
         config.pluginmanager.import_plugin(_PLUGIN)
@@ -45,3 +45,10 @@ def _no_daemon_left() -> Iterator[None]:
     from pyvirt.testing.daemon import _running
 
     assert list(_running) == []
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """The event loops on which the tests marked with ``anyio`` run."""
+    backend: str = request.param
+    return backend

@@ -7,8 +7,8 @@
 ...         print(domain.name, domain.state().state.name)
 test RUNNING
 
-What a connection and its domains need is imported here.  The rest loads when its name is first used: all of it would
-cost an ``import pyvirt`` more than libvirt itself does.
+Importing this module loads only what a connection and its domains need.  The rest loads when its name is first used:
+loading all of it would take longer than loading libvirt itself.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ if TYPE_CHECKING:
     from pyvirt.storage import StoragePool, StorageVolume
     from pyvirt.uri import URI
 
-# Name -> the module that has it; of names not here, pyvirt.enums is asked.
-_LATER = {
+# Name -> the module that has it; names that are not here are looked up in pyvirt.enums.
+_MODULES = {
     "StorageVolume": "pyvirt.storage",
     "StoragePool": "pyvirt.storage",
     "Snapshot": "pyvirt.domain.snapshots",
@@ -126,15 +126,15 @@ _LATER = {
 }
 
 
-if not TYPE_CHECKING:  # a type checker that saw __getattr__ would let every misspelt name pass
+if not TYPE_CHECKING:  # with __getattr__ a type checker would accept every misspelt name
 
     def __getattr__(name: str) -> object:
         from importlib import import_module
 
         if name == "bulk":
             return import_module("pyvirt.bulk")
-        # Not whatever pyvirt.enums has: its submodules are not those of pyvirt.
-        home = _LATER.get(name) or ("pyvirt.enums" if name in enums.__all__ else None)
+        # Only the public names of pyvirt.enums: its submodules are not part of pyvirt.
+        home = _MODULES.get(name) or ("pyvirt.enums" if name in enums.__all__ else None)
         if home is None:
             raise AttributeError(f"module 'pyvirt' has no attribute {name!r}")
         value: object = getattr(import_module(home), name)

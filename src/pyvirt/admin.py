@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A libvirt daemon itself: its servers, their clients and thread pools, its log.
 
-A process that administers daemons cannot hold any other connection, nor the other way round: libvirt would crash.
+A process that administers daemons cannot open other connections, and vice versa: libvirt would crash.
 
 >>> with pyvirt.admin.connect("libvirtd:///system") as daemon:            # doctest: +SKIP
 ...     for client in daemon.servers["libvirtd"].clients:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 try:
     _adm, _adm_ffi = load_extension("admin")
 except ImportError:
-    raise NotSupportedError("this build of pyvirt was made without libvirt-admin") from None
+    raise NotSupportedError("this build of pyvirt has no libvirt-admin") from None
 
 _CLOSE = 6  # PV_CLOSE
 
@@ -61,12 +61,12 @@ def connect(uri: str | None = None) -> AdminConnection:
     """Open a connection to the administration socket of a daemon.  (virAdmConnectOpen)
 
     :param uri: e.g. ``libvirtd:///system``; ``None`` takes ``LIBVIRT_ADMIN_DEFAULT_URI`` or the client's configuration
-    :raises ConnectionFailedError: nobody there
-    :raises NotSupportedError: this process has opened other connections; libvirt cannot do both in one
+    :raises ConnectionFailedError: the daemon cannot be reached
+    :raises NotSupportedError: this process has opened other connections; libvirt cannot have both in one process
     """
     use_library("libvirt-admin")
     if lib.pv_loop_start() < 0:
-        raise OSError(ffi.errno, "no event loop for libvirt")
+        raise OSError(ffi.errno, "cannot start the event loop for libvirt")
     check(_adm.virAdmInitialize(), "virAdmInitialize")
     pointer = _adm.virAdmConnectOpen(encode_or_null(uri), 0)
     if not pointer:
@@ -76,7 +76,7 @@ def connect(uri: str | None = None) -> AdminConnection:
 
 
 class AdminConnection(Root):
-    """A connection to a daemon's administration socket.  A context manager."""
+    """A connection to a daemon's administration socket; a context manager."""
 
     __slots__ = ("_uri", "servers")
 
@@ -97,16 +97,16 @@ class AdminConnection(Root):
         return self._call_string(_adm.virAdmConnectGetURI)
 
     def alive(self) -> bool:
-        """Return whether the link still stands, without asking the daemon.  (virAdmConnectIsAlive)"""
+        """Return whether the connection is still alive, without asking the daemon.  (virAdmConnectIsAlive)"""
         return self._call(_adm.virAdmConnectIsAlive) == 1
 
     def wait_closed(self, *, timeout: float | None = None) -> ConnectCloseReason | None:
-        """Wait until the daemon is gone, and return how the link ended; ``None`` if it stands after *timeout* seconds.
+        """Wait until the link ends, and return the reason; ``None`` if it still exists after *timeout* seconds.
 
         (virAdmConnectRegisterCloseCallback, virAdmConnectUnregisterCloseCallback)
 
-        :raises OperationInvalidError: another thread waits already
-        :raises ConnectionLostError: it is gone already
+        :raises OperationInvalidError: another thread is already waiting
+        :raises ConnectionLostError: the link was lost before
         """
         source = ffi.gc(lib.pv_source_new(_CLOSE, 0), lib.pv_source_free)
         queue = ffi.gc(lib.pv_queue_new(1), lib.pv_queue_free)
@@ -145,19 +145,19 @@ class AdminConnection(Root):
         return version_tuple(out[0])
 
     def logging_filters(self) -> str:
-        """Return the log filters, as the daemon's configuration writes them.  (virAdmConnectGetLoggingFilters)"""
+        """Return the log filters, in the syntax of the daemon's configuration.  (virAdmConnectGetLoggingFilters)"""
         return self._text(_adm.virAdmConnectGetLoggingFilters)
 
     def set_logging_filters(self, filters: str | None) -> None:
-        """Set the log filters; ``None`` those of its configuration.  (virAdmConnectSetLoggingFilters)"""
+        """Set the log filters; ``None`` restores those of the configuration.  (virAdmConnectSetLoggingFilters)"""
         self._call(_adm.virAdmConnectSetLoggingFilters, encode_or_null(filters), 0)
 
     def logging_outputs(self) -> str:
-        """Return where the log goes.  (virAdmConnectGetLoggingOutputs)"""
+        """Return the log outputs, in the syntax of the daemon's configuration.  (virAdmConnectGetLoggingOutputs)"""
         return self._text(_adm.virAdmConnectGetLoggingOutputs)
 
     def set_logging_outputs(self, outputs: str | None) -> None:
-        """Set where the log goes; ``None``: as configured.  (virAdmConnectSetLoggingOutputs)"""
+        """Set the log outputs; ``None`` restores those of the configuration.  (virAdmConnectSetLoggingOutputs)"""
         self._call(_adm.virAdmConnectSetLoggingOutputs, encode_or_null(outputs), 0)
 
     def _text(self, call: Callable[[CData, CData, int], int]) -> str:
@@ -166,11 +166,14 @@ class AdminConnection(Root):
         return take_string(out[0]) if out[0] else ""
 
     def set_daemon_timeout(self, seconds: int) -> None:
-        """End the daemon once it had no client for so long; 0: never.  (virAdmConnectSetDaemonTimeout)"""
+        """Set the seconds without clients after which the daemon ends; 0 means never.
+
+        (virAdmConnectSetDaemonTimeout)
+        """
         self._call(_adm.virAdmConnectSetDaemonTimeout, seconds, 0)
 
     def shut_down_daemon(self, *, flags: AdmConnectDaemonShutdownFlags = AdmConnectDaemonShutdownFlags(0)) -> None:
-        """Ask the daemon to end.  (virAdmConnectDaemonShutdown)"""
+        """Ask the daemon to shut down.  (virAdmConnectDaemonShutdown)"""
         self._call(_adm.virAdmConnectDaemonShutdown, flags)
 
 
@@ -194,7 +197,7 @@ class Servers:
         return self._conn._call(_adm.virAdmConnectListServers, ffi.NULL, 0)
 
     def __getitem__(self, name: str) -> Server:
-        """Return a server, or raise :class:`ServerNotFoundError`.  (virAdmConnectLookupServer)"""
+        """Return the server with that name, or raise :class:`ServerNotFoundError`.  (virAdmConnectLookupServer)"""
         return self._conn._call_object(Server, _adm.virAdmConnectLookupServer, encode(name), 0)
 
     def __contains__(self, name: object) -> bool:
@@ -219,7 +222,7 @@ class Server(Handle):
 
     @property
     def clients(self) -> Clients:
-        """Who is connected to it."""
+        """The clients that are connected to it."""
         return Clients(self)
 
     def _identity(self) -> str:
@@ -229,25 +232,25 @@ class Server(Handle):
         return "<pyvirt.Server closed>" if self.closed else f"<pyvirt.Server {self.name!r}>"
 
     def threadpool_parameters(self) -> dict[str, TypedValue]:
-        """Return sizes of the thread pool.  (virAdmServerGetThreadPoolParameters)"""
+        """Return the sizes of the thread pool.  (virAdmServerGetThreadPoolParameters)"""
         return self._call_params(_adm.virAdmServerGetThreadPoolParameters, 0)
 
     def set_threadpool_parameters(self, parameters: Mapping[str, TypedValue]) -> None:
-        """Change ``minWorkers``, ``maxWorkers`` or ``prioWorkers``.  (virAdmServerSetThreadPoolParameters)"""
+        """Set ``minWorkers``, ``maxWorkers`` or ``prioWorkers``.  (virAdmServerSetThreadPoolParameters)"""
         with Params(parameters, _THREADPOOL_TYPES) as params:
             self._call(_adm.virAdmServerSetThreadPoolParameters, params.pointer, params.count, 0)
 
     def client_limits(self) -> dict[str, TypedValue]:
-        """Return how many clients there are and may be.  (virAdmServerGetClientLimits)"""
+        """Return the number of clients and its limits.  (virAdmServerGetClientLimits)"""
         return self._call_params(_adm.virAdmServerGetClientLimits, 0)
 
     def set_client_limits(self, limits: Mapping[str, TypedValue]) -> None:
-        """Change ``nclients_max`` or ``nclients_unauth_max``.  (virAdmServerSetClientLimits)"""
+        """Set ``nclients_max`` or ``nclients_unauth_max``.  (virAdmServerSetClientLimits)"""
         with Params(limits, _LIMIT_TYPES) as params:
             self._call(_adm.virAdmServerSetClientLimits, params.pointer, params.count, 0)
 
     def update_tls_files(self) -> None:
-        """Read the TLS certificates again.  (virAdmServerUpdateTlsFiles)"""
+        """Reload the TLS certificates.  (virAdmServerUpdateTlsFiles)"""
         self._call(_adm.virAdmServerUpdateTlsFiles, 0)
 
 
@@ -271,12 +274,12 @@ class Clients:
         return self._server._call(_adm.virAdmServerListClients, ffi.NULL, 0)
 
     def __getitem__(self, id: int) -> Client:
-        """Return a client by its id, or raise :class:`ClientNotFoundError`.  (virAdmServerLookupClient)"""
+        """Return the client with that id, or raise :class:`ClientNotFoundError`.  (virAdmServerLookupClient)"""
         return self._server._call_object(Client, _adm.virAdmServerLookupClient, id, 0)
 
 
 class Client(Handle):
-    """One client of a server, as it was when asked for."""
+    """One client of a server, as it was when it was looked up."""
 
     __slots__ = ()
 
@@ -290,12 +293,12 @@ class Client(Handle):
 
     @property
     def connected(self) -> datetime:
-        """When it came.  (virAdmClientGetTimestamp)"""
+        """The time when it connected.  (virAdmClientGetTimestamp)"""
         return datetime.fromtimestamp(self._call(_adm.virAdmClientGetTimestamp), timezone.utc)
 
     @property
     def transport(self) -> ClientTransport:
-        """How it came.  (virAdmClientGetTransport)"""
+        """The transport that it uses.  (virAdmClientGetTransport)"""
         return ClientTransport(self._call(_adm.virAdmClientGetTransport))
 
     def _identity(self) -> int:
@@ -305,9 +308,9 @@ class Client(Handle):
         return "<pyvirt.Client closed>" if self.closed else f"<pyvirt.Client {self.id} {self.transport.name}>"
 
     def info(self) -> dict[str, TypedValue]:
-        """Return who it is: the keys are ``CLIENT_INFO_…`` of ``pyvirt.enums.params``.  (virAdmClientGetInfo)"""
+        """Return its identity: the keys are ``CLIENT_INFO_…`` of ``pyvirt.enums.params``.  (virAdmClientGetInfo)"""
         return self._call_params(_adm.virAdmClientGetInfo, 0)
 
     def disconnect(self) -> None:
-        """Throw it out.  (virAdmClientClose)"""
+        """Disconnect it.  (virAdmClientClose)"""
         self._call(_adm.virAdmClientClose, 0)

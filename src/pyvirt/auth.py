@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Answers to a daemon that asks who we are.
+"""Credentials for a daemon that requests them.
 
-``connect(auth=…)`` takes
+``connect(auth=…)`` accepts
 
 - a mapping: ``{"username": "alice", "password": "…"}``, with the keys of :data:`KEYS`;
-- a callable: it is given each :class:`Credential` and returns the answer, or ``None`` to give up;
+- a callable, which gets each :class:`Credential` and returns the answer, or ``None`` to give up;
 - the path of a libvirt auth file, which libvirt reads by itself.
 """
 
@@ -38,17 +38,17 @@ KEYS: Mapping[int, tuple[str, ...]] = {
 
 
 class Credential:
-    """One question of a daemon."""
+    """One request of a daemon."""
 
     __slots__ = ("challenge", "default", "prompt", "type")
 
     def __init__(self, type: ConnectCredentialType, prompt: str, challenge: str | None, default: str | None) -> None:
         self.type = type
-        #: the question for a person, e.g. ``"Enter alice's password"``
+        #: the question for a user, e.g. ``"Enter alice's password"``
         self.prompt = prompt
-        #: what the mechanism asks about, often the host name
+        #: the challenge of the mechanism, often the host name
         self.challenge = challenge
-        #: the answer to an empty input
+        #: the default answer
         self.default = default
 
     def __repr__(self) -> str:
@@ -56,17 +56,17 @@ class Credential:
 
 
 def auth_file(auth: Auth) -> str | None:
-    """Return the path if *auth* is one."""
+    """Return *auth* if it is a path, else ``None``."""
     return os.fsdecode(auth) if isinstance(auth, str | os.PathLike) else None
 
 
 def answer_with(auth: Auth) -> Answer:
     """Return a function that answers one credential.
 
-    :raises TypeError: *auth* is none of what :func:`connect` takes
+    :raises TypeError: *auth* is not a mapping, a callable or a path
     """
     if auth_file(auth) is not None:
-        return lambda credential: None  # libvirt fills in what the file has and asks only for the rest
+        return lambda credential: None  # libvirt reads the file itself, and requests only values that the file lacks
     if callable(auth):
         return auth
     if isinstance(auth, Mapping):
@@ -77,4 +77,4 @@ def answer_with(auth: Auth) -> Answer:
             return next((answers[key] for key in keys if key in answers), credential.default)
 
         return look_up
-    raise TypeError(f"auth takes a mapping, a callable or the path of an auth file, not {type(auth).__name__}")
+    raise TypeError(f"auth must be a mapping, a callable or the path of an auth file, not {type(auth).__name__}")

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 1000  # milliseconds
 
-# The (code, error domain) of a message with too much in it.
+# The (code, error domain) of a message that is too large.
 _TOO_LARGE = frozenset(
     {
         (codes.INTERNAL_ERROR, codes.FROM_RPC),
@@ -67,9 +67,9 @@ def library_version() -> tuple[int, int, int]:
 
 
 class Connection(Root):
-    """A connection to a hypervisor: where all objects come from.
+    """A connection to a hypervisor, which all objects come from.
 
-    A context manager.  May be shared between threads; closing it closes all its objects.
+    It is a context manager.  Threads may share it; closing it closes all its objects.
     """
 
     __slots__ = ("_auth", "_events", "_flags", "_host", "_keepalive", "_stats_engine", "_supported", "_uri", "domains")
@@ -78,7 +78,7 @@ class Connection(Root):
     _is_alive = lib.virConnectIsAlive
 
     def __init__(self, ptr: CData) -> None:
-        # First what is needed to close it, and to say so: another thread may fork as soon as it is known.
+        # First the attributes that closing needs: another thread may fork as soon as the connection is registered.
         self._uri: str | None = None
         self._events: Slot[Events] = Slot()
         super().__init__(ptr)
@@ -92,12 +92,12 @@ class Connection(Root):
         self.domains: Domains = Domains(self)
 
     def __repr__(self) -> str:
-        # The URI was asked for at opening: a repr must work when the link is dead.
+        # The URI was read when the connection was opened: a repr must work when the link is lost.
         return f"<pyvirt.Connection {self._uri!r}{' closed' if self.closed else ''}>"
 
     @property
     def host(self) -> Host:
-        """The machine the hypervisor runs on."""
+        """The machine that the hypervisor runs on."""
         if self._host is None:
             from pyvirt.host import Host
 
@@ -155,7 +155,7 @@ class Connection(Root):
 
     @property
     def events(self) -> Events:
-        """What happens to all of these: see :mod:`pyvirt.events`."""
+        """The events of all of these: see :mod:`pyvirt.events`."""
         events = self._events.get()
         if events is None:
             from pyvirt.events.hub import Events
@@ -166,8 +166,8 @@ class Connection(Root):
     def close(self) -> None:
         """Close the connection and its socket, even if objects of it are still referenced.
 
-        A call under way in another thread ends undisturbed, and the socket with it.  Whoever listens to its events
-        gets no more.  Harmless when repeated.  (virConnectClose)
+        A call in progress in another thread is not interrupted, and the socket closes when it returns.  Listeners
+        receive no further events.  Calling it again has no effect.  (virConnectClose)
         """
         was_open = not self.closed
         events = self._events.get()
@@ -175,7 +175,7 @@ class Connection(Root):
             events._close()
         super().close()
         if was_open:
-            lib.pv_loop_settle(_PATIENCE)  # it is the loop that lets go of the socket
+            lib.pv_loop_settle(_PATIENCE)  # the event loop closes the socket
 
     def _take_sources(self) -> list[CData]:
         events = self._events.get()
@@ -192,15 +192,15 @@ class Connection(Root):
         return self._call_string(lib.virConnectGetURI)
 
     def alive(self) -> bool:
-        """Return whether the link still stands, without asking the daemon.  (virConnectIsAlive)"""
+        """Return whether the connection is still alive, without asking the daemon.  (virConnectIsAlive)"""
         return self._call(lib.virConnectIsAlive) == 1
 
     def encrypted(self) -> bool:
-        """Return whether what is sent is encrypted.  (virConnectIsEncrypted)"""
+        """Return whether the connection is encrypted.  (virConnectIsEncrypted)"""
         return self._call(lib.virConnectIsEncrypted) == 1
 
     def secure(self) -> bool:
-        """Return whether nobody can listen: encrypted, or never leaving the machine.  (virConnectIsSecure)"""
+        """Return whether the connection cannot be overheard: it is encrypted, or local.  (virConnectIsSecure)"""
         return self._call(lib.virConnectIsSecure) == 1
 
     def type(self) -> str:
@@ -210,12 +210,13 @@ class Connection(Root):
     def supports(self, function: str, obj: Handle | None = None) -> bool | None:
         """Return whether the driver implements a function of libvirt: ``conn.supports("virDomainGetState")``.
 
-        The driver itself is asked, without a side effect; an answer is remembered.  ``False`` too if the function is
-        newer than the libvirt here or at the other end.  ``None`` if only calling it in earnest could tell, if it needs
-        an object of a kind of which there is none, or if it changes something and this connection is read-only.
+        The driver itself is asked, without a side effect, and its answer is cached.  The result is ``False`` too if the
+        function is newer than the libvirt of this process or of the daemon.  It is ``None`` if only a real call could
+        tell, if the function needs an object of a kind that does not exist, or if it changes something and this
+        connection is read-only.
 
         :param function: its name in C, of libvirt, libvirt-qemu or libvirt-lxc
-        :param obj: ask about this domain, network, volume, …, rather than about the first that there is
+        :param obj: the domain, network, volume, … to ask about; by default the first one
         :raises InvalidArgumentError: no such function, or it takes no such object
         """
         from pyvirt._model.supports import supports
@@ -223,7 +224,7 @@ class Connection(Root):
         return supports(self, function, obj)
 
     def set_identity(self, identity: Mapping[str, TypedValue]) -> None:
-        """Act for somebody else from here on, if the daemon trusts us to.  (virConnectSetIdentity)
+        """Act as another user from now on, if the daemon allows it.  (virConnectSetIdentity)
 
         :param identity: values by the names of ``pyvirt.enums.params``, e.g. ``CONNECT_IDENTITY_USER_NAME``
         """
@@ -235,15 +236,15 @@ class Connection(Root):
         return self._version(lib.virConnectGetVersion)
 
     def lib_version(self) -> tuple[int, int, int]:
-        """Return the version of libvirt at the other end.  (virConnectGetLibVersion)"""
+        """Return the version of the daemon's libvirt.  (virConnectGetLibVersion)"""
         return self._version(lib.virConnectGetLibVersion)
 
     def _too_large(self, error: Error) -> bool:
-        """Whether a call may have failed because its answer does not fit into one message: less may go through."""
+        """Return whether a call may have failed because its answer is larger than a message; a part may succeed."""
         return not isinstance(error, ConnectionLostError) and (error.code, error.domain) in _TOO_LARGE
 
     def _another(self) -> Connection:
-        """Open one more connection to the same place, in the same way."""
+        """Open another connection with the same URI and arguments."""
         return connect(self._uri, auth=self._auth, keepalive=self._keepalive, flags=self._flags)
 
     def _version(self, call: Callable[[CData, CData], int]) -> tuple[int, int, int]:
@@ -258,7 +259,7 @@ def _uri_text(uri: str | URI | None) -> str | None:
     from pyvirt.uri import URI
 
     if not isinstance(uri, URI):
-        raise TypeError(f"a URI is a str or a pyvirt.URI, not {type(uri).__name__}")
+        raise TypeError(f"expected a URI as str or pyvirt.URI, got {type(uri).__name__}")
     return str(uri)
 
 
@@ -267,16 +268,16 @@ def _with_auth_file(uri: str | None, path: str) -> str:
 
     from pyvirt.uri import URI
 
-    with open(path, "rb"):  # or say why not: libvirt, of a file that it cannot read, does not
+    with open(path, "rb"):  # raises if it cannot be read, which libvirt does not report
         pass
     uri = uri or os.environ.get("LIBVIRT_DEFAULT_URI")
     if not uri:
-        raise InvalidArgumentError("an auth file goes into the URI, so there must be one")
+        raise InvalidArgumentError("an auth file needs a URI: none was given and LIBVIRT_DEFAULT_URI is not set")
     return str(URI.parse(uri).replace(authfile=path))
 
 
 def _keep_alive(conn: Connection, interval: int, count: int) -> None:
-    """Let both sides notice that the other is gone, where there is another.  (virConnectSetKeepAlive)"""
+    """Let both sides detect a lost link, if the driver has a daemon.  (virConnectSetKeepAlive)"""
     try:
         conn._call(lib.virConnectSetKeepAlive, interval, count)
     except NotSupportedError:
@@ -288,7 +289,7 @@ def _open(
 ) -> Connection:
     use_library("libvirt")
     if lib.pv_loop_start() < 0:
-        raise OSError(ffi.errno, "no event loop for libvirt")
+        raise OSError(ffi.errno, "cannot start the event loop for libvirt")
     text = _uri_text(uri)
     if auth is not None:
         from pyvirt._model.login import open_with
@@ -299,11 +300,11 @@ def _open(
             text = _with_auth_file(text, path)
         pointer = open_with(encode_or_null(text), auth, flags)
     else:
-        # The three C functions differ in nothing else: without virConnectAuth nobody is asked.
+        # The three C functions differ only in this: without virConnectAuth no credentials are requested.
         pointer = lib.pv_connect_open(encode_or_null(text), ffi.NULL, flags)
     if not pointer:
         error = last_error("virConnectOpenAuth")
-        # A lost link, where there was none to lose; or nothing specific.
+        # A lost link cannot be lost before it exists; Error is unspecific.
         raise error.recast(ConnectionFailedError) if type(error) in (ConnectionLostError, Error) else error
     conn = Connection(pointer)
     conn._auth, conn._keepalive, conn._flags = auth, keepalive, flags
@@ -326,21 +327,21 @@ def connect(
     keepalive: tuple[int, int] | None = (5, 5),
     flags: ConnectFlags = ConnectFlags(0),
 ) -> Connection:
-    """Open a connection.  (virConnectOpenAuth; it does what virConnectOpen and virConnectOpenReadOnly do)
+    """Open a connection.  (virConnectOpenAuth, for virConnectOpen and virConnectOpenReadOnly too)
 
-    :param uri: as libvirt writes them; ``None`` takes ``LIBVIRT_DEFAULT_URI``, the client's configuration, or the
-        first driver that answers
-    :param readonly: ask for a connection that cannot change anything
-    :param auth: who answers when the daemon asks for credentials: a mapping, a callable or the path of an auth file,
-        see :mod:`pyvirt.auth`.  Without one nobody is asked and nothing prompts
-    :param timeout: seconds to wait; libvirt itself waits for ever for a daemon that accepts and says nothing.  An
-        attempt given up goes on in a thread of its own and is closed should it succeed
-    :param keepalive: after how many seconds of silence the daemon is asked whether it is there, and how often it may
-        not answer before the link counts as lost; ``None`` never asks.  Drivers without a daemon need none
-    :raises ConnectionFailedError: nobody there, or no such driver
-    :raises AuthenticationError: somebody there, but not for us
-    :raises OperationTimeoutError: nothing happened within *timeout*
-    :raises InvalidArgumentError: this is no URI
+    :param uri: a URI of libvirt; ``None`` uses ``LIBVIRT_DEFAULT_URI``, the client's configuration, or the first driver
+        that answers
+    :param readonly: open a connection that cannot change anything
+    :param auth: the source of credentials when the daemon requests them: a mapping, a callable or the path of an auth
+        file, see :mod:`pyvirt.auth`.  Without it none are supplied, and nothing prompts
+    :param timeout: seconds to wait; libvirt itself waits indefinitely for a daemon that accepts and does not answer.
+        An abandoned attempt continues in a thread, which closes the connection if it succeeds
+    :param keepalive: the seconds without traffic after which a keepalive message is sent, and the number of unanswered
+        messages after which the link counts as lost; ``None`` sends none.  Drivers without a daemon ignore it
+    :raises ConnectionFailedError: the daemon cannot be reached, or no driver handles the URI
+    :raises AuthenticationError: the daemon rejected the credentials
+    :raises OperationTimeoutError: the connection was not established within *timeout*
+    :raises InvalidArgumentError: *uri* is not a valid URI
     :raises OSError: the auth file cannot be read
     """
     if readonly:
@@ -354,7 +355,7 @@ def _open_within(timeout: float, open_it: Callable[[], Connection], uri: str | U
     from threading import TIMEOUT_MAX, Event, Lock, Thread
 
     result: list[Connection | BaseException] = []
-    handover = Lock()  # held while one side looks at the other
+    handover = Lock()  # held while the result is passed on, or given up
     done = Event()
     given_up = False
 

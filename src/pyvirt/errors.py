@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from pyvirt._core import codes
 
-TYPE_CHECKING = False  # typing itself takes longer to import than all of this; type checkers know the name
+TYPE_CHECKING = False  # importing typing takes longer than all of this; type checkers know the name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 class Error(Exception):
-    """Anything that libvirt, or pyvirt on its way there, reports.
+    """The base class of all errors that libvirt, or pyvirt itself, reports.
 
     ``code``, ``domain`` and ``level`` compare with :class:`~pyvirt.enums.ErrorNumber`,
     :class:`~pyvirt.enums.ErrorDomain` and :class:`~pyvirt.enums.ErrorLevel`; ``function`` names the C function where
@@ -50,7 +50,7 @@ class Error(Exception):
         return self.message
 
     def recast(self, cls: type[Error]) -> Error:
-        """Return the same error as a *cls*."""
+        """Return the same error as an instance of *cls*."""
         return _rebuild(cls, self.message, self.__dict__)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -64,7 +64,7 @@ def _rebuild(cls: type[Error], message: str, state: Mapping[str, object]) -> Err
 
 
 class NotFoundError(Error, LookupError):
-    """What was asked for is not there."""
+    """The requested object does not exist."""
 
 
 class DomainNotFoundError(NotFoundError):
@@ -170,11 +170,11 @@ class ClientNotFoundError(NotFoundError):
 
 
 class AlreadyExistsError(Error):
-    """Something of that name is there already."""
+    """An object of that name already exists."""
 
 
 class OperationFailedError(Error):
-    """The hypervisor tried and failed."""
+    """The hypervisor tried the operation and failed."""
 
 
 class OperationInvalidError(Error):
@@ -182,53 +182,53 @@ class OperationInvalidError(Error):
 
 
 class MigrationUnsafeError(OperationInvalidError):
-    """The migration could damage data, libvirt says."""
+    """libvirt considers the migration a risk to data."""
 
 
 class ResourceBusyError(Error):
-    """Something else holds what this needs."""
+    """Another operation or client holds a resource that this needs."""
 
 
 class OperationAbortedError(Error):
-    """Somebody aborted the operation."""
+    """The operation was aborted."""
 
 
 class OperationTimeoutError(Error, TimeoutError):
-    """It took longer than it was given."""
+    """The operation was not done within its timeout."""
 
     default_code = codes.OPERATION_TIMEOUT
 
 
 class NotSupportedError(Error, NotImplementedError):
-    """This build, this driver or this configuration cannot do that."""
+    """The installed libvirt, the driver or the configuration does not support the operation."""
 
     default_code = codes.NO_SUPPORT
 
 
 class OperationUnsupportedError(NotSupportedError):
-    """The driver, or the hypervisor behind it, cannot do that."""
+    """The driver, or the hypervisor behind it, does not support the operation."""
 
 
 class ConnectionFailedError(Error, ConnectionError):
-    """No connection came about."""
+    """The connection could not be established."""
 
 
 class ConnectionLostError(Error, ConnectionError):
-    """The link to the daemon is gone; this connection stays dead."""
+    """The link to the daemon was lost; this connection cannot be used again."""
 
 
 class ClosedError(Error):
-    """The object, or the connection it belongs to, was closed; or it belongs to the process before a fork."""
+    """The object, or its connection, was closed; or it belongs to the parent process of a fork."""
 
 
 class AuthenticationError(Error, PermissionError):
-    """The daemon did not accept who we are."""
+    """The daemon rejected the credentials."""
 
     default_code = codes.AUTH_FAILED
 
 
 class AccessDeniedError(Error, PermissionError):
-    """We are known, but may not do that."""
+    """The authenticated user is not allowed to do that."""
 
 
 class AgentError(Error):
@@ -236,17 +236,17 @@ class AgentError(Error):
 
 
 class AgentUnresponsiveError(AgentError):
-    """The guest agent is not there, or does not answer."""
+    """The guest agent is not running, or does not answer."""
 
 
 class InvalidArgumentError(Error, ValueError):
-    """An argument that cannot be right."""
+    """An argument has an invalid value."""
 
     default_code = codes.INVALID_ARG
 
 
 class XMLError(Error, ValueError):
-    """A document that is no XML, or not what libvirt expects."""
+    """A document is not well-formed XML, or not valid for libvirt."""
 
     default_code = codes.XML_ERROR
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``conn.host``: the machine a hypervisor runs on."""
+"""``conn.host``: the machine that a hypervisor runs on."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from pyvirt.xmldesc import XML
 
 _ALL = -1  # of virNodeGetCPUStats, virNodeGetMemoryStats, virNodeGetFreePages, virNodeAllocPages
-_MOST_CELLS = 1024  # REMOTE_NODE_MAX_CELLS: the daemon refuses to be asked for more at once
+_MOST_CELLS = 1024  # REMOTE_NODE_MAX_CELLS: the daemon rejects a request for more
 
-# The others tell, and cannot be set.
+# The others are read-only.
 _MEMORY_PARAMETERS = {
     params.NODE_MEMORY_SHARED_PAGES_TO_SCAN: UINT,
     params.NODE_MEMORY_SHARED_SLEEP_MILLISECS: UINT,
@@ -53,18 +53,18 @@ def _named_values(conn: Connection, ctype: str, function: Callable[..., int], nu
 
 
 def _kib(sizes: Iterable[int]) -> list[int]:
-    """Return page sizes as libvirt takes them."""
+    """Return page sizes as libvirt takes them, in KiB."""
     sizes = list(sizes)
     for size in sizes:
         if size % 1024 or not 0 < size >> 10 < 1 << 32:
-            raise InvalidArgumentError(f"no page has {size} bytes")
+            raise InvalidArgumentError(f"invalid page size: {size} bytes")
     return [size >> 10 for size in sizes]
 
 
 class Host:
-    """The machine a hypervisor runs on, and what libvirt says of it.
+    """The machine that a hypervisor runs on.
 
-    Calls that a driver lacks raise :class:`~pyvirt.errors.OperationUnsupportedError`.
+    Calls that the driver lacks raise :class:`~pyvirt.errors.OperationUnsupportedError`.
     """
 
     __slots__ = ("_conn",)
@@ -78,11 +78,11 @@ class Host:
     # ---- what it is ----
 
     def hostname(self) -> str:
-        """Return its name, fully qualified where it has a domain.  (virConnectGetHostname)"""
+        """Return its name, fully qualified if it has a DNS domain.  (virConnectGetHostname)"""
         return self._conn._call_string(lib.virConnectGetHostname)
 
     def info(self) -> NodeInfo:
-        """Return its memory and CPUs at a glance.  (virNodeGetInfo)"""
+        """Return a summary of its memory and CPUs.  (virNodeGetInfo)"""
         out = ffi.new("virNodeInfo *")
         self._conn._call(lib.virNodeGetInfo, out)
         return NodeInfo(
@@ -97,50 +97,50 @@ class Host:
         )
 
     def capabilities(self) -> Capabilities:
-        """Return its make in detail, and the kinds of guests it runs; ``.xml`` is the text.
+        """Return its hardware in detail, and the kinds of guests that it runs; ``.xml`` is the text.
 
         (virConnectGetCapabilities)
         """
         return Capabilities.parse(self._conn._call_string(lib.virConnectGetCapabilities))
 
     def sysinfo(self) -> str:
-        """Return what its firmware says of it, as a ``<sysinfo>`` document.  (virConnectGetSysinfo)
+        """Return its firmware's description of the machine, a ``<sysinfo>`` document.  (virConnectGetSysinfo)
 
-        :raises NotSupportedError: the daemon may not read it, or there is none
+        :raises NotSupportedError: the daemon cannot read it, or there is none
         """
         return self._conn._call_string(lib.virConnectGetSysinfo, 0)
 
     def security_model(self) -> SecurityModel:
-        """Return what keeps its guests apart, the first where there are several.  (virNodeGetSecurityModel)"""
+        """Return the security model that isolates its guests, the first one of several.  (virNodeGetSecurityModel)"""
         out = ffi.new("virSecurityModel *")
         self._conn._call(lib.virNodeGetSecurityModel, out)
         return SecurityModel(decode(out.model), decode(out.doi))
 
     def sev_info(self) -> dict[str, TypedValue]:
-        """Return what guests with AMD's encrypted memory need to know.  (virNodeGetSEVInfo)
+        """Return the parameters for guests with AMD's encrypted memory (SEV).  (virNodeGetSEVInfo)
 
-        :raises OperationUnsupportedError: it has no such CPU, or its QEMU no support
+        :raises OperationUnsupportedError: its CPU or its QEMU does not support SEV
         """
         return self._conn._call_params(lib.virNodeGetSEVInfo, 0)
 
     # ---- CPUs ----
 
     def cpu_map(self) -> NodeCPUMap:
-        """Return how many CPUs there are, and which are online.  (virNodeGetCPUMap)"""
+        """Return the number of CPUs, and which of them are online.  (virNodeGetCPUMap)"""
         bitmap = ffi.new("unsigned char **")
         online = ffi.new("unsigned int *")
         try:
             present = self._conn._call(lib.virNodeGetCPUMap, bitmap, online, 0)
-            # A driver in this process makes the bitmap no longer than its last bit needs.
+            # A driver in this process makes the bitmap only as long as its last set bit requires.
             return NodeCPUMap(present, cpu_numbers(bitmap[0], (present + 7) // 8, online[0]))
         finally:
             lib.free(bitmap[0])
 
     def cpu_stats(self, cpu: int | None = None) -> dict[str, int]:
-        """Return the time that CPUs spent since boot, by what they did.  (virNodeGetCPUStats)
+        """Return the time that CPUs have spent since boot, by activity.  (virNodeGetCPUStats)
 
-        Nanoseconds for ``"user"``, ``"kernel"``, ``"idle"``, ``"iowait"``, ``"intr"``; some drivers know only
-        ``"utilization"``, in percent.
+        Nanoseconds for ``"user"``, ``"kernel"``, ``"idle"``, ``"iowait"``, ``"intr"``; some drivers return
+        only ``"utilization"``, in percent.
 
         :param cpu: the number of one CPU; ``None`` for the sum of all
         :raises InvalidArgumentError: no such CPU
@@ -149,7 +149,9 @@ class Host:
         return _named_values(self._conn, "virNodeCPUStats", lib.virNodeGetCPUStats, number)
 
     def cpu_models(self, arch: str) -> list[str]:
-        """Return the CPU models that libvirt knows; none means that it takes any.  (virConnectGetCPUModelNames)
+        """Return the CPU models that libvirt knows; an empty list means that it accepts any.
+
+        (virConnectGetCPUModelNames)
 
         :param arch: ``"x86_64"``
         :raises InvalidArgumentError: no such architecture
@@ -159,10 +161,10 @@ class Host:
         return take_strings(out[0], count)
 
     def compare_cpu(self, xml: XML, *, flags: ConnectCompareCPUFlags = ConnectCompareCPUFlags(0)) -> CPUCompareResult:
-        """Return whether this host's CPU can stand in for another.  (virConnectCompareCPU)
+        """Return whether this host's CPU has all features of another.  (virConnectCompareCPU)
 
         :param xml: a ``<cpu>``, as in the capabilities of a host or in a domain
-        :raises Error: with ``FAIL_INCOMPATIBLE``, in place of ``INCOMPATIBLE``: the message says why
+        :raises Error: with ``FAIL_INCOMPATIBLE`` in flags, instead of ``INCOMPATIBLE``; the message has the reason
         """
         return CPUCompareResult(self._conn._call(lib.virConnectCompareCPU, encode_xml(xml), flags))
 
@@ -176,7 +178,7 @@ class Host:
         virttype: str | None = None,
         flags: ConnectCompareCPUFlags = ConnectCompareCPUFlags(0),
     ) -> CPUCompareResult:
-        """Return whether the CPU that a hypervisor gives here can stand in for another.
+        """Return whether the CPU that a hypervisor provides on this host has all features of another.
 
         (virConnectCompareHypervisorCPU)  Parameters as in :meth:`compare_cpu` and :meth:`domain_capabilities`.
         """
@@ -192,7 +194,7 @@ class Host:
         return CPUCompareResult(result)
 
     def baseline_cpu(self, xmls: Iterable[XML], *, flags: ConnectBaselineCPUFlags = ConnectBaselineCPUFlags(0)) -> str:
-        """Return the best ``<cpu>`` that several hosts have in common.  (virConnectBaselineCPU)
+        """Return the ``<cpu>`` with all features that several hosts share.  (virConnectBaselineCPU)
 
         :param xmls: a ``<cpu>`` for each host
         """
@@ -209,11 +211,11 @@ class Host:
         virttype: str | None = None,
         flags: ConnectBaselineCPUFlags = ConnectBaselineCPUFlags(0),
     ) -> str:
-        """Return the best ``<cpu>`` that a hypervisor can give to guests on several hosts.
+        """Return the ``<cpu>`` with all features that a hypervisor can provide on several hosts.
 
         (virConnectBaselineHypervisorCPU)
 
-        :param xmls: a ``<cpu>`` for each host, best made of the ``host-model`` in its domain capabilities
+        :param xmls: a ``<cpu>`` for each host, preferably the ``host-model`` of its domain capabilities
         """
         array, kept = string_array([*map(xml_text, xmls)])
         return self._conn._call_string(
@@ -230,14 +232,14 @@ class Host:
     # ---- memory ----
 
     def free_memory(self) -> int:
-        """Return how many bytes are free.  (virNodeGetFreeMemory)"""
+        """Return the free memory in bytes.  (virNodeGetFreeMemory)"""
         free: int = self._conn._call_nonzero(lib.virNodeGetFreeMemory)
         return free
 
     def cells_free_memory(self, start_cell: int = 0, max_cells: int = _MOST_CELLS) -> dict[int, int]:
-        """Return how many bytes are free on each NUMA cell, by the cell's number.  (virNodeGetCellsFreeMemory)
+        """Return the free bytes of each NUMA cell, by its number.  (virNodeGetCellsFreeMemory)
 
-        :param max_cells: how many to ask for; a daemon takes no more than 1024
+        :param max_cells: the number of cells; a daemon accepts at most 1024
         """
         out = ffi.new("unsigned long long[]", max(max_cells, 0))
         count = self._conn._call(lib.virNodeGetCellsFreeMemory, out, start_cell, max_cells)
@@ -249,7 +251,7 @@ class Host:
         (virNodeGetMemoryStats)
 
         :param cell: the number of one NUMA cell; ``None`` for the whole host.  ``"free"`` of the whole host may
-            count buffers and caches in, and a cell may lack these two
+            include buffers and caches, and a cell may lack these two
         :raises InvalidArgumentError: no such cell
         """
         number = _ALL if cell is None else cell
@@ -257,7 +259,7 @@ class Host:
         return {name: kib << 10 for name, kib in stats.items()}
 
     def memory_parameters(self) -> dict[str, TypedValue]:
-        """Return how the kernel merges equal pages (KSM), and its success.  (virNodeGetMemoryParameters)
+        """Return the settings and counters of KSM, which merges equal pages.  (virNodeGetMemoryParameters)
 
         Names are :mod:`pyvirt.enums.params`' ``NODE_MEMORY_SHARED_…``; counts are pages, ``shm_sleep_millisecs`` is
         milliseconds.
@@ -265,9 +267,9 @@ class Host:
         return self._conn._fill_params(lib.virNodeGetMemoryParameters, 0)
 
     def set_memory_parameters(self, values: Mapping[str, TypedValue] | None = None, /, **more: TypedValue) -> None:
-        """Change how the kernel merges equal pages: ``shm_pages_to_scan=200``.  (virNodeSetMemoryParameters)
+        """Set how the kernel merges equal pages (KSM): ``shm_pages_to_scan=200``.  (virNodeSetMemoryParameters)
 
-        :raises NotSupportedError: no such parameter, or none that can be set
+        :raises NotSupportedError: no such parameter, or it is read-only
         """
         with Params({**(values or {}), **more}, _MEMORY_PARAMETERS) as array:
             self._conn._call(lib.virNodeSetMemoryParameters, array.pointer, array.count, 0)
@@ -275,9 +277,9 @@ class Host:
     # ---- memory pages ----
 
     def free_pages(self, page_sizes: Iterable[int]) -> dict[int, int]:
-        """Return how many pages are free on the whole host, by their size in bytes.  (virNodeGetFreePages)
+        """Return the number of free pages of the whole host, by their size in bytes.  (virNodeGetFreePages)
 
-        :param page_sizes: bytes; ``capabilities().host.cpu.page_sizes`` are those there are
+        :param page_sizes: bytes; ``capabilities().host.cpu.page_sizes`` has all sizes
         """
         cells = self._free_pages(page_sizes, _ALL, 1)
         return cells.get(_ALL, {})
@@ -285,11 +287,11 @@ class Host:
     def cells_free_pages(
         self, page_sizes: Iterable[int], start_cell: int = 0, max_cells: int | None = None
     ) -> dict[int, dict[int, int]]:
-        """Return how many pages are free on each NUMA cell: ``{cell: {size: pages}}``.  (virNodeGetFreePages)
+        """Return the number of free pages of each NUMA cell: ``{cell: {size: pages}}``.  (virNodeGetFreePages)
 
         :param page_sizes: bytes
-        :param max_cells: how many to ask for; a daemon takes no more than 1024 by the number of sizes, which is
-            what ``None`` stands for
+        :param max_cells: the number of cells; a daemon accepts at most 1024 divided by the number of sizes, which is
+            the default
         """
         return self._free_pages(page_sizes, start_cell, max_cells)
 
@@ -315,12 +317,12 @@ class Host:
         *,
         flags: NodeAllocPagesFlags = NodeAllocPagesFlags.ADD,
     ) -> int:
-        """Reserve huge pages, and return on how many NUMA cells that was done.  (virNodeAllocPages)
+        """Reserve huge pages, and return the number of NUMA cells where that was done.  (virNodeAllocPages)
 
-        :param pages: how many by their size in bytes: ``{2 << 20: 512}``
-        :param start_cell: the first of *cell_count* cells that each get so many; ``None`` spreads them over all
-        :param flags: ``ADD`` to what is reserved already, or ``SET`` the number
-        :raises OperationFailedError: the kernel found fewer; those stay reserved
+        :param pages: the number of pages by their size in bytes: ``{2 << 20: 512}``
+        :param start_cell: the first of *cell_count* cells, each of which gets that number; ``None`` spreads it over all
+        :param flags: ``ADD`` to the reserved pages, or ``SET`` their number
+        :raises OperationFailedError: the kernel reserved fewer; they stay reserved
         """
         sizes = _kib(pages)
         first = _ALL if start_cell is None else start_cell
@@ -331,9 +333,9 @@ class Host:
     # ---- guests ----
 
     def max_vcpus(self, type: str | None = None) -> int:
-        """Return how many vCPUs a guest may have; its machine type may allow fewer.  (virConnectGetMaxVcpus)
+        """Return the maximum number of vCPUs of a guest; its machine type may allow fewer.  (virConnectGetMaxVcpus)
 
-        :param type: of domain, ``"kvm"`` or ``"qemu"``
+        :param type: the type of domain, ``"kvm"`` or ``"qemu"``
         """
         return self._conn._call(lib.virConnectGetMaxVcpus, encode_or_null(type))
 
@@ -346,13 +348,15 @@ class Host:
         virttype: str | None = None,
         flags: ConnectGetDomainCapabilitiesFlags = ConnectGetDomainCapabilitiesFlags(0),
     ) -> DomainCapabilities:
-        """Return what a hypervisor offers to guests; ``.xml`` is the text.  (virConnectGetDomainCapabilities)
+        """Return the features that a hypervisor offers to guests; ``.xml`` is the text.
 
-        What is not given is chosen as it would be for a new domain.
+        (virConnectGetDomainCapabilities)
+
+        For a parameter that is not given, libvirt uses the default of a new domain.
 
         :param emulator: a path on the host
         :param virttype: the type of domain, ``"kvm"`` or ``"qemu"``
-        :raises InvalidArgumentError: there is no such combination
+        :raises InvalidArgumentError: the hypervisor does not support this combination
         """
         xml = self._conn._call_string(
             lib.virConnectGetDomainCapabilities,
@@ -367,9 +371,9 @@ class Host:
     # ---- power ----
 
     def suspend(self, target: NodeSuspendTarget, duration: int) -> None:
-        """Make the host sleep, a moment from now.  (virNodeSuspendForDuration)
+        """Suspend the host; this takes effect shortly after the call returns.  (virNodeSuspendForDuration)
 
-        :param duration: seconds until its clock wakes it, at least 60
-        :raises NotSupportedError: it cannot sleep like that
+        :param duration: seconds until its clock wakes the host, at least 60
+        :raises NotSupportedError: the host does not support *target*
         """
         self._conn._call(lib.virNodeSuspendForDuration, target, duration, 0)

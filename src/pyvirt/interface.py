@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``conn.interfaces``: the network interfaces of the host itself, and changes to them that can be taken back."""
+"""``conn.interfaces``: the network interfaces of the host, and changes to them that can be rolled back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Interface(KnownByName):
-    """A network interface of the host, up or not: ``conn.interfaces["eth0"]``."""
+    """A network interface of the host, active or not: ``conn.interfaces["eth0"]``."""
 
     __slots__ = ()
 
@@ -37,37 +37,37 @@ class Interface(KnownByName):
 
     @property
     def mac_string(self) -> str:
-        """The hardware address, ``""`` if it has none, as far as this handle has heard.  (virInterfaceGetMACString)"""
+        """The hardware address when this handle was looked up; ``""`` if it has none.  (virInterfaceGetMACString)"""
         return self._call_text(lib.virInterfaceGetMACString)
 
     # ---- state ----
 
     def is_active(self) -> bool:
-        """Return whether it is up.  (virInterfaceIsActive)"""
+        """Return whether it is active (up).  (virInterfaceIsActive)"""
         return self._call(lib.virInterfaceIsActive) == 1
 
     def xml_desc(self, *, flags: InterfaceXMLFlags = InterfaceXMLFlags(0)) -> str:
-        """Return its configuration: as it is up, or with ``INACTIVE`` as stored.  (virInterfaceGetXMLDesc)"""
+        """Return its configuration: the active one, or with ``INACTIVE`` the stored one.  (virInterfaceGetXMLDesc)"""
         return self._call_string(lib.virInterfaceGetXMLDesc, flags)
 
     # ---- life ----
 
     def start(self) -> None:
-        """Bring it up.  (virInterfaceCreate)
+        """Activate it (bring it up).  (virInterfaceCreate)
 
-        :raises OperationInvalidError: it is up already
+        :raises OperationInvalidError: it is already active
         """
         self._call(lib.virInterfaceCreate, 0)
 
     def destroy(self) -> None:
-        """Take it down, also if this connection comes in by it.  (virInterfaceDestroy)
+        """Deactivate it (take it down), even if this connection uses it.  (virInterfaceDestroy)
 
-        :raises OperationInvalidError: it is not up
+        :raises OperationInvalidError: it is not active
         """
         self._call(lib.virInterfaceDestroy, 0)
 
     def undefine(self) -> None:
-        """Drop its configuration; it is not taken down.  (virInterfaceUndefine)"""
+        """Delete its configuration; it stays active.  (virInterfaceUndefine)"""
         self._call(lib.virInterfaceUndefine)
 
 
@@ -100,14 +100,14 @@ class Interfaces(WhereActive[Interface]):
         return interfaces_of(self._conn)
 
     def _count(self) -> int:
-        return len(self._list(0))  # asked only for their number, the driver that looks at udev says 0
+        return len(self._list(0))  # the udev driver returns 0 when it is asked for the number only
 
     def names(self) -> NameList:
-        """Return the names of those that are up.  (virConnectNumOfInterfaces, virConnectListInterfaces)"""
+        """Return the names of the active ones.  (virConnectNumOfInterfaces, virConnectListInterfaces)"""
         return self._conn._call_names(lib.virConnectNumOfInterfaces, lib.virConnectListInterfaces)
 
     def defined_names(self) -> NameList:
-        """Return the names of those that are not up.
+        """Return the names of the inactive ones.
 
         (virConnectNumOfDefinedInterfaces, virConnectListDefinedInterfaces)
         """
@@ -120,7 +120,7 @@ class Interfaces(WhereActive[Interface]):
 
         :param default: returned instead of raising when there is no such interface
         :raises InterfaceNotFoundError: no such interface
-        :raises Error: several have that address, as a bridge and its port do
+        :raises Error: several interfaces have that address, for example a bridge and its port
         :raises TypeError: not exactly one of the two was given
         """
         what = "exactly one of name and mac_string"
@@ -130,11 +130,11 @@ class Interfaces(WhereActive[Interface]):
         return self._look_up(mac_string, lib.virInterfaceLookupByMACString, encode(mac_string))
 
     def define(self, xml: XML, *, flags: InterfaceDefineFlags = InterfaceDefineFlags(0)) -> Interface:
-        """Store the configuration of an interface, or replace it; the next start takes it up.
+        """Store or replace the configuration of an interface; it is used from the next start on.
 
         (virInterfaceDefineXML)
 
-        :raises XMLError: *xml* is no XML, or no interface
+        :raises XMLError: *xml* is not well-formed, or does not describe an interface
         """
         return self._new(lib.virInterfaceDefineXML, encode_xml(xml), flags)
 
@@ -142,13 +142,13 @@ class Interfaces(WhereActive[Interface]):
 
     @contextmanager
     def change(self) -> Iterator[None]:
-        """Change several things or nothing: ``with conn.interfaces.change(): …``
+        """Make several changes, or none: ``with conn.interfaces.change(): …``
 
-        Kept when the block ends, taken back when it raises or when keeping them fails.  If taking them back fails as
-        well, that is the error, and the first one its ``__context__``.
+        The changes are committed when the block ends.  They are rolled back if the block raises or the commit fails.
+        If the rollback fails too, its error is raised, with the first one as its ``__context__``.
         (virInterfaceChangeBegin, virInterfaceChangeCommit, virInterfaceChangeRollback)
 
-        :raises OperationInvalidError: changes are under way already, perhaps of another program
+        :raises OperationInvalidError: changes are already in progress, perhaps of another program
         """
         self.change_begin()
         try:
@@ -159,25 +159,25 @@ class Interfaces(WhereActive[Interface]):
             raise
 
     def change_begin(self) -> None:
-        """Remember how all interfaces are configured.  (virInterfaceChangeBegin)
+        """Save the configuration of all interfaces, for a rollback.  (virInterfaceChangeBegin)
 
-        Until it is committed or rolled back by anybody, also after this connection is gone; a host that reboots
-        meanwhile rolls it back.
+        It lasts until any client commits or rolls back, even after this connection is closed.  If the host reboots
+        before that, it rolls back.
 
-        :raises OperationInvalidError: changes are under way already
+        :raises OperationInvalidError: changes are already in progress
         """
         self._conn._call(lib.virInterfaceChangeBegin, 0)
 
     def change_commit(self) -> None:
-        """Keep what was changed since :meth:`change_begin`.  (virInterfaceChangeCommit)
+        """Commit the changes since :meth:`change_begin`.  (virInterfaceChangeCommit)
 
-        :raises OperationInvalidError: there was none
+        :raises OperationInvalidError: no changes are in progress
         """
         self._conn._call(lib.virInterfaceChangeCommit, 0)
 
     def change_rollback(self) -> None:
-        """Take back what was changed since :meth:`change_begin`.  (virInterfaceChangeRollback)
+        """Roll back the changes since :meth:`change_begin`.  (virInterfaceChangeRollback)
 
-        :raises OperationInvalidError: there was none
+        :raises OperationInvalidError: no changes are in progress
         """
         self._conn._call(lib.virInterfaceChangeRollback, 0)

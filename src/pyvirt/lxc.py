@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What only LXC containers have: namespaces, control groups and labels that this very process may enter."""
+"""Interfaces of LXC containers only: namespaces, control groups and labels that this process can enter."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _PATIENCE = 1000  # milliseconds
 
 
 def enter_security_label(model: SecurityModel, label: str, *, enforcing: bool = False) -> str:
-    """Take on a security label for this thread, and return the one before.  (virDomainLxcEnterSecurityLabel)"""
+    """Set the security label of this thread, and return the previous one.  (virDomainLxcEnterSecurityLabel)"""
     security = ffi.new("virSecurityModel *")
     wanted = ffi.new("virSecurityLabel *", {"enforcing": enforcing})
     before = ffi.new("virSecurityLabel *")
     for target, text in ((security.model, model.model), (security.doi, model.doi), (wanted.label, label)):
         data = encode(text)
         if len(data) >= len(target):
-            raise InvalidArgumentError(f"{text[:40]!r} is longer than the {len(target) - 1} bytes of a security label")
+            raise InvalidArgumentError(f"{text[:40]!r} must have at most {len(target) - 1} bytes, not {len(data)}")
         ffi.memmove(target, data, len(data))
     check(_lxc.virDomainLxcEnterSecurityLabel(security, wanted, before, 0), "virDomainLxcEnterSecurityLabel")
     return decode(before.label)
@@ -58,14 +58,15 @@ class LxcDomain(Part):
     def enter_namespace(self, namespaces: Sequence[int]) -> list[int]:
         """Move this process into namespaces; return those it was in, which the caller closes.
 
-        Meant for a process with one thread, that has forked for it: libvirt is silent about a mount namespace that
-        several threads cannot enter.  In another process namespace no thread can be started, so events and keepalive
-        of its connections end here: let its children do the work.  (virDomainLxcEnterNamespace)
+        Use it in a process with one thread that was forked for this: libvirt does not report that a process with
+        several threads cannot enter a mount namespace.  After entering a process namespace no thread can be started,
+        so events
+        and keepalive of its connections stop: do the work in child processes.  (virDomainLxcEnterNamespace)
         """
         count = ffi.new("unsigned int *")
         out = ffi.new("int **")
         array = ffi.new("int[]", namespaces)
-        lib.pv_loop_pause(_PATIENCE)  # a thread of ours
+        lib.pv_loop_pause(_PATIENCE)  # stops a thread of pyvirt
         try:
             self._call(_lxc.virDomainLxcEnterNamespace, len(namespaces), array, count, out, 0)
         finally:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What libvirt's structs become.
+"""The results of calls that return a struct in C.
 
-Frozen dataclasses with slots; but for what a monitoring loop asks of every domain, as making a frozen dataclass costs
-half as much again as the call itself.  States are named tuples, made once each; :class:`DomainInfo` is not frozen.
+They are frozen dataclasses with slots, except those that monitoring reads for every domain: making a frozen dataclass
+takes half as long as the call itself.  States are named tuples, made once each; :class:`DomainInfo` is not frozen.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ _REASONS = {
 
 
 class DomainStateReason(NamedTuple):
-    """What a domain does, and how it came to that."""
+    """The state of a domain, and the reason for it."""
 
     state: DomainState
     reason: StateReason
 
     @classmethod
     def decode(cls, state: int, reason: int) -> DomainStateReason:
-        """Make one from libvirt's numbers; those newer than pyvirt stay numbers."""
+        """Make one from libvirt's numbers; a number that pyvirt does not know stays a number."""
         known = DomainState(state)
         kind = _REASONS.get(known)
         return cls(known, kind(reason) if kind is not None else reason)
@@ -68,12 +68,12 @@ class DomainStateReason(NamedTuple):
 
 @dataclass(init=False, slots=True)
 class DomainInfo:
-    """The figures of virDomainGetInfo."""
+    """The result of virDomainGetInfo."""
 
     state: DomainState
-    #: bytes the domain may have at most
+    #: the maximum memory in bytes
     max_memory: int
-    #: bytes it uses
+    #: the current memory in bytes
     memory: int
     vcpus: int
     #: nanoseconds
@@ -82,55 +82,55 @@ class DomainInfo:
 
 @dataclass(frozen=True, slots=True)
 class DomainControlInfo:
-    """Whether the hypervisor can be asked about a domain at all."""
+    """The state of a hypervisor's control interface for a domain."""
 
     state: DomainControlState
-    #: why, when the state is ERROR
+    #: the reason, if the state is ERROR
     details: DomainControlErrorReason
-    #: milliseconds since the state was entered, 0 when OK
+    #: milliseconds since the state was entered; 0 for OK
     state_time: int
 
 
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
-    """The figures of virNodeGetInfo.
+    """The result of virNodeGetInfo.
 
-    They assume that all sockets are alike; ``conn.host.capabilities().host.cells`` is exact.
+    It assumes that all sockets are equal; ``conn.host.capabilities().host.cells`` is exact.
     """
 
     #: the architecture, ``"x86_64"``
     model: str
     #: bytes
     memory: int
-    #: how many CPUs are online
+    #: the number of online CPUs
     cpus: int
-    #: the first CPU's frequency at this moment, 0 if unknown
+    #: the current frequency of the first CPU in MHz, 0 if unknown
     mhz: int
-    #: how many NUMA nodes there are
+    #: the number of NUMA nodes
     nodes: int
-    #: in each node
+    #: the number of sockets in each node
     sockets: int
-    #: in each socket
+    #: the number of cores in each socket
     cores: int
-    #: in each core
+    #: the number of threads in each core
     threads: int
 
 
 @dataclass(frozen=True, slots=True)
 class NodeCPUMap:
-    """Which CPUs a host has."""
+    """The CPUs of a host."""
 
-    #: how many there are, online or not
+    #: their number, online or not
     present: int
-    #: the numbers of those that are online
+    #: the numbers of the online ones
     online: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
 class SecurityModel:
-    """What keeps the guests of a host apart."""
+    """The security model that isolates the guests of a host."""
 
-    #: ``"selinux"``, ``"apparmor"``, ``"none"``; empty where the driver has none
+    #: ``"selinux"``, ``"apparmor"``, ``"none"``; empty if the driver has none
     model: str
     #: the domain of interpretation of its labels
     doi: str
@@ -138,10 +138,10 @@ class SecurityModel:
 
 @dataclass(frozen=True, slots=True)
 class StoragePoolInfo:
-    """The figures of virStoragePoolGetInfo."""
+    """The result of virStoragePoolGetInfo."""
 
     state: StoragePoolState
-    #: bytes, all three
+    #: bytes, like the next two
     capacity: int
     allocation: int
     available: int
@@ -149,40 +149,40 @@ class StoragePoolInfo:
 
 @dataclass(frozen=True, slots=True)
 class StorageVolumeInfo:
-    """The figures of virStorageVolGetInfo."""
+    """The result of virStorageVolGetInfo."""
 
     type: StorageVolType
-    #: bytes that a guest sees
+    #: the size that a guest sees, in bytes
     capacity: int
-    #: bytes that it takes up on the host
+    #: the size on the host, in bytes
     allocation: int
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkDHCPLease:
-    """An address that a network's DHCP server has given out."""
+    """An address that a network's DHCP server has leased."""
 
     #: the host's bridge
     iface: str
-    #: seconds since 1970 when it ends, 0 for never
+    #: the time when it expires, in seconds since 1970; 0 for never
     expiry_time: int
     type: IPAddrType
     #: the client's hardware address
     mac: str | None
-    #: which of the client's interfaces, where it said so: IPv6 only
+    #: the id of the client's interface, if the client sent it; IPv6 only
     iaid: str | None
     ipaddr: str
-    #: bits of the address that stand for the network
+    #: the number of bits of the network part
     prefix: int
-    #: what the client calls itself
+    #: the host name that the client sent
     hostname: str | None
-    #: what the client identifies itself by
+    #: the client id that the client sent
     client_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class BlockStats:
-    """The figures of virDomainBlockStats; ``None`` for what the driver cannot tell."""
+    """The result of virDomainBlockStats; ``None`` for values that the driver does not know."""
 
     #: requests
     rd_req: int | None
@@ -190,44 +190,44 @@ class BlockStats:
     rd_bytes: int | None
     wr_req: int | None
     wr_bytes: int | None
-    #: of QEMU always ``None``
+    #: always ``None`` for QEMU
     errs: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class BlockInfo:
-    """The figures of virDomainGetBlockInfo, in bytes."""
+    """The result of virDomainGetBlockInfo, in bytes."""
 
     #: the size of the disk that the guest sees
     capacity: int
-    #: how much of the image is in use
+    #: the used part of the image
     allocation: int
-    #: the size of the image: of a file as far as it was written, of a block device all of it
+    #: the size of the image: of a file the written part, of a block device the whole device
     physical: int
 
 
 @dataclass(frozen=True, slots=True)
 class BlockJobInfo:
-    """The figures of virDomainGetBlockJobInfo."""
+    """The result of virDomainGetBlockJobInfo."""
 
     type: DomainBlockJobType
-    #: the limit in bytes per second, 0 for none
+    #: the limit of the speed in bytes per second; 0 for none
     bandwidth: int
-    #: how much is done, in a unit of the hypervisor's choice
+    #: the amount done, in a unit that the hypervisor chooses
     cur: int
-    #: how much there is, which may grow
+    #: the total, which may grow
     end: int
 
     @property
     def ready(self) -> bool:
-        """Whether both sides are the same, and kept so.  libvirt may need another moment until it allows a pivot."""
+        """Whether both images are equal and stay so.  libvirt may allow a pivot only a moment later."""
         kept = self.type in (DomainBlockJobType.COPY, DomainBlockJobType.ACTIVE_COMMIT)
         return kept and self.cur == self.end > 0
 
 
 @dataclass(frozen=True, slots=True)
 class InterfaceStats:
-    """The figures of virDomainInterfaceStats; ``None`` for what the driver cannot tell."""
+    """The result of virDomainInterfaceStats; ``None`` for values that the driver does not know."""
 
     rx_bytes: int | None
     rx_packets: int | None
@@ -245,7 +245,7 @@ class IPAddress:
 
     type: IPAddrType
     address: str
-    #: how many bits of it stand for the network
+    #: the number of bits of the network part
     prefix: int
 
 
@@ -253,16 +253,16 @@ class IPAddress:
 class InterfaceAddresses:
     """The addresses of one network interface of a guest."""
 
-    #: as the source calls it: the agent says ``"eth0"``, libvirt ``"vnet0"``
+    #: its name in the source: for the agent ``"eth0"``, for libvirt ``"vnet0"``
     name: str
-    #: its MAC address, where it has one
+    #: its MAC address, if it has one
     hwaddr: str | None
     addresses: tuple[IPAddress, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class VcpuInfo:
-    """What a virtual CPU does at this moment."""
+    """The current state of a virtual CPU."""
 
     number: int
     state: VcpuState
@@ -276,18 +276,18 @@ class VcpuInfo:
 
 @dataclass(frozen=True, slots=True)
 class GuestVcpus:
-    """The virtual CPUs as the guest's operating system numbers them."""
+    """The virtual CPUs, numbered by the guest's operating system."""
 
     vcpus: frozenset[int]
-    #: those that it uses
+    #: those that are online in the guest
     online: frozenset[int]
-    #: those that it can do without
+    #: those that can be taken offline
     offlinable: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
 class IOThreadInfo:
-    """A thread that does a guest's input and output."""
+    """A thread that performs a guest's input and output."""
 
     id: int
     #: the host's CPUs that it may run on
@@ -296,7 +296,7 @@ class IOThreadInfo:
 
 @dataclass(frozen=True, slots=True)
 class DomainJobInfo:
-    """The figures of virDomainGetJobInfo: how far a job is, 0 for what does not apply or is not known."""
+    """The result of virDomainGetJobInfo, the progress of a job; 0 for values that do not apply or are unknown."""
 
     type: DomainJobType
     #: milliseconds since it began
@@ -311,7 +311,7 @@ class DomainJobInfo:
     mem_total: int
     mem_processed: int
     mem_remaining: int
-    #: bytes of files, disk images for instance
+    #: bytes of files, for example disk images
     file_total: int
     file_processed: int
     file_remaining: int
@@ -319,29 +319,29 @@ class DomainJobInfo:
 
 @dataclass(frozen=True, slots=True)
 class FilesystemInfo:
-    """A file system that a guest has mounted."""
+    """A mounted file system of a guest."""
 
     mountpoint: str
-    #: what the guest calls its device, ``"sda1"``
+    #: the name of its device in the guest, ``"sda1"``
     name: str
     #: ``"ext4"``
     fstype: str
-    #: the disks that it is on, as the domain's configuration calls them: ``"vda"``
+    #: its disks, by their targets in the domain's configuration: ``"vda"``
     devices: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SecurityLabel:
-    """What keeps a running guest apart from others."""
+    """The security label that isolates a running guest."""
 
-    #: empty where nothing does
+    #: empty if no security driver isolates it
     label: str
     enforcing: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Screenshot:
-    """What a display shows."""
+    """The content of a display."""
 
     #: ``"image/png"``, ``"image/x-portable-pixmap"``
     mime_type: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``conn.node_devices``: the devices of the host as a tree, and those that can be made: mediated ones, virtual HBAs."""
+"""``conn.node_devices``: the devices of the host as a tree; mediated devices and virtual HBAs can be created."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     NodeDeviceList: TypeAlias = list["NodeDevice"]  # in the collection below, list is a method
     NameList: TypeAlias = list[str]
 
-_UNKNOWN = (codes.INTERNAL_ERROR, codes.FROM_NONE)  # how a daemon passes on a failure without a reason
+_UNKNOWN = (codes.INTERNAL_ERROR, codes.FROM_NONE)  # the error for a failure for which the driver gives no reason
 
 
 class NodeDevice(KnownByName, Autostarting[str]):
-    """A device of the host, under the name that libvirt gave it: ``"pci_0000_00_02_0"``."""
+    """A device of the host, under the name that libvirt uses: ``"pci_0000_00_02_0"``."""
 
     __slots__ = ()
 
@@ -48,7 +48,7 @@ class NodeDevice(KnownByName, Autostarting[str]):
     # ---- the tree ----
 
     def parent_name(self) -> str | None:
-        """Return the name of the device that it hangs on, ``None`` at the top.
+        """Return the name of its parent device, ``None`` at the top.
 
         (virNodeDeviceGetParent, and at the top virNodeDeviceGetXMLDesc)
 
@@ -57,12 +57,12 @@ class NodeDevice(KnownByName, Autostarting[str]):
         name = lib.virNodeDeviceGetParent(self._ptr)
         if name:
             return decode(name)
-        # NULL stands for the top and for every failure; drivers disagree on which of them is an error, and a daemon
-        # does not pass it on.
+        # NULL means the top, or any failure; drivers disagree on which of them is an error, and a daemon does not pass
+        # the error on.
         return parse(self.xml_desc()).findtext("parent")
 
     def parent(self) -> NodeDevice | None:
-        """Return the device that it hangs on, ``None`` at the top.  (virNodeDeviceGetParent, virNodeDeviceLookupByName)
+        """Return its parent device, ``None`` at the top.  (virNodeDeviceGetParent, virNodeDeviceLookupByName)
 
         :raises NodeDeviceNotFoundError: one of the two has been unplugged
         """
@@ -70,88 +70,90 @@ class NodeDevice(KnownByName, Autostarting[str]):
         return None if name is None else NodeDevices(self._conn)[name]
 
     def children(self) -> list[NodeDevice]:
-        """Return the devices that hang on it.  (virConnectListAllNodeDevices, virNodeDeviceGetParent)
+        """Return its child devices.  (virConnectListAllNodeDevices, virNodeDeviceGetParent)
 
-        Every device of the host is asked for its parent: to go through the whole tree, take :meth:`NodeDevices.tree`.
+        This reads the parent of every device of the host; for the whole tree use :meth:`NodeDevices.tree`.
         """
         return NodeDevices(self._conn).tree().get(self.name, [])
 
     # ---- state ----
 
     def caps(self) -> list[str]:
-        """Return what it is, ``["pci"]``.  (virNodeDeviceNumOfCaps, virNodeDeviceListCaps)"""
+        """Return its capabilities, ``["pci"]``.  (virNodeDeviceNumOfCaps, virNodeDeviceListCaps)"""
         return self._call_names(lib.virNodeDeviceNumOfCaps, lib.virNodeDeviceListCaps)
 
     def is_active(self) -> bool:
-        """Return whether it is there; a mediated device may only be defined.  (virNodeDeviceIsActive)"""
+        """Return whether it is active; a mediated device may only be defined.  (virNodeDeviceIsActive)"""
         return self._call(lib.virNodeDeviceIsActive) == 1
 
     def is_persistent(self) -> bool:
-        """Return whether it outlives a reboot of the host.  (virNodeDeviceIsPersistent)"""
+        """Return whether it still exists after a reboot of the host.  (virNodeDeviceIsPersistent)"""
         return self._call(lib.virNodeDeviceIsPersistent) == 1
 
     # ---- the host's driver ----
 
     def detach(self, driver: str | None = None) -> None:
-        """Take it from its driver on the host, so that a guest can have it.
+        """Detach it from its driver on the host, so that a guest can use it.
 
         (virNodeDeviceDetachFlags, which without a driver does what virNodeDeviceDettach does)
 
-        :param driver: what to hand it to instead, ``"vfio"``; ``None`` leaves the choice to the hypervisor
-        :raises NotSupportedError: the host cannot give devices away, or not by that driver
-        :raises InvalidArgumentError: it is no PCI device
+        :param driver: the driver to attach it to instead, ``"vfio"``; ``None`` leaves the choice to the hypervisor
+        :raises NotSupportedError: the host cannot assign devices to guests, or not with that driver
+        :raises InvalidArgumentError: it is not a PCI device
         """
         self._call(lib.virNodeDeviceDetachFlags, encode_or_null(driver), 0)
 
     def reattach(self) -> None:
-        """Give it back to its driver on the host.  (virNodeDeviceReAttach)
+        """Attach it to its driver on the host again.  (virNodeDeviceReAttach)
 
-        :raises InvalidArgumentError: it is no PCI device
+        :raises InvalidArgumentError: it is not a PCI device
         """
         self._call(lib.virNodeDeviceReAttach)
 
     def reset(self) -> None:
-        """Put it back into its state after power-on, between two guests.  (virNodeDeviceReset)
+        """Reset it to its state after power-on, between two guests.  (virNodeDeviceReset)
 
-        :raises InvalidArgumentError: it is no PCI device
+        :raises InvalidArgumentError: it is not a PCI device
         """
         self._call(lib.virNodeDeviceReset)
 
     # ---- life ----
 
     def start(self) -> None:
-        """Start a mediated device that is defined.  (virNodeDeviceCreate)
+        """Start a defined mediated device.  (virNodeDeviceCreate)
 
-        :raises OperationInvalidError: it runs already
+        :raises OperationInvalidError: it is already active
         """
         self._call(lib.virNodeDeviceCreate, 0)
 
     def destroy(self) -> None:
-        """Stop a mediated device or remove a virtual HBA; a definition stays.  (virNodeDeviceDestroy)
+        """Stop a mediated device or remove a virtual HBA; its definition stays.  (virNodeDeviceDestroy)
 
-        :raises NotSupportedError: it is real
-        :raises OperationInvalidError: it does not run
+        :raises NotSupportedError: it is a physical device
+        :raises OperationInvalidError: it is not active
         """
         self._call(lib.virNodeDeviceDestroy)
 
     def undefine(self) -> None:
-        """Drop the definition of a mediated device; if it runs it stays until it stops.  (virNodeDeviceUndefine)
+        """Delete the definition of a mediated device; an active one exists until it is stopped.
 
-        :raises OperationInvalidError: it has none
+        (virNodeDeviceUndefine)
+
+        :raises OperationInvalidError: it is not defined
         """
         self._call(lib.virNodeDeviceUndefine, 0)
 
     # ---- configuration ----
 
     def xml_desc(self, *, flags: NodeDeviceXMLFlags = NodeDeviceXMLFlags(0)) -> str:
-        """Return what is known of it: as it runs, or with ``INACTIVE`` as defined.  (virNodeDeviceGetXMLDesc)"""
+        """Return its description: of the active device, or with ``INACTIVE`` as defined.  (virNodeDeviceGetXMLDesc)"""
         return self._call_string(lib.virNodeDeviceGetXMLDesc, flags)
 
     def update(self, xml: XML, *, flags: NodeDeviceUpdateFlags = NodeDeviceUpdateFlags.CURRENT) -> None:
         """Change a mediated device.  (virNodeDeviceUpdate)
 
-        :param xml: the whole device as it shall be
-        :param flags: which to change: the running one, the defined one or both
+        :param xml: the complete new device
+        :param flags: what to change: the active device, its definition or both
         :raises NotSupportedError: before libvirt 10.1
         """
         self._call(lib.virNodeDeviceUpdate, encode_xml(xml), flags)
@@ -174,7 +176,7 @@ class NodeDevices(WhereCapable[NodeDevice]):
     def list(self, flags: ConnectListAllNodeDeviceFlags = ConnectListAllNodeDeviceFlags(0)) -> NodeDeviceList:
         """Return the devices that match *flags*, all without any.  (virConnectListAllNodeDevices)
 
-        Capabilities widen: ``CAP_NET | CAP_STORAGE`` are the network cards and the disks.
+        Several capabilities widen the list: ``CAP_NET | CAP_STORAGE`` selects network cards and disks.
         """
         return self._list(flags)
 
@@ -190,24 +192,24 @@ class NodeDevices(WhereCapable[NodeDevice]):
     def names(self, cap: str | None = None) -> NameList:
         """Return the names of the devices.  (virNodeNumOfDevices, virNodeListDevices)
 
-        :param cap: only those with this capability, ``"net"``; an unknown one has none
+        :param cap: only those with this capability, ``"net"``; an unknown capability matches none
         """
         before = (encode_or_null(cap),)
         return self._conn._call_names(lib.virNodeNumOfDevices, lib.virNodeListDevices, 0, before=before)
 
     def tree(self) -> dict[str | None, NodeDeviceList]:
-        """Return the devices by the name of their parent, those at the top by ``None``.
+        """Return the devices by the name of their parent; ``None`` is the key of those at the top.
 
         (virConnectListAllNodeDevices, virNodeDeviceGetParent)
 
-        One call for the list, and one for each device.
+        This takes one call for the list, and one for each device.
         """
         children: dict[str | None, NodeDeviceList] = {}
         for device in self._list(0):
             try:
                 children.setdefault(device.parent_name(), []).append(device)
             except NodeDeviceNotFoundError:
-                pass  # unplugged meanwhile
+                pass  # unplugged in the meantime
         return children
 
     def get(
@@ -218,15 +220,15 @@ class NodeDevices(WhereCapable[NodeDevice]):
         wwpn: str | None = None,
         default: D = RAISE,
     ) -> NodeDevice | D:
-        """Return one device by its name, or a SCSI host by its two names in the storage network.
+        """Return one device by its name, or a SCSI host by its two world wide names.
 
         (virNodeDeviceLookupByName, virNodeDeviceLookupSCSIHostByWWN)
 
         :param wwnn: the world wide name of the node, as 16 hexadecimal digits
-        :param wwpn: that of the port
+        :param wwpn: the world wide name of the port
         :param default: returned instead of raising when there is no such device
         :raises NodeDeviceNotFoundError: no such device
-        :raises TypeError: neither a name nor both others were given, or too much
+        :raises TypeError: not exactly a name, or both others, were given
         """
         return self._get(default, "a name, or wwnn and wwpn", (self._by_name, name), (self._by_wwn, wwnn, wwpn))
 
@@ -240,18 +242,18 @@ class NodeDevices(WhereCapable[NodeDevice]):
             raise NodeDeviceNotFoundError(message, function=error.function) from None
 
     def define(self, xml: XML, *, flags: NodeDeviceDefineXMLFlags = NodeDeviceDefineXMLFlags(0)) -> NodeDevice:
-        """Store a mediated device, to be started when wanted.  (virNodeDeviceDefineXML)
+        """Define a mediated device, which can be started later.  (virNodeDeviceDefineXML)
 
-        :raises XMLError: *xml* is no XML
-        :raises NotSupportedError: its parent cannot have any
+        :raises XMLError: *xml* is not well-formed
+        :raises NotSupportedError: its parent does not support mediated devices
         """
         return self._new(lib.virNodeDeviceDefineXML, encode_xml(xml), flags)
 
     def create(self, xml: XML, *, flags: NodeDeviceCreateXMLFlags = NodeDeviceCreateXMLFlags(0)) -> NodeDevice:
-        """Start a mediated device, or make a virtual HBA, that vanishes when it is destroyed.
+        """Create a transient mediated device, or a virtual HBA, which no longer exists after ``destroy()``.
 
         (virNodeDeviceCreateXML)
 
-        :raises XMLError: *xml* is no XML
+        :raises XMLError: *xml* is not well-formed
         """
         return self._new(lib.virNodeDeviceCreateXML, encode_xml(xml), flags)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``conn.nwfilters`` and ``conn.nwfilter_bindings``: rules of traffic, and the devices that they are applied to."""
+"""``conn.nwfilters`` and ``conn.nwfilter_bindings``: filters of network traffic, and their use on devices."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class NWFilter(NamedByUUID):
     _get_uuid = lib.virNWFilterGetUUID
 
     def undefine(self) -> None:
-        """Remove it.  (virNWFilterUndefine)
+        """Delete it.  (virNWFilterUndefine)
 
         :raises OperationInvalidError: it is applied to a device
         """
@@ -52,7 +52,8 @@ class NWFilter(NamedByUUID):
     def edit(self, *, flags: NWFilterDefineFlags = NWFilterDefineFlags(0)) -> AbstractContextManager[_Element]:
         """Change its rules as a tree: ``with nwfilter.edit() as root: …``
 
-        Defined again when the block ends, which running guests feel at once; left as it was when the block raises.
+        The filter is defined again when the block ends, with an immediate effect on running guests.  It is left as it
+        was if the block raises.
         (virNWFilterGetXMLDesc, virNWFilterDefineXMLFlags)
         """
         return edit(self.xml_desc, lambda xml: NWFilters(self._conn).define(xml, flags=flags))
@@ -101,13 +102,13 @@ class NWFilters(WhereNamed[NWFilter]):
         return self._get(default, "exactly one of name and uuid", (self._by_name, name), (self._by_uuid, uuid))
 
     def define(self, xml: XML, *, flags: NWFilterDefineFlags = NWFilterDefineFlags(0)) -> NWFilter:
-        """Store a filter, or change the one of that name and UUID, also for guests that run.
+        """Store a filter, or replace the one of that name and UUID, also for running guests.
 
         (virNWFilterDefineXML, or with *flags* virNWFilterDefineXMLFlags)
 
-        :raises XMLError: *xml* is no XML, or no filter
-        :raises OperationFailedError: its name is taken by a filter of another UUID
-        :raises NotSupportedError: *flags* before libvirt 7.7
+        :raises XMLError: *xml* is not well-formed, or does not describe a filter
+        :raises OperationFailedError: a filter with another UUID has its name
+        :raises NotSupportedError: *flags* are given, and libvirt is older than 7.7
         """
         return self._from_xml(xml, flags, lib.virNWFilterDefineXML, lib.virNWFilterDefineXMLFlags)
 
@@ -140,7 +141,7 @@ class NWFilterBinding(Object[str]):
         return self._call_string(lib.virNWFilterBindingGetXMLDesc, 0)
 
     def delete(self) -> None:
-        """Take the rules off the device; its traffic is no longer filtered.  (virNWFilterBindingDelete)"""
+        """Remove the filter from the device; its traffic is no longer filtered.  (virNWFilterBindingDelete)"""
         self._call(lib.virNWFilterBindingDelete)
 
 
@@ -161,7 +162,7 @@ class NWFilterBindings(Collection[NWFilterBinding]):
     def get(self, port_dev: str, *, default: D = RAISE) -> NWFilterBinding | D:
         """Return the binding of one device.  (virNWFilterBindingLookupByPortDev)
 
-        :param default: returned instead of raising when there is none
+        :param default: returned instead of raising when there is no such binding
         :raises NWFilterBindingNotFoundError: no filter is applied to such a device
         """
         return self._get(default, "a port_dev", (self._by_name, port_dev))
@@ -169,10 +170,10 @@ class NWFilterBindings(Collection[NWFilterBinding]):
     def create(self, xml: XML, *, flags: NWFilterBindingCreateFlags = NWFilterBindingCreateFlags(0)) -> NWFilterBinding:
         """Apply a filter to a device.  (virNWFilterBindingCreateXML)
 
-        A device that is not there is no error: it gets the rules when the filter is next defined.
+        A missing device is not an error: it gets the rules when the filter is defined the next time.
 
         :param xml: ``<filterbinding>`` with ``<owner>`` (a name and a UUID), ``<portdev>``, ``<mac>``, ``<filterref>``
-        :raises OperationFailedError: a filter is applied to it already
-        :raises XMLError: *xml* is no XML, or no binding
+        :raises OperationFailedError: a filter is already applied to the device
+        :raises XMLError: *xml* is not well-formed, or does not describe a binding
         """
         return self._new(lib.virNWFilterBindingCreateXML, encode_xml(xml), flags)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What only QEMU guests have: a monitor, and an agent that takes any command.
+"""Interfaces of QEMU guests only: the monitor, and an agent that accepts any command.
 
-libvirt does not support what is done behind its back: such a domain is marked as tainted.
+libvirt does not support changes that it does not make itself: it marks such a domain as tainted.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 try:
     _qemu, _ = load_extension("qemu")
 except ImportError:
-    raise NotSupportedError("this build of pyvirt was made without libvirt-qemu") from None
+    raise NotSupportedError("this build of pyvirt has no libvirt-qemu") from None
 
 
 def attach(conn: Connection, pid: int) -> Domain:
-    """Take over a QEMU process that libvirt did not start.  (virDomainQemuAttach)"""
+    """Make a domain of a QEMU process that libvirt did not start.  (virDomainQemuAttach)"""
     return conn._call_object(Domain, _qemu.virDomainQemuAttach, pid, 0)
 
 
@@ -41,7 +41,7 @@ class QemuDomain(Part):
     ) -> str:
         """Send a command to the monitor and return its answer.  (virDomainQemuMonitorCommand)
 
-        :param command: QMP, a JSON object; with ``HMP`` a line for people
+        :param command: QMP, a JSON object; with ``HMP`` a line of the human monitor
         """
         out = ffi.new("char **")
         self._call(_qemu.virDomainQemuMonitorCommand, encode(command), out, flags)
@@ -54,7 +54,9 @@ class QemuDomain(Part):
         *,
         flags: DomainQemuMonitorCommandFlags = DomainQemuMonitorCommandFlags.DEFAULT,
     ) -> tuple[str, list[int]]:
-        """Send a command and file descriptors; return its answer, and those it gave back, which the caller closes.
+        """Send a command and file descriptors; return its answer and the descriptors that it returns.
+
+        The caller closes them.
 
         (virDomainQemuMonitorCommandWithFiles)
         """
@@ -81,6 +83,6 @@ class QemuDomain(Part):
 
         :param command: a JSON object
         :param timeout: seconds, or one of :class:`~pyvirt.enums.DomainQemuAgentCommandTimeout`
-        :raises AgentUnresponsiveError: no agent, or none that answers
+        :raises AgentUnresponsiveError: there is no agent, or it does not answer
         """
         return self._call_string(_qemu.virDomainQemuAgentCommand, encode(command), timeout, 0)

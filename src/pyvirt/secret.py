@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``conn.secrets``: keys and passwords that a hypervisor keeps for volumes, storage servers and the like.
+"""``conn.secrets``: keys and passwords that a hypervisor stores for volumes, storage servers and similar uses.
 
-A value appears where it is asked for and nowhere else: in no repr, no message, and no variable of a traceback.
+A value is returned only by ``value()``: it is not part of a repr, a message, or a variable in a traceback.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Secret(KnownByUUID):
-    """What a hypervisor knows under a UUID, and under what it is for."""
+    """A secret, identified by a UUID, and by its use."""
 
     __slots__ = ()
 
@@ -40,12 +40,12 @@ class Secret(KnownByUUID):
 
     @property
     def usage_type(self) -> SecretUsageType:
-        """What kind of thing it is for, as far as this handle has heard.  (virSecretGetUsageType)"""
+        """The kind of object that uses it, when this handle was looked up.  (virSecretGetUsageType)"""
         return SecretUsageType(self._call(lib.virSecretGetUsageType))
 
     @property
     def usage_id(self) -> str:
-        """Which one: of a volume its path; ``""`` where the type is ``NONE``.  (virSecretGetUsageID)"""
+        """The object that uses it, for a volume its path; ``""`` if the type is ``NONE``.  (virSecretGetUsageID)"""
         return self._call_text(lib.virSecretGetUsageID)
 
     # ---- the value ----
@@ -53,10 +53,10 @@ class Secret(KnownByUUID):
     def value(self) -> bytes:
         """Return the value.  (virSecretGetValue)
 
-        What libvirt hands over is overwritten; what is returned stays in memory as long as Python pleases.
+        libvirt's copy is overwritten; the returned object stays in memory until Python releases it.
 
-        :raises SecretNotFoundError: it has none
-        :raises AccessDeniedError: it is private, or the connection read-only
+        :raises SecretNotFoundError: it has no value
+        :raises AccessDeniedError: it is private, or the connection is read-only
         """
         size = ffi.new("size_t *")
         try:
@@ -75,25 +75,25 @@ class Secret(KnownByUUID):
     def set_value(self, value: bytes | bytearray | memoryview) -> None:
         """Set the value.  (virSecretSetValue)
 
-        No copy is made on this side: a ``bytearray`` can be overwritten afterwards.
+        pyvirt makes no copy: a ``bytearray`` can be overwritten afterwards.
 
-        :param value: a daemon takes 1 to 65,536 bytes
-        :raises InvalidArgumentError: it is empty
-        :raises TypeError: text has no bytes before somebody encodes it
+        :param value: 1 to 65,536 bytes
+        :raises InvalidArgumentError: *value* is empty
+        :raises TypeError: *value* is text, which must be encoded first
         """
         try:
             data = ffi.from_buffer("unsigned char[]", value)
         except TypeError:
-            raise TypeError(f"the value of a secret is bytes, not {type(value).__name__}") from None
+            raise TypeError(f"expected the value of a secret as bytes, got {type(value).__name__}") from None
         finally:
-            del value  # or a traceback that shows variables would show it
-        with data:  # a bytearray cannot be resized while it is borrowed
+            del value  # a traceback that shows variables must not show it
+        with data:  # a bytearray cannot be resized while a view exists
             self._call(lib.virSecretSetValue, data, len(data), 0)
 
     # ---- life ----
 
     def xml_desc(self) -> str:
-        """Return what it is for, without the value.  (virSecretGetXMLDesc)"""
+        """Return its description, without the value.  (virSecretGetXMLDesc)"""
         return self._call_string(lib.virSecretGetXMLDesc, 0)
 
     def undefine(self) -> None:
@@ -123,7 +123,7 @@ class Secrets(WhereUsed[Secret], UUIDCollection[Secret]):
         return self._list(flags)
 
     def inventory(self) -> SecretInventory:
-        """Return them as columns: UUIDs, what they are for, what they are, in three round trips.
+        """Return them as columns: UUIDs, uses and properties, in three round trips.
 
         (virConnectListAllSecrets)
         """
@@ -147,22 +147,22 @@ class Secrets(WhereUsed[Secret], UUIDCollection[Secret]):
         usage_id: str | None = None,
         default: D = RAISE,
     ) -> Secret | D:
-        """Return one secret by its UUID, or by what it is for: ``usage_type=SecretUsageType.CEPH, usage_id="client"``.
+        """Return one secret by its UUID, or by its use: ``usage_type=SecretUsageType.CEPH, usage_id="client"``.
 
         (virSecretLookupByUUID, virSecretLookupByUsage)
 
         :param default: returned instead of raising when there is no such secret
         :raises SecretNotFoundError: no such secret
-        :raises TypeError: neither a UUID nor both others were given, or too much
+        :raises TypeError: not exactly a UUID, or both others, were given
         """
         what = "a uuid, or usage_type and usage_id"
         return self._get(default, what, (self._by_uuid, uuid), (self._by_usage, usage_type, usage_id))
 
     def define(self, xml: XML, *, flags: SecretDefineFlags = SecretDefineFlags(0)) -> Secret:
-        """Store a secret without a value, or change what is known of the one with that UUID.  (virSecretDefineXML)
+        """Store a secret without a value, or change the description of the one with that UUID.  (virSecretDefineXML)
 
-        :raises XMLError: *xml* is no XML
-        :raises NotSupportedError: nobody knows that type of usage
-        :raises Error: another secret is for the same thing already
+        :raises XMLError: *xml* is not well-formed
+        :raises NotSupportedError: the type of use is unknown
+        :raises Error: another secret with the same use exists
         """
         return self._new(lib.virSecretDefineXML, encode_xml(xml), flags)

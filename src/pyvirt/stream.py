@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Streams: bytes to and from the daemon, as raw binary files.
 
-``volume.open()`` and ``domain.console()`` make one.  Files of Python, and descriptors, are filled without a Python call
-per chunk by ``volume.download()`` and ``volume.upload()``.
+``volume.open()`` and ``domain.console()`` return one.  ``volume.download()`` and ``volume.upload()`` transfer between a
+volume and a file without a Python call per chunk.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from pyvirt._core.lib import CData, CFunction
     from pyvirt.connection import Connection
 
-_MOST = 1 << 22  # bytes of one call; a message carries 4 MiB less a little, libvirt takes what fits
+_MOST = 1 << 22  # bytes of one call; a message carries slightly less than 4 MiB, and libvirt takes what fits
 _WOULD_BLOCK, _AT_HOLE = -2, -3
 
 
 class StreamHandle(Handle):
-    """The C object, which its connection empties when it closes."""
+    """The C object of a stream."""
 
     __slots__ = ("_watch",)
 
@@ -50,7 +50,7 @@ class StreamHandle(Handle):
         return id(self)
 
     def watch(self) -> CData:
-        """Return what tells that it is ready."""
+        """Return the C object that waits for readiness, made at first use."""
         if self._watch is None:
             watch = lib.pv_stream_watch_new(self._ptr)
             if not watch:
@@ -62,38 +62,39 @@ class StreamHandle(Handle):
         return self._watch
 
     def _drop(self) -> None:
-        watch, self._watch = self._watch, None  # which holds the stream as well
+        watch, self._watch = self._watch, None  # it holds the stream too
         super()._drop()
         if watch is not None:
-            os.eventfd_write(lib.pv_stream_watch_fd(watch), 1)  # one who waits holds it for as long
+            # Wake the waiting threads; each of them holds the object until it returns.
+            os.eventfd_write(lib.pv_stream_watch_fd(watch), 1)
 
     def _disown(self) -> None:
         if self._watch is not None:
             ffi.gc(self._watch, None)
-            self._watch = None  # the parent has the same eventfd: nobody is to wake there
+            self._watch = None  # the parent has the same eventfd, and must not be woken
         super()._disown()
 
 
 class Stream(Caller, io.RawIOBase):
     """A stream, for a method of a volume or a domain to open.
 
-    Reading yields ``b""`` at the end.  A non-blocking stream returns ``None`` where a blocking one would wait, and
-    :meth:`wait` does that.  While a blocking one waits for the daemon every other call of its connection waits with it:
-    give a console a connection of its own, or no blocking stream.
+    Reading returns ``b""`` at the end.  A non-blocking stream returns ``None`` where a blocking one would wait; use
+    :meth:`wait` to wait.  While a blocking stream waits for the daemon, all other calls of its connection wait too:
+    use a separate connection for a console, or a non-blocking stream.
 
     Leaving its ``with`` block closes the stream, and an exception there aborts it.
     """
 
     def __init__(self, conn: Connection, mode: str = "r+", *, flags: StreamFlags = StreamFlags(0)) -> None:
-        """Make one that nothing has opened yet.  (virStreamNew)
+        """Make a stream that is not connected yet.  (virStreamNew)
 
-        :param mode: whether it brings bytes, ``"r"``, takes them, ``"w"``, or both, ``"r+"``
-        :param flags: with ``NONBLOCK`` nothing waits but :meth:`wait`
+        :param mode: ``"r"`` to read, ``"w"`` to write, ``"r+"`` for both
+        :param flags: with ``NONBLOCK`` only :meth:`wait` waits
         """
         super().__init__()
-        self._over = True  # should the next lines fail
+        self._over = True  # in case the next lines raise
         if mode not in ("r", "w", "r+"):
-            raise ValueError(f"the mode of a stream is 'r', 'w' or 'r+', not {mode!r}")
+            raise ValueError(f"mode must be 'r', 'w' or 'r+', not {mode!r}")
         self._mode = mode
         self._end = False
         self._handle = conn._call_object(StreamHandle, lib.virStreamNew, flags)
@@ -129,23 +130,23 @@ class Stream(Caller, io.RawIOBase):
         return self
 
     def readable(self) -> bool:
-        """Return whether it brings bytes."""
+        """Return whether it can be read."""
         return self._mode != "w"
 
     def writable(self) -> bool:
-        """Return whether it takes bytes."""
+        """Return whether it can be written."""
         return self._mode != "r"
 
     # ---- bytes ----
 
     def readinto(self, buffer: Buffer, /) -> int | None:
-        """Read what has come, up to the length of *buffer*; 0 is the end.  (virStreamRecv)"""
+        """Read the received bytes, at most the length of *buffer*; return 0 at the end.  (virStreamRecv)"""
         view = memoryview(buffer).cast("B")
         room = min(len(view), _MOST)
         return self._received(self._transfer(lib.virStreamRecv, ffi.from_buffer(view), room), room)
 
     def readinto_or_hole(self, buffer: Buffer, /) -> int | None:
-        """Read as :meth:`readinto` does, but stop at the holes of a sparse stream: -1 says that one comes next.
+        """Read as :meth:`readinto` does, but stop at the holes of a sparse stream: -1 means that a hole is next.
 
         (virStreamRecvFlags)
         """
@@ -171,7 +172,7 @@ class Stream(Caller, io.RawIOBase):
         return count
 
     def write(self, data: Buffer, /) -> int | None:
-        """Send some of *data*, and return how many bytes that was.  (virStreamSend)"""
+        """Send some of *data*, and return the number of bytes sent.  (virStreamSend)"""
         view = memoryview(data).cast("B")
         count = self._transfer(lib.virStreamSend, ffi.from_buffer(view), min(len(view), _MOST))
         return None if count == _WOULD_BLOCK else count
@@ -179,7 +180,7 @@ class Stream(Caller, io.RawIOBase):
     # ---- holes ----
 
     def recv_hole(self) -> int:
-        """Return how many bytes the hole has that comes next, and pass it.  (virStreamRecvHole)"""
+        """Skip the hole that is next, and return its length in bytes.  (virStreamRecvHole)"""
         out = ffi.new("long long *")
         self._call(lib.virStreamRecvHole, out, 0)
         length: int = out[0]
@@ -192,13 +193,13 @@ class Stream(Caller, io.RawIOBase):
     # ---- readiness ----
 
     def wait(self, events: StreamEventType, *, timeout: float | None = None) -> StreamEventType:
-        """Wait until a non-blocking stream is ready, and return for what; for nothing when the time is over.
+        """Wait until a non-blocking stream is ready, and return the events; none after *timeout*.
 
         (virStreamEventAddCallback, virStreamEventUpdateCallback, virStreamEventRemoveCallback)
 
-        :param events: what to wait for, ``READABLE`` or ``WRITABLE``; an error and the end are told anyhow
-        :param timeout: seconds; ``None`` waits without end
-        :raises ClosedError: the connection was closed meanwhile
+        :param events: ``READABLE``, ``WRITABLE`` or both; an error and the end are always reported
+        :param timeout: seconds; ``None`` waits indefinitely
+        :raises ClosedError: the connection was closed while this waited
         """
         watch = self._watch_for(events)
         wait_readable(lib.pv_stream_watch_fd(watch), timeout)
@@ -220,21 +221,24 @@ class Stream(Caller, io.RawIOBase):
     # ---- the end ----
 
     def finish(self) -> None:
-        """Say that all is sent, or read, and close it: only now it is certain that it has arrived.  (virStreamFinish)
+        """Finish the stream and close it; only then all sent data has certainly arrived.  (virStreamFinish)
 
-        :raises Error: it has not
-        :raises ClosedError: nobody knows, as its connection was closed before
+        :raises Error: some data has not arrived
+        :raises ClosedError: the connection was closed before, so the outcome is unknown
         """
         self._end_with(self._finish)
 
     def abort(self) -> None:
-        """Break it off, and close it.  Harmless when repeated.  (virStreamAbort)"""
+        """Abort the stream and close it.  Calling it again has no effect.  (virStreamAbort)"""
         self._end_with(self._abort)
 
     def close(self) -> None:
-        """End it: :meth:`abort` if there may be more to read, else :meth:`finish`.  Harmless when repeated."""
+        """Close it, by :meth:`abort` if there may be more to read, else by :meth:`finish`.
+
+        Calling it again has no effect.
+        """
         sends = self._mode == "w"
-        # What was read to its end is there, whatever becomes of the connection; what was sent is perhaps not.
+        # Data that was read to the end is complete even if the connection is closed; sent data may not have arrived.
         self._end_with(self._finish if sends or (self._end and not self._handle.closed) else self._abort)
 
     def _end_with(self, end: Callable[[], None]) -> None:
@@ -258,7 +262,7 @@ class Stream(Caller, io.RawIOBase):
         try:
             self._handle._call(lib.virStreamAbort)
         except Error:
-            pass  # it was over already
+            pass  # it had already ended
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if kind is None:

@@ -3,8 +3,8 @@
 
 ``driver[+transport]://[user@][host][:port]/[path][?parameters][#fragment]``
 
-What is well formed is what libvirt's own parser takes.  The parameters that are fields here are those of its
-remote driver, which hands on the others.  Names of drivers and transports are libvirt's to judge.
+A URI is well-formed if libvirt's own parser accepts it.  The parameters that are fields here are those of its remote
+driver, which passes on the others.  libvirt decides which names of drivers and transports are valid.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TRANSPORT = re.compile(r"[A-Za-z0-9+.-]+")
 _FOREIGN = re.compile(r"[^A-Za-z0-9._~!$&'()*+,;=:@/?#%[\]-]")
 _NUMBER = re.compile(r"\s*[+-]?[0-9]{1,9}", re.ASCII)
 
-# What may stand unescaped. "&" and ";" separate parameters, "+" means a space to other readers.
+# Characters that need no escape. "&" and ";" separate parameters, and other programs read "+" as a space.
 _IN_PATH = "/!$&'()*+,;=:@"
 _IN_QUERY = "/:@!$'()*,?"
 
@@ -37,10 +37,10 @@ _IN_QUERY = "/:@!$'()*,?"
 class URI:
     """One connection URI in its parts, none of them percent-encoded.
 
-    Two are equal when libvirt makes no difference between them: however they are escaped, in whatever order
-    their parameters come, and in whatever case they write the transport, the host and known parameters.
+    Two are equal if libvirt treats them equally: escapes, the order of parameters, and the case of the transport, the
+    host and known parameters do not matter.
 
-    :raises InvalidArgumentError: a part is such that no URI can hold it
+    :raises InvalidArgumentError: a URI cannot contain one of the parts
     """
 
     driver: str
@@ -95,28 +95,28 @@ class URI:
 
     def __post_init__(self) -> None:
         if not _DRIVER.fullmatch(self.driver):
-            raise InvalidArgumentError(f"{_short(self.driver)} cannot name a driver in a URI")
+            raise InvalidArgumentError(f"the driver of a URI must be a name, not {_short(self.driver)}")
         if self.transport is not None:
             if not _TRANSPORT.fullmatch(self.transport):
-                raise InvalidArgumentError(f"{_short(self.transport)} cannot name a transport in a URI")
+                raise InvalidArgumentError(f"the transport of a URI must be a name, not {_short(self.transport)}")
             object.__setattr__(self, "transport", self.transport.lower())
         for field in ("user", "host", "fragment"):
             if not getattr(self, field):
                 object.__setattr__(self, field, None)
         if self.host is not None and self.host.startswith("["):
-            raise InvalidArgumentError(f"the host {_short(self.host)} must come without its brackets")
+            raise InvalidArgumentError(f"the host must not have brackets: {_short(self.host)}")
         if self.port is not None and not 1 <= self.port <= 65535:
-            raise InvalidArgumentError(f"a port lies between 1 and 65535, not at {self.port}")
+            raise InvalidArgumentError(f"a port must be from 1 to 65535, not {self.port}")
         if self.port is not None and self.host is None:
-            raise InvalidArgumentError("libvirt ignores a port without a host: name localhost, if you mean it")
+            raise InvalidArgumentError("a port needs a host, because libvirt ignores it otherwise: add localhost")
         if (self.host or self.user) and self.path and not self.path.startswith("/"):
             raise InvalidArgumentError(f"the path {_short(self.path)} must begin with '/' after a host")
         object.__setattr__(self, "extra", tuple((name, value) for name, value in self.extra))
         for name, _value in self.extra:
             if not name:
-                raise InvalidArgumentError("a parameter of a URI needs a name")
+                raise InvalidArgumentError("a parameter of a URI must have a name")
             if name.lower() in _PARAMETERS:
-                raise InvalidArgumentError(f"the parameter {name!r} is a field of its own")
+                raise InvalidArgumentError(f"the parameter {name!r} must be given as the field of that name")
         for text in (self.user, self.host, self.path, self.fragment, *sum(self._parameters(), ())):
             encode(text or "")
 
@@ -124,35 +124,35 @@ class URI:
     def parse(cls, text: str) -> URI:
         """Return the parts of a URI.
 
-        :raises InvalidArgumentError: libvirt could not parse it either, or it holds an escaped NUL
+        :raises InvalidArgumentError: libvirt cannot parse it either, or it contains an escaped NUL
         """
         match = _URI.fullmatch(text)
         if match is None:
-            raise _malformed(text, "it names no driver (aliases are only for connecting)")
+            raise _malformed(text, "the driver is missing (aliases are only for connecting)")
         scheme, authority, path, query, fragment = match.groups()
         foreign = _FOREIGN.search(text)
         if foreign:
             raise _malformed(text, f"{foreign[0]!r} must be percent-encoded")
         place = _AUTHORITY.fullmatch(authority or "")
         if place is None:
-            raise _malformed(text, f"{_short(authority)} is not [user@]host[:port]")
+            raise _malformed(text, f"expected [user@]host[:port], got {_short(authority)}")
         user, host, port = place.groups()
-        # Like libxml2, let a bare "%" pass in an IPv6 address, for its zone, and brackets in a fragment.
+        # As libxml2 does, accept a bare "%" in an IPv6 address, before its zone, and brackets in a fragment.
         for part in (user, host if not host.startswith("[") else "", path, query, fragment):
             if re.search("%(?![0-9A-Fa-f]{2})", part or ""):
-                raise _malformed(text, "'%' must be written %25 where it is not an escape itself")
+                raise _malformed(text, "'%' must be written %25, except in an escape")
         for part in (user, path, query):
             if re.search(r"[][]", part or ""):
-                raise _malformed(text, "'[' and ']' belong around an IPv6 address; elsewhere write %5B, %5D")
+                raise _malformed(text, "'[' and ']' must enclose an IPv6 address; elsewhere write %5B and %5D")
         if "#" in (fragment or ""):
             raise _malformed(text, "the second '#' must be written %23")
         if port and len(port.lstrip("0")) > 5:
-            raise _malformed(text, f"{_short(port)} is no port")
+            raise _malformed(text, f"expected a port, got {_short(port)}")
         driver, plus, transport = scheme.partition("+")
         if not _DRIVER.fullmatch(driver):
-            raise _malformed(text, f"{_short(driver)} cannot name a driver")
+            raise _malformed(text, f"expected the name of a driver, got {_short(driver)}")
         if plus and not transport:
-            raise _malformed(text, "there is no transport after '+'")
+            raise _malformed(text, "the transport after '+' is missing")
         if host.startswith("["):
             host = host[1:-1]
         number = int(port) if port and host else 0  # libvirt ignores a port without a host, and 0
@@ -171,13 +171,13 @@ class URI:
     def replace(self, **changes: object) -> URI:
         """Return this URI with some parts changed.
 
-        :raises TypeError: there is no such part
+        :raises TypeError: unknown part
         """
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
     @property
     def remote(self) -> bool:
-        """Whether the connection may leave this machine: a host is named, or a transport other than unix."""
+        """Whether the connection may leave this machine: it has a host, or a transport other than unix."""
         return self.host is not None or self.transport not in (None, "unix")
 
     @property
@@ -187,9 +187,9 @@ class URI:
 
     @property
     def effective_transport(self) -> str:
-        """The transport that the remote driver takes: the one named, else tls to a host and unix without one.
+        """The transport that the remote driver uses: the given one, else tls with a host and unix without one.
 
-        Drivers that live in the client, such as test, esx and hyperv, use none where none is named.
+        Drivers in the client, such as test, esx and hyperv, use a transport only if one is given.
         """
         return self.transport or ("tls" if self.host else "unix")
 
@@ -244,10 +244,10 @@ _PARAMETERS = tuple(field.name for field in dataclasses.fields(URI) if field.nam
 
 
 def _split(text: str, query: str) -> tuple[dict[str, object], list[tuple[str, str]]]:
-    """Return the parameters that are fields, the last of each name, and the others."""
+    """Return the parameters that are fields, the last one of each name, and the others."""
     known: dict[str, object] = {}
     extra: list[tuple[str, str]] = []
-    # Odd but libvirt's: ";" separates only where no "&" follows.
+    # libvirt's rule: ";" separates only if no "&" follows.
     head, _, tail = query.rpartition("&")
     for parameter in [*head.split("&"), *tail.split(";")]:
         escaped, _, escaped_value = parameter.partition("=")
@@ -262,7 +262,7 @@ def _split(text: str, query: str) -> tuple[dict[str, object], list[tuple[str, st
         elif _NUMBER.fullmatch(value):
             known[field] = int(value) != 0
         else:
-            raise _malformed(text, f"{field} takes a number, 0 or 1, not {_short(value)}")
+            raise _malformed(text, f"{field} must be 0 or 1, not {_short(value)}")
     return known, extra
 
 

@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 def apart(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call a function in a process of its own: one that administers daemons can hold no other connection."""
+    """Call a function in a separate process: a process that administers daemons cannot have another connection."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *args, **kwargs).result()
 
@@ -51,7 +51,7 @@ def look_around(uri: str) -> None:
     assert repr(server) == "<pyvirt.Server closed>"
 
 
-def test_servers(private_daemon: PrivateDaemon) -> None:
+def test_servers_clients_and_limits_are_readable(private_daemon: PrivateDaemon) -> None:
     apart(look_around, private_daemon.admin_uri)
 
 
@@ -79,7 +79,7 @@ def throw_out(uri: str, id: int) -> None:
             clients[id]
 
 
-def test_a_client_comes_and_is_thrown_out(private_daemon: PrivateDaemon) -> None:
+def test_a_client_is_listed_and_can_be_disconnected(private_daemon: PrivateDaemon) -> None:
     before = apart(clients_of, private_daemon.admin_uri)
     with pyvirt.connect(private_daemon.uri("test", path="/default"), readonly=True) as conn:
         now = apart(clients_of, private_daemon.admin_uri)
@@ -136,7 +136,7 @@ def change_settings(uri: str) -> None:
         daemon.set_daemon_timeout(0)
 
 
-def test_settings(private_daemon: PrivateDaemon) -> None:
+def test_settings_can_be_changed(private_daemon: PrivateDaemon) -> None:
     apart(change_settings, private_daemon.admin_uri)
 
 
@@ -151,7 +151,7 @@ def shut_down(uri: str) -> None:
             daemon.shut_down_daemon()
 
 
-def test_shutting_down(private_daemon_factory: Callable[..., PrivateDaemon]) -> None:
+def test_shutdown_stops_the_daemon(private_daemon_factory: Callable[..., PrivateDaemon]) -> None:
     apart(shut_down, private_daemon_factory().admin_uri)
 
 
@@ -160,18 +160,18 @@ def nobody_there() -> None:
 
     with pytest.raises(pyvirt.ConnectionFailedError):
         admin.connect("libvirtd:///system?socket=/nonexistent/socket")
-    with pytest.raises(pyvirt.NotSupportedError, match="another process"):
+    with pytest.raises(pyvirt.NotSupportedError, match="separate process"):
         pyvirt.connect("test:///default")
 
 
-def test_nobody_there() -> None:
+def test_connect_without_a_daemon_raises() -> None:
     apart(nobody_there)
 
 
-def test_not_beside_another_connection() -> None:
+def test_connect_is_refused_in_a_process_with_another_connection() -> None:
     from pyvirt import admin
 
-    with pyvirt.connect("test:///default"), pytest.raises(pyvirt.NotSupportedError, match="another process"):
+    with pyvirt.connect("test:///default"), pytest.raises(pyvirt.NotSupportedError, match="separate process"):
         admin.connect()
 
 
@@ -191,6 +191,6 @@ def see_it_go(uri: str, pid: int) -> None:
         daemon.wait_closed()
 
 
-def test_a_daemon_that_goes(private_daemon_factory: DaemonFactory) -> None:
+def test_calls_raise_after_the_daemon_has_died(private_daemon_factory: DaemonFactory) -> None:
     daemon = private_daemon_factory()
     apart(see_it_go, daemon.admin_uri, daemon.pid)

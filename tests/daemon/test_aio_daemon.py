@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Tasks and a daemon that does not answer: what is cancelled, what is late, and what becomes of it afterwards."""
+"""Tasks and a daemon that does not answer: cancellation, timeouts, and the state afterwards."""
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import os
 import signal
-import sys
-import termios
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,21 +21,15 @@ from pyvirt.testing._system import require
 from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.guests import paused_guest
 from pyvirt.testing.pytest_plugin import DaemonFactory, skip_unless_in_ci
+from tests.support.resources import unread_bytes
+from tests.support.waiting import LIMIT, eventually
 
 pytestmark = pytest.mark.anyio
-
-LIMIT = 60  # seconds until something that takes milliseconds is given up
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    backend: str = request.param
-    return backend
 
 
 @pytest.fixture(scope="module")
 def mortal() -> Iterator[PrivateDaemon]:
-    """A daemon that may be stopped, without disturbing anybody else's tests."""
+    """A daemon that may be stopped without disturbing other tests."""
     with skip_unless_in_ci():
         daemon = PrivateDaemon().start()
     yield daemon
@@ -47,14 +38,14 @@ def mortal() -> Iterator[PrivateDaemon]:
 
 @pytest.fixture
 def paused(mortal: PrivateDaemon) -> Iterator[Callable[[], None]]:
-    """A function that stops the daemon, which goes on after the test at the latest."""
+    """A function that stops the daemon.  The daemon resumes after the test at the latest."""
     yield mortal.pause
     mortal.resume()
 
 
 @pytest.fixture
 def clients(mortal: PrivateDaemon) -> Callable[[], int]:
-    """A function that asks the daemon how many clients it has."""
+    """A function that returns the number of clients of the daemon."""
     import subprocess
 
     with skip_unless_in_ci():
@@ -68,57 +59,36 @@ def clients(mortal: PrivateDaemon) -> Callable[[], int]:
     return ask
 
 
-async def eventually(condition: Callable[[], object]) -> None:
-    """Wait until *condition* is true: a daemon that wakes up takes a moment."""
-    with anyio.fail_after(LIMIT):
-        while not condition():
-            await anyio.sleep(0.01)
-
-
 def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("pyvirt-aio")]
 
 
 def handles(conn: pyvirt.aio.Connection) -> list[Handle]:
-    """The open handles of a connection."""
+    """Return the open handles of a connection."""
     gc.collect()
     children = [child() for child in list(conn.sync._children)]
     return [child for child in children if isinstance(child, Handle) and not child.closed]
-
-
-def unread() -> int:
-    """How many bytes this process has sent that nobody has read yet: requests to a stopped daemon."""
-    count = 0
-    for fd in os.listdir("/proc/self/fd"):
-        queued = bytearray(4)
-        try:
-            if os.readlink(f"/proc/self/fd/{fd}").startswith("socket:"):
-                fcntl.ioctl(int(fd), termios.TIOCOUTQ, queued)
-        except OSError:
-            continue
-        count += int.from_bytes(queued, sys.byteorder)
-    return count
 
 
 async def test_the_daemon_sees_no_more_requests_than_allowed(mortal: PrivateDaemon, paused: Callable[[], None]) -> None:
     async with pyvirt.aio.connect(mortal.uri()) as conn:
         domain = await conn.domains.get("test")
         paused()
-        before = unread()
+        before = unread_bytes()
         async with anyio.create_task_group() as group:
             group.start_soon(domain.state)
-            await eventually(lambda: unread() > before)
-            one = unread() - before
+            await eventually(lambda: unread_bytes() > before)
+            one = unread_bytes() - before
             for _ in range(499):
                 group.start_soon(domain.state)
-            await eventually(lambda: unread() == before + 4 * one)
+            await eventually(lambda: unread_bytes() == before + 4 * one)
             await anyio.wait_all_tasks_blocked()
-            assert (unread() - before, conn.in_flight) == (4 * one, 4)
+            assert (unread_bytes() - before, conn.in_flight) == (4 * one, 4)
             mortal.resume()
         assert conn._runtime.workers.most_in_flight == 4
 
 
-async def test_a_cancelled_call_returns_at_once_and_is_disposed_of(
+async def test_a_cancelled_call_returns_at_once_and_its_result_is_closed(
     mortal: PrivateDaemon, paused: Callable[[], None], clients: Callable[[], int]
 ) -> None:
     async with pyvirt.aio.connect(mortal.uri()) as conn:
@@ -130,7 +100,7 @@ async def test_a_cancelled_call_returns_at_once_and_is_disposed_of(
                 group.start_soon(conn.domains.list)
             await eventually(lambda: conn.in_flight == 4)
             group.cancel_scope.cancel()
-        # Nobody has answered, and we are here.  What is under way counts, what had not begun never will.
+        # The calls returned without an answer.  Calls in flight still count; waiting calls are never made.
         assert (conn.in_flight, conn._runtime.workers.waiting) == (4, 0)
         mortal.resume()
         await eventually(lambda: conn.in_flight == 0)
@@ -141,24 +111,24 @@ async def test_a_cancelled_call_returns_at_once_and_is_disposed_of(
     await eventually(lambda: not threads())
 
 
-async def test_a_call_that_is_not_answered_in_time(mortal: PrivateDaemon, paused: Callable[[], None]) -> None:
+async def test_a_call_without_an_answer_times_out(mortal: PrivateDaemon, paused: Callable[[], None]) -> None:
     async with pyvirt.aio.connect(mortal.uri(), max_requests=2, call_timeout=LIMIT) as conn:
         domain = await conn.domains.get("test")
         paused()
         for _ in range(2):
             with pytest.raises(pyvirt.OperationTimeoutError, match="was not answered within"):
                 await domain.state(timeout=0.02)
-        with pytest.raises(pyvirt.OperationTimeoutError, match=r"did not begin within .* 2 others were in flight"):
+        with pytest.raises(pyvirt.OperationTimeoutError, match=r"did not begin within .* 2 other calls were in flight"):
             await domain.info(timeout=0.02)
         with pytest.raises(TimeoutError), anyio.fail_after(0.02):
             await domain.xml_desc()
         with pytest.raises(pyvirt.OperationTimeoutError):
             await domain.wait_for(pyvirt.DomainState.SHUTOFF, timeout=0.02)
         mortal.resume()
-        assert (await domain.state()).state == pyvirt.DomainState.RUNNING  # for which it waits its turn
+        assert (await domain.state()).state == pyvirt.DomainState.RUNNING  # which waits for a free slot
 
 
-async def test_leaving_a_daemon_that_does_not_answer(
+async def test_leaving_the_block_does_not_wait_for_a_hung_daemon(
     mortal: PrivateDaemon, paused: Callable[[], None], clients: Callable[[], int]
 ) -> None:
     left: list[pyvirt.aio.Connection] = []
@@ -179,7 +149,7 @@ async def test_leaving_a_daemon_that_does_not_answer(
     await eventually(lambda: not threads())
 
 
-async def test_a_daemon_that_does_not_answer_at_the_very_end(
+async def test_closing_does_not_wait_for_a_daemon_that_hangs_at_the_end(
     mortal: PrivateDaemon, paused: Callable[[], None], clients: Callable[[], int]
 ) -> None:
     async with pyvirt.aio.connect(mortal.uri(), close_timeout=0.05) as conn:
@@ -191,7 +161,7 @@ async def test_a_daemon_that_does_not_answer_at_the_very_end(
     await eventually(lambda: not threads())
 
 
-async def test_connecting_to_a_daemon_that_does_not_answer(
+async def test_connecting_to_a_hung_daemon_times_out(
     mortal: PrivateDaemon, paused: Callable[[], None], clients: Callable[[], int]
 ) -> None:
     paused()
@@ -206,7 +176,7 @@ async def test_connecting_to_a_daemon_that_does_not_answer(
     await eventually(lambda: not threads())
 
 
-async def test_a_daemon_that_dies(private_daemon_factory: DaemonFactory) -> None:
+async def test_calls_in_flight_raise_when_the_daemon_dies(private_daemon_factory: DaemonFactory) -> None:
     daemon = private_daemon_factory()
     outcomes: list[object] = []
     async with pyvirt.aio.connect(daemon.uri()) as conn:
@@ -226,9 +196,9 @@ async def test_a_daemon_that_dies(private_daemon_factory: DaemonFactory) -> None
         assert outcomes == ["lost"] * 20
 
 
-async def test_a_guest_that_hangs_holds_up_nobody_else(qemu_daemon: PrivateDaemon) -> None:
-    # In libvirt 9.0 a call that begins just when another one falls asleep is not sent before something else comes
-    # along: the next keepalive message, which is to be soon.
+async def test_a_hung_guest_does_not_block_other_calls(qemu_daemon: PrivateDaemon) -> None:
+    # In libvirt 9.0 a call that begins just when another one starts to wait is sent only with the next message. A
+    # keepalive message follows soon.
     async with pyvirt.aio.connect(qemu_daemon.uri("qemu"), keepalive=(1, LIMIT)) as conn:
         flags = pyvirt.DomainCreateFlags.PAUSED
         stuck, other = [await conn.domains.create(paused_guest(name), flags=flags) for name in ("stuck", "other")]
@@ -236,7 +206,7 @@ async def test_a_guest_that_hangs_holds_up_nobody_else(qemu_daemon: PrivateDaemo
         try:
             pause(pid)
             async with anyio.create_task_group() as group:
-                # One, as for a second one libvirt would give up waiting after 30 seconds.
+                # Only one: libvirt would wait 30 seconds for a second one.
                 group.start_soon(monitor, stuck)
                 await eventually(lambda: conn.in_flight == 1)
                 for _ in range(5):
@@ -269,7 +239,9 @@ def pool_xml(tmp_path: Path) -> str:
 VOLUME = "<volume><name>disk</name><capacity unit='MiB'>8</capacity><allocation>0</allocation></volume>"
 
 
-async def test_transfers(private_daemon: PrivateDaemon, pool_xml: str, tmp_path: Path) -> None:
+async def test_volumes_upload_and_download_with_progress(
+    private_daemon: PrivateDaemon, pool_xml: str, tmp_path: Path
+) -> None:
     data = os.urandom(8 << 20)
     (tmp_path / "source").write_bytes(data)
     async with pyvirt.aio.connect(private_daemon.uri("storage")) as conn:
@@ -295,11 +267,11 @@ async def test_transfers(private_daemon: PrivateDaemon, pool_xml: str, tmp_path:
         await pool.destroy()
 
 
-async def test_a_cancelled_transfer_ends(private_daemon: PrivateDaemon, pool_xml: str) -> None:
+async def test_a_cancelled_transfer_is_aborted(private_daemon: PrivateDaemon, pool_xml: str) -> None:
     async with pyvirt.aio.connect(private_daemon.uri("storage")) as conn:
         pool = await conn.storage_pools.create(pool_xml)
         volume = await pool.volumes.create(VOLUME)
-        reading, writing = os.pipe()  # which nobody reads from, so it would never end
+        reading, writing = os.pipe()  # without a reader, so the transfer would never end
         async with anyio.create_task_group() as group:
             with open(writing, "wb") as file:
                 group.start_soon(lambda: volume.download(file))
@@ -311,7 +283,7 @@ async def test_a_cancelled_transfer_ends(private_daemon: PrivateDaemon, pool_xml
         await pool.destroy()
 
 
-async def test_a_stream_of_a_volume(private_daemon: PrivateDaemon, pool_xml: str) -> None:
+async def test_a_volume_stream_reads_and_writes(private_daemon: PrivateDaemon, pool_xml: str) -> None:
     data = os.urandom(8 << 20)
     async with pyvirt.aio.connect(private_daemon.uri("storage")) as conn:
         pool = await conn.storage_pools.create(pool_xml)
@@ -324,7 +296,7 @@ async def test_a_stream_of_a_volume(private_daemon: PrivateDaemon, pool_xml: str
         async with await volume.open("r") as stream:
             start = await stream.read(1000)
             assert start == data[: len(start)]
-            # What a cancelled task was about to read, the next one gets.
+            # The next task receives what the cancelled task was about to read.
             for _ in range(20):
                 with anyio.move_on_after(0.0005):
                     while chunk := await stream.read(5000):
@@ -340,14 +312,14 @@ async def test_a_stream_of_a_volume(private_daemon: PrivateDaemon, pool_xml: str
         await pool.destroy()
 
 
-async def test_a_stream_that_waits_holds_no_request(private_daemon: PrivateDaemon, pool_xml: str) -> None:
+async def test_a_waiting_stream_does_not_count_as_a_request(private_daemon: PrivateDaemon, pool_xml: str) -> None:
     readable = pyvirt.StreamEventType.READABLE
     async with pyvirt.aio.connect(private_daemon.uri("storage")) as conn:
         pool = await conn.storage_pools.create(pool_xml)
         volume = await pool.volumes.create(VOLUME)
         async with await volume.open("w") as stream:
             async with anyio.create_task_group() as group:
-                group.start_soon(stream.wait, readable)  # which a stream that takes bytes never is
+                group.start_soon(stream.wait, readable)  # a stream that is written to is never readable
                 await anyio.wait_all_tasks_blocked()
                 assert conn.in_flight == 0
                 group.cancel_scope.cancel()

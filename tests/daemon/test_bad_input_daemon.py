@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Bad input for the kinds of objects that only a real daemon has, by the table of all kinds."""
+"""Bad input for the kinds of objects that only a real daemon has, by the common table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.bad_input import Kind, cases, check_case, check_closed
 
 NETWORK = "<network><name>badnet</name><bridge name='badbr' stp='off' delay='0'/></network>"
 
-# By the driver whose connection has them.
+# By the driver whose connection has these objects.
 KINDS = {
     "network": Kind(lambda conn: conn.networks["badnet"].ports, "networkport", ("create",), by_uuid=True, flags=False),
     "secret": Kind(lambda conn: conn.secrets, "secret", ("define",), by_uuid=True),
@@ -45,7 +45,7 @@ def connections(private_daemon: PrivateDaemon) -> Iterator[Callable[[str], pyvir
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_bad_input(
+def test_bad_input_raises_a_clear_error_and_changes_nothing(
     name: str, connections: Callable[[str], pyvirt.Connection], capfd: pytest.CaptureFixture[str]
 ) -> None:
     kind, case = CASES[name]
@@ -53,7 +53,7 @@ def test_bad_input(
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_closed_connection(
+def test_every_use_of_a_closed_connection_raises_closed_error(
     name: str, connections: Callable[[str], pyvirt.Connection], private_daemon: PrivateDaemon
 ) -> None:
     connections("network")
@@ -63,7 +63,7 @@ def test_a_closed_connection(
     check_closed(KINDS[name], them)
 
 
-# ---- what libvirt itself calls an internal error: it says what is missing, and leaves nothing ----
+# ---- internal errors of libvirt: the message names what is missing, and nothing is created ----
 
 EMPTY = {
     "network": ("create", "no uuid"),
@@ -74,7 +74,7 @@ EMPTY = {
 
 
 @pytest.mark.parametrize("name", EMPTY)
-def test_an_empty_document(name: str, connections: Callable[[str], pyvirt.Connection]) -> None:
+def test_an_empty_document_is_refused(name: str, connections: Callable[[str], pyvirt.Connection]) -> None:
     maker, message = EMPTY[name]
     them = KINDS[name].collection(connections(name))
     before = set(them)
@@ -86,7 +86,7 @@ def test_an_empty_document(name: str, connections: Callable[[str], pyvirt.Connec
 # ---- objects ----
 
 
-def test_an_edit_of_a_network_that_cannot_be(connections: Callable[[str], pyvirt.Connection]) -> None:
+def test_an_invalid_edit_of_a_network_is_refused(connections: Callable[[str], pyvirt.Connection]) -> None:
     networks = connections("network").networks
     network = networks.define(NETWORK.replace("bad", "worse"))
     try:
@@ -100,7 +100,7 @@ def test_an_edit_of_a_network_that_cannot_be(connections: Callable[[str], pyvirt
         network.undefine()
 
 
-def test_values_of_a_secret(connections: Callable[[str], pyvirt.Connection]) -> None:
+def test_a_secret_accepts_only_bytes(connections: Callable[[str], pyvirt.Connection]) -> None:
     secret = connections("secret").secrets.define("<secret ephemeral='yes' private='no'/>")
     try:
         secret.set_value(b"kept")
@@ -119,7 +119,7 @@ def limits(network: Network) -> dict[str, object]:
     return dict(port.parameters())
 
 
-def test_limits_of_a_port(connections: Callable[[str], pyvirt.Connection]) -> None:
+def test_invalid_limits_of_a_port_are_refused(connections: Callable[[str], pyvirt.Connection]) -> None:
     network = connections("network").networks["badnet"]
     port = network.ports.create(
         f"<networkport><uuid>11111111-2222-3333-4444-555555555555</uuid><owner><name>x</name>"

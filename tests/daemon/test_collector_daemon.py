@@ -19,7 +19,7 @@ from pyvirt.collector._requests import Opening
 from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.pytest_plugin import HostFactory
 
-# What a busy machine may add; a call that hangs would take for ever.
+# What a busy machine may add; a hung call would never return.
 SLACK = 10.0
 
 
@@ -47,9 +47,7 @@ def test_rows_come_through_a_daemon(conn: pyvirt.Connection) -> None:
         assert frame.to_dicts() == conn.domains.stats().to_dicts()
 
 
-def test_a_daemon_that_hangs_fails_at_the_deadline_and_works_again(
-    daemon: PrivateDaemon, conn: pyvirt.Connection
-) -> None:
+def test_a_hung_daemon_fails_at_the_deadline_and_recovers(daemon: PrivateDaemon, conn: pyvirt.Connection) -> None:
     with pyvirt.connect("test:///default") as other, Collector(conn, deadline=0.5) as collector:
         uuid = collector.collect().domains.uuids[0]
         with Collector([conn, other], deadline=0.5) as both:
@@ -79,7 +77,7 @@ def test_a_daemon_that_hangs_fails_at_the_deadline_and_works_again(
     wait_for_no_threads()
 
 
-def test_if_nobody_answers_what_may_pass_is_raised(daemon: PrivateDaemon, conn: pyvirt.Connection) -> None:
+def test_without_any_answer_the_first_temporary_error_is_raised(daemon: PrivateDaemon, conn: pyvirt.Connection) -> None:
     other = pyvirt.connect("test:///default")
     with Collector({"closed": other, "hangs": conn}, deadline=0.5) as collector:
         other.close()
@@ -114,7 +112,7 @@ def test_closing_does_not_wait_for_a_daemon_that_hangs(daemon: PrivateDaemon, co
     wait_for_no_threads()
 
 
-def test_a_connection_that_opens_while_it_is_closed(conn: pyvirt.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_opened_during_close_is_closed(conn: pyvirt.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[pyvirt.Connection] = []
     process = HostState._process_opening
 
@@ -134,7 +132,7 @@ def test_a_connection_that_opens_while_it_is_closed(conn: pyvirt.Connection, mon
     assert all(one.closed for one in opened)
 
 
-def test_nor_does_the_interpreter(daemon: PrivateDaemon) -> None:
+def test_the_interpreter_exits_without_waiting_for_a_hung_daemon(daemon: PrivateDaemon) -> None:
     program = """
 import os, signal, sys, pyvirt
 conn = pyvirt.connect(sys.argv[1])
@@ -155,7 +153,7 @@ except pyvirt.OperationTimeoutError:
     assert (done.returncode, done.stdout) == (0, "late\n"), done.stderr
 
 
-def test_a_daemon_that_dies_and_comes_back(daemon: PrivateDaemon, conn: pyvirt.Connection) -> None:
+def test_collecting_continues_after_the_daemon_was_restarted(daemon: PrivateDaemon, conn: pyvirt.Connection) -> None:
     with pyvirt.connect("test:///default") as other, Collector([conn, other], deadline=30) as both:
         with Collector(conn, deadline=30) as collector:
             uuid = both.collect().domains.uuids[0]
@@ -174,7 +172,7 @@ def test_a_daemon_that_dies_and_comes_back(daemon: PrivateDaemon, conn: pyvirt.C
     wait_for_no_threads()
 
 
-def test_many_domains_in_parts(private_daemon: PrivateDaemon, libvirt_host: HostFactory) -> None:
+def test_thousands_of_domains_are_collected_in_parts(private_daemon: PrivateDaemon, libvirt_host: HostFactory) -> None:
     count = 3000
     uri = private_daemon.uri("test", path=libvirt_host(domains=count, disks=0, interfaces=0).partition("://")[2])
     with pyvirt.connect(uri) as conn, Collector(conn, deadline=60) as collector:

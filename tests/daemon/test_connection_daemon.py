@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Connections to a real daemon: their sockets, their deaths, and what one message cannot hold."""
+"""Connections to a real daemon: sockets, lost connections, and data too large for one message."""
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import os
 import signal
 import subprocess
 import sys
-import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,8 +30,8 @@ from pyvirt.testing._system import require
 from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.hosts import domain_name, object_uuid, write_host
 from pyvirt.testing.pytest_plugin import DaemonFactory, skip_unless_in_ci
-
-LIMIT = 60  # seconds until something that takes milliseconds is given up
+from tests.support.resources import open_sockets, unread_bytes
+from tests.support.waiting import LIMIT, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +42,7 @@ def virt_admin() -> str:
 
 @pytest.fixture
 def clients(virt_admin: str, private_daemon: PrivateDaemon) -> Callable[[], set[int]]:
-    """A function that asks the daemon who is connected to it."""
+    """A function that returns the clients of the daemon."""
 
     def ask() -> set[int]:
         command = [virt_admin, "-c", private_daemon.admin_uri, "client-list", "libvirtd"]
@@ -52,25 +50,6 @@ def clients(virt_admin: str, private_daemon: PrivateDaemon) -> Callable[[], set[
         return {int(line.split()[0]) for line in lines[2:] if line.strip()}
 
     return ask
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    """Wait until *condition* is true: what a daemon does of its own takes it a moment."""
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def sockets() -> set[str]:
-    """The sockets of this process."""
-    links = set()
-    for fd in os.listdir("/proc/self/fd"):
-        try:
-            links.add(os.readlink(f"/proc/self/fd/{fd}"))
-        except FileNotFoundError:  # that of listdir itself
-            continue
-    return {link for link in links if link.startswith("socket:")}
 
 
 def in_thread(call: Callable[[], object]) -> Callable[[], object]:
@@ -105,35 +84,21 @@ def run_python(program: str, *arguments: str, timeout: float = LIMIT) -> subproc
     )
 
 
-def unread() -> bool:
-    """Whether this process has sent something that nobody has read yet: a call to a stopped daemon is under way."""
-    for fd in os.listdir("/proc/self/fd"):
-        queued = bytearray(4)
-        try:
-            if os.readlink(f"/proc/self/fd/{fd}").startswith("socket:"):
-                fcntl.ioctl(int(fd), termios.TIOCOUTQ, queued)
-        except OSError:
-            continue
-        if any(queued):
-            return True
-    return False
-
-
 # ---- the socket ----
 
 
 def test_closing_frees_the_socket_even_with_children(
     private_daemon: PrivateDaemon, clients: Callable[[], set[int]]
 ) -> None:
-    before, mine = clients(), sockets()
+    before, mine = clients(), open_sockets()
     conn = pyvirt.connect(private_daemon.uri())
     children: list[Any] = [conn.domains["test"], conn.domains.list(), conn.domains.stats(), iter(conn.domains)]
     children += [conn.host, conn.domains, conn.domains.stats().tables, conn.domains.get(id=1)]
     (client,) = clients() - before
-    assert len(sockets() - mine) == 1
+    assert len(open_sockets() - mine) == 1
     conn.close()
-    assert sockets() == mine  # at once
-    eventually(lambda: client not in clients())
+    assert open_sockets() == mine  # at once
+    wait_until(lambda: client not in clients())
     with pytest.raises(ClosedError):
         children[0].state()
     with pytest.raises(ClosedError):
@@ -142,48 +107,52 @@ def test_closing_frees_the_socket_even_with_children(
 
 
 @pytest.mark.parametrize("times", [1, 50])
-def test_no_socket_is_left(times: int, private_daemon: PrivateDaemon, clients: Callable[[], set[int]]) -> None:
-    before, mine = clients(), sockets()
+def test_opening_and_closing_connections_leaks_no_socket(
+    times: int, private_daemon: PrivateDaemon, clients: Callable[[], set[int]]
+) -> None:
+    before, mine = clients(), open_sockets()
     kept = []
     for _ in range(times):
         with pyvirt.connect(private_daemon.uri()) as conn:
             kept += conn.domains.list()
         with pytest.raises(DomainNotFoundError), pyvirt.connect(private_daemon.uri()) as conn:
             conn.domains["nobody"]
-    assert sockets() == mine
-    eventually(lambda: clients() == before)
+    assert open_sockets() == mine
+    wait_until(lambda: clients() == before)
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-def test_a_connection_that_is_forgotten_frees_its_socket(private_daemon: PrivateDaemon) -> None:
-    mine = sockets()
+def test_a_garbage_collected_connection_frees_its_socket(private_daemon: PrivateDaemon) -> None:
+    mine = open_sockets()
     cycle: list[Any] = [pyvirt.connect(private_daemon.uri())]
     cycle += [cycle[0].domains.list(), cycle[0].domains.stats(), cycle]
-    assert sockets() != mine
+    assert open_sockets() != mine
     del cycle
     gc.collect()
-    assert sockets() == mine
+    assert open_sockets() == mine
 
 
-def test_a_call_under_way_ends_undisturbed_and_the_socket_with_it(private_daemon_factory: DaemonFactory) -> None:
+def test_close_lets_a_running_call_finish_before_the_socket_is_freed(private_daemon_factory: DaemonFactory) -> None:
     daemon = private_daemon_factory()
-    mine = sockets()
+    mine = open_sockets()
     conn = pyvirt.connect(daemon.uri())
     domain = conn.domains["test"]
     daemon.pause()
     state = in_thread(domain.state)
-    eventually(unread)
+    wait_until(unread_bytes)
     conn.close()  # does not wait for the other thread
     with pytest.raises(ClosedError):
         domain.state()
-    assert sockets() != mine
+    assert open_sockets() != mine
     daemon.resume()
     assert state() == (pyvirt.DomainState.RUNNING, pyvirt.DomainRunningReason.UNKNOWN)
-    eventually(lambda: sockets() == mine)
+    wait_until(lambda: open_sockets() == mine)
 
 
-def test_nothing_crosses_a_fork(private_daemon: PrivateDaemon, clients: Callable[[], set[int]]) -> None:
-    """The child gets an error, cannot harm the socket of its parent, and may have a connection of its own."""
+def test_a_forked_child_cannot_use_the_connection(
+    private_daemon: PrivateDaemon, clients: Callable[[], set[int]]
+) -> None:
+    """The child gets an error, cannot harm the socket of its parent, and may open its own connection."""
     before = clients()
     conn = pyvirt.connect(private_daemon.uri())
     (client,) = clients() - before
@@ -210,7 +179,7 @@ for leave in (os._exit, sys.exit):
         del conn, domain, listed, frame, frames
         gc.collect()
         leave(4)
-    for _ in range(200):  # while the child is at it, and when it is gone
+    for _ in range(200):  # while the child runs, and after it has ended
         assert domain.state().state == pyvirt.DomainState.RUNNING
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 4
     for _ in range(200):
@@ -225,10 +194,10 @@ conn.close()
     conn.close()
 
 
-# ---- what a transport promises ----
+# ---- encryption and security of a transport ----
 
 
-def test_who_can_listen(private_daemon_factory: DaemonFactory) -> None:
+def test_encrypted_and_secure_depend_on_the_transport(private_daemon_factory: DaemonFactory) -> None:
     daemon = private_daemon_factory(listen=True)
     with pyvirt.connect(daemon.uri()) as local, pyvirt.connect(daemon.uri(transport="tcp")) as remote:
         assert (local.encrypted(), local.secure()) == (False, True)
@@ -242,7 +211,7 @@ def test_who_can_listen(private_daemon_factory: DaemonFactory) -> None:
 
 
 @pytest.mark.parametrize("through", ["the read-only socket", "the other"])
-def test_a_read_only_connection(through: str, private_daemon: PrivateDaemon) -> None:
+def test_a_read_only_connection_refuses_changes(through: str, private_daemon: PrivateDaemon) -> None:
     path = f"{private_daemon.socket}-ro" if "only" in through else str(private_daemon.socket)
     with pyvirt.connect(private_daemon.uri("test", socket=path), readonly=True) as conn:
         domain = conn.domains["test"]
@@ -254,7 +223,7 @@ def test_a_read_only_connection(through: str, private_daemon: PrivateDaemon) -> 
 
 
 def test_threads_share_a_connection(private_daemon: PrivateDaemon) -> None:
-    """Their answers come over one socket, in any order; each gets its own, and its own errors."""
+    """Answers arrive over one socket in any order; each thread gets its own result or error."""
     with pyvirt.connect(private_daemon.uri()) as conn:
 
         def ask(thread: int) -> list[str]:
@@ -280,7 +249,9 @@ def mortal(private_daemon_factory: DaemonFactory) -> PrivateDaemon:
     return private_daemon_factory()
 
 
-def test_a_daemon_that_is_killed(mortal: PrivateDaemon, capfd: pytest.CaptureFixture[str]) -> None:
+def test_calls_raise_connection_lost_after_the_daemon_was_killed(
+    mortal: PrivateDaemon, capfd: pytest.CaptureFixture[str]
+) -> None:
     conn = pyvirt.connect(mortal.uri())
     domain, listed = conn.domains["test"], conn.domains.list()
     frame = conn.domains.stats()
@@ -312,7 +283,7 @@ def test_a_daemon_that_is_killed(mortal: PrivateDaemon, capfd: pytest.CaptureFix
         pyvirt.connect(mortal.uri())
 
     mortal.restart()
-    with pytest.raises(ConnectionLostError):  # dead it stays
+    with pytest.raises(ConnectionLostError):  # it stays lost
         domain.state()
     with pyvirt.connect(mortal.uri()) as again:
         assert again.domains["test"].state()
@@ -323,19 +294,19 @@ def test_a_daemon_that_is_killed(mortal: PrivateDaemon, capfd: pytest.CaptureFix
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_daemon_that_is_killed_under_a_call(mortal: PrivateDaemon) -> None:
+def test_a_running_call_raises_when_the_daemon_is_killed(mortal: PrivateDaemon) -> None:
     conn = pyvirt.connect(mortal.uri())
     domain = conn.domains["test"]
     mortal.pause()
     calls: list[Callable[[], object]] = [domain.state, domain.xml_desc, conn.domains.list, conn.domains.stats]
     waits = [in_thread(call) for call in calls]
-    eventually(unread)
+    wait_until(unread_bytes)
     mortal.kill()
     assert [type(wait()) for wait in waits] == [ConnectionLostError] * len(waits)
     conn.close()
 
 
-def test_a_client_that_the_daemon_throws_out(
+def test_calls_raise_after_the_daemon_disconnected_the_client(
     private_daemon: PrivateDaemon, clients: Callable[[], set[int]], virt_admin: str
 ) -> None:
     before = clients()
@@ -351,8 +322,8 @@ def test_a_client_that_the_daemon_throws_out(
 # ---- a daemon that hangs ----
 
 
-def test_a_stopped_daemon_and_a_timeout(mortal: PrivateDaemon) -> None:
-    mine = sockets()
+def test_connect_to_a_stopped_daemon_times_out(mortal: PrivateDaemon) -> None:
+    mine = open_sockets()
     mortal.pause()
     for timeout in (0.1, 0.3):
         begun = time.monotonic()
@@ -360,11 +331,11 @@ def test_a_stopped_daemon_and_a_timeout(mortal: PrivateDaemon) -> None:
             pyvirt.connect(mortal.uri(), timeout=timeout)
         assert timeout <= time.monotonic() - begun < timeout + 10
     mortal.resume()
-    # What was given up comes about now, and is closed.
+    # The abandoned attempt succeeds now, and is closed.
     for thread in threading.enumerate():
         if thread.name == "pyvirt-connect":
             thread.join(LIMIT)
-    assert sockets() == mine
+    assert open_sockets() == mine
     with pyvirt.connect(mortal.uri(), timeout=LIMIT) as conn:
         assert conn.domains["test"].state()
 
@@ -411,31 +382,31 @@ def test_an_exit_does_not_wait_for_a_stopped_daemon(before: str, after: str, mor
     mortal.resume()
 
 
-def test_an_exit_after_the_daemon_was_killed(mortal: PrivateDaemon) -> None:
+def test_the_interpreter_exits_after_the_daemon_was_killed(mortal: PrivateDaemon) -> None:
     process = start(EXIT.format(before="", after=""), mortal.uri())
     mortal.kill()
     assert process.communicate("\n", timeout=20) == ("", "")
     assert process.returncode == 0
 
 
-def test_an_exit_says_goodbye(mortal: PrivateDaemon) -> None:
-    """A client that just vanishes leaves an error in the daemon's log."""
+def test_exit_closes_the_connection_properly(mortal: PrivateDaemon) -> None:
+    """A client that disappears without closing leaves an error in the daemon's log."""
     program = EXIT.format(before="more = [pyvirt.connect(sys.argv[1]) for _ in range(5)]", after="")
     complaint = "virNetSocketReadWire"
     pyvirt.connect(mortal.uri()).close()
-    complaints = mortal.log.count(complaint)  # of who looked whether it is up
+    complaints = mortal.log.count(complaint)  # of the check whether the daemon runs
     for _ in range(3):
         process = start(program, mortal.uri())
         assert process.communicate("\n", timeout=20) == ("", "")
         assert process.returncode == 0
-    with pyvirt.connect(mortal.uri()) as conn:  # who is served after them
+    with pyvirt.connect(mortal.uri()) as conn:  # which is served after them
         assert conn.domains["test"].state()
     assert mortal.log.count(complaint) == complaints
 
     process = start(program, mortal.uri())
     process.kill()
     process.communicate()
-    eventually(lambda: mortal.log.count(complaint) > complaints)  # or this tested nothing
+    wait_until(lambda: mortal.log.count(complaint) > complaints)  # otherwise this test proves nothing
 
 
 def test_ctrl_c_ends_a_loop_of_calls(mortal: PrivateDaemon) -> None:
@@ -450,7 +421,7 @@ def test_ctrl_c_ends_a_loop_of_calls(mortal: PrivateDaemon) -> None:
     process.communicate()
 
 
-# ---- more than a message holds ----
+# ---- data too large for one message ----
 
 MANY = 20_000  # a message carries 16,384 of them
 
@@ -461,12 +432,12 @@ def crowd(private_daemon: PrivateDaemon, tmp_path_factory: pytest.TempPathFactor
     host = directory / "host.xml"
     write_host(host, domains=MANY, running=0.5, disks=0, interfaces=0)
     for path in (directory, *directory.parents[:2]):
-        path.chmod(path.stat().st_mode | 0o055)  # the daemon of an ordinary user's test may be another user
+        path.chmod(path.stat().st_mode | 0o055)  # a daemon started for an ordinary user may run as another user
     with pyvirt.connect(private_daemon.uri("test", path=str(host))) as conn:
         yield conn
 
 
-def test_a_long_list_comes_in_parts(crowd: pyvirt.Connection) -> None:
+def test_a_list_longer_than_the_limit_is_fetched_in_parts(crowd: pyvirt.Connection) -> None:
     assert len(crowd.domains) == MANY
     domains = crowd.domains.list()
     assert len(domains) == MANY
@@ -476,7 +447,7 @@ def test_a_long_list_comes_in_parts(crowd: pyvirt.Connection) -> None:
     assert crowd.alive()
 
 
-def test_a_part_of_a_long_list(crowd: pyvirt.Connection) -> None:
+def test_flags_filter_a_list_that_is_fetched_in_parts(crowd: pyvirt.Connection) -> None:
     half = MANY // 2
     assert len(crowd.domains.list(Flags.ACTIVE)) == half
     assert len(crowd.domains.list(Flags.INACTIVE | Flags.PERSISTENT)) == half
@@ -487,8 +458,8 @@ def test_a_part_of_a_long_list(crowd: pyvirt.Connection) -> None:
     assert crowd.domains["vm-00001"] in crowd.domains
 
 
-def test_statistics_of_a_crowd(crowd: pyvirt.Connection) -> None:
-    for _ in range(2):  # the second time it knows
+def test_statistics_of_more_domains_than_the_limit_are_complete(crowd: pyvirt.Connection) -> None:
+    for _ in range(2):  # the second call knows that the list is too long
         frame = crowd.domains.stats(pyvirt.StatsGroup.STATE)
         assert len(frame) == MANY
         assert set(frame.domains.uuids) == {object_uuid(domain_name(number)) for number in range(1, MANY + 1)}
@@ -498,7 +469,7 @@ def test_statistics_of_a_crowd(crowd: pyvirt.Connection) -> None:
     assert len(crowd.domains.stats(domains=some)) == len(some)
 
 
-def test_what_is_too_large_for_a_message_is_no_lost_link(private_daemon: PrivateDaemon) -> None:
+def test_a_document_too_large_for_a_message_does_not_count_as_a_lost_connection(private_daemon: PrivateDaemon) -> None:
     with pyvirt.connect(private_daemon.uri()) as conn:
         for size in (5 << 20, 40 << 20):  # a string may have 4 MiB, a message 32 MiB
             xml = f"<domain><description>{'x' * size}</description></domain>"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Events of a real daemon, and what becomes of listeners when it dies, hangs, or Python has no time."""
+"""Events of a real daemon, and listeners when it dies or hangs or Python is busy."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ from pyvirt.testing.hosts import write_host
 from pyvirt.testing.pytest_plugin import DaemonFactory, skip_unless_in_ci
 from tests.support.event_loops import LOOP
 from tests.support.processes import ENVIRONMENT, STRICT, output_of
-
-LIMIT = 60
+from tests.support.resources import open_sockets
+from tests.support.waiting import LIMIT, wait_until
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def mortal(private_daemon_factory: DaemonFactory) -> PrivateDaemon:
 
 
 def take(listener: Any, count: int) -> list[Any]:
-    """Take so many events."""
+    """Return the next *count* events."""
     found: list[Any] = []
     while len(found) < count:
         assert listener.wait(LIMIT), found
@@ -57,17 +57,10 @@ def take(listener: Any, count: int) -> list[Any]:
     return found
 
 
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+# ---- events of each kind ----
 
 
-# ---- what happens there ----
-
-
-def test_what_one_client_does_another_hears_of(private_daemon: PrivateDaemon, tmp_path: Path) -> None:
+def test_events_arrive_from_changes_of_another_client(private_daemon: PrivateDaemon, tmp_path: Path) -> None:
     uri = private_daemon.uri("test", write_host(tmp_path / "host.xml", domains=3, running=1.0).removeprefix("test://"))
     with pyvirt.connect(uri) as conn:
         first, second, third = conn.domains
@@ -84,7 +77,7 @@ def test_what_one_client_does_another_hears_of(private_daemon: PrivateDaemon, tm
         assert [event.domain for event in take(only, 2)] == [second] * 2
 
 
-def test_a_storage_pool(private_daemon: PrivateDaemon, tmp_path: Path) -> None:
+def test_a_storage_pool_sends_events(private_daemon: PrivateDaemon, tmp_path: Path) -> None:
     with pyvirt.connect(private_daemon.uri("storage")) as conn:
         listener = conn.events.listen(StoragePoolEvent)
         folder = private_daemon.path("/var/lib/libvirt") / "events-pool"
@@ -105,7 +98,7 @@ def test_a_storage_pool(private_daemon: PrivateDaemon, tmp_path: Path) -> None:
         ][: len(found)]
 
 
-def test_a_network(private_daemon: PrivateDaemon) -> None:
+def test_a_network_sends_events(private_daemon: PrivateDaemon) -> None:
     with pyvirt.connect(private_daemon.uri("network")) as conn:
         listener = conn.events.listen(NetworkLifecycle)
         network = conn.networks.define("<network><name>events</name><bridge name='pvev0'/></network>")
@@ -119,7 +112,7 @@ def test_a_network(private_daemon: PrivateDaemon) -> None:
         }
 
 
-def test_a_secret(private_daemon: PrivateDaemon) -> None:
+def test_a_secret_sends_events(private_daemon: PrivateDaemon) -> None:
     with pyvirt.connect(private_daemon.uri("secret")) as conn:
         listener = conn.events.listen(SecretLifecycle, SecretValueChanged)
         secret = conn.secrets.define(
@@ -135,8 +128,8 @@ def test_a_secret(private_daemon: PrivateDaemon) -> None:
         assert defined.secret == secret
 
 
-def test_a_device_of_the_host(private_daemon_factory: DaemonFactory) -> None:
-    """A network interface that comes, changes and goes: udev tells libvirt."""
+def test_a_host_device_sends_events(private_daemon_factory: DaemonFactory) -> None:
+    """A network interface is created, changed and removed: udev reports it to libvirt."""
     with skip_unless_in_ci():
         require("mdevctl")
         (udevd,) = require("/lib/systemd/systemd-udevd")
@@ -145,9 +138,9 @@ def test_a_device_of_the_host(private_daemon_factory: DaemonFactory) -> None:
     daemon.run_inside(["mkdir", "-p", *(f"/etc/mdevctl.d/scripts.d/{name}" for name in ("callouts", "notifiers"))])
     daemon.run_inside(["mkdir", "-p", "/run/udev"])
     daemon.run_inside([udevd, "--daemon", "--resolve-names=never", "--children-max=2"])
-    daemon.restart()  # it looks for udev when it starts
+    daemon.restart()  # libvirtd looks for udev when it starts
     with pyvirt.connect(daemon.uri("nodedev")) as conn:
-        until(lambda: any(device.name.startswith("net_lo") for device in conn.node_devices))
+        wait_until(lambda: any(device.name.startswith("net_lo") for device in conn.node_devices))
         listener = conn.events.listen(NodeDeviceEvent)
         daemon.run_inside(["ip", "link", "add", "evone", "type", "veth", "peer", "name", "evtwo"])
         found = take(listener, 2)
@@ -166,8 +159,8 @@ def test_a_device_of_the_host(private_daemon_factory: DaemonFactory) -> None:
 # ---- a daemon that dies or hangs ----
 
 
-def test_a_daemon_that_is_killed(mortal: PrivateDaemon) -> None:
-    """Whatever came before is handed out; then each says so in its own way."""
+def test_killing_the_daemon_sends_connection_closed(mortal: PrivateDaemon) -> None:
+    """Earlier events are delivered first; then each listener ends in its own way."""
     conn = pyvirt.connect(mortal.uri())
     domain = conn.domains["test"]
     raises, tells = conn.events.listen(DomainLifecycle), conn.events.listen(DomainLifecycle, ConnectionClosed)
@@ -188,7 +181,7 @@ def test_a_daemon_that_is_killed(mortal: PrivateDaemon) -> None:
     domain.resume()
     marker = conn.events.listen(DomainLifecycle)
     domain.suspend()
-    while take(marker, 1)[-1].event.name != "SUSPENDED":  # the one before may still have been under way
+    while take(marker, 1)[-1].event.name != "SUSPENDED":  # the one before may still have been in flight
         pass
     mortal.kill()
 
@@ -211,7 +204,7 @@ def test_a_daemon_that_is_killed(mortal: PrivateDaemon) -> None:
     for call in calls:
         with pytest.raises(ConnectionLostError):
             call()
-    assert raises.wait(0)  # whoever polls is not left waiting
+    assert raises.wait(0)  # a poller does not wait forever
     subscription.cancel()
     conn.close()
     for call in calls[:2]:
@@ -220,8 +213,8 @@ def test_a_daemon_that_is_killed(mortal: PrivateDaemon) -> None:
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "in a call"])
-def test_a_daemon_that_hangs(mortal: PrivateDaemon, busy: bool) -> None:
-    """Nobody has to ask: keepalive finds out by itself."""
+def test_keepalive_detects_a_hung_daemon(mortal: PrivateDaemon, busy: bool) -> None:
+    """Keepalive detects it without a call."""
     with pyvirt.connect(mortal.uri(), keepalive=(1, 2)) as conn:
         listener = conn.events.listen(ConnectionClosed, timeout=LIMIT)
         domain = conn.domains["test"]
@@ -235,7 +228,7 @@ def test_a_daemon_that_hangs(mortal: PrivateDaemon, busy: bool) -> None:
     mortal.resume()
 
 
-def test_nobody_asks_without_keepalive(mortal: PrivateDaemon) -> None:
+def test_without_keepalive_a_hung_daemon_is_not_detected(mortal: PrivateDaemon) -> None:
     with pyvirt.connect(mortal.uri(), keepalive=None) as conn:
         listener = conn.events.listen(ConnectionClosed, timeout=2.5)
         mortal.pause()
@@ -260,28 +253,23 @@ with pyvirt.connect(sys.argv[1], keepalive=(1, 3)) as conn:
 """
 
 
-def test_the_connection_lives_while_python_has_no_time(private_daemon_factory: DaemonFactory) -> None:
-    """Both sides ask each other every second, and an answer is C's business."""
+def test_keepalive_works_while_python_holds_the_gil(private_daemon_factory: DaemonFactory) -> None:
+    """Both sides ask each other every second, and C answers."""
     daemon = private_daemon_factory(config={"keepalive_interval": 1, "keepalive_count": 3})
     assert output_of(HELD.format(loop=""), daemon.uri(), "8") == "RUNNING True []\n"
 
 
-# ---- what must not stay behind ----
+# ---- no resource is left ----
 
 
-def test_closing_frees_the_socket(private_daemon: PrivateDaemon) -> None:
-    """libvirt keeps a connection open that has callbacks; here the callbacks are taken back first."""
-
-    def sockets() -> set[str]:
-        links = {os.readlink(entry.path) for entry in os.scandir("/proc/self/fd") if os.path.islink(entry.path)}
-        return {link for link in links if link.startswith("socket:")}
-
-    before = sockets()
+def test_closing_with_listeners_frees_the_socket(private_daemon: PrivateDaemon) -> None:
+    """libvirt keeps a connection with callbacks open; pyvirt removes the callbacks first."""
+    before = open_sockets()
     conn = pyvirt.connect(private_daemon.uri())
     kept = conn.events.listen(), conn.events.subscribe(Event, print), conn.domains.watch()
-    assert len(sockets() - before) == 1
+    assert len(open_sockets() - before) == 1
     conn.close()
-    assert sockets() == before
+    assert open_sockets() == before
     assert kept[0].closed
 
 
@@ -319,7 +307,7 @@ SUBSCRIBE = "conn.events.subscribe(Event, print)"
 
 
 @pytest.mark.parametrize("more", ["", SUBSCRIBE], ids=["listening", "subscribed"])
-def test_an_exit_says_goodbye(
+def test_exit_closes_the_connection_properly(
     mortal: PrivateDaemon, parting: Callable[[str], subprocess.Popen[str]], more: str
 ) -> None:
     complaint = "virNetSocketReadWire"
@@ -328,7 +316,7 @@ def test_an_exit_says_goodbye(
     process = parting(more)
     assert process.communicate("\n", timeout=LIMIT) == ("", "")
     assert process.returncode == 0
-    with pyvirt.connect(mortal.uri()) as conn:  # who is served after it
+    with pyvirt.connect(mortal.uri()) as conn:  # which is served after it
         assert conn.domains["test"].state()
     assert mortal.log.count(complaint) == before
 
@@ -344,7 +332,7 @@ def test_an_exit_does_not_wait_for_a_daemon_that_hangs(
     mortal.resume()
 
 
-def test_a_child_leaves_the_socket_alone(private_daemon: PrivateDaemon) -> None:
+def test_a_forked_child_leaves_the_socket_open(private_daemon: PrivateDaemon) -> None:
     program = """
 import os, sys, warnings
 import pyvirt
@@ -370,10 +358,10 @@ conn.close()
     assert output_of(program, private_daemon.uri()) == "SUSPENDED RESUMED RUNNING\n" * 3
 
 
-# ---- loops of others ----
+# ---- event loops of programs ----
 
 
-def test_a_loop_in_python(private_daemon: PrivateDaemon) -> None:
+def test_an_event_loop_in_python_receives_events(private_daemon: PrivateDaemon) -> None:
     program = f"""{LOOP}
 import sys
 mine = Mine()
@@ -398,7 +386,7 @@ thread.join()
 # ---- on the command line ----
 
 
-def test_a_program_that_prints_events(mortal: PrivateDaemon) -> None:
+def test_the_events_command_prints_events_until_the_connection_closes(mortal: PrivateDaemon) -> None:
     process = subprocess.Popen(
         [sys.executable, *STRICT, "-m", "pyvirt", "events", mortal.uri(), "--json"],
         env=os.environ | ENVIRONMENT,
@@ -417,7 +405,7 @@ def test_a_program_that_prints_events(mortal: PrivateDaemon) -> None:
 
         reader = threading.Thread(target=read)
         reader.start()
-        while lines.empty():  # until it listens
+        while lines.empty():  # until the program listens
             domain.suspend()
             domain.resume()
             time.sleep(0.05)

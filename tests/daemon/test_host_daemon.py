@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The host as a daemon with the QEMU driver sees it, against what the kernel and virsh say of the same machine."""
+"""The host as a daemon with the QEMU driver sees it, compared with the kernel and virsh."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from pyvirt.xmldesc import XML, parse, serialize
 PAGE = os.sysconf("SC_PAGE_SIZE")
 KSM = Path("/sys/kernel/mm/ksm")
 TICK = 10**9 // os.sysconf("SC_CLK_TCK")  # nanoseconds
-ALIEN = "<cpu><arch>{}</arch><model>nobody</model></cpu>"
+ALIEN = "<cpu><arch>{}</arch><model>unknown</model></cpu>"
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def colon_table(text: str) -> dict[str, str]:
 
 
 def meminfo() -> dict[str, int]:
-    """Return what the kernel says of memory, in bytes."""
+    """Return the memory figures of the kernel, in bytes."""
     table = colon_table(Path("/proc/meminfo").read_text())
     return {name: int(value.split()[0]) << 10 for name, value in table.items() if value.endswith(" kB")}
 
@@ -66,7 +66,7 @@ def online_cpus() -> set[int]:
 
 
 def proc_stat(name: str) -> dict[str, int]:
-    """Return what the kernel says of CPU time, in nanoseconds, as libvirt sums it up."""
+    """Return the CPU times of the kernel in nanoseconds, summed up as libvirt does."""
     for line in Path("/proc/stat").read_text().splitlines():
         kind, *ticks = line.split()
         if kind == name:
@@ -89,7 +89,7 @@ def features(cpu: str) -> set[str | None]:
     return {feature.get("name") for feature in parse(cpu).iterfind("feature")}
 
 
-def test_info(host: Host, qemu_daemon: PrivateDaemon) -> None:
+def test_info_equals_nodeinfo_of_virsh(host: Host, qemu_daemon: PrivateDaemon) -> None:
     info = host.info()
     table = colon_table(virsh(qemu_daemon, "nodeinfo"))
     assert info.memory == int(table["Memory size"].removesuffix(" KiB")) << 10
@@ -101,18 +101,18 @@ def test_info(host: Host, qemu_daemon: PrivateDaemon) -> None:
     assert figures == tuple(int(table[name]) for name in names)
 
 
-def test_hostname(host: Host, qemu_daemon: PrivateDaemon) -> None:
+def test_hostname_equals_that_of_virsh(host: Host, qemu_daemon: PrivateDaemon) -> None:
     assert host.hostname() == virsh(qemu_daemon, "hostname")
 
 
-def test_cpu_map(host: Host, qemu_daemon: PrivateDaemon) -> None:
+def test_cpu_map_equals_that_of_the_kernel(host: Host, qemu_daemon: PrivateDaemon) -> None:
     found = host.cpu_map()
     assert found.online == online_cpus()
     assert found.present == int(colon_table(virsh(qemu_daemon, "nodecpumap"))["CPUs present"])
 
 
 @pytest.mark.parametrize("cpu", [None, 0])
-def test_cpu_stats_lie_between_two_looks_at_the_kernel(host: Host, cpu: int | None) -> None:
+def test_cpu_stats_lie_between_two_readings_of_the_kernel(host: Host, cpu: int | None) -> None:
     name = "cpu" if cpu is None else f"cpu{cpu}"
     before = proc_stat(name)
     stats = host.cpu_stats(cpu)
@@ -122,13 +122,13 @@ def test_cpu_stats_lie_between_two_looks_at_the_kernel(host: Host, cpu: int | No
         assert before[kind] <= stats[kind] <= after[kind]
 
 
-def test_a_cpu_that_is_not_there(host: Host) -> None:
+def test_cpu_stats_of_a_missing_cpu_raise(host: Host) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         host.cpu_stats(100_000)
     assert caught.value.function == "virNodeGetCPUStats"
 
 
-def test_memory_stats(host: Host) -> None:
+def test_memory_stats_equal_those_of_the_kernel(host: Host) -> None:
     stats = host.memory_stats()
     assert stats["total"] == meminfo()["MemTotal"]
     assert 0 < stats["free"] < stats["total"]
@@ -142,7 +142,7 @@ def test_memory_stats(host: Host) -> None:
         host.memory_stats(len(cells) + 1000)
 
 
-def test_free_memory(host: Host) -> None:
+def test_free_memory_is_less_than_the_memory_of_the_cells(host: Host) -> None:
     cells = host.cells_free_memory()
     assert list(cells) == [cell.id for cell in host.capabilities().host.cells]
     totals = {cell.id: cell.memory or 0 for cell in host.capabilities().host.cells}
@@ -152,7 +152,7 @@ def test_free_memory(host: Host) -> None:
         host.cells_free_memory(0, 1025)
 
 
-def test_free_pages(host: Host) -> None:
+def test_free_pages_are_counted_by_size_and_cell(host: Host) -> None:
     capabilities = host.capabilities().host
     assert capabilities.cpu is not None
     sizes = capabilities.cpu.page_sizes
@@ -193,7 +193,7 @@ def test_pages_are_reserved_and_returned(host: Host, qemu_daemon: PrivateDaemon)
     assert huge_pages(size, "nr_hugepages") == before
 
 
-def test_memory_parameters(host: Host, qemu_daemon: PrivateDaemon) -> None:
+def test_memory_parameters_are_read_from_the_kernel_and_set(host: Host, qemu_daemon: PrivateDaemon) -> None:
     parameters = host.memory_parameters()
     assert parameters["shm_pages_to_scan"] == int((KSM / "pages_to_scan").read_text())
     names = {f"shm_{name}" for name in ("sleep_millisecs", "pages_shared", "full_scans", "merge_across_nodes")}
@@ -210,18 +210,18 @@ def test_memory_parameters(host: Host, qemu_daemon: PrivateDaemon) -> None:
         assert host.memory_parameters() == parameters | {"shm_sleep_millisecs": 77}
     finally:
         host.set_memory_parameters(shm_sleep_millisecs=before)
-    # The one whose type the documentation of libvirt tells wrongly.
+    # The documentation of libvirt has the wrong type for this one.
     host.set_memory_parameters(shm_merge_across_nodes=parameters["shm_merge_across_nodes"])
     assert host.memory_parameters() == parameters
 
 
 @pytest.mark.parametrize("name", ["shm_full_scans", "no_such"])
-def test_memory_parameters_that_cannot_be_set(host: Host, name: str) -> None:
+def test_read_only_memory_parameters_are_refused(host: Host, name: str) -> None:
     with pytest.raises(NotSupportedError, match=name):
         host.set_memory_parameters({name: 1})
 
 
-def test_capabilities(host: Host, qemu_daemon: PrivateDaemon) -> None:
+def test_capabilities_equal_those_of_virsh(host: Host, qemu_daemon: PrivateDaemon) -> None:
     found = host.capabilities()
     text = virsh(qemu_daemon, "capabilities")
     assert found.xml.strip() == text
@@ -252,7 +252,7 @@ def test_every_guest_of_the_document_is_found(host: Host) -> None:
         assert guest.features.keys() == {child.tag for child in element.iterfind("features/*")}
 
 
-def test_domain_capabilities(host: Host, qemu_daemon: PrivateDaemon) -> None:
+def test_domain_capabilities_equal_those_of_virsh(host: Host, qemu_daemon: PrivateDaemon) -> None:
     found = host.domain_capabilities(arch="x86_64", virttype="qemu", machine="q35")
     wanted = ("--arch", "x86_64", "--virttype", "qemu", "--machine", "q35")
     assert found.xml.strip() == virsh(qemu_daemon, "domcapabilities", *wanted)
@@ -275,13 +275,13 @@ def test_domain_capabilities(host: Host, qemu_daemon: PrivateDaemon) -> None:
     [{"machine": "no-such"}, {"arch": "no-such"}, {"virttype": "no-such"}, {"emulator": "/bin/true"}],
     ids=str,
 )
-def test_domains_that_nobody_offers(host: Host, wanted: dict[str, str]) -> None:
+def test_domain_capabilities_of_unknown_types_raise(host: Host, wanted: dict[str, str]) -> None:
     with pytest.raises(Error) as caught:
         host.domain_capabilities(**wanted)  # type: ignore[arg-type]
     assert caught.value.function == "virConnectGetDomainCapabilities"
 
 
-def test_compare_cpu(host: Host) -> None:
+def test_compare_cpu_tells_compatible_from_foreign_cpus(host: Host) -> None:
     assert host.compare_cpu(own_cpu(host)) in (CPUCompareResult.IDENTICAL, CPUCompareResult.SUPERSET)
     alien = ALIEN.format("s390x")
     assert host.compare_cpu(alien) is CPUCompareResult.INCOMPATIBLE
@@ -292,7 +292,7 @@ def test_compare_cpu(host: Host) -> None:
         host.compare_cpu("no XML")
 
 
-def test_compare_and_baseline_hypervisor_cpu(host: Host) -> None:
+def test_hypervisor_cpus_are_compared_and_combined(host: Host) -> None:
     offered = host.domain_capabilities(arch="x86_64", virttype="qemu")
     model = next(model.name for model in offered.cpu_modes["custom"].models if model.usable)
     cpu = f"<cpu><arch>x86_64</arch><model>{model}</model></cpu>"
@@ -313,7 +313,7 @@ def test_compare_and_baseline_hypervisor_cpu(host: Host) -> None:
             call()
 
 
-def test_baseline_cpu(host: Host) -> None:
+def test_baseline_cpu_takes_any_form_of_xml(host: Host) -> None:
     cpu = own_cpu(host)
     forms: list[XML] = [cpu, serialize(cpu), serialize(cpu).encode()]
     assert parse(host.baseline_cpu(forms)).findtext("model") == cpu.findtext("model")
@@ -322,19 +322,19 @@ def test_baseline_cpu(host: Host) -> None:
     assert plain < features(host.baseline_cpu([cpu], flags=ConnectBaselineCPUFlags.EXPAND_FEATURES))
 
 
-def test_cpu_models(host: Host, qemu_daemon: PrivateDaemon) -> None:
+def test_cpu_models_equal_those_of_virsh(host: Host, qemu_daemon: PrivateDaemon) -> None:
     assert host.cpu_models("x86_64") == virsh(qemu_daemon, "cpu-models", "x86_64").split()
 
 
-def test_max_vcpus(host: Host, qemu_daemon: PrivateDaemon) -> None:
-    assert host.max_vcpus("qemu") == 16  # the driver's idea of QEMU without KVM, whatever the machine type
-    # The better answer, and virsh prefers it.
+def test_max_vcpus_equals_that_of_virsh(host: Host, qemu_daemon: PrivateDaemon) -> None:
+    assert host.max_vcpus("qemu") == 16  # the driver's limit for QEMU without KVM, for every machine type
+    # The more precise answer, which virsh prefers.
     assert host.domain_capabilities(virttype="qemu").max_vcpus == int(virsh(qemu_daemon, "maxvcpus", "qemu"))
     with pytest.raises(InvalidArgumentError, match="no-such"):
         host.max_vcpus("no-such")
 
 
-def test_sev(host: Host) -> None:
+def test_sev_info_is_returned_or_refused_as_the_capabilities_say(host: Host) -> None:
     if host.domain_capabilities().features["sev"].supported:
         assert {"pdh", "cert-chain", "cbitpos"} <= host.sev_info().keys()
         return
@@ -342,7 +342,7 @@ def test_sev(host: Host) -> None:
         host.sev_info()
 
 
-def test_a_sleep_that_is_none(host: Host) -> None:
+def test_an_unknown_suspend_target_is_refused(host: Host) -> None:
     with pytest.raises(InvalidArgumentError, match="suspend target"):
         host.suspend(NodeSuspendTarget(99), 60)
 
@@ -357,7 +357,7 @@ def test_sysinfo_is_what_virsh_prints(host: Host, qemu_daemon: PrivateDaemon) ->
     assert caught.value.message in answer.stderr
 
 
-def test_through_the_daemon_as_in_process(private_daemon: PrivateDaemon) -> None:
+def test_the_daemon_returns_what_the_driver_returns_in_process(private_daemon: PrivateDaemon) -> None:
     with pyvirt.connect(private_daemon.uri("test")) as far, pyvirt.connect("test:///default") as near:
         for name in ("info", "cpu_map", "cpu_stats", "capabilities", "cells_free_memory", "free_memory"):
             assert getattr(far.host, name)() == getattr(near.host, name)()

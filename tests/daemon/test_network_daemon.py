@@ -47,7 +47,7 @@ from pyvirt.testing.daemon import Isolation, PrivateDaemon
 from pyvirt.testing.guests import paused_guest
 from pyvirt.testing.pytest_plugin import DaemonFactory, skip_unless_in_ci
 
-# Every name has the test's own prefix: the daemon is the session's, and other tests use it too.
+# Every name has a prefix of these tests: all tests of the session share the daemon.
 NETWORK = """
 <network>
   <name>pvnet</name>
@@ -64,7 +64,7 @@ NETWORK = """
 """
 PLAIN = "<network><name>pvplain</name><bridge name='pvbr2' stp='off' delay='0'/></network>"
 RESERVATION = "<host mac='52:54:00:71:00:03' ip='10.71.0.203'/>"
-OWNER = f"<owner><name>somebody</name><uuid>{uuid.UUID(int=71)}</uuid></owner>"
+OWNER = f"<owner><name>owner</name><uuid>{uuid.UUID(int=71)}</uuid></owner>"
 UNKNOWN = uuid.UUID(int=77)
 
 # A DHCPv6 client: solicit, and request what is offered.  Arguments: device, hardware address, interface id.
@@ -132,7 +132,7 @@ def networks(conn: pyvirt.Connection) -> Iterator[Networks]:
 
 @pytest.fixture(scope="module")
 def lasting(daemon: PrivateDaemon) -> Iterator[str]:
-    """The name of a network that is up for all tests of this module that do not stop it: each costs half a second."""
+    """The name of a network that runs for all tests of this module: starting one takes half a second."""
     with pyvirt.connect(daemon.uri("qemu")) as conn:
         network = Networks(conn).create(NETWORK)
         yield network.name
@@ -161,7 +161,7 @@ def links(daemon: PrivateDaemon) -> list[str]:
 # ---- networks ----
 
 
-def test_a_persistent_network(daemon: PrivateDaemon, networks: Networks) -> None:
+def test_a_persistent_network_starts_and_stops(daemon: PrivateDaemon, networks: Networks) -> None:
     network = networks.define(PLAIN.replace("</network>", "<ip address='10.73.0.1' prefix='24'/></network>"))
     assert (network.is_persistent(), network.is_active()) == (True, False)
     assert "pvbr2" not in links(daemon)
@@ -183,7 +183,7 @@ def test_a_persistent_network(daemon: PrivateDaemon, networks: Networks) -> None
         network.is_active()
 
 
-def test_transient_persistent_and_back(networks: Networks) -> None:
+def test_a_transient_network_becomes_persistent_and_transient_again(networks: Networks) -> None:
     network = networks.create(PLAIN)
     assert (network.is_persistent(), network.is_active()) == (False, True)
     with pytest.raises(OperationInvalidError, match="transient"):
@@ -199,7 +199,9 @@ def test_transient_persistent_and_back(networks: Networks) -> None:
     assert "pvplain" not in networks
 
 
-def test_autostart_after_a_boot(private_daemon_factory: DaemonFactory, daemon: PrivateDaemon, tmp_path: Path) -> None:
+def test_autostart_networks_run_after_a_boot(
+    private_daemon_factory: DaemonFactory, daemon: PrivateDaemon, tmp_path: Path
+) -> None:
     first = private_daemon_factory(tmp_path / "daemon")
     with pyvirt.connect(first.uri("network")) as conn:
         for name, bridge, start in (("pvwith", "pvwith", True), ("pvwithout", "pvwithout", False)):
@@ -212,7 +214,7 @@ def test_autostart_after_a_boot(private_daemon_factory: DaemonFactory, daemon: P
         assert {network.name: network.is_active() for network in Networks(conn)} == {"pvwith": True, "pvwithout": False}
 
 
-def test_edit(networks: Networks) -> None:
+def test_edit_changes_the_stored_configuration_only(networks: Networks) -> None:
     network = networks.create(PLAIN)
     networks.define(network.xml_desc())
     with network.edit() as root:
@@ -237,7 +239,9 @@ def test_edit(networks: Networks) -> None:
         (NetworkUpdateFlags.LIVE | NetworkUpdateFlags.CONFIG, True, True),
     ],
 )
-def test_update(daemon: PrivateDaemon, up: Network, flags: NetworkUpdateFlags, live: bool, stored: bool) -> None:
+def test_update_changes_the_running_or_the_stored_network(
+    daemon: PrivateDaemon, up: Network, flags: NetworkUpdateFlags, live: bool, stored: bool
+) -> None:
     change = NetworkUpdateSection.IP_DHCP_HOST, RESERVATION
     Networks(up.connection).define(up.xml_desc())
     try:
@@ -258,7 +262,7 @@ def test_update(daemon: PrivateDaemon, up: Network, flags: NetworkUpdateFlags, l
         up.update(NetworkUpdateCommand.ADD_LAST, *change, parent_index=0, flags=NetworkUpdateFlags.CONFIG)
 
 
-def test_bad_documents_leave_nothing(networks: Networks) -> None:
+def test_invalid_documents_define_nothing(networks: Networks) -> None:
     before = len(networks)
     for make in (networks.define, networks.create):
         with pytest.raises(XMLError, match="Premature end"):
@@ -278,8 +282,8 @@ def test_bad_documents_leave_nothing(networks: Networks) -> None:
 
 @pytest.fixture
 def client(daemon: PrivateDaemon, up: Network) -> Iterator[str]:
-    """The name of a device that is plugged into the network by a cable."""
-    # An IPv6 address that first looks whether it is taken cannot be used for seconds.
+    """The name of a device that is connected to the network."""
+    # Duplicate address detection would make an IPv6 address unusable for seconds.
     script = """
         ip link add pvplug type veth peer name pvclient
         for device in pvbr pvclient; do echo 0 > /proc/sys/net/ipv6/conf/$device/accept_dad; done
@@ -291,13 +295,13 @@ def client(daemon: PrivateDaemon, up: Network) -> Iterator[str]:
 
 
 def set_mac(daemon: PrivateDaemon, device: str, mac: str) -> None:
-    # Down and up again, so that it is a newcomer by its link-local address too.
+    # Down and up again, so that the link-local address changes too.
     for change in (["down"], ["address", mac], ["up"]):
         daemon.run_inside(["ip", "link", "set", device, *change])
 
 
 def lease_of(network: Network, mac: str) -> NetworkDHCPLease:
-    """Wait for it: dnsmasq answers its client first, and then tells libvirt."""
+    """Wait for a lease: dnsmasq answers its client first, and then informs libvirt."""
     end = time.monotonic() + 30
     while not (leases := network.dhcp_leases(mac)):
         assert time.monotonic() < end
@@ -312,7 +316,7 @@ def ask_for_address(daemon: PrivateDaemon, device: str, mac: str, hostname: str)
     daemon.run_inside([*client, "-x", f"hostname:{hostname}"])
 
 
-def test_leases(daemon: PrivateDaemon, up: Network, client: str) -> None:
+def test_dhcp_leases_are_listed(daemon: PrivateDaemon, up: Network, client: str) -> None:
     assert up.dhcp_leases() == []
     before = int(time.time())
     ask_for_address(daemon, client, "52:54:00:71:00:01", "tired")
@@ -338,7 +342,7 @@ def test_leases(daemon: PrivateDaemon, up: Network, client: str) -> None:
     assert up.dhcp_leases("52:54:00:71:00:99") == []
 
 
-def test_an_ipv6_lease(daemon: PrivateDaemon, up: Network, client: str) -> None:
+def test_an_ipv6_lease_has_its_iaid_and_client_id(daemon: PrivateDaemon, up: Network, client: str) -> None:
     mac = "52:54:00:71:00:06"
     set_mac(daemon, client, mac)
     address = daemon.run_inside([sys.executable, "-c", DHCPV6, client, mac, "4711"]).stdout.strip()
@@ -350,7 +354,7 @@ def test_an_ipv6_lease(daemon: PrivateDaemon, up: Network, client: str) -> None:
     assert lease.hostname is None
 
 
-def test_leases_of_nobody(networks: Networks, up: Network) -> None:
+def test_leases_of_an_invalid_mac_raise(networks: Networks, up: Network) -> None:
     with pytest.raises(InvalidArgumentError, match="invalid MAC address") as caught:
         up.dhcp_leases("nobody")
     assert (caught.value.code, caught.value.function) == (ErrorNumber.INVALID_MAC, "virNetworkGetDHCPLeases")
@@ -368,7 +372,7 @@ def port(networks: Networks, up: Network) -> Iterator[NetworkPort]:
         port.delete()
 
 
-def test_ports(networks: Networks, up: Network, port: NetworkPort) -> None:
+def test_ports_are_created_and_found(networks: Networks, up: Network, port: NetworkPort) -> None:
     ports = up.ports
     other = ports.create(port_xml(2))
 
@@ -396,12 +400,12 @@ def test_the_same_uuid_in_another_network_is_another_port(networks: Networks, po
     other.delete()
 
 
-def test_the_network_of_a_port(up: Network, port: NetworkPort) -> None:
+def test_a_port_returns_its_network(up: Network, port: NetworkPort) -> None:
     assert port.network == up
     up.close()
     assert port.network.name == "pvnet"
     network = port.network
-    for _ in range(1000):  # were a reference lent and not taken, the network would be gone long before
+    for _ in range(1000):  # if the reference were borrowed, the network would have been freed long before
         assert port.network is not network
     port.close()
     assert network.is_active()
@@ -409,7 +413,7 @@ def test_the_network_of_a_port(up: Network, port: NetworkPort) -> None:
         port.xml_desc()
 
 
-def test_bandwidth(port: NetworkPort) -> None:
+def test_bandwidth_of_a_port_is_set_and_cleared(port: NetworkPort) -> None:
     assert port.parameters() == {}
     port.set_parameters({"inbound.average": 500, "inbound.burst": 50, "outbound.peak": 900, "outbound.average": 300})
     limits = {name: value for name, value in port.parameters().items() if value}
@@ -431,7 +435,7 @@ def test_bandwidth(port: NetworkPort) -> None:
     assert port.parameters() == {}
 
 
-def test_a_port_that_is_gone(up: Network, port: NetworkPort) -> None:
+def test_a_deleted_port_raises_not_found(up: Network, port: NetworkPort) -> None:
     port.delete()
     for call in (port.delete, port.xml_desc, port.parameters, lambda: up.ports[port.uuid]):
         with pytest.raises(NetworkPortNotFoundError, match=str(port.uuid)):
@@ -439,7 +443,7 @@ def test_a_port_that_is_gone(up: Network, port: NetworkPort) -> None:
     assert up.ports.get(port.uuid, default=None) is None
 
 
-def test_bad_ports(networks: Networks, up: Network, port: NetworkPort) -> None:
+def test_invalid_ports_are_refused(networks: Networks, up: Network, port: NetworkPort) -> None:
     ports = up.ports
     with pytest.raises(AlreadyExistsError, match=str(port.uuid)):
         ports.create(port_xml(1))
@@ -461,7 +465,7 @@ def test_bad_ports(networks: Networks, up: Network, port: NetworkPort) -> None:
             call()
 
 
-def test_a_guest_is_a_port(conn: pyvirt.Connection, up: Network, nwfilter: NWFilter) -> None:
+def test_a_running_guest_has_a_port(conn: pyvirt.Connection, up: Network, nwfilter: NWFilter) -> None:
     interface = f"""<interface type='network'><source network='pvnet'/><target dev='pvguest'/>
         <mac address='52:54:00:71:00:09'/><filterref filter='{nwfilter.name}'/></interface>"""
     guest = conn.domains.create(paused_guest("pvguest", devices=interface), flags=DomainCreateFlags.PAUSED)
@@ -531,7 +535,7 @@ def rules(daemon: PrivateDaemon) -> str:
     return ethernet + daemon.run_inside(["iptables", "-S"]).stdout
 
 
-def test_filters(filters: NWFilters, nwfilter: NWFilter) -> None:
+def test_filters_are_defined_and_found(filters: NWFilters, nwfilter: NWFilter) -> None:
     other = filters.define("<filter name='pvother'/>")
     try:
         assert {"pvfilter", "pvother"} <= {one.name for one in filters}
@@ -552,7 +556,7 @@ def test_filters(filters: NWFilters, nwfilter: NWFilter) -> None:
     assert filters.get("pvother", default=None) is None
 
 
-def test_bad_filters(filters: NWFilters, nwfilter: NWFilter) -> None:
+def test_invalid_filters_are_refused(filters: NWFilters, nwfilter: NWFilter) -> None:
     before = len(filters)
     with pytest.raises(XMLError, match="Start Tag filter"):
         filters.define("<filter")
@@ -570,7 +574,7 @@ def test_bad_filters(filters: NWFilters, nwfilter: NWFilter) -> None:
     assert len(filters) == before
 
 
-def test_a_binding_applies_rules(
+def test_a_binding_applies_the_rules_of_its_filter(
     daemon: PrivateDaemon, bindings: NWFilterBindings, nwfilter: NWFilter, binding: NWFilterBinding
 ) -> None:
     applied = rules(daemon)
@@ -592,7 +596,9 @@ def test_a_binding_applies_rules(
     assert bindings.get("pvtap", default=None) is None
 
 
-def test_bindings(bindings: NWFilterBindings, nwfilter: NWFilter, binding: NWFilterBinding) -> None:
+def test_bindings_are_created_and_found(
+    bindings: NWFilterBindings, nwfilter: NWFilter, binding: NWFilterBinding
+) -> None:
     assert (binding.port_dev, binding.filter_name) == ("pvtap", "pvfilter")
     assert bindings["pvtap"] == bindings.get("pvtap") == binding
     assert len({binding, bindings["pvtap"]}) == 1
@@ -609,7 +615,7 @@ def test_bindings(bindings: NWFilterBindings, nwfilter: NWFilter, binding: NWFil
     assert bindings.list().count(binding) == 1
 
 
-def test_a_binding_without_a_device(
+def test_a_binding_may_exist_before_its_device(
     daemon: PrivateDaemon, bindings: NWFilterBindings, nwfilter: NWFilter, request: pytest.FixtureRequest
 ) -> None:
     early = bindings.create(binding_xml("pvtap", nwfilter.name))
@@ -623,7 +629,7 @@ def test_a_binding_without_a_device(
     assert early not in bindings
 
 
-def test_bad_bindings(bindings: NWFilterBindings, nwfilter: NWFilter, tap: str) -> None:
+def test_invalid_bindings_are_refused(bindings: NWFilterBindings, nwfilter: NWFilter, tap: str) -> None:
     before = bindings.list()
     odd = binding_xml(tap, nwfilter.name).replace("<mac", "<odd/><mac")
     with pytest.raises(XMLError, match="Premature end"):
@@ -639,7 +645,7 @@ def test_bad_bindings(bindings: NWFilterBindings, nwfilter: NWFilter, tap: str) 
     assert bindings.list() == before
 
 
-def test_closed_handles(up: Network, nwfilter: NWFilter, binding: NWFilterBinding) -> None:
+def test_closed_handles_raise_closed_error(up: Network, nwfilter: NWFilter, binding: NWFilterBinding) -> None:
     unread = NWFilterBindings(up.connection)["pvtap"]
     unread.close()
     assert repr(unread) == "<pyvirt.NWFilterBinding closed>"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The host's devices and interfaces as a daemon sees them, against what the kernel says; mediated ones by mdevctl."""
+"""The host's devices and interfaces as a daemon sees them, compared with the kernel; mediated devices by mdevctl."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def interfaces(private_daemon: PrivateDaemon) -> Iterator[Interfaces]:
 
 @pytest.fixture
 def of_test_driver(private_daemon: PrivateDaemon) -> Iterator[pyvirt.Connection]:
-    """The test driver behind a daemon: what it answers comes through messages."""
+    """The test driver behind a daemon: its answers are sent as messages."""
     with pyvirt.connect(private_daemon.uri()) as conn:
         yield conn
 
@@ -112,11 +112,11 @@ def test_the_tree_holds_every_device_once(devices: NodeDevices) -> None:
     assert all(device.parent() == top for device in top.children())
 
 
-def test_looking_up(devices: NodeDevices) -> None:
+def test_a_device_is_found_by_name_or_wwn(devices: NodeDevices) -> None:
     assert devices["computer"] == devices.get("computer")
     with pytest.raises(NodeDeviceNotFoundError, match="nobody"):
         devices["nobody"]
-    with pytest.raises(NodeDeviceNotFoundError, match="'20', '10'") as caught:
+    with pytest.raises(NodeDeviceNotFoundError, match="WWNN '20' and WWPN '10'") as caught:
         devices.get(wwnn="20", wwpn="10")
     assert caught.value.code == ErrorNumber.NO_NODE_DEVICE
     assert caught.value.function == "virNodeDeviceLookupSCSIHostByWWN"
@@ -147,7 +147,7 @@ def test_real_devices_cannot_be_made_or_removed(devices: NodeDevices) -> None:
     assert set(devices.names()) == before
 
 
-def test_what_is_not_on_the_pci_bus(private_daemon: PrivateDaemon) -> None:
+def test_detach_and_reset_need_a_pci_device(private_daemon: PrivateDaemon) -> None:
     with pyvirt.connect(private_daemon.uri("qemu")) as conn:
         computer = NodeDevices(conn)["computer"]
         for call in (computer.reattach, computer.reset):
@@ -160,7 +160,7 @@ def test_what_is_not_on_the_pci_bus(private_daemon: PrivateDaemon) -> None:
 # ---- through messages ----
 
 
-def test_a_device_that_vanished_has_no_parent_to_tell(of_test_driver: pyvirt.Connection) -> None:
+def test_parent_of_a_removed_device_raises_not_found(of_test_driver: pyvirt.Connection) -> None:
     devices = NodeDevices(of_test_driver)
     made = devices.create(VHBA)
     forgetful = devices[made.name]
@@ -169,13 +169,13 @@ def test_a_device_that_vanished_has_no_parent_to_tell(of_test_driver: pyvirt.Con
     for call in (forgetful.parent_name, forgetful.parent, forgetful.caps, forgetful.xml_desc):
         with pytest.raises(NodeDeviceNotFoundError, match=made.name):
             call()
-    assert made.parent_name() == "scsi_host1"  # what it remembers
+    assert made.parent_name() == "scsi_host1"  # the name that was read before
     assert devices["computer"].parent_name() is None
 
 
-def test_a_device_that_vanishes_under_way_is_not_in_the_tree(of_test_driver: pyvirt.Connection) -> None:
+def test_a_device_removed_during_the_listing_is_not_in_the_tree(of_test_driver: pyvirt.Connection) -> None:
     class Unplugging(NodeDevices):
-        """Something that is unplugged between the list and the questions."""
+        """A device is removed between the listing and the calls for each device."""
 
         __slots__ = ()
 
@@ -190,7 +190,7 @@ def test_a_device_that_vanishes_under_way_is_not_in_the_tree(of_test_driver: pyv
     assert {parent: len(children) for parent, children in tree.items()} == {None: 1, "computer": 2, "scsi_host1": 1}
 
 
-def test_changes_of_interfaces(of_test_driver: pyvirt.Connection) -> None:
+def test_interface_changes_are_committed_or_rolled_back(of_test_driver: pyvirt.Connection) -> None:
     interfaces = Interfaces(of_test_driver)
     xml = "<interface type='ethernet' name='eth7'/>"
     with pytest.raises(XMLError):
@@ -249,7 +249,9 @@ def test_interfaces_are_those_of_the_kernel(private_daemon_factory: DaemonFactor
         ("virInterfaceUndefine", lambda interface: interface.undefine()),
     ],
 )
-def test_udev_only_looks(interfaces: Interfaces, function: str, call: Callable[[Interface], object]) -> None:
+def test_the_udev_backend_refuses_changes(
+    interfaces: Interfaces, function: str, call: Callable[[Interface], object]
+) -> None:
     with pytest.raises(OperationUnsupportedError, match=function) as caught:
         call(interfaces["lo"])
     assert caught.value.function == function
@@ -260,16 +262,16 @@ def test_udev_only_looks(interfaces: Interfaces, function: str, call: Callable[[
 
 @pytest.fixture
 def mdevctl_daemon(private_daemon_factory: DaemonFactory) -> PrivateDaemon:
-    """A daemon with definitions of mediated devices of its own; the machine's are hidden from it."""
+    """A daemon with its own definitions of mediated devices; those of the machine are hidden from it."""
     with skip_unless_in_ci():
         require("mdevctl")
     daemon = private_daemon_factory(session=False)
     folders = [f"/etc/mdevctl.d/scripts.d/{name}" for name in ("callouts", "notifiers")]
     daemon.run_inside(["mount", "-t", "tmpfs", "tmpfs", "/etc/mdevctl.d"])
     daemon.run_inside(["mkdir", "-p", *folders])
-    daemon.restart()  # it looks for them when it starts
-    # What it reads while it starts, and what it reads when something has changed, may come late and undo what we do
-    # in between; so it gets a change, and another one, and has shown both.
+    daemon.restart()  # libvirtd looks for them when it starts
+    # A read at start-up, or after a change, may come late and undo changes in between. So two changes are made, and
+    # the fixture waits for both.
     definition = ["--uuid", str(MDEV), "--parent", min(path.name for path in PCI.glob("*"))]
     with pyvirt.connect(daemon.uri("nodedev")) as conn:
         devices = NodeDevices(conn)
@@ -281,7 +283,7 @@ def mdevctl_daemon(private_daemon_factory: DaemonFactory) -> PrivateDaemon:
 
 
 def until(happened: Callable[[], bool], timeout: float = 30) -> None:
-    """Wait until the daemon has noticed: it watches a directory, and says nothing when it does."""
+    """Wait until the daemon has noticed the change: it watches a directory and sends no event."""
     end = time.monotonic() + timeout
     while not happened():
         assert time.monotonic() < end
@@ -323,7 +325,7 @@ def test_a_mediated_device_is_defined_and_undefined(mdevctl_daemon: PrivateDaemo
         assert by_name(devices.list(flags.CAP_MDEV)).keys() == set(devices.names("mdev")) == {device.name}
         assert len(devices) == len(active) + 1
 
-        # A reading that began before a change may end after it: then the next one tells.
+        # A read that began before a change may end after it; the next read is current.
         device.set_autostart(True)
         assert definitions()[-1] == "auto"
         until(device.autostart)

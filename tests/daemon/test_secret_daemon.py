@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Secrets of a real daemon: what they are for, what they hold, and that it shows nowhere else."""
+"""Secrets of a real daemon: their usage, their values, and that no value is shown anywhere else."""
 
 from __future__ import annotations
 
-import gc
 import pickle
 import traceback
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -30,6 +28,7 @@ from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.pytest_plugin import DaemonFactory
 from pyvirt.xmldesc import XML, parse
 from tests.support.method_tables import Call, functions_named
+from tests.support.resources import resident_memory
 
 if TYPE_CHECKING:
     from pyvirt._core.lib import CData
@@ -87,11 +86,11 @@ def secret(secrets: Secrets) -> Secret:
     return secrets.define(secret_xml())
 
 
-# ---- what they are for ----
+# ---- usage ----
 
 
 @pytest.mark.parametrize("kind", USAGES)
-def test_every_kind_is_found_by_what_it_is_for(secrets: Secrets, kind: SecretUsageType) -> None:
+def test_every_kind_is_found_by_its_usage(secrets: Secrets, kind: SecretUsageType) -> None:
     secret = secrets.define(secret_xml(kind))
     usage = USAGES[kind][1]
     assert (secret.usage_type, secret.usage_id) == (kind, usage)
@@ -103,13 +102,13 @@ def test_every_kind_is_found_by_what_it_is_for(secrets: Secrets, kind: SecretUsa
     assert secrets.get(usage_type=kind, usage_id="nobody", default=None) is None
 
 
-def test_a_secret_for_nothing(secrets: Secrets) -> None:
+def test_a_secret_may_have_no_usage(secrets: Secrets) -> None:
     secret = secrets.define("<secret/>")
     assert (secret.usage_type, secret.usage_id) == (SecretUsageType.NONE, "")
     assert secrets.get(secret.uuid).usage_id == ""
 
 
-def test_the_collection(secrets: Secrets) -> None:
+def test_the_collection_lists_and_finds_secrets(secrets: Secrets) -> None:
     made = [secrets.define(secret_xml(kind)) for kind in USAGES]
     assert len(secrets) == len(made)
     assert set(secrets) == set(made)
@@ -130,7 +129,7 @@ def test_the_collection(secrets: Secrets) -> None:
         secrets[SOME]
 
 
-def test_flags_select(secrets: Secrets) -> None:
+def test_flags_filter_the_list(secrets: Secrets) -> None:
     flags = ConnectListAllSecretsFlags
     plain = secrets.define(secret_xml(SecretUsageType.VOLUME))
     private = secrets.define(secret_xml(SecretUsageType.CEPH, private=True))
@@ -143,7 +142,7 @@ def test_flags_select(secrets: Secrets) -> None:
         secrets.list(flags(1 << 30))
 
 
-def test_defining_again(secrets: Secrets) -> None:
+def test_redefining_keeps_the_value(secrets: Secrets) -> None:
     secret = secrets.define(secret_xml(uuid=SOME))
     secret.set_value(b"kept")
     again = secrets.define(secret_xml(uuid=SOME, ephemeral=True))
@@ -164,11 +163,11 @@ def test_defining_again(secrets: Secrets) -> None:
         ("<secret\0/>", InvalidArgumentError),
         (b"<volume/>", XMLError),
         (5, TypeError),
-        (secret_xml(), Error),  # for what the other one is for already
-        (secret_xml(SecretUsageType.CEPH, uuid=SOME), Error),  # the same UUID for something else
+        (secret_xml(), Error),  # with the usage of the other one
+        (secret_xml(SecretUsageType.CEPH, uuid=SOME), Error),  # the same UUID with another usage
     ],
 )
-def test_what_cannot_be_defined(secrets: Secrets, xml: XML, error: type[Exception]) -> None:
+def test_an_invalid_definition_changes_nothing(secrets: Secrets, xml: XML, error: type[Exception]) -> None:
     there = secrets.define(secret_xml(uuid=SOME))
     there.set_value(b"kept")
     before = there.xml_desc()
@@ -178,7 +177,7 @@ def test_what_cannot_be_defined(secrets: Secrets, xml: XML, error: type[Exceptio
     assert (there.xml_desc(), there.value()) == (before, b"kept")
 
 
-def test_validation_is_the_callers_choice(secrets: Secrets) -> None:
+def test_documents_are_validated_only_with_the_flag(secrets: Secrets) -> None:
     odd = "<secret><surprise/></secret>"
     with pytest.raises(XMLError, match="surprise"):
         secrets.define(odd, flags=SecretDefineFlags.VALIDATE)
@@ -186,7 +185,7 @@ def test_validation_is_the_callers_choice(secrets: Secrets) -> None:
     assert secrets.define(odd) in secrets
 
 
-def test_undefined_means_gone(secrets: Secrets, secret: Secret) -> None:
+def test_an_undefined_secret_raises_not_found(secrets: Secrets, secret: Secret) -> None:
     secret.set_value(b"x")
     secret.undefine()
     assert list(secrets) == []
@@ -195,7 +194,7 @@ def test_undefined_means_gone(secrets: Secrets, secret: Secret) -> None:
             call()
 
 
-# ---- what they hold ----
+# ---- values ----
 
 
 @pytest.mark.parametrize(
@@ -209,7 +208,7 @@ def test_values_come_back_as_they_were(secret: Secret, value: bytes) -> None:
     assert type(secret.value()) is bytes
 
 
-def test_no_value(secret: Secret) -> None:
+def test_reading_a_secret_without_a_value_raises(secret: Secret) -> None:
     for _ in range(2):
         with pytest.raises(SecretNotFoundError, match="does not have a value"):
             secret.value()
@@ -217,17 +216,17 @@ def test_no_value(secret: Secret) -> None:
             secret.set_value(b"")
 
 
-def test_values_in_other_buffers(secret: Secret) -> None:
+def test_set_value_accepts_any_buffer(secret: Secret) -> None:
     array = bytearray(b"in an array")
     secret.set_value(array)
     array[:] = bytes(len(array))
-    array.clear()  # nothing holds on to it
+    array.clear()  # nothing keeps it alive
     assert secret.value() == b"in an array"
     secret.set_value(memoryview(b"in a view")[5:])
     assert secret.value() == b"view"
 
 
-def test_a_value_that_was_refused_is_let_go(secret: Secret) -> None:
+def test_a_refused_value_is_released(secret: Secret) -> None:
     secret.undefine()
     array = bytearray(b"in an array")
     with pytest.raises(SecretNotFoundError) as caught:
@@ -237,21 +236,21 @@ def test_a_value_that_was_refused_is_let_go(secret: Secret) -> None:
 
 
 @pytest.mark.parametrize("value", ["text", None, 7, ["list"]])
-def test_what_is_no_value(secret: Secret, value: object) -> None:
+def test_set_value_refuses_anything_but_bytes(secret: Secret, value: object) -> None:
     secret.set_value(b"kept")
     with pytest.raises(TypeError, match=f"bytes, not {type(value).__name__}$"):
         secret.set_value(value)  # type: ignore[arg-type]
     assert secret.value() == b"kept"
 
 
-def test_a_value_that_is_too_long(secret: Secret) -> None:
+def test_a_value_that_is_too_long_is_refused(secret: Secret) -> None:
     secret.set_value(b"kept")
     with pytest.raises(Error, match=f"{MOST + 1} > {MOST}"):
         secret.set_value(bytes(MOST + 1))
     assert secret.value() == b"kept"
 
 
-def test_private_values_are_for_the_hypervisor_alone(secrets: Secrets) -> None:
+def test_reading_a_private_value_is_refused(secrets: Secrets) -> None:
     secret = secrets.define(secret_xml(private=True))
     secret.set_value(b"x")
     with pytest.raises(AccessDeniedError, match="private") as caught:
@@ -261,7 +260,7 @@ def test_private_values_are_for_the_hypervisor_alone(secrets: Secrets) -> None:
         secrets.define(secret_xml(uuid=secret.uuid, private=False))
 
 
-def test_a_reader_sees_no_value(private_daemon: PrivateDaemon, secret: Secret) -> None:
+def test_a_read_only_connection_cannot_read_values(private_daemon: PrivateDaemon, secret: Secret) -> None:
     secret.set_value(b"kept")
     with pyvirt.connect(private_daemon.uri("secret"), readonly=True) as conn:
         secrets = Secrets(conn)
@@ -273,7 +272,7 @@ def test_a_reader_sees_no_value(private_daemon: PrivateDaemon, secret: Secret) -
     assert secret.value() == b"kept"
 
 
-def test_what_outlives_the_daemon(private_daemon_factory: DaemonFactory) -> None:
+def test_persistent_secrets_survive_a_restart_of_the_daemon(private_daemon_factory: DaemonFactory) -> None:
     daemon = private_daemon_factory()
     with pyvirt.connect(daemon.uri("secret")) as conn:
         kept = Secrets(conn).define(secret_xml(SecretUsageType.CEPH))
@@ -287,11 +286,11 @@ def test_what_outlives_the_daemon(private_daemon_factory: DaemonFactory) -> None
         assert secret.value() == TELLTALE
 
 
-# ---- and that it shows nowhere else ----
+# ---- no value is shown anywhere else ----
 
 
 def everything_about(error: BaseException) -> str:
-    """Return what a tool could print of it: the traceback with variables, the attributes, the pickle."""
+    """Return what a tool could print of an error: the traceback with variables, the attributes, the pickle."""
     lines = traceback.TracebackException.from_exception(error, capture_locals=True).format()
     return "".join(lines) + repr(error) + repr(vars(error)) + repr(pickle.dumps(error))
 
@@ -315,11 +314,11 @@ def test_no_error_shows_a_value(secret: Secret, provoke: Callable[[Secret], obje
     with pytest.raises((ClosedError, SecretNotFoundError, TypeError)) as caught:
         provoke(secret)
     shown = everything_about(caught.value)
-    assert "secret = <pyvirt.Secret" in shown  # variables are in there
+    assert "secret = <pyvirt.Secret" in shown  # the variables are included
     assert TELLTALE.decode() not in shown
 
 
-def test_nothing_that_can_be_printed_shows_a_value(secrets: Secrets, secret: Secret) -> None:
+def test_no_repr_or_pickle_shows_a_value(secrets: Secrets, secret: Secret) -> None:
     secret.set_value(TELLTALE)
     assert secret.value() == TELLTALE
     names = [name for name in dir(secret) if not name.startswith("__") and not callable(getattr(secret, name, None))]
@@ -331,12 +330,14 @@ def test_nothing_that_can_be_printed_shows_a_value(secrets: Secrets, secret: Sec
         pickle.dumps(secret)
 
 
-def test_what_libvirt_hands_over_is_overwritten(secret: Secret, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_buffer_from_libvirt_is_overwritten_before_it_is_freed(
+    secret: Secret, monkeypatch: pytest.MonkeyPatch
+) -> None:
     secret.set_value(TELLTALE)
     freed: list[bytes] = []
 
     class Watch:
-        """The library itself, but for a look at memory just before it is freed."""
+        """The library itself, except that free() first records the memory."""
 
         def __getattr__(self, name: str) -> object:
             return getattr(lib, name)
@@ -351,26 +352,21 @@ def test_what_libvirt_hands_over_is_overwritten(secret: Secret, monkeypatch: pyt
 
 
 def test_values_do_not_leak(secret: Secret) -> None:
-    def resident() -> int:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-
     secret.set_value(bytes(60_000))
     for _ in range(50):
         secret.value()
-    gc.collect()
-    before = resident()
+    before = resident_memory()
     for _ in range(1000):  # unfreed, 57 MiB
         secret.value()
         secret.set_value(bytes(60_000))
-    gc.collect()
-    assert resident() - before < 8 << 20
+    assert resident_memory() - before < 8 << 20
 
 
 # ---- handles ----
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
-def test_a_closed_secret(secret: Secret, call: Call) -> None:
+def test_a_closed_secret_raises_closed_error(secret: Secret, call: Call) -> None:
     secret.close()
     with pytest.raises(ClosedError):
         call(secret)
@@ -378,5 +374,5 @@ def test_a_closed_secret(secret: Secret, call: Call) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
-def test_docstrings_name_the_function(call: Call) -> None:
+def test_docstrings_name_the_c_function(call: Call) -> None:
     assert call.function in functions_named(call.method)

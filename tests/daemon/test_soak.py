@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A short run of benchmarks/soak; a long one takes minutes, and is for a person to start."""
+"""A short run of benchmarks/soak.  A long run takes minutes and is started by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support import ROOT
 SOAK = ROOT / "benchmarks" / "soak"
 
 
-def test_nothing_grows_and_nothing_is_left(private_daemon: PrivateDaemon) -> None:
+def test_memory_and_descriptors_do_not_grow(private_daemon: PrivateDaemon) -> None:
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", SOAK, "--ticks", "400", "--no-guests"],
         capture_output=True,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Statistics through a daemon: what one message cannot hold, and what a closed connection must not keep."""
+"""Statistics through a daemon: data too large for one message, and the resources of a closed connection."""
 
 from __future__ import annotations
 
@@ -14,30 +14,18 @@ import pyvirt
 from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.hosts import write_host
 from tests.support import ROOT
+from tests.support.resources import open_sockets
 
 SYNTHETIC = ROOT / "benchmarks" / "synthetic.c"
 
 
-def sockets() -> set[str]:
-    """The sockets this process holds."""
-    found = set()
-    for fd in os.listdir("/proc/self/fd"):
-        try:
-            target = os.readlink(f"/proc/self/fd/{fd}")
-        except FileNotFoundError:  # that of listdir itself
-            continue
-        if target.startswith("socket:"):
-            found.add(target)
-    return found
-
-
 def test_a_frame_keeps_no_socket_open(private_daemon: PrivateDaemon) -> None:
-    before = sockets()
+    before = open_sockets()
     conn = pyvirt.connect(private_daemon.uri("test", path="/default"))
-    assert sockets() != before
+    assert open_sockets() != before
     frame, other = conn.domains.stats(), conn.domains.stats()
     conn.close()
-    assert sockets() == before
+    assert open_sockets() == before
     assert frame.domains.names == ["test"]
     assert frame.domains.ids.tolist() == [1]
     assert other.rates(frame) == {}
@@ -45,13 +33,13 @@ def test_a_frame_keeps_no_socket_open(private_daemon: PrivateDaemon) -> None:
 
 @pytest.fixture
 def synthetic(tmp_path: Path) -> Path:
-    """A library for a daemon to preload: its domains then have 102 fields of statistics each."""
+    """A library for a daemon to preload: each of its domains then has 102 fields of statistics."""
     library = tmp_path / "synthetic.so"
     subprocess.run(["cc", "-O2", "-shared", "-fPIC", str(SYNTHETIC), "-o", str(library), "-lvirt"], check=True)
     return library
 
 
-def test_an_inventory_of_more_than_a_listing_holds(private_daemon: PrivateDaemon, tmp_path: Path) -> None:
+def test_an_inventory_longer_than_the_limit_is_complete(private_daemon: PrivateDaemon, tmp_path: Path) -> None:
     count = 16_500
     host = tmp_path / "host.xml"
     write_host(host, domains=count, running=0.5, disks=0, interfaces=0)
@@ -65,20 +53,20 @@ def test_an_inventory_of_more_than_a_listing_holds(private_daemon: PrivateDaemon
         assert all(inventory.persistent)
 
 
-def test_more_than_a_message_holds_is_asked_in_parts(
+def test_statistics_too_large_for_a_message_are_fetched_in_parts(
     private_daemon_factory: Callable[..., PrivateDaemon], synthetic: Path, tmp_path: Path
 ) -> None:
-    count = 16_000  # as many as a list may have, but with their statistics over 32 MiB
+    count = 16_000  # as many as a list may have, but with more than 32 MiB of statistics
     host = tmp_path / "host.xml"
     write_host(host, domains=count, disks=0, interfaces=0)
     os.chmod(tmp_path, 0o755)
     daemon = private_daemon_factory(env={"LD_PRELOAD": str(synthetic), "PYVIRT_SYNTHETIC_DOMAINS": str(count)})
     with pyvirt.connect(daemon.uri("test", path=str(host))) as conn:
-        for _ in range(2):  # the second time it knows
+        for _ in range(2):  # the second call knows that the list is too long
             frame = conn.domains.stats()
             assert len(frame) == count
             assert frame.fields == 102 * count
             assert frame.tables["vcpu"].rows == 4 * count
             assert len(set(frame.domains.uuids)) == count
             assert conn.alive()
-    assert "Unable to encode message payload" in daemon.log  # or this tested nothing
+    assert "Unable to encode message payload" in daemon.log  # otherwise this test proves nothing

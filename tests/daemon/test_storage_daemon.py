@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Storage pools and volumes of a real daemon: directories, a file system and a volume group on loop devices."""
+"""Storage pools and volumes of a real daemon: directories, and a file system and a volume group on loop devices."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def volume_xml(name: str, mib: int = 1, format: str = "raw", more: str = "") -> 
 
 
 def content(volume: StorageVolume) -> tuple[int, bytes]:
-    """The length of its file, and what is in there before the zeros at the end."""
+    """Return the length of its file, and its content without the zeros at the end."""
     data = Path(volume.path()).read_bytes()
     return len(data), data.rstrip(b"\0")
 
@@ -104,7 +104,7 @@ def volume(pool: StoragePool, directory: Path) -> StorageVolume:
 # ---- pools of directories ----
 
 
-def test_capabilities(pools: StoragePools) -> None:
+def test_capabilities_list_the_pool_types(pools: StoragePools) -> None:
     capabilities = pools.capabilities()
     assert {"dir", "fs", "logical", "disk", "rbd", "zfs"} <= capabilities.pools.keys()
     directories = capabilities.pools["dir"]
@@ -117,14 +117,14 @@ def test_capabilities(pools: StoragePools) -> None:
     assert {pool.get("type") for pool in parse(capabilities.xml)} == capabilities.pools.keys()
 
 
-def test_the_life_of_a_directory(pools: StoragePools, directory: Path) -> None:
+def test_a_directory_pool_is_built_started_and_deleted(pools: StoragePools, directory: Path) -> None:
     pool = pools.define(pool_xml("images", directory))
     with pytest.raises(Error, match="No such file or directory") as caught:
         pool.start()
     assert caught.value.code == ErrorNumber.SYSTEM_ERROR
     assert pool.info().state is StoragePoolState.INACTIVE
     with pytest.raises(OperationInvalidError, match="source device"):
-        pool.build(flags=Build.NO_OVERWRITE)  # there is nothing to overwrite in a directory
+        pool.build(flags=Build.NO_OVERWRITE)  # a directory has nothing to overwrite
     pool.build()
     assert directory.is_dir()
     pool.start()
@@ -149,13 +149,15 @@ def test_the_life_of_a_directory(pools: StoragePools, directory: Path) -> None:
     assert list(pools) == []
 
 
-def test_no_target_path_of_a_pool(pools: StoragePools, pool: StoragePool, directory: Path) -> None:
+def test_lookup_by_an_unknown_target_path_raises_not_found(
+    pools: StoragePools, pool: StoragePool, directory: Path
+) -> None:
     with pytest.raises(StoragePoolNotFoundError, match="elsewhere"):
         pools.get(target_path=f"{directory}/elsewhere")
     assert pools.get(target_path="/nowhere", default=None) is None
 
 
-def test_a_pool_that_cannot_start_is_not_there(pools: StoragePools, tmp_path: Path) -> None:
+def test_a_transient_pool_that_fails_to_start_is_not_listed(pools: StoragePools, tmp_path: Path) -> None:
     with pytest.raises(Error, match="No such file or directory"):
         pools.create(pool_xml("images", tmp_path / "nowhere"))
     assert list(pools) == []
@@ -179,7 +181,7 @@ def test_a_transient_pool_becomes_persistent_and_back(pools: StoragePools, pool:
         pool.undefine()
 
 
-def test_edit(pools: StoragePools, pool: StoragePool, tmp_path: Path) -> None:
+def test_edit_changes_the_stored_configuration(pools: StoragePools, pool: StoragePool, tmp_path: Path) -> None:
     pools.define(pool.xml_desc())
     pool.destroy()
     with pool.edit() as root:
@@ -199,7 +201,9 @@ def test_edit(pools: StoragePools, pool: StoragePool, tmp_path: Path) -> None:
     assert parse(pool.xml_desc(flags=StorageXMLFlags.INACTIVE)).findtext("target/path") == str(tmp_path)
 
 
-def test_autostart(private_daemon_factory: DaemonFactory, directory: Path, tmp_path: Path) -> None:
+def test_autostart_pools_run_after_a_boot(
+    private_daemon_factory: DaemonFactory, directory: Path, tmp_path: Path
+) -> None:
     directory.mkdir()
     daemon = private_daemon_factory(tmp_path / "daemon")
     with pyvirt.connect(daemon.uri("storage")) as conn:
@@ -236,7 +240,7 @@ def test_a_volume_is_a_file(pools: StoragePools, pool: StoragePool, volume: Stor
     assert not os.path.exists(path)
 
 
-def test_formats_of_volumes(pool: StoragePool) -> None:
+def test_volumes_have_the_requested_format(pool: StoragePool) -> None:
     base = pool.volumes.create(volume_xml("base.qcow2", 8, "qcow2"))
     info = base.info()
     assert info.capacity == 8 * MIB
@@ -248,7 +252,7 @@ def test_formats_of_volumes(pool: StoragePool) -> None:
     assert [element.get("type") for element in root.iterfind("target/format")] == ["qcow2"]
 
 
-def test_refresh_sees_what_others_did(pool: StoragePool, directory: Path) -> None:
+def test_refresh_finds_files_that_others_changed(pool: StoragePool, directory: Path) -> None:
     foreign = directory / "foreign.raw"
     foreign.write_bytes(bytes(5000))
     assert "foreign.raw" not in pool.volumes
@@ -263,7 +267,7 @@ def test_refresh_sees_what_others_did(pool: StoragePool, directory: Path) -> Non
     assert len(pool.volumes) == 0
 
 
-def test_names_need_not_be_utf8(pools: StoragePools, pool: StoragePool, directory: Path) -> None:
+def test_volume_names_may_contain_any_bytes(pools: StoragePools, pool: StoragePool, directory: Path) -> None:
     (directory / "Zürich").touch()
     (directory / os.fsdecode(b"\xff\xfe")).touch()
     pool.refresh()
@@ -275,7 +279,7 @@ def test_names_need_not_be_utf8(pools: StoragePools, pool: StoragePool, director
     assert os.listdir(directory) == ["Zürich"]
 
 
-def test_resize(volume: StorageVolume, directory: Path) -> None:
+def test_resize_changes_the_capacity_and_keeps_the_content(volume: StorageVolume, directory: Path) -> None:
     path = directory / "disk.raw"
     volume.resize(4 * MIB)
     assert volume.info().capacity == path.stat().st_size == 4 * MIB
@@ -293,7 +297,9 @@ def test_resize(volume: StorageVolume, directory: Path) -> None:
     assert content(volume) == (2 * MIB, b"hello")
 
 
-def test_copies(pools: StoragePools, pool: StoragePool, volume: StorageVolume, tmp_path: Path) -> None:
+def test_clones_have_the_content_of_the_original(
+    pools: StoragePools, pool: StoragePool, volume: StorageVolume, tmp_path: Path
+) -> None:
     copy = volume.clone("copy.raw")
     assert content(copy) == (MIB, b"hello")
     assert copy.pool() == pool
@@ -303,14 +309,14 @@ def test_copies(pools: StoragePools, pool: StoragePool, volume: StorageVolume, t
     other = pools.create(pool_xml("other", tmp_path / "other"), flags=StoragePoolCreateFlags.WITH_BUILD)
     converted = other.volumes.create_from(volume_xml("copy.qcow2", 3, "qcow2"), volume)
     assert content(converted)[1].startswith(b"QFI\xfb")
-    assert converted.info().capacity == MIB  # qemu-img was at work, and gave it the size of the other
+    assert converted.info().capacity == MIB  # qemu-img converted it, with the size of the original
     twin = converted.clone("twin.qcow2")
     assert twin.pool() == other
     back = pool.volumes.create_from(volume_xml("back.raw"), twin)
     assert content(back) == (MIB, b"hello")
 
 
-def test_wipe(volume: StorageVolume) -> None:
+def test_wipe_overwrites_the_content(volume: StorageVolume) -> None:
     with pytest.raises(NotSupportedError, match="trim"):
         volume.wipe(StorageVolWipeAlgorithm.TRIM)
     with pytest.raises(InvalidArgumentError, match="4711"):
@@ -320,7 +326,7 @@ def test_wipe(volume: StorageVolume) -> None:
     assert content(volume) == (MIB, b"")
 
 
-def test_wipe_with_an_algorithm(volume: StorageVolume) -> None:
+def test_wipe_accepts_an_algorithm(volume: StorageVolume) -> None:
     with skip_unless_in_ci():
         require("scrub")
     volume.wipe(StorageVolWipeAlgorithm.RANDOM)
@@ -352,7 +358,7 @@ def test_wipe_with_an_algorithm(volume: StorageVolume) -> None:
     ],
     ids=["exists", "clone-exists", "slash", "large", "format", "backing", "flags"],
 )
-def test_what_cannot_be_made_leaves_nothing(
+def test_a_failed_creation_leaves_no_file(
     volume: StorageVolume,
     directory: Path,
     make: Callable[[StorageVolume], object],
@@ -366,8 +372,10 @@ def test_what_cannot_be_made_leaves_nothing(
     assert os.listdir(directory) == ["disk.raw"]
 
 
-def test_encrypted_volumes(pool: StoragePool, private_daemon: PrivateDaemon, directory: Path) -> None:
-    """One test only: LUKS spends seconds on measuring how slow it can make the guessing of passwords."""
+def test_an_encrypted_volume_is_created_with_its_secret(
+    pool: StoragePool, private_daemon: PrivateDaemon, directory: Path
+) -> None:
+    """Only one test: LUKS measures the speed of the machine for seconds."""
 
     def virsh(*command: str, input: str | None = None) -> None:
         private_daemon.run_inside(["virsh", "-c", private_daemon.uri("secret"), *command], input=input)
@@ -416,19 +424,21 @@ def loop_device(tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def device_daemon(loop_device: str, tmp_path: Path, private_daemon_factory: DaemonFactory) -> Iterator[PrivateDaemon]:
-    """A daemon that has *loop_device* and LVM settings of its own."""
+    """A daemon with *loop_device* and its own LVM settings."""
     lvm = tmp_path / "lvm"
     lvm.mkdir()
-    # No device-mapper: it is the machine's, and not every kernel has it.
+    # No device-mapper: it belongs to the machine, and not every kernel has it.
     settings = f'global {{ activation = 0 }}\ndevices {{ filter = ["a|^{loop_device}$|", "r|.*|"] }}\n'
     (lvm / "lvm.conf").write_text(settings)
     daemon = private_daemon_factory(devices=[Path(loop_device).name], env={"LVM_SYSTEM_DIR": str(lvm)})
     yield daemon
-    daemon.stop()  # before its device goes
+    daemon.stop()  # before its device is removed
 
 
 @needs_root
-def test_a_pool_of_a_file_system(device_daemon: PrivateDaemon, loop_device: str, tmp_path: Path) -> None:
+def test_a_file_system_pool_formats_and_mounts_its_device(
+    device_daemon: PrivateDaemon, loop_device: str, tmp_path: Path
+) -> None:
     with skip_unless_in_ci():
         require("mkfs.ext4")
     target = tmp_path / "mounted"
@@ -468,7 +478,7 @@ def test_a_pool_of_a_file_system(device_daemon: PrivateDaemon, loop_device: str,
 
 
 @needs_root
-def test_a_pool_of_a_volume_group(device_daemon: PrivateDaemon, loop_device: str) -> None:
+def test_a_volume_group_pool_is_built_and_found(device_daemon: PrivateDaemon, loop_device: str) -> None:
     with skip_unless_in_ci():
         require("vgcreate")
     source = f"<source><device path='{loop_device}'/><name>pyvirt_test</name></source>"
@@ -490,7 +500,7 @@ def test_a_pool_of_a_volume_group(device_daemon: PrivateDaemon, loop_device: str
         assert pools.list(List.LOGICAL) == [pool]
         info = pool.info()
         assert info.capacity == info.available > 48 * MIB
-        # Without device-mapper there is no device to find, and libvirt takes the volume back.
+        # Without device-mapper the device is missing, and libvirt removes the volume again.
         with pytest.raises(StorageVolumeNotFoundError, match="/dev/pyvirt_test/first"):
             pool.volumes.create("<volume><name>first</name><capacity unit='MiB'>4</capacity></volume>")
         pool.refresh()

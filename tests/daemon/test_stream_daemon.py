@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Volumes into files and back, over the socket of a real daemon."""
+"""Transfers between volumes and files, over the socket of a real daemon."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def data() -> bytes:
 
 @pytest.fixture
 def full(volume: StorageVolume, data: bytes) -> StorageVolume:
-    """The volume, with something in it."""
+    """The volume, with content."""
     volume.upload(io.BytesIO(data))
     return volume
 
@@ -61,7 +61,7 @@ def content(volume: StorageVolume) -> bytes:
 # ---- whole volumes ----
 
 
-def test_a_path_up_and_down(volume: StorageVolume, data: bytes, tmp_path: Path) -> None:
+def test_upload_and_download_accept_a_path(volume: StorageVolume, data: bytes, tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(data)
     assert volume.upload(tmp_path / "source") == 4 * MIB
     assert content(volume) == data
@@ -69,7 +69,7 @@ def test_a_path_up_and_down(volume: StorageVolume, data: bytes, tmp_path: Path) 
     assert (tmp_path / "dest").read_bytes() == data
 
 
-def test_files_that_python_made_up(volume: StorageVolume, data: bytes) -> None:
+def test_upload_and_download_accept_file_objects(volume: StorageVolume, data: bytes) -> None:
     assert volume.upload(io.BytesIO(data)) == 4 * MIB
     assert content(volume) == data
     dest = io.BytesIO()
@@ -77,7 +77,7 @@ def test_files_that_python_made_up(volume: StorageVolume, data: bytes) -> None:
     assert dest.getvalue() == data
 
 
-def test_files_that_pack_what_they_are_given(volume: StorageVolume, data: bytes, tmp_path: Path) -> None:
+def test_upload_and_download_accept_compressed_files(volume: StorageVolume, data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "packed"
     with gzip.open(path, "wb") as packed:
         packed.write(data)
@@ -93,7 +93,7 @@ def test_files_that_pack_what_they_are_given(volume: StorageVolume, data: bytes,
 
 
 class _Sip(io.RawIOBase):
-    """Takes a little of what it is given, as a raw file may; or is not ready for anything."""
+    """Accepts a part of the data, as a raw file may; or is never ready."""
 
     def __init__(self, most: int | None) -> None:
         super().__init__()
@@ -111,24 +111,24 @@ class _Sip(io.RawIOBase):
         return None
 
 
-def test_a_raw_file_takes_what_it_likes(volume: StorageVolume, full: StorageVolume, data: bytes) -> None:
+def test_a_raw_file_may_accept_short_writes(volume: StorageVolume, full: StorageVolume, data: bytes) -> None:
     sip = _Sip(100_000)
     assert full.download(sip) == 4 * MIB  # type: ignore[arg-type]
     assert sip.taken == data
 
 
-def test_a_file_that_does_not_wait_is_an_error_and_no_end(full: StorageVolume) -> None:
+def test_a_nonblocking_file_without_data_raises(full: StorageVolume) -> None:
     with pytest.raises(BlockingIOError):
         full.download(_Sip(None))  # type: ignore[arg-type]
     with pytest.raises(BlockingIOError):
         full.upload(_Sip(None))  # type: ignore[arg-type]
 
 
-def test_an_open_file_counts_from_where_it_stands(volume: StorageVolume, data: bytes, tmp_path: Path) -> None:
+def test_an_open_file_is_used_from_its_position(volume: StorageVolume, data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(data[: 2 * MIB])
     with path.open("rb") as file:
-        assert file.read(5) == data[:5]  # and its buffer has read on
+        assert file.read(5) == data[:5]  # its buffer has read ahead
         assert volume.upload(file, offset=MIB) == 2 * MIB - 5
         assert file.tell() == 2 * MIB
     assert content(volume)[MIB : 3 * MIB - 5] == data[5 : 2 * MIB]
@@ -140,7 +140,7 @@ def test_an_open_file_counts_from_where_it_stands(volume: StorageVolume, data: b
     assert path.read_bytes() == b"head" + data[5:1005] + b"tail"
 
 
-def test_into_a_pipe(full: StorageVolume, data: bytes) -> None:
+def test_download_writes_to_a_pipe(full: StorageVolume, data: bytes) -> None:
     with subprocess.Popen(["sha256sum"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert full.download(process.stdin) == 4 * MIB
@@ -149,7 +149,7 @@ def test_into_a_pipe(full: StorageVolume, data: bytes) -> None:
     assert digest == summed
 
 
-def test_holes_stay_holes(volume: StorageVolume, tmp_path: Path) -> None:
+def test_sparse_transfers_keep_holes(volume: StorageVolume, tmp_path: Path) -> None:
     source, dest = tmp_path / "source", tmp_path / "dest"
     with source.open("wb") as file:
         file.seek(2 * MIB)
@@ -166,7 +166,9 @@ def test_holes_stay_holes(volume: StorageVolume, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("made_up", [False, True])
-def test_progress_and_a_change_of_mind(full: StorageVolume, data: bytes, tmp_path: Path, made_up: bool) -> None:
+def test_an_exception_of_progress_aborts_the_transfer(
+    full: StorageVolume, data: bytes, tmp_path: Path, made_up: bool
+) -> None:
     seen: list[int] = []
     with open(tmp_path / "dest", "wb") as file:
         assert full.download(io.BytesIO() if made_up else file, progress=seen.append) == 4 * MIB
@@ -178,13 +180,13 @@ def test_progress_and_a_change_of_mind(full: StorageVolume, data: bytes, tmp_pat
 
     with pytest.raises(LookupError, match="enough"):
         full.download(io.BytesIO() if made_up else tmp_path / "other", progress=enough)
-    assert full.download(io.BytesIO()) == 4 * MIB  # the connection goes on
+    assert full.download(io.BytesIO()) == 4 * MIB  # the connection still works
 
 
 # ---- what can go wrong ----
 
 
-def test_more_than_there_is_room_for(volume: StorageVolume, tmp_path: Path) -> None:
+def test_an_upload_beyond_the_capacity_raises(volume: StorageVolume, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(bytes(3 * MIB))
     with pytest.raises(Error, match=r"No space left.*after [0-9,]+ bytes") as caught:
@@ -195,7 +197,7 @@ def test_more_than_there_is_room_for(volume: StorageVolume, tmp_path: Path) -> N
     assert volume.connection.alive()
 
 
-def test_the_local_file_fails(full: StorageVolume, tmp_path: Path) -> None:
+def test_an_error_of_the_local_file_aborts_the_transfer(full: StorageVolume, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         full.upload(tmp_path / "nothing")
     with pytest.raises(FileNotFoundError):
@@ -207,7 +209,7 @@ def test_the_local_file_fails(full: StorageVolume, tmp_path: Path) -> None:
     assert full.download(io.BytesIO()) == 4 * MIB
 
 
-def test_what_is_refused_costs_nobody_a_file(full: StorageVolume, tmp_path: Path) -> None:
+def test_a_refused_download_does_not_truncate_the_file(full: StorageVolume, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.write_text("precious")
     os.unlink(full.path())
@@ -221,14 +223,14 @@ def test_what_is_refused_costs_nobody_a_file(full: StorageVolume, tmp_path: Path
 
 
 @pytest.mark.parametrize(("name", "value"), [("offset", -1), ("length", -1), ("offset", 1 << 64)])
-def test_numbers_that_are_none(full: StorageVolume, name: str, value: int) -> None:
+def test_negative_offsets_and_lengths_are_refused(full: StorageVolume, name: str, value: int) -> None:
     with pytest.raises(OverflowError):
         full.download(io.BytesIO(), **{name: value})  # type: ignore[arg-type]
     with pytest.raises(OverflowError):
         full.open(**{name: value})  # type: ignore[arg-type]
 
 
-def test_modes(full: StorageVolume) -> None:
+def test_unknown_modes_are_refused(full: StorageVolume) -> None:
     with pytest.raises(ValueError, match="'x'"):
         full.open("x")
     with pytest.raises(ValueError, match="'rb'"):
@@ -238,7 +240,7 @@ def test_modes(full: StorageVolume) -> None:
 # ---- as a file ----
 
 
-def test_reading_and_writing(full: StorageVolume, data: bytes) -> None:
+def test_a_stream_is_readable_or_writable_as_its_mode_says(full: StorageVolume, data: bytes) -> None:
     with full.open("w", offset=10) as stream:
         assert stream.writable()
         assert not stream.readable()
@@ -250,10 +252,10 @@ def test_reading_and_writing(full: StorageVolume, data: bytes) -> None:
         assert stream.read(1) == b""
     assert stream.closed
     with io.BufferedReader(full.open()) as reader:
-        assert reader.read(10) == data[:10]  # and there is more, which is broken off
+        assert reader.read(10) == data[:10]  # the rest is aborted
 
 
-def test_a_sparse_stream_by_hand(volume: StorageVolume) -> None:
+def test_holes_are_sent_and_received_explicitly(volume: StorageVolume) -> None:
     from pyvirt._core.lib import lib
 
     with volume.open("w") as stream:
@@ -273,7 +275,7 @@ def test_a_sparse_stream_by_hand(volume: StorageVolume) -> None:
     assert content(volume)[MIB : MIB + 5] == b"after"
 
 
-def test_an_exception_aborts(full: StorageVolume) -> None:
+def test_an_exception_in_the_block_aborts_the_stream(full: StorageVolume) -> None:
     def half() -> None:
         with stream:
             stream.write(b"half")
@@ -294,8 +296,8 @@ def test_an_exception_aborts(full: StorageVolume) -> None:
     assert "closed" in repr(stream)
 
 
-def test_finishing_hears_whether_it_arrived(private_daemon: PrivateDaemon, volume: StorageVolume) -> None:
-    # Of its own: once in a while libvirtd takes offence at a stream that ended while it wrote, and hangs up.
+def test_finish_raises_if_the_data_did_not_arrive(private_daemon: PrivateDaemon, volume: StorageVolume) -> None:
+    # A separate connection: libvirtd occasionally closes the connection when a stream ends while it writes.
     with pyvirt.connect(private_daemon.uri("storage")) as other:
         stream = other.storage_pools.volume(path=volume.path()).open("w", length=10)
         stream.write(bytes(MIB))
@@ -304,7 +306,7 @@ def test_finishing_hears_whether_it_arrived(private_daemon: PrivateDaemon, volum
         assert stream.closed
 
 
-def test_the_connection_closes_under_it(private_daemon: PrivateDaemon, full: StorageVolume) -> None:
+def test_a_stream_of_a_closed_connection_raises(private_daemon: PrivateDaemon, full: StorageVolume) -> None:
     with pyvirt.connect(private_daemon.uri("storage")) as other:
         stream = other.storage_pools.volume(path=full.path()).open()
         assert stream.read(1)
@@ -314,9 +316,7 @@ def test_the_connection_closes_under_it(private_daemon: PrivateDaemon, full: Sto
     assert stream.closed
 
 
-def test_nothing_has_arrived_for_certain_when_the_connection_closes(
-    private_daemon: PrivateDaemon, full: StorageVolume
-) -> None:
+def test_finish_raises_when_the_connection_closed_first(private_daemon: PrivateDaemon, full: StorageVolume) -> None:
     for end in (Stream.finish, Stream.close):
         with pyvirt.connect(private_daemon.uri("storage")) as other:
             stream = other.storage_pools.volume(path=full.path()).open("w")
@@ -326,7 +326,9 @@ def test_nothing_has_arrived_for_certain_when_the_connection_closes(
         assert stream.closed
 
 
-def test_what_was_read_to_the_end_is_there(private_daemon: PrivateDaemon, full: StorageVolume) -> None:
+def test_a_fully_read_stream_may_be_closed_after_its_connection(
+    private_daemon: PrivateDaemon, full: StorageVolume
+) -> None:
     with pyvirt.connect(private_daemon.uri("storage")) as other:
         stream = other.storage_pools.volume(path=full.path()).open()
         assert len(stream.readall()) == 4 * MIB
@@ -335,7 +337,7 @@ def test_what_was_read_to_the_end_is_there(private_daemon: PrivateDaemon, full: 
     stream.close()
 
 
-def test_the_connection_closes_under_one_who_waits(private_daemon: PrivateDaemon, full: StorageVolume) -> None:
+def test_closing_the_connection_ends_a_waiting_thread(private_daemon: PrivateDaemon, full: StorageVolume) -> None:
     with pyvirt.connect(private_daemon.uri("storage")) as other:
         stream = other.storage_pools.volume(path=full.path()).open("w", flags=StreamFlags.NONBLOCK)
         assert not stream.wait(StreamEventType.READABLE, timeout=0)
@@ -353,12 +355,12 @@ def test_the_connection_closes_under_one_who_waits(private_daemon: PrivateDaemon
     stream.abort()
 
 
-def test_one_that_nobody_closed(full: StorageVolume) -> None:
+def test_an_unclosed_stream_warns(full: StorageVolume) -> None:
     with pytest.warns(ResourceWarning, match="unclosed <pyvirt.Stream"):
         full.open().__del__()
 
 
-def test_a_driver_without_streams() -> None:
+def test_a_driver_without_streams_raises_unsupported() -> None:
     with pyvirt.connect("test:///default") as conn:
         pool = conn.storage_pools["default-pool"]
         volume = pool.volumes.create("<volume><name>v</name><capacity>1</capacity></volume>")

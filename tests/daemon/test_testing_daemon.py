@@ -28,12 +28,12 @@ from pyvirt.testing.hosts import write_host
 from pyvirt.testing.pytest_plugin import DaemonFactory, skip_unless_in_ci
 
 AS_ROOT = os.geteuid() == 0
-ANSWER_TIME = 30  # seconds; what a loaded machine may take for what usually takes 0.1
+ANSWER_TIME = 30  # seconds; a loaded machine may need them for what usually takes 0.1
 NETWORK = "<network><name>private</name><bridge name='virbr-pyvirt'/></network>"
 
 
 class Processes:
-    """Processes to watch until they are gone, by descriptors that no other process can take over."""
+    """Processes to watch until they end, by descriptors that no other process can reuse."""
 
     def __init__(self, pids: list[int]) -> None:
         self._open = [os.pidfd_open(pid) for pid in pids]
@@ -42,7 +42,7 @@ class Processes:
         return len(self._open)
 
     def gone(self) -> bool:
-        """Wait until all have ended."""
+        """Wait until all have ended, and return whether they have."""
         return all(select.select([descriptor], [], [], ANSWER_TIME)[0] for descriptor in self._open)
 
     def close(self) -> None:
@@ -79,11 +79,11 @@ def domain_names(uri: str) -> list[str]:
 
 @pytest.fixture
 def namespaced(private_daemon_factory: DaemonFactory) -> DaemonFactory:
-    """Private daemons that are no session's."""
+    """Private daemons that do not belong to the session."""
     return functools.partial(private_daemon_factory, session=False)
 
 
-def test_it_answers_and_shows_what_it_is(private_daemon: PrivateDaemon) -> None:
+def test_a_private_daemon_answers_and_describes_itself(private_daemon: PrivateDaemon) -> None:
     assert domain_names(private_daemon.uri()) == ["test"]
     assert Path(f"/proc/{private_daemon.pid}/comm").read_text() == "libvirtd\n"
     assert (private_daemon.isolation is Isolation.ROOT) == AS_ROOT
@@ -91,12 +91,12 @@ def test_it_answers_and_shows_what_it_is(private_daemon: PrivateDaemon) -> None:
     assert any(argv[0].endswith("libvirtd") for argv in private_daemon.processes().values())
 
 
-def test_a_generated_host_behind_the_daemon(private_daemon: PrivateDaemon, tmp_path: Path) -> None:
+def test_the_daemon_serves_a_generated_host(private_daemon: PrivateDaemon, tmp_path: Path) -> None:
     write_host(tmp_path / "a host.xml", domains=3)
     assert len(domain_names(private_daemon.uri("test", str(tmp_path / "a host.xml")))) == 3
 
 
-def test_gone_without_a_trace(namespaced: DaemonFactory) -> None:
+def test_a_stopped_daemon_leaves_no_trace(namespaced: DaemonFactory) -> None:
     before = machine()
     daemon = namespaced(cgroups=AS_ROOT)
     with pyvirt.connect(daemon.uri("qemu")) as conn:
@@ -122,7 +122,7 @@ def test_gone_without_a_trace(namespaced: DaemonFactory) -> None:
     daemon.stop()
 
 
-def test_one_signal_removes_everything(namespaced: DaemonFactory) -> None:
+def test_killing_the_supervisor_removes_everything(namespaced: DaemonFactory) -> None:
     daemon = namespaced()
     with pyvirt.connect(daemon.uri("qemu")) as conn:
         conn.domains.create(paused_guest("doomed"), flags=DomainCreateFlags.PAUSED)
@@ -134,9 +134,9 @@ def test_one_signal_removes_everything(namespaced: DaemonFactory) -> None:
     assert not directory.exists()
 
 
-def test_six_side_by_side(private_daemon: PrivateDaemon, namespaced: DaemonFactory) -> None:
+def test_six_daemons_run_at_the_same_time(private_daemon: PrivateDaemon, namespaced: DaemonFactory) -> None:
     with pyvirt.connect(private_daemon.uri("qemu")) as conn:
-        conn.version()  # so that the six need not look for QEMU's capabilities
+        conn.version()  # so that the six daemons need not probe QEMU
 
     def start(_: int) -> PrivateDaemon:
         daemon = namespaced()
@@ -153,7 +153,9 @@ def test_six_side_by_side(private_daemon: PrivateDaemon, namespaced: DaemonFacto
         assert domain_names(daemon.uri("qemu")) == ["namesake"]
 
 
-def test_later_daemons_know_qemu_already(qemu_daemon: PrivateDaemon, namespaced: DaemonFactory) -> None:
+def test_later_daemons_reuse_the_cache_of_qemu_capabilities(
+    qemu_daemon: PrivateDaemon, namespaced: DaemonFactory
+) -> None:
     def written(daemon: PrivateDaemon) -> dict[str, int]:
         found = (daemon.directory / "cache/qemu/capabilities").glob("*.xml")
         return {path.name: path.stat().st_mtime_ns for path in found}
@@ -168,7 +170,7 @@ def test_later_daemons_know_qemu_already(qemu_daemon: PrivateDaemon, namespaced:
     assert written(daemon) == before
 
 
-def test_a_crash_spares_the_guests(namespaced: DaemonFactory) -> None:
+def test_guests_survive_a_crash_of_the_daemon(namespaced: DaemonFactory) -> None:
     daemon = namespaced()
     with pyvirt.connect(daemon.uri("qemu")) as conn:
         conn.domains.create(paused_guest("survivor"), flags=DomainCreateFlags.PAUSED)
@@ -188,7 +190,7 @@ def test_a_crash_spares_the_guests(namespaced: DaemonFactory) -> None:
     assert daemon.guest_pid("survivor") == guest
 
 
-def test_a_paused_daemon_accepts_and_says_nothing(namespaced: DaemonFactory) -> None:
+def test_a_paused_daemon_accepts_connections_and_does_not_answer(namespaced: DaemonFactory) -> None:
     daemon = namespaced()
     daemon.pause()
     with pytest.raises(pyvirt.OperationTimeoutError):
@@ -198,15 +200,15 @@ def test_a_paused_daemon_accepts_and_says_nothing(namespaced: DaemonFactory) -> 
     daemon.pause()
     daemon.restart()
     assert domain_names(daemon.uri()) == ["test"]
-    daemon.pause()  # it can be removed as it is
+    daemon.pause()  # it can be removed at once
 
 
-def test_what_cannot_be_mounted_is_in_the_message(namespaced: DaemonFactory) -> None:
+def test_a_failed_mount_is_named_in_the_error(namespaced: DaemonFactory) -> None:
     with pytest.raises(DaemonError, match=r"(?s)was not started.*Is a directory"):
         namespaced(devices=["pts"])  # a directory
 
 
-def test_a_directory_of_ones_own(namespaced: DaemonFactory, tmp_path: Path) -> None:
+def test_a_given_directory_is_kept_and_reused(namespaced: DaemonFactory, tmp_path: Path) -> None:
     home = tmp_path / "daemon"
     daemon = namespaced(home)
     with pyvirt.connect(daemon.uri("qemu")) as conn:
@@ -218,21 +220,21 @@ def test_a_directory_of_ones_own(namespaced: DaemonFactory, tmp_path: Path) -> N
     assert domain_names(daemon.uri("qemu")) == ["kept"]
 
 
-def test_two_starts(namespaced: DaemonFactory) -> None:
+def test_starting_twice_is_refused(namespaced: DaemonFactory) -> None:
     daemon = namespaced()
     with pytest.raises(DaemonError, match="running already"):
         daemon.start()
     assert domain_names(daemon.uri()) == ["test"]
 
 
-def test_over_tcp(namespaced: DaemonFactory) -> None:
+def test_a_listening_daemon_is_reachable_over_tcp(namespaced: DaemonFactory) -> None:
     daemon = namespaced(listen=True)
     uri = daemon.uri("test", transport="tcp")
     assert re.fullmatch(r"test\+tcp://127\.0\.0\.1:\d+/default", uri)
     assert domain_names(uri) == ["test"]
 
 
-def test_what_is_inside(namespaced: DaemonFactory) -> None:
+def test_commands_run_inside_the_namespaces_of_the_daemon(namespaced: DaemonFactory) -> None:
     daemon = namespaced(hostname="elsewhere", devices=["loop-control"])
     assert daemon.run_inside(["hostname"]).stdout == "elsewhere\n"
     assert daemon.run_inside(["virsh", "-c", "qemu:///system", "hostname"]).stdout.strip() == "elsewhere"
@@ -247,7 +249,7 @@ def test_what_is_inside(namespaced: DaemonFactory) -> None:
         daemon.run_inside(["false"])
 
 
-def test_the_admin_interface(private_daemon: PrivateDaemon) -> None:
+def test_the_admin_interface_answers(private_daemon: PrivateDaemon) -> None:
     command = ["virt-admin", "-c", private_daemon.admin_uri, "srv-list"]
     assert "libvirtd" in subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
@@ -256,10 +258,10 @@ def test_the_admin_interface(private_daemon: PrivateDaemon) -> None:
     ("options", "message"),
     [
         ({"config": {"listen_tls": True}, "listen": True}, "CA certificate"),  # at once
-        ({"qemu_config": {"user": ["not", "a", "user"]}}, "user"),  # once it accepts connections already
+        ({"qemu_config": {"user": ["not", "a", "user"]}}, "user"),  # as soon as it accepts connections
     ],
 )
-def test_a_configuration_that_libvirtd_refuses(
+def test_a_refused_configuration_is_in_the_error(
     namespaced: DaemonFactory,
     options: dict[str, object],
     message: str,
@@ -272,19 +274,19 @@ def test_a_configuration_that_libvirtd_refuses(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_directory_too_deep_for_the_address_of_a_socket(namespaced: DaemonFactory, tmp_path: Path) -> None:
+def test_a_directory_with_a_long_path_works(namespaced: DaemonFactory, tmp_path: Path) -> None:
     daemon = namespaced(tmp_path / ("d" * 100))
     assert domain_names(daemon.uri()) == ["test"]
 
 
-def test_settings_as_libvirt_reads_them() -> None:
+def test_settings_are_written_in_the_syntax_of_libvirt() -> None:
     text = configuration({"a": True, "b": 7, "c": "it's", "d": 'say "x"', "e": ["x", "y"], "f": [], "g": "'\""})
     assert text == 'a = 1\nb = 7\nc = "it\'s"\nd = \'say "x"\'\ne = ["x", "y"]\nf = []\ng = """\'""""\n'
     with pytest.raises(ValueError, match="cannot hold"):
         configuration({"a": '\'"""'})
 
 
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_programs_are_named_with_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(_system.PACKAGES, "absent-one", ("debian-one", "fedora-one"))
     monkeypatch.setitem(_system.PACKAGES, "absent-two", ("debian-two", "fedora-two"))
     with pytest.raises(TestbedUnavailable) as caught:
@@ -304,12 +306,12 @@ def test_a_missing_daemon_fails_in_ci_and_skips_elsewhere(monkeypatch: pytest.Mo
         raise TestbedUnavailable("no tini")
 
 
-# What remains when nobody calls stop()
+# Daemons that are not stopped explicitly
 
 START = "import sys\nfrom pyvirt.testing.daemon import PrivateDaemon\ndaemon = PrivateDaemon().start()\n"
 
 
-def test_the_starter_is_killed() -> None:
+def test_the_daemon_ends_when_its_starter_is_killed() -> None:
     script = f"{START}print(daemon.pid, daemon.directory, flush=True)\nsys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -323,8 +325,8 @@ def test_the_starter_is_killed() -> None:
     subprocess.run(["rm", "-r", directory], check=True)
 
 
-def test_the_starter_forgets(tmp_path: Path) -> None:
-    """A daemon is removed at the interpreter's exit, but not at a forked child's."""
+def test_the_daemon_ends_at_exit_but_not_in_a_forked_child(tmp_path: Path) -> None:
+    """A daemon is removed when the interpreter exits, but not when a forked child exits."""
     script = (
         f"{START}import os, gc\n"
         "if os.fork() == 0:\n    del daemon\n    gc.collect()\n    sys.exit()\n"
@@ -339,7 +341,7 @@ def test_the_starter_forgets(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_forgotten_object() -> None:
+def test_a_garbage_collected_daemon_is_stopped() -> None:
     with skip_unless_in_ci():
         daemon = PrivateDaemon().start()
     directory = daemon.directory
@@ -396,7 +398,7 @@ def as_user(tmp_path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("isolation", [Isolation.ROOTLESS, Isolation.SESSION])
-def test_as_an_ordinary_user(as_user: list[str], isolation: Isolation) -> None:
+def test_an_ordinary_user_can_start_a_daemon_with_guests(as_user: list[str], isolation: Isolation) -> None:
     script = f"""if True:
         import os, tempfile
         from pathlib import Path
@@ -422,14 +424,14 @@ def test_as_an_ordinary_user(as_user: list[str], isolation: Isolation) -> None:
     assert result.stdout.splitlines() == [isolation.value, "[('mine', 'PAUSED')]", "['mine']", "True", "[]"]
 
 
-def test_an_ordinary_user_without_further_ids(as_user: list[str]) -> None:
+def test_an_ordinary_user_without_subordinate_ids_gets_a_session_daemon(as_user: list[str]) -> None:
     script = """if True:
         from pyvirt.testing.daemon import PrivateDaemon
         with PrivateDaemon() as daemon:
             print(daemon.isolation.value)
         PrivateDaemon(session=False).start()
     """
-    result = run_script([*as_user, "setpriv", "--no-new-privs"], script)  # newuidmap gains nothing then
+    result = run_script([*as_user, "setpriv", "--no-new-privs"], script)  # newuidmap gains no privileges then
     assert result.stdout == "session\n"
     assert "TestbedUnavailable: no user namespace for a private daemon: " in result.stderr
     assert "uid_map" in result.stderr
@@ -442,7 +444,7 @@ def run_script(prefix: list[str], script: str) -> subprocess.CompletedProcess[st
     )
 
 
-def test_root_has_no_session(private_daemon_factory: DaemonFactory) -> None:
+def test_session_is_refused_for_root(private_daemon_factory: DaemonFactory) -> None:
     if AS_ROOT:
         with pytest.raises(TestbedUnavailable, match="root"):
             PrivateDaemon(session=True).start()
@@ -459,7 +461,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*MODULE, *arguments], capture_output=True, text=True, check=False)
 
 
-def test_a_command_and_its_exit_status() -> None:
+def test_the_command_runs_a_program_and_returns_its_exit_status() -> None:
     outcome = run("daemon", "--", "sh", "-c", 'virsh uri; [ "$PYVIRT_TEST_URI" = "$LIBVIRT_DEFAULT_URI" ]; exit 7')
     assert (outcome.returncode, outcome.stderr) == (7, "")
     assert outcome.stdout.startswith("test+unix:///default?socket=/")
@@ -481,13 +483,13 @@ def test_a_command_and_its_exit_status() -> None:
         ),
     ],
 )
-def test_guests_for_a_command(options: list[str], expected: list[str]) -> None:
+def test_the_command_starts_the_requested_guests(options: list[str], expected: list[str]) -> None:
     outcome = run("daemon", *options, "--", "virsh", "list", "--name")
     assert (outcome.returncode, outcome.stderr) == (0, "")
     assert outcome.stdout.split() == expected
 
 
-def test_what_the_command_line_refuses() -> None:
+def test_wrong_arguments_of_the_command_are_refused() -> None:
     outcome = run("daemon", "--driver", "network", "--guests", "1", "--", "true")
     assert (outcome.returncode, outcome.stderr) == (
         1,
@@ -496,7 +498,7 @@ def test_what_the_command_line_refuses() -> None:
     assert run("daemon").returncode == 2
 
 
-def test_a_signal_ends_command_and_daemon(tmp_path: Path) -> None:
+def test_a_signal_ends_the_command_and_its_daemon(tmp_path: Path) -> None:
     script = "echo $PPID $$; exec sleep infinity"
     with subprocess.Popen(
         [*MODULE, "daemon", "--", "sh", "-c", script], stdout=subprocess.PIPE, text=True,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Built documents on libvirt's real drivers: QEMU, LXC, networks, storage, secrets and filters."""
+"""Documents from the builders, passed to libvirt's real drivers: QEMU, LXC, networks, storage, secrets and filters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pyvirt.xmldesc import parse, serialize, validate
 from tests.support.storage import create_encrypted
 
 MIB = 1 << 20
-NAME = "xmldesc"  # of all that is made here: the daemon is the session's
+NAME = "xmldesc"  # of every object made here: all tests of the session share the daemon
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def undefined(undefine: Callable[[], None]) -> Iterator[None]:
         undefine()
 
 
-def test_a_domain_with_everything(conn: pyvirt.Connection) -> None:
+def test_qemu_accepts_a_domain_with_every_device(conn: pyvirt.Connection) -> None:
     root = x.domain(
         NAME,
         memory=512 * MIB,
@@ -94,7 +94,7 @@ def test_a_domain_with_everything(conn: pyvirt.Connection) -> None:
         graphics=x.graphics(password="12345678"),
         video=x.video("virtio", heads=2),
         rng=x.rng(rate=1024),
-        tpm=x.tpm(device="/dev/tpm0"),  # an emulated one needs swtpm when it is defined
+        tpm=x.tpm(device="/dev/tpm0"),  # defining an emulated one needs swtpm
         memballoon=x.memballoon(stats_period=5),
         devices=[
             x.controller("scsi", model="virtio-scsi"),
@@ -122,12 +122,12 @@ def test_a_domain_with_everything(conn: pyvirt.Connection) -> None:
 
 
 @pytest.mark.parametrize("secure_boot", [None, True, False])
-def test_uefi(conn: pyvirt.Connection, secure_boot: bool | None) -> None:
+def test_uefi_domains_get_a_matching_loader(conn: pyvirt.Connection, secure_boot: bool | None) -> None:
     root = x.domain(NAME, memory=64 * MIB, type="qemu", machine="q35", firmware="efi", secure_boot=secure_boot)
     validate(root)
     installed = parse(conn.host.domain_capabilities().xml).findall("os/loader/value")
     with contextlib.ExitStack() as stack:
-        if not installed:  # libvirt 9.0 looks for a firmware when the domain starts, later ones when it is defined
+        if not installed:  # libvirt 9.0 looks for a firmware when the domain starts, later releases when it is defined
             stack.enter_context(pytest.raises((OperationFailedError, NotSupportedError), match="firmware"))
         domain = conn.domains.define(root)
         stack.enter_context(undefined(lambda: domain.undefine(flags=DomainUndefineFlags.NVRAM)))
@@ -141,7 +141,7 @@ def test_uefi(conn: pyvirt.Connection, secure_boot: bool | None) -> None:
             domain.start(flags=DomainCreateFlags.PAUSED)
 
 
-def test_a_guest_with_a_snapshot_a_checkpoint_and_backups(conn: pyvirt.Connection) -> None:
+def test_qemu_accepts_snapshots_checkpoints_and_backups(conn: pyvirt.Connection) -> None:
     directory = "/var/lib/libvirt/images/xmldesc"
     pool = conn.storage_pools.define(x.pool(NAME, target=directory, mode=0o711))
     with undefined(pool.undefine):
@@ -198,7 +198,7 @@ def test_a_guest_with_a_snapshot_a_checkpoint_and_backups(conn: pyvirt.Connectio
                 validate(domain.snapshots.create(outer).xml_desc())
 
 
-def test_a_container(private_daemon_factory: DaemonFactory) -> None:
+def test_lxc_accepts_a_container(private_daemon_factory: DaemonFactory) -> None:
     daemon = private_daemon_factory(cgroups=True)
     with pyvirt.connect(daemon.uri("lxc")) as conn:
         root = x.domain(
@@ -210,7 +210,7 @@ def test_a_container(private_daemon_factory: DaemonFactory) -> None:
             assert domain.is_active()
 
 
-def test_a_network(system_daemon: PrivateDaemon) -> None:
+def test_the_network_driver_accepts_a_network_with_every_element(system_daemon: PrivateDaemon) -> None:
     root = x.network(
         NAME,
         forward="nat",
@@ -254,7 +254,7 @@ def test_a_network(system_daemon: PrivateDaemon) -> None:
     ],
     ids=["isolated", "route", "open"],
 )
-def test_networks_of_other_kinds_start(system_daemon: PrivateDaemon, root: etree._Element) -> None:
+def test_networks_of_every_forward_mode_start(system_daemon: PrivateDaemon, root: etree._Element) -> None:
     with pyvirt.connect(system_daemon.uri("network")) as conn:
         network = conn.networks.create(serialize(root).encode())
         with destroyed(network):
@@ -263,7 +263,7 @@ def test_networks_of_other_kinds_start(system_daemon: PrivateDaemon, root: etree
 
 
 @pytest.mark.parametrize("forward", ["bridge", "private", "vepa", "passthrough"])
-def test_networks_of_the_hosts_own(system_daemon: PrivateDaemon, forward: str) -> None:
+def test_networks_on_host_devices_are_defined(system_daemon: PrivateDaemon, forward: str) -> None:
     bridge, device = ("br0", None) if forward == "bridge" else (None, "lo")
     root = x.network(NAME, forward=forward, bridge=bridge, forward_device=device)
     with pyvirt.connect(system_daemon.uri("network")) as conn:
@@ -276,7 +276,7 @@ def test_networks_of_the_hosts_own(system_daemon: PrivateDaemon, forward: str) -
             assert found.get("mode") == forward
 
 
-def test_pools(private_daemon: PrivateDaemon) -> None:
+def test_the_storage_driver_accepts_every_type_of_pool(private_daemon: PrivateDaemon) -> None:
     target = "/var/lib/libvirt/xmldesc"
     roots = [
         x.pool(NAME, "fs", target=target, devices=["/dev/vdb1"], format="ext4", mode=0o700, owner=0, group=0),
@@ -293,7 +293,7 @@ def test_pools(private_daemon: PrivateDaemon) -> None:
                 assert parse(pool.xml_desc()).get("type") == root.get("type")
 
 
-def test_secrets_and_an_encrypted_volume(private_daemon: PrivateDaemon) -> None:
+def test_secrets_of_every_kind_and_an_encrypted_volume_are_accepted(private_daemon: PrivateDaemon) -> None:
     with (
         pyvirt.connect(private_daemon.uri("qemu")) as conn,
         contextlib.ExitStack() as stack,
@@ -316,7 +316,7 @@ def test_secrets_and_an_encrypted_volume(private_daemon: PrivateDaemon) -> None:
         validate(volume.xml_desc())
 
 
-def test_a_filter(system_daemon: PrivateDaemon) -> None:
+def test_the_filter_driver_accepts_a_filter_with_rules(system_daemon: PrivateDaemon) -> None:
     with pyvirt.connect(system_daemon.uri("nwfilter")) as conn:
         inner = conn.nwfilters.define(x.nwfilter(f"{NAME}-inner", chain="arp"))
         with undefined(inner.undefine):

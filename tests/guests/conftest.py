@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The private QEMU, left without domains after each test."""
+"""A connection to the private QEMU.  Each test leaves no domains behind."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Guests that are awaited: their consoles, their ends, their jobs."""
+"""Guests on the asynchronous face: consoles, shutdown, jobs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,7 @@ from pyvirt.testing.guests import READY, DiskConfig, paused_guest, tiny_guest, w
 
 pytestmark = pytest.mark.anyio
 
-LIMIT = 60  # seconds until something that takes less than one is given up
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    backend: str = request.param
-    return backend
+LIMIT = 60  # seconds to wait for something that usually takes less than one
 
 
 @pytest.fixture
@@ -41,7 +35,7 @@ async def expect(console: pyvirt.aio.Stream, text: bytes) -> None:
             got += chunk
 
 
-async def test_a_console(conn: pyvirt.aio.Connection, tmp_path: Path) -> None:
+async def test_a_console_reads_and_writes(conn: pyvirt.aio.Connection, tmp_path: Path) -> None:
     disk = write_boot_disk(tmp_path / "boot.img")
     domain = await conn.domains.create(tiny_guest("tiny", disk), flags=pyvirt.DomainCreateFlags.PAUSED)
     async with await domain.console() as console:
@@ -53,13 +47,13 @@ async def test_a_console(conn: pyvirt.aio.Connection, tmp_path: Path) -> None:
         for message in (b"x", b"a longer one", b"over\r\n"):
             await console.write(message)
             await expect(console, message)
-        # Nobody can be disturbed by a task that waits.
+        # A waiting task can be cancelled.
         with anyio.move_on_after(0.01) as scope:
             await console.read(1)
         assert scope.cancelled_caught
 
 
-async def test_waiting_for_the_end(conn: pyvirt.aio.Connection) -> None:
+async def test_many_tasks_wait_for_one_domain(conn: pyvirt.aio.Connection) -> None:
     domain = await conn.domains.create(paused_guest("ends"), flags=pyvirt.DomainCreateFlags.PAUSED)
     states: list[DomainState] = []
 
@@ -74,7 +68,7 @@ async def test_waiting_for_the_end(conn: pyvirt.aio.Connection) -> None:
     assert states == [DomainState.SHUTOFF] * 10
 
 
-async def test_a_block_job(conn: pyvirt.aio.Connection, tmp_path: Path) -> None:
+async def test_a_block_job_is_awaited_and_pivoted(conn: pyvirt.aio.Connection, tmp_path: Path) -> None:
     for name in ("disk", "copy"):
         (tmp_path / name).write_bytes(bytes(1 << 20))
     xml = paused_guest("copied", disks=[DiskConfig(tmp_path / "disk")])
@@ -92,11 +86,11 @@ async def test_a_block_job(conn: pyvirt.aio.Connection, tmp_path: Path) -> None:
     assert told
     await job.pivot()
     assert await job.info() is None
-    await disk.job.wait(timeout=LIMIT)  # none is no failure
+    await disk.job.wait(timeout=LIMIT)  # without a job it returns at once
     assert str(tmp_path / "copy") in await domain.xml_desc()
 
 
-async def test_a_save_that_is_watched(conn: pyvirt.aio.Connection, tmp_path: Path) -> None:
+async def test_a_domain_is_saved_by_a_watched_call(conn: pyvirt.aio.Connection, tmp_path: Path) -> None:
     domain = await conn.domains.create(paused_guest("saved"), flags=pyvirt.DomainCreateFlags.PAUSED)
     path = str(tmp_path / "saved")
     await domain.job.watch(lambda: domain.save(path), lambda done, size: None, interval=0.01)

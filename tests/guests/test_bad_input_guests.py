@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Bad input for those sides of a domain that only QEMU has: a guest that is held stays as it is."""
+"""Bad input for the parts of a domain that only QEMU has: a paused guest stays unchanged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.bad_input import LONG, UNKNOWN, Case
 
 DISK = "<disk type='file'><source file='/nowhere'/><target dev='vdz'/></disk>"
 
-# Each gets a domain.  Where it is no more than an Error, libvirt calls it an internal one.
+# Each call gets a domain.  A plain Error is an internal error of libvirt.
 CASES = {
     "attach: not XML": Case(XMLError, "Start tag expected", lambda domain: domain.devices.attach("just text")),
     "attach: nothing": Case(XMLError, "empty", lambda domain: domain.devices.attach("")),
@@ -66,7 +66,9 @@ def domain(qemu_daemon: PrivateDaemon) -> Iterator[Domain]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_bad_input(name: str, domain: Domain, capfd: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_raises_a_clear_error_and_changes_nothing(
+    name: str, domain: Domain, capfd: pytest.CaptureFixture[str]
+) -> None:
     case = CASES[name]
     before = domain.xml_desc(), domain.state(), domain.snapshots.names(), len(domain.checkpoints)
     with pytest.raises(case.cls, match=case.message) as caught:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Filters, questions about drivers and bulk work, on a daemon with real guests of which one has hung."""
+"""Filters, supports() and bulk work on a daemon with real guests, one of which hangs."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def guests(qemu_daemon: PrivateDaemon) -> Iterator[Guests]:
 
 
 def seen(conn: pyvirt.Connection) -> list[object]:
-    """What somebody would notice."""
+    """Return everything that could change visibly."""
     domains = [(domain.xml_desc(), domain.state(), domain.id, domain.is_persistent()) for domain in conn.domains]
     others = [list(getattr(conn, kind)) for kind in ("networks", "storage_pools", "secrets", "nwfilters")]
     return [sorted(domains, key=str), [sorted(map(repr, found)) for found in others]]
 
 
-def test_to_ask_for_everything_leaves_a_guest_alone(guests: Guests) -> None:
+def test_supports_changes_nothing_of_a_guest(guests: Guests) -> None:
     conn = guests.conn
     network, secret = conn.networks.define(NETWORK), conn.secrets.define(SECRET)
     try:
@@ -83,7 +83,7 @@ def test_to_ask_for_everything_leaves_a_guest_alone(guests: Guests) -> None:
     assert {name: answers[name] for name in wanted} == wanted
 
 
-def test_filters_ask_the_daemon(guests: Guests) -> None:
+def test_where_uses_the_filters_of_the_daemon(guests: Guests) -> None:
     conn = guests.conn
     names = sorted(domain.name for domain in guests.domains)
 
@@ -99,7 +99,7 @@ def test_filters_ask_the_daemon(guests: Guests) -> None:
     assert found(metadata="http://example.com/bulk") == ["bulk-1"]
 
 
-def test_a_secret_is_found_by_its_use(guests: Guests) -> None:
+def test_where_finds_a_secret_by_its_usage(guests: Guests) -> None:
     secret = guests.conn.secrets.define(SECRET)
     try:
         kind = pyvirt.SecretUsageType.VOLUME
@@ -109,8 +109,8 @@ def test_a_secret_is_found_by_its_use(guests: Guests) -> None:
         secret.undefine()
 
 
-def test_one_hung_guest_holds_up_nobody_else(guests: Guests) -> None:
-    """Its QEMU does not answer: its item runs out of time, and all others are done."""
+def test_a_hung_guest_does_not_block_the_other_items(guests: Guests) -> None:
+    """Its QEMU does not answer: its item times out, and all others succeed."""
 
     def ask(domain: pyvirt.Domain) -> str:
         return domain.qemu.monitor_command("info status", flags=DomainQemuMonitorCommandFlags.HMP)
@@ -129,11 +129,11 @@ def test_one_hung_guest_holds_up_nobody_else(guests: Guests) -> None:
         assert isinstance(results[2].error, pyvirt.OperationTimeoutError)
         assert all("paused" in result.unwrap() for result in results.succeeded)
         assert len(results.succeeded) == 3
-        # It goes on where it was: nothing was lost but the time.
+        # It continues where it was stopped.
         assert "paused" in ask(domains[2])
 
 
-def test_containers_have_a_driver_of_their_own(private_daemon_factory: DaemonFactory) -> None:
+def test_supports_and_where_work_for_containers(private_daemon_factory: DaemonFactory) -> None:
     daemon = private_daemon_factory(cgroups=True)
     with pyvirt.connect(daemon.uri("lxc")) as conn:
         domain = conn.domains.create(container("asked"))
@@ -145,7 +145,7 @@ def test_containers_have_a_driver_of_their_own(private_daemon_factory: DaemonFac
         assert answers["virDomainSendProcessSignal"] is True
         assert answers["virDomainQemuMonitorCommand"] is False
         assert answers["virConnectGetAllDomainStats"] is False
-        # So the states come one by one.
+        # So the states are read one by one.
         states = [DomainState.RUNNING, DomainState.CRASHED]
         assert conn.domains.where(state=states) == [domain]
         assert conn.domains.where(state=DomainState.CRASHED) == []

@@ -23,12 +23,12 @@ from pyvirt.testing.guests import container, paused_guest
 
 GUESTS = 8
 DEADLINE = 3.0
-SLACK = 10.0  # what a busy machine may add; a stuck guest would take for ever
+SLACK = 10.0  # what a busy machine may add; a stuck guest would never answer
 
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[PrivateDaemon]:
-    """A daemon of its own: guests of other tests have no business in these frames."""
+    """A separate daemon, so that guests of other tests are not in these frames."""
     from pyvirt.testing.pytest_plugin import skip_unless_in_ci
 
     with skip_unless_in_ci():
@@ -45,7 +45,7 @@ def conn(daemon: PrivateDaemon, qemu_daemon: PrivateDaemon) -> Iterator[pyvirt.C
             conn.domains.create(paused_guest(f"guest-{number}"), flags=pyvirt.DomainCreateFlags.PAUSED)
 
         list(pool.map(start, range(GUESTS)))
-        conn.domains.stats()  # the first time, libvirtd has a lot to find out
+        conn.domains.stats()  # the first call makes libvirtd probe QEMU
         yield conn
 
 
@@ -76,7 +76,7 @@ def check(frame: CollectedFrame, stuck: set[UUID]) -> None:
     assert not stuck & set(frame.domains.uuids)
     assert frame.duration < DEADLINE + SLACK
     assert all("balloon.maximum" in row and "vcpu.current" in row for row in frame.to_dicts())
-    assert len({len(row) for row in frame.to_dicts()}) == 1  # nobody was passed over half-way
+    assert len({len(row) for row in frame.to_dicts()}) == 1  # no guest was left out
 
 
 def wait_until_all_answer(conn: pyvirt.Connection) -> None:
@@ -85,14 +85,14 @@ def wait_until_all_answer(conn: pyvirt.Connection) -> None:
         assert time.monotonic() < ends
 
 
-@pytest.mark.parametrize("count", [1, 6])  # more than libvirtd takes requests of a client
-def test_stuck_guests_are_missing_and_nobody_else(
+@pytest.mark.parametrize("count", [1, 6])  # more than the requests that libvirtd accepts from a client
+def test_only_stuck_guests_are_missing(
     daemon: PrivateDaemon, conn: pyvirt.Connection, collector: Collector, count: int
 ) -> None:
     with stopped(daemon, conn, count) as stuck:
         for _ in range(4):  # the first one too
             check(collector.collect(), stuck)
-        # Whoever uses the connection that was given is not held up.
+        # Other users of the given connection are not blocked.
         started = time.monotonic()
         assert len(conn.domains.list()) == GUESTS
         assert time.monotonic() - started < SLACK
@@ -101,14 +101,18 @@ def test_stuck_guests_are_missing_and_nobody_else(
     check(frames[-1], set())
 
 
-def test_a_guest_that_is_stuck_from_the_beginning(daemon: PrivateDaemon, conn: pyvirt.Connection) -> None:
+def test_a_guest_that_was_stuck_before_the_first_tick_is_missing(
+    daemon: PrivateDaemon, conn: pyvirt.Connection
+) -> None:
     with stopped(daemon, conn, 1) as stuck, Collector(conn, deadline=DEADLINE) as collector:
         check(collector.collect(), stuck)
         check(collector.collect(), stuck)
     wait_until_all_answer(conn)
 
 
-def test_a_stuck_guest_that_dies(daemon: PrivateDaemon, conn: pyvirt.Connection, collector: Collector) -> None:
+def test_a_stuck_guest_that_dies_disappears_from_the_missing(
+    daemon: PrivateDaemon, conn: pyvirt.Connection, collector: Collector
+) -> None:
     domain = conn.domains.create(paused_guest("victim"), flags=pyvirt.DomainCreateFlags.PAUSED)
     uuid = domain.uuid
     pid = daemon.guest_pid("victim")

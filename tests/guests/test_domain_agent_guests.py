@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The agent of a real Linux; and what guests are given: keys, interrupts, signals, files."""
+"""The agent of a real Linux guest; and input to guests: keys, interrupts, signals, files."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def conn(qemu_daemon: PrivateDaemon) -> Iterator[pyvirt.Connection]:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with the guest's disk, and later what it writes to its serial port."""
+    """A directory with the guest's disk, and with the output of its serial port."""
     directory = tmp_path_factory.mktemp("agent")
     disk = directory / "disk"
     with disk.open("wb") as file:
@@ -93,14 +93,14 @@ def agent(linux: Domain) -> Iterator[Agent]:
 
 @pytest.fixture
 def paused(conn: pyvirt.Connection) -> Iterator[Domain]:
-    """A guest with a channel for an agent, and none."""
+    """A guest with an agent channel but without an agent."""
     domain = conn.domains.create(paused_guest(next(names), agent=True, devices=VNC), flags=DomainCreateFlags.PAUSED)
     yield domain
     domain.destroy()
 
 
 def ask(domain: Domain, command: str, **arguments: object) -> object:
-    """Give the agent a command that libvirt has no function for."""
+    """Send the agent a command for which libvirt has no function."""
     answer = QemuDomain(domain).agent_command(json.dumps({"execute": command, "arguments": arguments}), timeout=5)
     return json.loads(answer)["return"]
 
@@ -115,10 +115,10 @@ def read_file(domain: Domain, path: str) -> str:
         ask(domain, "guest-file-close", handle=handle)
 
 
-# What the agent tells
+# What the agent reports
 
 
-def test_guest_information(agent: Agent) -> None:
+def test_guest_info_returns_what_the_agent_reports(agent: Agent) -> None:
     for _ in poll_times(ANSWER_TIME, 0.1):  # the shell on the serial port starts together with the agent
         info = agent.guest_info()
         if info["user"]:
@@ -138,7 +138,7 @@ def test_guest_information(agent: Agent) -> None:
     assert json.loads(json.dumps(info)) == info
 
 
-def test_some_guest_information(agent: Agent) -> None:
+def test_guest_info_returns_the_requested_types_only(agent: Agent) -> None:
     assert agent.guest_info(DomainGuestInfoTypes.TIMEZONE | DomainGuestInfoTypes.HOSTNAME).keys() == {
         "hostname",
         "timezone",
@@ -147,16 +147,16 @@ def test_some_guest_information(agent: Agent) -> None:
         agent.guest_info(DomainGuestInfoTypes(1 << 30))
 
 
-def test_the_host_name_that_the_dhcp_server_heard(agent: Agent) -> None:
+def test_the_hostname_of_a_missing_lease_raises(agent: Agent) -> None:
     with pytest.raises(pyvirt.Error, match="no hostname"):
-        agent.hostname(flags=DomainGetHostnameFlags.LEASE)  # it is not on a network of libvirt's
+        agent.hostname(flags=DomainGetHostnameFlags.LEASE)  # it is not on a network of libvirt
 
 
-def test_file_systems(agent: Agent) -> None:
+def test_fs_info_lists_the_mounted_file_systems(agent: Agent) -> None:
     assert agent.fs_info() == [FilesystemInfo("/mnt", "vda", "ext4", ("vda",))]
 
 
-def test_frozen_file_systems(agent: Agent) -> None:
+def test_a_frozen_guest_refuses_to_freeze_again_until_thawed(agent: Agent) -> None:
     assert agent.fs_freeze() == 1
     with pytest.raises(pyvirt.Error, match="frozen"):
         agent.fs_freeze()
@@ -167,7 +167,7 @@ def test_frozen_file_systems(agent: Agent) -> None:
     agent.fs_info()
 
 
-def test_freezing_by_mountpoint(agent: Agent) -> None:
+def test_fs_freeze_freezes_the_given_mountpoints_only(agent: Agent) -> None:
     with pytest.raises(InvalidArgumentError):
         agent.fs_freeze([])
     assert agent.fs_freeze(["/nope"]) == 0
@@ -178,7 +178,7 @@ def test_freezing_by_mountpoint(agent: Agent) -> None:
     assert agent.fs_thaw() == 1
 
 
-def test_trimming_gives_back_what_was_used(agent: Agent, files: Path) -> None:
+def test_fs_trim_does_not_grow_the_image(agent: Agent, files: Path) -> None:
     disk = files / "disk"
     before = disk.stat().st_blocks
     agent.fs_trim(minimum=MIB)
@@ -188,7 +188,7 @@ def test_trimming_gives_back_what_was_used(agent: Agent, files: Path) -> None:
         agent.fs_trim("/mnt")
 
 
-def test_the_clock(agent: Agent) -> None:
+def test_the_clock_of_the_guest_is_read_set_and_synchronised(agent: Agent) -> None:
     hour = 3600 * 10**9
     assert abs(agent.time() - time.time_ns()) < hour
     agent.set_time(10**18 + 5)
@@ -202,7 +202,7 @@ def test_the_clock(agent: Agent) -> None:
     assert abs(agent.time() - time.time_ns()) < hour
 
 
-def test_passwords(agent: Agent) -> None:
+def test_set_user_password_sets_it_in_the_guest(agent: Agent) -> None:
     agent.set_user_password("root", "$1$pyvirt$x", flags=DomainSetUserPasswordFlags.ENCRYPTED)
     assert read_file(agent.domain, "/etc/shadow").startswith("root:$1$pyvirt$x:")
     agent.set_user_password("root", "in clear: ü")
@@ -212,7 +212,7 @@ def test_passwords(agent: Agent) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_ssh_keys(agent: Agent) -> None:
+def test_ssh_keys_are_added_and_removed(agent: Agent) -> None:
     with pytest.raises(pyvirt.Error):
         agent.authorized_ssh_keys("root")  # no such file yet
     add, remove = DomainAuthorizedSSHKeysSetFlags.APPEND, DomainAuthorizedSSHKeysSetFlags.REMOVE
@@ -229,21 +229,21 @@ def test_ssh_keys(agent: Agent) -> None:
         agent.authorized_ssh_keys("nobody")
 
 
-def test_how_long_to_wait(agent: Agent) -> None:
+def test_the_response_timeout_ends_a_call_to_a_silent_agent(agent: Agent) -> None:
     with pytest.raises(InvalidArgumentError):
         agent.set_response_timeout(-7)
     agent.domain.suspend()
     try:
         agent.set_response_timeout(1)
         with pytest.raises(OperationInvalidError):
-            agent.time()  # libvirt knows that it cannot answer
+            agent.time()  # libvirt knows that the agent cannot answer
     finally:
         agent.domain.resume()
         agent.set_response_timeout(DomainAgentResponseTimeout.DEFAULT)
     assert agent.hostname() == "agent-guest"
 
 
-def test_no_agent(paused: Domain) -> None:
+def test_without_an_agent_every_call_raises(paused: Domain) -> None:
     agent = Agent(paused)
     with pytest.raises(OperationInvalidError):
         agent.time()
@@ -261,7 +261,7 @@ def test_no_agent(paused: Domain) -> None:
             call()
 
 
-def test_an_agent_that_hangs(conn: pyvirt.Connection, linux_image: LinuxImage) -> None:
+def test_a_hung_agent_makes_calls_time_out(conn: pyvirt.Connection, linux_image: LinuxImage) -> None:
     domain = start_linux_guest(conn, linux_image, next(names))
     try:
         agent = Agent(domain)
@@ -269,7 +269,7 @@ def test_an_agent_that_hangs(conn: pyvirt.Connection, linux_image: LinuxImage) -
         try:
             ask(domain, "guest-exec", path="killall", arg=["-STOP", "qemu-ga"])
         except AgentUnresponsiveError:
-            pass  # it had no time to answer
+            pass  # the agent had no time to answer
         for _ in poll_times(ANSWER_TIME, 0.1):
             try:
                 agent.time()
@@ -282,7 +282,7 @@ def test_an_agent_that_hangs(conn: pyvirt.Connection, linux_image: LinuxImage) -
         domain.destroy()
 
 
-# What a guest is given
+# Input to a guest
 
 
 def test_keys_reach_the_keyboard(linux: Domain) -> None:
@@ -298,7 +298,7 @@ def test_keys_reach_the_keyboard(linux: Domain) -> None:
     pytest.fail("no key was pressed")
 
 
-def test_an_interrupt_that_cannot_be_masked(linux: Domain, files: Path) -> None:
+def test_inject_nmi_reaches_the_kernel(linux: Domain, files: Path) -> None:
     linux.inject_nmi()
     for _ in poll_times(ANSWER_TIME, 0.1):
         if "NMI" in (files / "serial").read_text():
@@ -306,12 +306,12 @@ def test_an_interrupt_that_cannot_be_masked(linux: Domain, files: Path) -> None:
     pytest.fail("the kernel has not complained")
 
 
-def test_displays(paused: Domain) -> None:
+def test_the_display_is_opened_as_a_file_descriptor(paused: Domain) -> None:
     banner = b"RFB 003.008\n"
     with socket.socket(fileno=paused.open_graphics_fd(flags=DomainOpenGraphicsFlags.SKIPAUTH)) as client:
         assert client.recv(12, socket.MSG_WAITALL) == banner
         client.sendall(banner)
-        assert client.recv(2, socket.MSG_WAITALL) == b"\1\1"  # one way to log in: none
+        assert client.recv(2, socket.MSG_WAITALL) == b"\1\1"  # one authentication method: none
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
@@ -323,19 +323,21 @@ def test_displays(paused: Domain) -> None:
         paused.open_graphics_fd(3)
 
 
-def test_messages_and_labels(paused: Domain) -> None:
-    before = paused.messages()  # that it runs as root, if it does
+def test_messages_report_a_tainted_domain(paused: Domain) -> None:
+    before = paused.messages()  # reports that it runs as root, if it does
     QemuDomain(paused).monitor_command('{"execute": "query-status"}')
     (message,) = set(paused.messages(DomainMessageType.TAINTING)) - set(before)
     assert message.startswith("tainted: custom")
     assert paused.messages(DomainMessageType.DEPRECATION) == []
     assert paused.security_label() == SecurityLabel("", False)
-    assert paused.security_labels()[0] == SecurityLabel("", False)  # of no driver; then, for root, of file owners
+    assert paused.security_labels()[0] == SecurityLabel(
+        "", False
+    )  # the label of no driver; then, for root, of file owners
     with pytest.raises(OperationUnsupportedError):
         paused.send_process_signal(1, DomainProcessSignal.TERM)
 
 
-def test_a_disk_that_is_an_open_file(conn: pyvirt.Connection, tmp_path: Path) -> None:
+def test_fd_associate_passes_an_open_file_as_a_disk(conn: pyvirt.Connection, tmp_path: Path) -> None:
     path = tmp_path / "gone"
     path.write_bytes(b"content!" * 128 * 1024)
     xml = paused_guest(
@@ -360,13 +362,13 @@ def test_a_disk_that_is_an_open_file(conn: pyvirt.Connection, tmp_path: Path) ->
         domain.undefine()
 
 
-def test_nothing_secret(paused: Domain) -> None:
+def test_launch_security_is_absent_without_sev(paused: Domain) -> None:
     assert LaunchSecurity(paused).info() == {}
     with pytest.raises(pyvirt.Error):
         LaunchSecurity(paused).set_state({"sev-secret": "x", "sev-secret-header": "y"})
 
 
-def test_configurations_of_qemu(conn: pyvirt.Connection) -> None:
+def test_a_domain_is_converted_to_a_qemu_command_line(conn: pyvirt.Connection) -> None:
     line = conn.domains.xml_to_native("qemu-argv", paused_guest("as a command"))
     assert "qemu-system-x86_64" in line
     assert "guest=as a command" in line
@@ -379,7 +381,7 @@ def test_configurations_of_qemu(conn: pyvirt.Connection) -> None:
 
 
 def start_container(conn: pyvirt.Connection, xml: str) -> Domain:
-    """Start one whose first process libvirt knows: of some it is told before it listens, and never again."""
+    """Start a container whose first process libvirt knows: it misses some that start before it listens."""
     while True:
         domain = conn.domains.create(xml)
         for _ in poll_times(5, 0.1):
@@ -392,7 +394,9 @@ def start_container(conn: pyvirt.Connection, xml: str) -> Domain:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="containers need root")
-def test_signals_and_configurations_of_containers(private_daemon_factory: DaemonFactory, tmp_path: Path) -> None:
+def test_a_container_receives_signals_and_lxc_configurations_are_converted(
+    private_daemon_factory: DaemonFactory, tmp_path: Path
+) -> None:
     proof = tmp_path / "proof"
     os.mkfifo(proof)
     script = f"trap 'echo caught >{proof}' USR1; echo ready >{proof}; while :; do sleep 0.1; done"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Devices, disks and block jobs of real guests.
 
-Their only SCSI controller lets go of a disk by itself; what sits on PCI needs an operating system for that.
+The SCSI controller releases a disk by itself; a device on PCI needs an operating system for that.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ SIZE = 16 * MIB
 MAC = "52:54:00:0a:0b:0c"
 SCSI = "<controller type='scsi' model='lsilogic'/>"
 LIVE, CONFIG = DeviceModify.LIVE, DeviceModify.CONFIG
-WHILE = 60  # seconds that no job takes
+WHILE = 60  # seconds; more than any job takes
 
 names = (f"devices-{number}" for number in itertools.count())
 
 
 @pytest.fixture
 def guest(qemu: pyvirt.Connection) -> Domain:
-    """A guest that is held, with a stored configuration, a controller and a network interface."""
+    """A paused guest with a stored configuration, a controller and a network interface."""
     domain = qemu.domains.define(paused_guest(next(names), acpi=True, nics=[Nic(mac=MAC)], devices=SCSI))
     domain.start(flags=DomainCreateFlags.PAUSED)
     return domain
@@ -78,7 +78,7 @@ def layered(qemu: pyvirt.Connection, images: Path) -> Disk:
 
 
 def start_layered(conn: pyvirt.Connection, images: Path) -> Disk:
-    """The disk of a guest that is held: images top, middle and base, of which each has a MiB of its own."""
+    """The disk of a paused guest: images top, middle and base, each with one MiB of its own."""
     disk = guests.DiskConfig(images / "top", format="qcow2")
     domain = conn.domains.create(paused_guest(next(names), disks=[disk]), flags=DomainCreateFlags.PAUSED)
     return Disks(domain)["vda"]
@@ -115,20 +115,20 @@ def raw(path: Path, size: int = MIB) -> Path:
 
 
 def files(disk: Disk) -> list[str]:
-    """The files of a disk, from the active one down."""
+    """Return the files of a disk, the active one first."""
     chain = chain_of(disk.domain, disk.name)
     return [Path(name).name for image in chain for name in image if name.startswith("/")]
 
 
 def index_of(disk: Disk, layer: int) -> str:
-    """The name of an image of a running guest: vda[2]."""
+    """Return the name of an image of a running guest: vda[2]."""
     return next(name for name in chain_of(disk.domain, disk.name)[layer] if name.startswith("vda["))
 
 
 # Devices
 
 
-def test_a_disk_comes_and_goes(guest: Domain, tmp_path: Path) -> None:
+def test_a_disk_is_attached_and_detached(guest: Domain, tmp_path: Path) -> None:
     xml = disk_xml(raw(tmp_path / "new.img"))
     devices, disks = Devices(guest), Disks(guest)
     devices.attach(xml)
@@ -145,7 +145,7 @@ def test_a_disk_comes_and_goes(guest: Domain, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", [str, lambda text: text.encode("latin-1"), parse])
-def test_a_disk_in_other_forms(form: Callable[[str], XML], guest: Domain, tmp_path: Path) -> None:
+def test_attach_accepts_every_form_of_xml(form: Callable[[str], XML], guest: Domain, tmp_path: Path) -> None:
     xml = form(f"<?xml version='1.0' encoding='ISO-8859-1'?>{disk_xml(raw(tmp_path / 'größer.img'))}")
     guest.devices.attach(xml)
     assert guest.disks["sda"].info().capacity == MIB
@@ -153,7 +153,7 @@ def test_a_disk_in_other_forms(form: Callable[[str], XML], guest: Domain, tmp_pa
     assert "sda" not in guest.disks
 
 
-def test_devices_of_both_configurations(guest: Domain, tmp_path: Path) -> None:
+def test_flags_choose_the_running_or_the_stored_configuration(guest: Domain, tmp_path: Path) -> None:
     xml = disk_xml(raw(tmp_path / "new.img"))
     devices, disks = Devices(guest), Disks(guest)
     devices.attach(xml, flags=LIVE | CONFIG)
@@ -166,11 +166,11 @@ def test_devices_of_both_configurations(guest: Domain, tmp_path: Path) -> None:
     assert caught.value.function == "virDomainDetachDeviceFlags"
 
 
-def test_detaching_by_alias(guest: Domain, tmp_path: Path) -> None:
+def test_detach_alias_removes_the_device(guest: Domain, tmp_path: Path) -> None:
     devices, disks = Devices(guest), Disks(guest)
     devices.attach(disk_xml(raw(tmp_path / "new.img")))
     devices.detach_alias("scsi0-0-0", flags=LIVE)
-    # It does not wait, and whoever asks next may be quicker than QEMU's word that the device is gone.
+    # It does not wait, and the next call may be earlier than QEMU's report that the device was removed.
     for _ in poll_times(WHILE, 0.1):
         if "sda" not in disks:
             break
@@ -179,7 +179,7 @@ def test_detaching_by_alias(guest: Domain, tmp_path: Path) -> None:
         devices.detach_alias("nope")
 
 
-def test_a_nic_that_no_guest_lets_go(guest: Domain) -> None:
+def test_detach_of_a_device_that_the_guest_keeps_times_out(guest: Domain) -> None:
     devices, nics = Devices(guest), DomainInterfaces(guest)
     other = "52:54:00:0a:0b:0d"
     devices.hotplug(nic_xml().replace(MAC, other))
@@ -191,7 +191,7 @@ def test_a_nic_that_no_guest_lets_go(guest: Domain) -> None:
     assert caught.value.function == "virDomainDetachDevice"
 
 
-def test_pulling_the_cable(guest: Domain) -> None:
+def test_update_changes_the_link_state(guest: Domain) -> None:
     devices = Devices(guest)
 
     def states(flags: DomainXMLFlags = DomainXMLFlags(0)) -> list[str | None]:
@@ -206,7 +206,7 @@ def test_pulling_the_cable(guest: Domain) -> None:
         devices.update(nic_xml(model="e1000"))
 
 
-def test_devices_of_a_domain_that_is_off(guest: Domain, tmp_path: Path) -> None:
+def test_devices_of_an_inactive_domain_change_the_stored_configuration(guest: Domain, tmp_path: Path) -> None:
     guest.destroy()
     devices, xml = Devices(guest), disk_xml(raw(tmp_path / "new.img"))
     for call in (devices.hotplug, devices.hotunplug, lambda xml: devices.attach(xml, flags=LIVE)):
@@ -229,7 +229,7 @@ def test_devices_of_a_domain_that_is_off(guest: Domain, tmp_path: Path) -> None:
         (disk_xml(Path("/dev/null"), "sda\0"), InvalidArgumentError),
     ],
 )
-def test_what_is_no_device(guest: Domain, xml: str, error: type[Exception]) -> None:
+def test_an_invalid_device_changes_nothing(guest: Domain, xml: str, error: type[Exception]) -> None:
     before = guest.xml_desc()
     with pytest.raises(error):
         Devices(guest).attach(xml)
@@ -239,7 +239,7 @@ def test_what_is_no_device(guest: Domain, xml: str, error: type[Exception]) -> N
 # Disks
 
 
-def test_figures_of_a_disk(qemu: pyvirt.Connection, tmp_path: Path) -> None:
+def test_statistics_and_peek_read_the_disk(qemu: pyvirt.Connection, tmp_path: Path) -> None:
     boot = write_boot_disk(tmp_path / "boot.img")
     disks = Disks(qemu.domains.create(tiny_guest(next(names), boot, serial=tmp_path / "serial")))
     disk = disks["hda"]
@@ -262,7 +262,7 @@ def test_figures_of_a_disk(qemu: pyvirt.Connection, tmp_path: Path) -> None:
         disk.peek(0, 5 * MIB)
 
 
-def test_settings_of_a_disk(layered: Disk, images: Path) -> None:
+def test_size_and_io_limits_of_a_disk_are_set(layered: Disk, images: Path) -> None:
     layered.resize(2 * SIZE)
     assert layered.info().capacity == 2 * SIZE
     layered.set_io_tune(total_bytes_sec=MIB)
@@ -278,7 +278,7 @@ def test_settings_of_a_disk(layered: Disk, images: Path) -> None:
         layered.io_tune(flags=DomainModificationImpact.CONFIG)
 
 
-def test_thresholds_of_images(layered: Disk) -> None:
+def test_thresholds_are_set_for_each_image_of_a_chain(layered: Disk) -> None:
     def thresholds() -> list[object]:
         (row,) = layered.domain.connection.domains.stats(
             pyvirt.StatsGroup.BLOCK,
@@ -304,7 +304,7 @@ def copy_xml(path: Path) -> str:
     return f"<disk type='file'><source file='{path}'/><driver type='qcow2'/></disk>"
 
 
-def test_a_copy_and_its_pivot(layered: Disk, images: Path) -> None:
+def test_a_copy_becomes_ready_and_is_pivoted_to(layered: Disk, images: Path) -> None:
     job = layered.copy_to(copy_xml(images / "copy"), bandwidth=MIB, granularity=65536, buf_size=MIB)
     info = job.info()
     assert info is not None
@@ -327,11 +327,11 @@ def test_a_copy_and_its_pivot(layered: Disk, images: Path) -> None:
     job.pivot()
     assert job.info() is None
     assert files(layered) == ["copy"]
-    job.wait(timeout=0)  # done is done
+    job.wait(timeout=0)  # the job has ended
     assert qemu_img("compare", "-U", "copy", "top", cwd=images).startswith("Images are identical")
 
 
-def test_a_copy_that_is_aborted(layered: Disk, images: Path) -> None:
+def test_an_aborted_copy_leaves_the_disk_as_it_was(layered: Disk, images: Path) -> None:
     job = layered.copy_to(copy_xml(images / "copy"), bandwidth=MIB)
     job.abort()
     assert job.info() is None
@@ -346,7 +346,7 @@ def test_a_copy_that_is_aborted(layered: Disk, images: Path) -> None:
     layered.job.wait(timeout=0)  # no job, nothing to wait for
 
 
-def test_aborted_by_somebody_else_meanwhile(layered: Disk, images: Path) -> None:
+def test_wait_raises_when_another_thread_aborts_the_job(layered: Disk, images: Path) -> None:
     job = layered.copy_to(copy_xml(images / "copy"), bandwidth=65536)
     running, ended = threading.Event(), threading.Event()
     caught: list[BaseException] = []
@@ -367,7 +367,7 @@ def test_aborted_by_somebody_else_meanwhile(layered: Disk, images: Path) -> None
     assert len(caught) == 1
 
 
-def test_a_shallow_copy_by_the_old_call(layered: Disk, images: Path) -> None:
+def test_rebase_makes_a_shallow_copy(layered: Disk, images: Path) -> None:
     qemu_img("create", "-f", "qcow2", "-b", "middle", "-F", "qcow2", "copy", SIZE, cwd=images)
     flags = DomainBlockRebaseFlags.COPY | DomainBlockRebaseFlags.REUSE_EXT | DomainBlockRebaseFlags.SHALLOW
     job = layered.rebase(str(images / "copy"), bandwidth=64 * MIB, flags=flags)
@@ -379,7 +379,7 @@ def test_a_shallow_copy_by_the_old_call(layered: Disk, images: Path) -> None:
     assert files(layered) == ["copy", "middle", "base"]
 
 
-def test_committing_the_active_image(layered: Disk) -> None:
+def test_committing_the_active_image_needs_a_pivot(layered: Disk) -> None:
     with pytest.raises(InvalidArgumentError, match="active flag"):
         layered.commit()
     job = layered.commit(flags=DomainBlockCommitFlags.ACTIVE | DomainBlockCommitFlags.SHALLOW)
@@ -392,7 +392,7 @@ def test_committing_the_active_image(layered: Disk) -> None:
     assert files(layered) == ["middle", "base"]
 
 
-def test_committing_an_image_below(layered: Disk, images: Path) -> None:
+def test_committing_a_lower_image_shortens_the_chain(layered: Disk, images: Path) -> None:
     job = layered.commit(str(images / "base"), index_of(layered, 1), bandwidth=64 * MIB)
     job.wait(timeout=WHILE)
     assert job.info() is None
@@ -401,7 +401,7 @@ def test_committing_an_image_below(layered: Disk, images: Path) -> None:
         layered.commit(top="/nowhere")
 
 
-def test_pulling_all_images(layered: Disk, images: Path) -> None:
+def test_pull_leaves_an_image_without_a_backing_file(layered: Disk, images: Path) -> None:
     job = layered.pull(bandwidth=65536)
     info = job.info()
     assert info is not None
@@ -420,11 +420,11 @@ def test_pulling_all_images(layered: Disk, images: Path) -> None:
     assert seen[-1][0] == seen[-1][1]
     assert files(layered) == ["top"]
     assert qemu_img("info", "-U", "top", cwd=images).count("backing") == 0
-    layered.pull().wait(timeout=WHILE)  # with nothing below, nothing changes, and nothing is wrong
+    layered.pull().wait(timeout=WHILE)  # without a backing image nothing changes, and no error is raised
 
 
-def test_pulling_what_is_above_another(layered: Disk, images: Path) -> None:
-    layered.rebase(index_of(layered, 1)).wait(timeout=WHILE)  # is what it stands on already
+def test_rebase_pulls_down_to_a_given_image(layered: Disk, images: Path) -> None:
+    layered.rebase(index_of(layered, 1)).wait(timeout=WHILE)  # is the backing image already
     assert files(layered) == ["top", "middle", "base"]
     layered.rebase(str(images / "base"), bandwidth=64 * MIB).wait(timeout=WHILE)
     assert files(layered) == ["top", "base"]
@@ -433,8 +433,8 @@ def test_pulling_what_is_above_another(layered: Disk, images: Path) -> None:
 
 
 @pytest.mark.parametrize("begin", ["copy", "pull"])
-def test_a_job_that_fails(qemu: pyvirt.Connection, images: Path, begin: str) -> None:
-    # Where the guest's first MiB lies, says the base's only table of clusters; and no cluster lies there.
+def test_wait_raises_when_the_job_fails(qemu: pyvirt.Connection, images: Path, begin: str) -> None:
+    # Make the only cluster table of the base refer to a cluster that does not exist.
     with open(images / "base", "r+b") as image:
         place = 40  # of the L1 table in a qcow2 header
         for _ in range(2):
@@ -463,7 +463,7 @@ def test_a_backup_leaves_the_images_as_they_were(layered: Disk, images: Path) ->
     assert (info.type, info.ready) == (DomainBlockJobType.BACKUP, False)
 
     def progress(cur: int, end: int) -> None:
-        layered.domain.job.abort()  # which is how such a backup ends
+        layered.domain.job.abort()  # such a backup ends by an abort
 
     layered.job.wait(timeout=WHILE, progress=progress)
     assert layered.job.info() is None
@@ -492,7 +492,9 @@ def test_a_copy_of_a_persistent_guest_must_not_outlive_it(guest: Domain, tmp_pat
 # Interfaces and metadata
 
 
-def test_an_interface_with_an_end_on_the_host(qemu: pyvirt.Connection, qemu_daemon: PrivateDaemon) -> None:
+def test_an_interface_on_a_bridge_has_statistics_and_parameters(
+    qemu: pyvirt.Connection, qemu_daemon: PrivateDaemon
+) -> None:
     qemu_daemon.run_inside(["ip", "link", "add", "devices-br", "type", "bridge"])
     try:
         xml = paused_guest(next(names), nics=[Nic(bridge="devices-br", mac=MAC)], agent=True)
@@ -501,7 +503,7 @@ def test_an_interface_with_an_end_on_the_host(qemu: pyvirt.Connection, qemu_daem
         (nic,) = nics
         assert nic.name.startswith("vnet")
         qemu_daemon.run_inside(["ip", "link", "set", "devices-br", "up"])
-        # What the host's end sends, its own announcements, the guest would receive.
+        # The guest receives what the host's end sends: its own announcements.
         stats = nic.stats()
         assert None not in (stats.rx_bytes, stats.rx_packets, stats.tx_bytes, stats.tx_packets)
         assert (stats.tx_bytes, stats.tx_packets, stats.tx_drop) == (0, 0, 0)
@@ -515,7 +517,7 @@ def test_an_interface_with_an_end_on_the_host(qemu: pyvirt.Connection, qemu_daem
         qemu_daemon.run_inside(["ip", "link", "delete", "devices-br"])
 
 
-def test_parameters_of_an_interface(guest: Domain) -> None:
+def test_a_user_mode_interface_refuses_parameters(guest: Domain) -> None:
     nic = DomainInterfaces(guest)[MAC]
     with pytest.raises(NotSupportedError, match="user"):
         nic.set_parameters({"inbound.average": 5})
@@ -527,7 +529,7 @@ def test_parameters_of_an_interface(guest: Domain) -> None:
     assert set(nic.parameters(flags=config).values()) == {0}
 
 
-def test_metadata_of_both_configurations(guest: Domain) -> None:
+def test_metadata_differs_between_the_running_and_the_stored_configuration(guest: Domain) -> None:
     metadata = Metadata(guest)
     live, config = DomainModificationImpact.LIVE, DomainModificationImpact.CONFIG
     metadata.set("urn:pyvirt:test", "<now/>", key="t", flags=live)

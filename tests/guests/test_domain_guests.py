@@ -40,7 +40,7 @@ from pyvirt.testing.hosts import object_uuid
 from pyvirt.testing.pytest_plugin import DaemonFactory
 
 RUNNING, PAUSED, SHUTOFF = DomainState.RUNNING, DomainState.PAUSED, DomainState.SHUTOFF
-SOON = 60  # seconds; what a loaded machine may take for what usually takes 0.1
+SOON = 60  # seconds; a loaded machine may need them for what usually takes 0.1
 START_PAUSED = DomainCreateFlags.PAUSED
 
 
@@ -62,7 +62,7 @@ def kill(daemon: PrivateDaemon, domain: Domain) -> None:
     os.kill(daemon.guest_pid(domain.name), signal.SIGKILL)
 
 
-def test_a_life(conn: pyvirt.Connection, tmp_path: Path) -> None:
+def test_a_domain_lives_from_define_to_undefine(conn: pyvirt.Connection, tmp_path: Path) -> None:
     guest = conn.domains.define(tiny_guest("tiny", write_boot_disk(tmp_path / "boot.img")))
     assert guest.os_type() == "hvm"
     assert guest.state() == (SHUTOFF, DomainShutoffReason.UNKNOWN)
@@ -89,7 +89,7 @@ def test_a_life(conn: pyvirt.Connection, tmp_path: Path) -> None:
     assert guest not in conn.domains
 
 
-def test_a_guest_that_ignores_what_it_is_asked(conn: pyvirt.Connection, tmp_path: Path) -> None:
+def test_wait_for_times_out_when_the_guest_ignores_shutdown(conn: pyvirt.Connection, tmp_path: Path) -> None:
     guest = conn.domains.create(tiny_guest("deaf", write_boot_disk(tmp_path / "boot.img")))
     guest.shutdown()
     with pytest.raises(OperationTimeoutError, match=r"domain 'deaf' is RUNNING, not SHUTOFF, after 0\.3 s"):
@@ -98,7 +98,7 @@ def test_a_guest_that_ignores_what_it_is_asked(conn: pyvirt.Connection, tmp_path
     assert guest.is_active()
 
 
-def test_a_guest_without_an_agent(conn: pyvirt.Connection) -> None:
+def test_suspending_a_guest_without_an_agent_raises(conn: pyvirt.Connection) -> None:
     guest = conn.domains.create(paused_guest("agentless", agent=True))
     with pytest.raises(AgentUnresponsiveError):
         guest.pm_suspend(NodeSuspendTarget.MEM)
@@ -109,7 +109,7 @@ def test_a_guest_without_an_agent(conn: pyvirt.Connection) -> None:
 # ---- persistent, transient, gone ----
 
 
-def test_what_is_defined_while_it_runs_stays(conn: pyvirt.Connection) -> None:
+def test_a_transient_domain_that_is_defined_becomes_persistent(conn: pyvirt.Connection) -> None:
     guest = conn.domains.create(xml(), flags=START_PAUSED)
     assert (guest.is_active(), guest.is_persistent()) == (True, False)
     for refused in (guest.undefine, guest.managed_save, lambda: guest.set_autostart(True), guest.edit().__enter__):
@@ -124,7 +124,7 @@ def test_what_is_defined_while_it_runs_stays(conn: pyvirt.Connection) -> None:
 
 
 @pytest.mark.parametrize("end", ["destroy", "kill"])
-def test_what_is_undefined_while_it_runs_vanishes_when_it_stops(
+def test_a_running_domain_that_is_undefined_disappears_when_it_stops(
     conn: pyvirt.Connection, qemu_daemon: PrivateDaemon, guest: Domain, end: str
 ) -> None:
     guest.start(flags=START_PAUSED)
@@ -141,7 +141,7 @@ def test_what_is_undefined_while_it_runs_vanishes_when_it_stops(
         guest.wait_for(RUNNING, timeout=SOON)
 
 
-def test_a_guest_that_is_killed(qemu_daemon: PrivateDaemon, guest: Domain) -> None:
+def test_a_killed_guest_is_shut_off(qemu_daemon: PrivateDaemon, guest: Domain) -> None:
     guest.start(flags=START_PAUSED)
     kill(qemu_daemon, guest)
     known = (DomainShutoffReason.CRASHED, DomainShutoffReason.FAILED)
@@ -151,7 +151,7 @@ def test_a_guest_that_is_killed(qemu_daemon: PrivateDaemon, guest: Domain) -> No
     assert guest.state() == (PAUSED, DomainPausedReason.USER)
 
 
-def test_ids_through_a_daemon(conn: pyvirt.Connection, guest: Domain) -> None:
+def test_ids_change_with_every_start(conn: pyvirt.Connection, guest: Domain) -> None:
     early = conn.domains["guest"]
     guest.start(flags=START_PAUSED)
     number = guest.id
@@ -159,13 +159,13 @@ def test_ids_through_a_daemon(conn: pyvirt.Connection, guest: Domain) -> None:
     assert early.id is None
     assert conn.domains.get(id=number) == guest
     guest.destroy()
-    assert guest.id in (None, number)  # it depends on the release
+    assert guest.id in (None, number)  # depends on the release
     assert conn.domains["guest"].id is None
     with pytest.raises(DomainNotFoundError):
         conn.domains.get(id=number)
 
 
-def test_a_name_through_a_daemon(conn: pyvirt.Connection, guest: Domain) -> None:
+def test_a_renamed_domain_keeps_its_handles(conn: pyvirt.Connection, guest: Domain) -> None:
     other = conn.domains["guest"]
     assert other.name == "guest"
     guest.rename("größer & besser")
@@ -175,7 +175,7 @@ def test_a_name_through_a_daemon(conn: pyvirt.Connection, guest: Domain) -> None
     assert guest.is_active()
 
 
-def test_handles_of_two_connections(conn: pyvirt.Connection, qemu_daemon: PrivateDaemon, guest: Domain) -> None:
+def test_handles_of_two_connections_differ(conn: pyvirt.Connection, qemu_daemon: PrivateDaemon, guest: Domain) -> None:
     with pyvirt.connect(qemu_daemon.uri("qemu")) as elsewhere:
         same = elsewhere.domains["guest"]
         assert same.uuid == guest.uuid
@@ -186,7 +186,7 @@ def test_handles_of_two_connections(conn: pyvirt.Connection, qemu_daemon: Privat
     assert guest.is_active()
 
 
-def test_autostart(conn: pyvirt.Connection, guest: Domain) -> None:
+def test_autostart_is_set_and_cleared(conn: pyvirt.Connection, guest: Domain) -> None:
     guest.set_autostart(True)
     assert conn.domains["guest"].autostart() is True
     guest.set_autostart(False)
@@ -196,7 +196,9 @@ def test_autostart(conn: pyvirt.Connection, guest: Domain) -> None:
 # ---- saved states ----
 
 
-def test_save_and_restore(conn: pyvirt.Connection, guest: Domain, tmp_path: Path) -> None:
+def test_a_saved_domain_is_restored_with_a_changed_configuration(
+    conn: pyvirt.Connection, guest: Domain, tmp_path: Path
+) -> None:
     path = str(tmp_path / "größe & image")
     guest.start(flags=START_PAUSED)
     guest.save(path, xml=guest.xml_desc(flags=DomainXMLFlags.MIGRATABLE).replace("<vcpu", "<title>1</title><vcpu"))
@@ -210,10 +212,10 @@ def test_save_and_restore(conn: pyvirt.Connection, guest: Domain, tmp_path: Path
     assert "<title>3</title>" in guest.xml_desc()
 
 
-def test_save_and_restore_by_parameters(conn: pyvirt.Connection, guest: Domain, tmp_path: Path) -> None:
+def test_save_and_restore_accept_parameters(conn: pyvirt.Connection, guest: Domain, tmp_path: Path) -> None:
     guest.start(flags=START_PAUSED)
     path = str(tmp_path / "image")
-    # The file and the configuration are parameters themselves; there are others since libvirt 11.2 only.
+    # The file and the configuration are parameters; others exist only since libvirt 11.2.
     document = guest.xml_desc(flags=DomainXMLFlags.MIGRATABLE).replace("<vcpu", "<title>given</title><vcpu")
     guest.save("unused", params={"file": path, "dxml": document})
     assert "<title>given</title>" in conn.domains.save_image_xml_desc(path)
@@ -229,7 +231,7 @@ def test_save_and_restore_by_parameters(conn: pyvirt.Connection, guest: Domain, 
     assert guest.is_active()
 
 
-def test_managed_save(conn: pyvirt.Connection, guest: Domain) -> None:
+def test_a_managed_save_is_restored_at_the_next_start(conn: pyvirt.Connection, guest: Domain) -> None:
     guest.start(flags=START_PAUSED)
     for call in (guest.managed_save_xml_desc, lambda: guest.managed_save_define_xml(xml())):
         with pytest.raises(OperationInvalidError, match="managed save image"):
@@ -248,7 +250,7 @@ def test_managed_save(conn: pyvirt.Connection, guest: Domain) -> None:
     assert not guest.has_managed_save_image()
 
 
-def test_dropping_a_managed_save(conn: pyvirt.Connection, guest: Domain) -> None:
+def test_a_managed_save_can_be_removed_or_ignored(conn: pyvirt.Connection, guest: Domain) -> None:
     guest.start()
     guest.managed_save(flags=DomainSaveRestoreFlags.PAUSED)
     with pytest.raises(OperationInvalidError, match="managed save image"):
@@ -264,7 +266,7 @@ def test_dropping_a_managed_save(conn: pyvirt.Connection, guest: Domain) -> None
 # ---- editing ----
 
 
-def test_editing_keeps_what_it_does_not_touch(conn: pyvirt.Connection) -> None:
+def test_edit_keeps_what_it_does_not_touch(conn: pyvirt.Connection) -> None:
     document = xml(
         elements="<metadata><a:b xmlns:a='http://example.com/ü'>&lt;客&gt;</a:b></metadata>",
         devices="<graphics type='vnc' port='-1' passwd='geheim'/><video><model type='vga'/></video>",
@@ -281,24 +283,24 @@ def test_editing_keeps_what_it_does_not_touch(conn: pyvirt.Connection) -> None:
     assert guest.xml_desc(flags=DomainXMLFlags.SECURE) == before
 
 
-def test_what_runs_gets_an_edit_at_its_next_start(guest: Domain) -> None:
+def test_an_edit_of_a_running_domain_applies_at_its_next_start(guest: Domain) -> None:
     guest.start(flags=START_PAUSED)
     with guest.edit() as root:
         vcpu = root.find("vcpu")
         assert vcpu is not None
         vcpu.text = "2"
-        assert root.find("devices/console/source") is None  # the stored configuration: it knows no pseudo-terminal
+        assert root.find("devices/console/source") is None  # the stored configuration has no pseudo-terminal
     assert guest.info().vcpus == 1
     assert guest.is_updated() is False
     guest.destroy()
     assert guest.info().vcpus == 2
 
 
-# ---- what goes wrong meanwhile ----
+# ---- failures ----
 
 
-def test_a_guest_that_is_stuck(guest: Domain, qemu_daemon: PrivateDaemon) -> None:
-    """Its QEMU is stopped: control_info() tells who waits for it, and waits itself for nothing."""
+def test_control_info_reports_a_stuck_guest_without_waiting(guest: Domain, qemu_daemon: PrivateDaemon) -> None:
+    """Its QEMU is stopped: control_info() reports that a call waits for it, and does not wait itself."""
     guest.start(flags=START_PAUSED)
     pid = qemu_daemon.guest_pid("guest")
     os.kill(pid, signal.SIGSTOP)
@@ -316,11 +318,11 @@ def test_a_guest_that_is_stuck(guest: Domain, qemu_daemon: PrivateDaemon) -> Non
     assert not thread.is_alive()
     assert guest.state().state is RUNNING
     end = time.monotonic() + SOON
-    while guest.control_info().state is not DomainControlState.OK:  # QEMU has something to say when it goes on
+    while guest.control_info().state is not DomainControlState.OK:  # QEMU answers when it continues
         assert time.monotonic() < end
 
 
-def test_a_daemon_that_dies_while_somebody_waits(private_daemon_factory: DaemonFactory) -> None:
+def test_wait_for_raises_when_the_daemon_dies(private_daemon_factory: DaemonFactory) -> None:
     daemon = private_daemon_factory()
     with pyvirt.connect(daemon.uri("test")) as conn:
         domain = conn.domains["test"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""vCPUs, memory and shares of the host, of guests that really run: with control groups of their own and without."""
+"""vCPUs, memory and shares of the host of running guests, with and without control groups."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ LIVE, CONFIG = DomainModificationImpact.LIVE, DomainModificationImpact.CONFIG
 PHYSICAL = DomainMemoryFlags.PHYSICAL
 BOOT_SECTOR = 0x7C00  # where a BIOS puts it
 NAME = "tuned"
-LIMIT = 60  # seconds that nothing takes
+LIMIT = 60  # seconds; more than anything takes
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def cgroups_daemon() -> Iterator[PrivateDaemon]:
 
 
 def run_guest(daemon: PrivateDaemon, disk: Path) -> Iterator[Domain]:
-    """A guest with two of three vCPUs, an I/O thread, a balloon and nobody at its agent's channel."""
+    """A guest with two of three vCPUs, an I/O thread, a balloon, and an agent channel without an agent."""
     xml = tiny_guest(NAME, disk, memory=SIZE, vcpus=3, agent=True, elements="<iothreads>1</iothreads>")
     xml = xml.replace("<vcpu>", "<vcpu current='2'>").replace("memballoon model='none'", "memballoon model='virtio'")
     with pyvirt.connect(daemon.uri("qemu")) as conn:
@@ -108,7 +108,7 @@ def linux(qemu_daemon: PrivateDaemon, linux_image: LinuxImage) -> Iterator[Domai
 
 
 def threads(daemon: PrivateDaemon) -> dict[str, int]:
-    """The threads of the guest's QEMU by the names that it gives them."""
+    """Return the threads of the guest's QEMU by name."""
     tasks = Path(f"/proc/{daemon.guest_pid(NAME)}/task")
     return {(task / "comm").read_text().strip(): int(task.name) for task in tasks.iterdir()}
 
@@ -121,7 +121,7 @@ def stats_of(domain: Domain, group: StatsGroup) -> dict[str, object]:
 # vCPUs
 
 
-def test_vcpus_come(guest: Domain) -> None:
+def test_vcpus_are_hot_plugged(guest: Domain) -> None:
     vcpus = Vcpus(guest)
     assert (vcpus.count(), vcpus.max(), vcpus.count(flags=DomainVcpuFlags.MAXIMUM)) == (2, 3, 3)
     vcpus.set_enabled([2], True)
@@ -137,7 +137,7 @@ def test_vcpus_come(guest: Domain) -> None:
             vcpus.set_enabled(nothing, True)
 
 
-def test_vcpus_of_the_stored_configuration(guest: Domain) -> None:
+def test_vcpus_of_the_stored_configuration_apply_at_the_next_start(guest: Domain) -> None:
     vcpus = Vcpus(guest)
     vcpus.set(4, flags=DomainVcpuFlags.CONFIG | DomainVcpuFlags.MAXIMUM)
     vcpus.set(3, flags=DomainVcpuFlags.CONFIG | DomainVcpuFlags.HOTPLUGGABLE)
@@ -151,7 +151,7 @@ def test_vcpus_of_the_stored_configuration(guest: Domain) -> None:
         vcpus.info()
 
 
-def test_threads_are_pinned(guest: Domain, qemu_daemon: PrivateDaemon) -> None:
+def test_pinning_sets_the_affinity_of_the_threads(guest: Domain, qemu_daemon: PrivateDaemon) -> None:
     vcpus, everywhere = Vcpus(guest), frozenset(os.sched_getaffinity(qemu_daemon.pid))
     here = frozenset({max(everywhere)})
     tids = threads(qemu_daemon)
@@ -162,7 +162,7 @@ def test_threads_are_pinned(guest: Domain, qemu_daemon: PrivateDaemon) -> None:
     vcpus.pin_live(1, here)
     assert vcpus.pinning() == [here, here, everywhere]
     assert vcpus.info()[0].affinity == here
-    assert vcpus.info()[0].cpu in everywhere  # halted as it is, it has not moved yet
+    assert vcpus.info()[0].cpu in everywhere  # it is halted and has not moved yet
     assert vcpus.emulator_pinning() == everywhere
     vcpus.pin_emulator(here)
     assert vcpus.emulator_pinning() == here
@@ -177,7 +177,7 @@ def test_threads_are_pinned(guest: Domain, qemu_daemon: PrivateDaemon) -> None:
     assert vcpus.pinning() == [here, here, everywhere]
 
 
-def test_an_agent_that_is_not_there(guest: Domain) -> None:
+def test_guest_vcpus_need_an_agent(guest: Domain) -> None:
     vcpus = Vcpus(guest)
     for call in (
         vcpus.guest,
@@ -189,7 +189,7 @@ def test_an_agent_that_is_not_there(guest: Domain) -> None:
             call()
 
 
-def test_vcpus_that_a_guest_does_without(linux: Domain) -> None:
+def test_vcpus_are_taken_offline_in_the_guest(linux: Domain) -> None:
     vcpus, both, second = Vcpus(linux), frozenset({0, 1}), frozenset({1})
     assert vcpus.guest() == GuestVcpus(vcpus=both, online=both, offlinable=second)
     vcpus.set_guest_online(second, False)
@@ -206,9 +206,9 @@ def test_vcpus_that_a_guest_does_without(linux: Domain) -> None:
 # Memory
 
 
-def test_a_guest_gives_memory_back(linux: Domain) -> None:
+def test_a_smaller_balloon_frees_memory_of_the_guest(linux: Domain) -> None:
     memory, less = Memory(linux), 80 * MIB
-    for _ in poll_times(LIMIT, 0.1):  # until its balloon driver has said something
+    for _ in poll_times(LIMIT, 0.1):  # until its balloon driver has reported
         if DomainMemoryStatTags.AVAILABLE in (before := memory.stats()):
             break
     assert before[DomainMemoryStatTags.ACTUAL_BALLOON] == linux.info().memory == memory.max() == 96 * MIB
@@ -224,7 +224,7 @@ def test_a_guest_gives_memory_back(linux: Domain) -> None:
     assert now[DomainMemoryStatTags.LAST_UPDATE] > before[DomainMemoryStatTags.LAST_UPDATE] > 1_700_000_000
 
 
-def test_memory_is_what_the_guest_has_in_it(guest: Domain, disk: Path) -> None:
+def test_peek_reads_the_memory_of_the_guest(guest: Domain, disk: Path) -> None:
     memory, sector = Memory(guest), disk.read_bytes()[:512]
     for _ in poll_times(LIMIT, 0.1):
         if memory.peek(BOOT_SECTOR, 512, flags=PHYSICAL) == sector:
@@ -241,7 +241,7 @@ def test_memory_is_what_the_guest_has_in_it(guest: Domain, disk: Path) -> None:
     assert guest.is_active()
 
 
-def test_memory_figures(guest: Domain) -> None:
+def test_memory_stats_have_plausible_values(guest: Domain) -> None:
     memory = Memory(guest)
     stats = memory.stats()
     assert stats[DomainMemoryStatTags.ACTUAL_BALLOON] == SIZE
@@ -250,10 +250,10 @@ def test_memory_figures(guest: Domain) -> None:
     assert "<stats period='2'/>" in guest.xml_desc()
 
 
-def test_memory_sizes(guest: Domain) -> None:
+def test_memory_sizes_are_set_and_read(guest: Domain) -> None:
     memory = Memory(guest)
     assert memory.max() == SIZE
-    memory.set_live(SIZE // 2)  # this guest has no ears for it
+    memory.set_live(SIZE // 2)  # this guest does not react to it
     memory.set(SIZE // 2 + 1, flags=DomainMemoryModFlags.CONFIG)
     with pytest.raises(OperationInvalidError):
         memory.set_max(2 * SIZE)
@@ -267,7 +267,7 @@ def test_memory_sizes(guest: Domain) -> None:
 # I/O threads
 
 
-def test_iothreads(guest: Domain, qemu_daemon: PrivateDaemon) -> None:
+def test_iothreads_are_added_pinned_and_removed(guest: Domain, qemu_daemon: PrivateDaemon) -> None:
     io, everywhere = IOThreads(guest), frozenset(os.sched_getaffinity(qemu_daemon.pid))
     here = frozenset({min(everywhere)})
     io.add(5)
@@ -303,15 +303,15 @@ TOLD_BY_CONTROL_GROUPS: dict[str, Callable[[Domain], object]] = {
 }
 
 
-def test_without_control_groups(guest: Domain) -> None:
+def test_without_control_groups_limits_are_refused(guest: Domain) -> None:
     for function, call in TOLD_BY_CONTROL_GROUPS.items():
         with pytest.raises(OperationInvalidError, match="cgroup") as caught:
             call(guest)
         assert caught.value.function == function
 
 
-def test_what_is_stored_needs_no_control_groups(guest: Domain) -> None:
-    # Each of these names has another type, and libvirt takes no wrong one.
+def test_the_stored_configuration_needs_no_control_groups(guest: Domain) -> None:
+    # Each of these names has a different type, and libvirt refuses a wrong one.
     scheduler = {
         params.DOMAIN_SCHEDULER_CPU_SHARES: 512,
         **dict.fromkeys(("vcpu_period", "emulator_period", "iothread_period", "global_period"), 50_000),
@@ -342,7 +342,7 @@ def test_what_is_stored_needs_no_control_groups(guest: Domain) -> None:
 # With control groups
 
 
-def test_scheduler(grouped: Domain) -> None:
+def test_scheduler_parameters_are_set_and_read(grouped: Domain) -> None:
     scheduler = Scheduler(grouped)
     assert scheduler.type() == "posix"
     assert scheduler.parameters()["vcpu_quota"] < 0  # type: ignore[operator]
@@ -359,7 +359,7 @@ def test_scheduler(grouped: Domain) -> None:
     assert scheduler.parameters() == found
 
 
-def test_memory_limits(grouped: Domain) -> None:
+def test_memory_limits_are_set_and_read(grouped: Domain) -> None:
     memory = Memory(grouped)
     assert set(memory.parameters().values()) == {None}
     memory.set_parameters({params.DOMAIN_MEMORY_HARD_LIMIT: 2 * GIB}, soft_limit=GIB)
@@ -369,7 +369,7 @@ def test_memory_limits(grouped: Domain) -> None:
     assert set(memory.parameters(flags=CONFIG).values()) == {None}
 
 
-def test_numa(grouped: Domain) -> None:
+def test_numa_parameters_are_set_and_read(grouped: Domain) -> None:
     numa = Numa(grouped)
     numa.set_parameters(numa_nodeset="0", flags=LIVE)
     assert numa.parameters()["numa_nodeset"] == "0"
@@ -377,11 +377,11 @@ def test_numa(grouped: Domain) -> None:
         numa.set_parameters(numa_mode=DomainNumatuneMemMode.INTERLEAVE, flags=LIVE)
 
 
-def test_blkio(grouped: Domain) -> None:
+def test_block_io_weights_and_limits_are_set_and_read(grouped: Domain) -> None:
     blkio = Blkio(grouped)
     if not any(any(Path("/sys/fs/cgroup").glob(pattern)) for pattern in ("blkio/*/blkio*.weight", "*/io*.weight")):
         with pytest.raises(pyvirt.Error):
-            blkio.set_parameters(weight=500)  # no scheduler of this kernel looks at it
+            blkio.set_parameters(weight=500)  # no I/O scheduler of this kernel uses it
         return
     blkio.set_parameters(weight=500)
     assert blkio.parameters()["weight"] == 500
@@ -390,7 +390,7 @@ def test_blkio(grouped: Domain) -> None:
         blkio.set_parameters(device_read_bytes_sec="/dev/nothing,5000")
 
 
-def test_cpu_time(grouped: Domain) -> None:
+def test_cpu_time_grows(grouped: Domain) -> None:
     figures = DomainCPU(grouped)
     total = figures.total()
     assert set(total) == {"cpu_time", "user_time", "system_time"}
@@ -411,7 +411,7 @@ def test_cpu_time(grouped: Domain) -> None:
         figures.total()
 
 
-def test_perf_events(grouped: Domain) -> None:
+def test_perf_events_are_switched_on_and_counted(grouped: Domain) -> None:
     perf = Perf(grouped)
     perf.set_events({params.PERF_PARAM_CPU_CLOCK: True}, flags=LIVE)
     assert [name for name, counted in perf.events().items() if counted] == ["cpu_clock"]
@@ -421,7 +421,7 @@ def test_perf_events(grouped: Domain) -> None:
     assert stats_of(grouped, StatsGroup.PERF) == {}
 
 
-def test_a_container(cgroups_daemon: PrivateDaemon) -> None:
+def test_a_container_supports_limits_but_no_vcpus(cgroups_daemon: PrivateDaemon) -> None:
     with pyvirt.connect(cgroups_daemon.uri("lxc")) as conn:
         domain = conn.domains.create(container("tuned-container", memory=64 * MIB))
         try:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Every kind of event that QEMU can be made to cause, from real guests, with all that is in it.
+"""Every kind of event that real QEMU guests can be made to send, with all its fields.
 
-Of the others tests/unit/test_event_kinds.py calls the callbacks: a failure of the host's memory, a memory device that
-the guest resizes, a device that the guest refuses to let go, sleep on disk, a broken monitor, what a newer libvirt has.
+For the others tests/unit/test_event_kinds.py calls the callbacks: a failure of the host's memory, a memory device that
+the guest resizes, a device that the guest refuses to release, sleep on disk, a broken monitor, and kinds of
+newer libvirts.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from pyvirt.testing.linux_guest import LinuxImage, linux_guest, wait_for_agent
 from pyvirt.testing.pytest_plugin import skip_unless_in_ci
 
 MIB = 1 << 20
-LIMIT = 60  # seconds that nothing takes
+LIMIT = 60  # seconds; more than anything takes
 SCSI = "<controller type='scsi' model='lsilogic'/>"
 
 names = (f"eventful-{number}" for number in itertools.count())
@@ -37,14 +38,14 @@ K = TypeVar("K", bound=Event)
 
 
 class Heard:
-    """What has been said, in the order in which somebody asks for it."""
+    """Events that were received, to be taken in any order."""
 
     def __init__(self, listener: Listener[Event]) -> None:
         self.listener = listener
         self.events: list[Event] = []
 
     def next(self, kind: type[K], **fields: Any) -> K:
-        """Return the next event of *kind*, of which *fields* are so, and forget those before it of that kind."""
+        """Return the next event of *kind* with the values *fields*, and drop earlier events of that kind."""
         while True:
             for event in self.events:
                 if type(event) is kind and all(getattr(event, name) == value for name, value in fields.items()):
@@ -70,9 +71,9 @@ def qemu_img(*argv: object, cwd: Path) -> None:
     subprocess.run(["qemu-img", *map(str, argv)], check=True, cwd=cwd, capture_output=True)
 
 
-# ---- what a guest does by itself ----
+# ---- events that a guest causes itself ----
 
-# As a boot sector: it sets the hour of its clock, lets its watchdog bite at once, and writes 127 sectors to its second
+# A boot sector that sets the hour of its clock, lets its watchdog expire at once, and writes 127 sectors to its second
 # disk.
 PROGRAM = bytes.fromhex(
     "B004 E670 B005 E671"  # hour, in the real-time clock: 5
@@ -82,10 +83,12 @@ PROGRAM = bytes.fromhex(
 )
 
 
-def test_a_guest_at_work(conn: pyvirt.Connection, heard: Heard, qemu_daemon: PrivateDaemon, tmp_path: Path) -> None:
+def test_a_working_guest_sends_events(
+    conn: pyvirt.Connection, heard: Heard, qemu_daemon: PrivateDaemon, tmp_path: Path
+) -> None:
     boot = tmp_path / "boot"
     boot.write_bytes(PROGRAM.ljust(510, b"\0") + b"\x55\xaa" + bytes(MIB - 512))
-    # A file system with room for a page, which the image on it needs many of.
+    # A file system with room for one page, while the image on it needs many.
     small = qemu_daemon.path("/var/lib/libvirt") / next(names)
     inside = f"/var/lib/libvirt/{small.name}"
     qemu_daemon.run_inside(["mkdir", inside])
@@ -137,11 +140,11 @@ def test_a_guest_at_work(conn: pyvirt.Connection, heard: Heard, qemu_daemon: Pri
         qemu_daemon.run_inside(["umount", "-l", inside])
 
 
-# ---- what is done to it ----
+# ---- operations on a guest ----
 
 
 def rfb_login(path: Path) -> None:
-    """Connect to a VNC server far enough to be let in."""
+    """Connect to a VNC server until it accepts the client."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(LIMIT)
         client.connect(str(path))
@@ -155,14 +158,14 @@ def rfb_login(path: Path) -> None:
             return data
 
         client.sendall(read(12))  # the same version
-        assert 1 in read(read(1)[0])  # a way without a password
+        assert 1 in read(read(1)[0])  # no authentication
         client.sendall(b"\1")
         assert read(4) == bytes(4)
-        client.sendall(b"\1")  # others may look on
+        client.sendall(b"\1")  # other clients may watch
         assert len(read(24)) == 24
 
 
-def test_what_is_done_to_a_guest(
+def test_every_operation_on_a_guest_sends_its_event(
     conn: pyvirt.Connection, heard: Heard, qemu_daemon: PrivateDaemon, tmp_path: Path
 ) -> None:
     qemu_img("create", "-f", "qcow2", "base", MIB, cwd=tmp_path)
@@ -195,7 +198,7 @@ def test_what_is_done_to_a_guest(
     assert change.alias == "ide0-1-1"
     assert change.reason is enums.ConnectDomainEventDiskChangeReason.CHANGE_MISSING_ON_START
 
-    # a disk comes and goes
+    # a disk is attached and detached
     disk = (
         f"<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='{tmp_path}/more'/>"
         "<target dev='sda' bus='scsi'/></disk>"
@@ -226,7 +229,7 @@ def test_what_is_done_to_a_guest(
     domain.metadata.set("urn:pyvirt:test", "<a/>", key="t")
     assert heard.next(kinds.DomainMetadataChange).uri == "urn:pyvirt:test"
 
-    # a job of a disk, and one of the domain
+    # a job of a disk and a job of the domain
     job = domain.disks["vda"].pull()
     job.wait(timeout=LIMIT)
     pulled = heard.next(kinds.DomainBlockJob)
@@ -243,7 +246,7 @@ def test_what_is_done_to_a_guest(
     assert completed.params["operation"] == enums.DomainJobOperation.BACKUP
     assert completed.params["success"] is True
 
-    # somebody looks at the screen
+    # a client watches the screen
     rfb_login(qemu_daemon.path(screen))
     phases = enums.DomainEventGraphicsPhase
     for phase in (phases.CONNECT, phases.INITIALIZE, phases.DISCONNECT):
@@ -258,15 +261,15 @@ def test_what_is_done_to_a_guest(
     assert undefined.detail is enums.DomainEventUndefinedDetailType.REMOVED
 
 
-def test_a_device_that_stays(conn: pyvirt.Connection) -> None:
-    """Without an operating system nobody lets go of what sits on PCI."""
+def test_a_failed_removal_of_a_device_sends_an_event(conn: pyvirt.Connection) -> None:
+    """Without an operating system a device on PCI is never released."""
     mac = "52:54:00:0e:0e:0e"
     xml = paused_guest(next(names), acpi=True, nics=[Nic(mac=mac)])
     domain = conn.domains.create(xml, flags=DomainCreateFlags.PAUSED)
     with pytest.raises(OperationTimeoutError, match="'net0' was not gone"):
         domain.devices.detach(f"<interface type='user'><mac address='{mac.upper()}'/></interface>", wait=0.1)
     assert len(domain.interfaces) == 1
-    # libvirt writes these numbers in another way
+    # libvirt writes these numbers differently
     address = "<address type='pci' domain='0' bus='0x0' slot='0x10' function='0'/>"
     rng = f"<rng model='virtio'><backend model='random'>/dev/urandom</backend>{address}</rng>"
     domain.devices.attach(rng)
@@ -274,10 +277,10 @@ def test_a_device_that_stays(conn: pyvirt.Connection) -> None:
         domain.devices.detach(rng, wait=0.1)
 
 
-# ---- what needs an operating system ----
+# ---- events that need an operating system ----
 
 
-def test_a_guest_with_an_operating_system(conn: pyvirt.Connection, heard: Heard, linux_image: LinuxImage) -> None:
+def test_a_guest_with_an_agent_sends_events(conn: pyvirt.Connection, heard: Heard, linux_image: LinuxImage) -> None:
     xml = linux_guest(next(names), linux_image, elements="<pm><suspend-to-mem enabled='yes'/></pm>")
     domain = conn.domains.create(xml)
     wait_for_agent(domain)
@@ -318,7 +321,7 @@ def test_a_guest_with_an_operating_system(conn: pyvirt.Connection, heard: Heard,
 # ---- a migration ----
 
 
-def test_a_migration(qemu_daemon: PrivateDaemon, tmp_path: Path) -> None:
+def test_a_migration_sends_events_on_both_sides(qemu_daemon: PrivateDaemon, tmp_path: Path) -> None:
     boot = write_boot_disk(tmp_path / "boot")
     with (
         skip_unless_in_ci(),

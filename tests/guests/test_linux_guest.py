@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The testbed's small Linux itself."""
+"""The small Linux of the testbed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pyvirt.testing.guests import READY, paused_guest
 from pyvirt.testing.linux_guest import LinuxImage, start_linux_guest, wait_for_agent
 
 
-def test_it_runs_and_has_a_network(linux_guest: Domain) -> None:
+def test_a_linux_guest_gets_a_network_address(linux_guest: Domain) -> None:
     addresses = {
         interface["name"]: [address["addr"] for address in interface["addr"]]
         for interface in Agent(linux_guest).guest_info()["if"]
@@ -29,7 +29,7 @@ def test_it_runs_and_has_a_network(linux_guest: Domain) -> None:
     assert "10.0.2.15" in addresses["eth0"]  # what QEMU's own network gives
 
 
-def test_its_shape() -> None:
+def test_linux_guest_makes_the_expected_document() -> None:
     image = LinuxImage(Path("/images/k&r"), Path("/images/initrd"))
     root = ElementTree.fromstring(testbed.linux_guest("Web 1.example", image, command_line="TASK='a b'", vcpus=2))
     assert (root.findtext("os/kernel"), root.findtext("os/initrd")) == ("/images/k&r", "/images/initrd")
@@ -42,7 +42,7 @@ def test_its_shape() -> None:
     assert "GUEST_AGENT" not in (silent.findtext("os/cmdline") or "")
 
 
-def test_it_greets_and_obeys_the_power_button(
+def test_a_linux_guest_prints_ready_and_obeys_the_power_button(
     qemu_daemon: PrivateDaemon, linux_image: LinuxImage, tmp_path: Path
 ) -> None:
     with pyvirt.connect(qemu_daemon.uri("qemu")) as conn:
@@ -55,7 +55,7 @@ def test_it_greets_and_obeys_the_power_button(
         domain.wait_for(DomainState.SHUTOFF, timeout=60)
 
 
-def test_an_agent_that_never_answers(qemu_daemon: PrivateDaemon, linux_image: LinuxImage) -> None:
+def test_waiting_for_a_silent_agent_times_out(qemu_daemon: PrivateDaemon, linux_image: LinuxImage) -> None:
     with pyvirt.connect(qemu_daemon.uri("qemu")) as conn:
         with pytest.raises(OperationTimeoutError, match="mute"):
             start_linux_guest(conn, linux_image, "mute", command_line="GUEST_AGENT=", timeout=0.1)
@@ -68,7 +68,7 @@ def test_an_agent_that_never_answers(qemu_daemon: PrivateDaemon, linux_image: Li
             domain.destroy()
 
 
-def test_a_machine_that_cannot_make_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_tools_for_the_image_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -84,13 +84,12 @@ def test_a_machine_that_cannot_make_it(tmp_path: Path, monkeypatch: pytest.Monke
     assert list((tmp_path / "cache/pyvirt").iterdir()) == []
 
 
-def test_it_is_made_once(linux_image: LinuxImage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_image_is_built_once(linux_image: LinuxImage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert testbed.linux_image() == testbed.linux_image(linux_image.kernel.parents[1]) == linux_image
 
 
-def test_its_agent_shuts_it_down(linux_guest: Domain) -> None:
-    """The last test: nobody after this one has a guest."""
+def test_the_agent_shuts_the_guest_down(linux_guest: Domain) -> None:
+    """The last test: it shuts down the guest of this module."""
     linux_guest.shutdown(flags=DomainShutdownFlags.GUEST_AGENT)
-    linux_guest.wait_for(DomainState.SHUTOFF, timeout=60)
-    assert not linux_guest.is_active()
+    assert linux_guest.wait_for(DomainState.SHUTOFF, timeout=60).state is DomainState.SHUTOFF

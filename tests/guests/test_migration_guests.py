@@ -51,10 +51,10 @@ from pyvirt.xmldesc import parse
 from tests.support.guest_tools import emptied
 
 Flags = DomainMigrateFlags
-LIVE = Flags.LIVE | Flags.UNSAFE  # the image is the same file on both sides, which libvirt cannot know
+LIVE = Flags.LIVE | Flags.UNSAFE  # libvirt cannot know that the image is the same file on both sides
 MIB = 1 << 20
 LOAD = 64 * MIB
-WHILE = 60  # seconds that nothing takes
+WHILE = 60  # seconds; more than anything takes
 ARRIVED = DomainStateReason(DomainState.RUNNING, DomainRunningReason.MIGRATED)
 COMPLETED = DomainGetJobStatsFlags.COMPLETED
 
@@ -95,9 +95,9 @@ def guest(here: pyvirt.Connection, boot: Path) -> Domain:
 
 @pytest.fixture
 def heavy(here: pyvirt.Connection, boot: Path, tmp_path: Path) -> Domain:
-    """A guest with much in its memory that cannot be compressed, at 1 MiB per second.
+    """A guest with much incompressible memory, limited to 1 MiB per second.
 
-    It takes a minute, so that it is still on its way when this process was not given the CPU for some seconds.
+    Its migration takes a minute, so it is still running when this process gets no CPU for some seconds.
     """
     load = tmp_path / "load"
     load.write_bytes(os.urandom(LOAD))
@@ -120,13 +120,13 @@ def migrate_uri(tmp_path: Path) -> str:
 
 
 def hear(daemon: PrivateDaemon, domain: Domain, words: bytes) -> bytes:
-    """Let a held guest go on, send words to its serial port, and return what it has said when these come back."""
+    """Resume a paused guest, send words to its serial port, and return its output once it has echoed them."""
     console = parse(domain.xml_desc()).find("devices/console")
     assert console is not None
     heard = b""
     file = os.open(daemon.path(str(console.attrib["tty"])), os.O_RDWR | os.O_NOCTTY)
     try:
-        tty.setraw(file)  # which drops what was said before
+        tty.setraw(file)  # which drops earlier output
         domain.resume()
         os.write(file, words)
         while not heard.endswith(words):
@@ -137,10 +137,10 @@ def hear(daemon: PrivateDaemon, domain: Domain, words: bytes) -> bytes:
     return heard
 
 
-# ---- there, and back ----
+# ---- successful migrations ----
 
 
-def test_a_guest_goes_on_over_there(
+def test_a_migrated_guest_continues_on_the_other_host(
     daemons: tuple[PrivateDaemon, PrivateDaemon],
     here: pyvirt.Connection,
     there: pyvirt.Connection,
@@ -153,7 +153,7 @@ def test_a_guest_goes_on_over_there(
     assert moved == there.domains[guest.name]
     assert moved.connection is there
     assert moved.state().state is DomainState.PAUSED
-    assert hear(daemons[1], moved, b"and now?") == b"and now?"  # it has not booted again
+    assert hear(daemons[1], moved, b"and now?") == b"and now?"  # it has not rebooted
     assert len(here.domains) == 0
     with pytest.raises(DomainNotFoundError):
         guest.state()
@@ -164,7 +164,7 @@ def test_a_guest_goes_on_over_there(
 
 
 @pytest.mark.parametrize("form", [str, URI.parse])
-def test_daemons_do_it_among_themselves(
+def test_a_peer_to_peer_migration_succeeds(
     daemons: tuple[PrivateDaemon, PrivateDaemon],
     here: pyvirt.Connection,
     there: pyvirt.Connection,
@@ -178,14 +178,16 @@ def test_daemons_do_it_among_themselves(
     assert len(here.domains) == 0
 
 
-def test_through_the_connection_of_the_daemons(
+def test_a_tunnelled_migration_succeeds(
     daemons: tuple[PrivateDaemon, PrivateDaemon], there: pyvirt.Connection, guest: Domain
 ) -> None:
     Migration(guest).to(daemons[1].uri("qemu"), flags=LIVE | Flags.TUNNELLED)
     assert there.domains[guest.name].state() == ARRIVED
 
 
-def test_with_another_name_and_configuration(there: pyvirt.Connection, guest: Domain, migrate_uri: str) -> None:
+def test_a_migration_may_change_name_and_configuration(
+    there: pyvirt.Connection, guest: Domain, migrate_uri: str
+) -> None:
     root = parse(guest.xml_desc(flags=DomainXMLFlags.MIGRATABLE))
     description = root.makeelement("description")
     description.text = "came from elsewhere"
@@ -202,7 +204,7 @@ def test_with_another_name_and_configuration(there: pyvirt.Connection, guest: Do
     assert parse(moved.xml_desc()).findtext("description") == "came from elsewhere"
 
 
-def test_compressed(there: pyvirt.Connection, guest: Domain, migrate_uri: str) -> None:
+def test_a_compressed_migration_succeeds(there: pyvirt.Connection, guest: Domain, migrate_uri: str) -> None:
     flags = LIVE | Flags.COMPRESSED | Flags.AUTO_CONVERGE
     moved = Migration(guest).to(
         there,
@@ -220,14 +222,14 @@ def test_compressed(there: pyvirt.Connection, guest: Domain, migrate_uri: str) -
     assert params.DOMAIN_JOB_COMPRESSION_CACHE in Job(moved).stats(flags=COMPLETED)
 
 
-def test_several_connections_at_once(there: pyvirt.Connection, guest: Domain, migrate_uri: str) -> None:
+def test_a_parallel_migration_succeeds(there: pyvirt.Connection, guest: Domain, migrate_uri: str) -> None:
     with pytest.raises(InvalidArgumentError, match="parallel"):
         Migration(guest).to(there, flags=LIVE, migrate_uri=migrate_uri, parallel_connections=2)
     moved = Migration(guest).to(there, flags=LIVE | Flags.PARALLEL, migrate_uri=migrate_uri, parallel_connections=2)
     assert moved.state() == ARRIVED
 
 
-def test_the_disks_move_too(
+def test_a_migration_copies_the_disks(
     here: pyvirt.Connection, there: pyvirt.Connection, boot: Path, tmp_path: Path, migrate_uri: str
 ) -> None:
     images = [tmp_path / name for name in ("one", "two")]
@@ -250,7 +252,7 @@ def test_the_disks_move_too(
     assert sources == [str(images[0]), str(copy)]
 
 
-def test_a_domain_that_is_off(here: pyvirt.Connection, there: pyvirt.Connection) -> None:
+def test_an_offline_migration_moves_the_configuration(here: pyvirt.Connection, there: pyvirt.Connection) -> None:
     domain = here.domains.define(paused_guest(next(names)))
     with pytest.raises(OperationInvalidError, match="not running"):
         Migration(domain).to(there)
@@ -261,10 +263,12 @@ def test_a_domain_that_is_off(here: pyvirt.Connection, there: pyvirt.Connection)
     assert domain.name not in here.domains
 
 
-# ---- on its way ----
+# ---- during a migration ----
 
 
-def test_progress_and_a_change_of_mind(there: pyvirt.Connection, heavy: Domain, migrate_uri: str) -> None:
+def test_an_exception_of_progress_aborts_the_migration(
+    there: pyvirt.Connection, heavy: Domain, migrate_uri: str
+) -> None:
     seen: list[tuple[int, int]] = []
 
     def progress(done: int, total: int) -> None:
@@ -289,7 +293,7 @@ def test_progress_and_a_change_of_mind(there: pyvirt.Connection, heavy: Domain, 
     assert Migration(heavy).to(there, flags=LIVE, migrate_uri=migrate_uri).state() == ARRIVED
 
 
-def test_a_change_of_mind_that_is_awaited(
+def test_an_exception_of_progress_aborts_an_awaited_migration(
     daemons: tuple[PrivateDaemon, PrivateDaemon], heavy: Domain, migrate_uri: str
 ) -> None:
     def progress(done: int, total: int) -> None:
@@ -310,7 +314,7 @@ def test_a_change_of_mind_that_is_awaited(
     anyio.run(change_mind)
 
 
-def test_aborted_by_somebody(
+def test_a_migration_aborted_by_another_client_raises(
     daemons: tuple[PrivateDaemon, PrivateDaemon], there: pyvirt.Connection, heavy: Domain, migrate_uri: str
 ) -> None:
     with pyvirt.connect(daemons[0].uri("qemu")) as other:
@@ -327,7 +331,7 @@ def test_aborted_by_somebody(
     assert len(there.domains) == 0
 
 
-def test_memory_that_follows_later(there: pyvirt.Connection, heavy: Domain, migrate_uri: str) -> None:
+def test_a_post_copy_migration_succeeds(there: pyvirt.Connection, heavy: Domain, migrate_uri: str) -> None:
     migration = Migration(heavy)
     started: list[int] = []
 
@@ -343,7 +347,7 @@ def test_memory_that_follows_later(there: pyvirt.Connection, heavy: Domain, migr
         Migration(moved).start_post_copy()
 
 
-def test_limits(guest: Domain) -> None:
+def test_speed_downtime_and_cache_limits_are_set_and_read(guest: Domain) -> None:
     migration = Migration(guest)
     migration.set_max_speed(7)
     migration.set_max_speed(9, flags=DomainMigrateMaxSpeedFlags.POSTCOPY)
@@ -364,10 +368,10 @@ def test_limits(guest: Domain) -> None:
     assert (migration.max_speed(), migration.max_downtime(), migration.compression_cache()) == (7, 500, 2 * MIB)
 
 
-# ---- not at all ----
+# ---- migrations that are refused ----
 
 
-def test_migrations_that_cannot_be(
+def test_impossible_migrations_are_refused(
     daemons: tuple[PrivateDaemon, PrivateDaemon],
     here: pyvirt.Connection,
     there: pyvirt.Connection,
@@ -379,7 +383,7 @@ def test_migrations_that_cannot_be(
         (MigrationUnsafeError, "shared storage", lambda: migration.to(there, flags=Flags.LIVE)),
         (pyvirt.Error, "same host", lambda: migration.to(here, flags=LIVE)),
         (pyvirt.Error, "/nowhere", lambda: migration.to("qemu+unix:///system?socket=/nowhere", flags=LIVE)),
-        (pyvirt.Error, "'there'", lambda: migration.to(there, flags=LIVE)),  # a name nobody can resolve
+        (pyvirt.Error, "'there'", lambda: migration.to(there, flags=LIVE)),  # a name that cannot be resolved
         (NotSupportedError, "direct", lambda: migration.to(None, flags=LIVE, migrate_uri=migrate_uri)),
         (InvalidArgumentError, "URI3", lambda: migration.to(there, flags=LIVE | Flags.PEER2PEER)),
         (NotSupportedError, "'nope'", lambda: migration.to(there, {"nope": 5}, flags=LIVE)),
@@ -395,10 +399,10 @@ def test_migrations_that_cannot_be(
         assert Job(guest).info() is None
 
 
-# ---- how long it would take ----
+# ---- the dirty rate ----
 
 
-def test_the_dirty_rate(here: pyvirt.Connection, boot: Path) -> None:
+def test_the_dirty_rate_is_measured(here: pyvirt.Connection, boot: Path) -> None:
     domain = here.domains.create(tiny_guest(next(names), boot))
     rate = DirtyRate(domain)
     assert rate.stats()["dirtyrate.calc_status"] == DomainDirtyRateStatus.UNSTARTED

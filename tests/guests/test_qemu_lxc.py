@@ -24,14 +24,14 @@ def guest(qemu: pyvirt.Connection) -> pyvirt.Domain:
     return qemu.domains.create(paused_guest("monitored", agent=True), flags=pyvirt.DomainCreateFlags.PAUSED)
 
 
-def test_the_monitor_answers(guest: pyvirt.Domain) -> None:
+def test_monitor_command_returns_the_answer(guest: pyvirt.Domain) -> None:
     answer = json.loads(guest.qemu.monitor_command('{"execute": "query-status"}'))
     assert answer["return"]["running"] is False
     text = guest.qemu.monitor_command("info status", flags=DomainQemuMonitorCommandFlags.HMP)
     assert "paused" in text
 
 
-def test_the_monitor_takes_files(guest: pyvirt.Domain) -> None:
+def test_monitor_command_passes_file_descriptors(guest: pyvirt.Domain) -> None:
     read, write = os.pipe()
     try:
         answer, given = guest.qemu.monitor_command_with_files(
@@ -44,19 +44,19 @@ def test_the_monitor_takes_files(guest: pyvirt.Domain) -> None:
         os.close(write)
 
 
-def test_a_bad_command_is_an_answer_and_no_json_an_error(guest: pyvirt.Domain) -> None:
+def test_an_unknown_command_is_answered_and_invalid_json_raises(guest: pyvirt.Domain) -> None:
     answer = json.loads(guest.qemu.monitor_command('{"execute": "no-such-command"}'))
     assert answer["error"]["class"] == "CommandNotFound"
     with pytest.raises(pyvirt.Error):
         guest.qemu.monitor_command("no json")
 
 
-def test_an_agent_that_is_not_there(guest: pyvirt.Domain) -> None:
+def test_an_agent_command_without_an_agent_raises(guest: pyvirt.Domain) -> None:
     with pytest.raises((pyvirt.AgentUnresponsiveError, pyvirt.OperationInvalidError)):
         guest.qemu.agent_command('{"execute": "guest-ping"}', timeout=1)
 
 
-def test_attaching_to_foreign_processes(guest: pyvirt.Domain) -> None:
+def test_attach_to_another_process_is_refused(guest: pyvirt.Domain) -> None:
     with pytest.raises(pyvirt.NotSupportedError):
         qemu.attach(guest.connection, os.getpid())  # libvirt's QEMU driver gave it up in 5.5
 
@@ -81,9 +81,9 @@ with pyvirt.connect(sys.argv[1]) as conn:
 
 
 def namespaces_of(domain: pyvirt.Domain) -> list[int] | None:
-    """Open them as soon as the container's first process is there.
+    """Open them as soon as the container's first process exists.
 
-    libvirt hears of it by an event of the container's controller, and at times misses that for good.
+    libvirt learns of it by an event of the container's controller, and sometimes misses that event.
     """
     give_up = time.monotonic() + 5
     while time.monotonic() < give_up:
@@ -97,7 +97,7 @@ def namespaces_of(domain: pyvirt.Domain) -> list[int] | None:
 
 @pytest.fixture
 def entered(private_daemon_factory: Callable[..., PrivateDaemon]) -> Iterator[tuple[pyvirt.Domain, list[int]]]:
-    """A container whose first process libvirt has heard of, and its namespaces."""
+    """A container whose first process is known to libvirt, and its namespaces."""
     with pyvirt.connect(private_daemon_factory(cgroups=True).uri("lxc")) as conn:
         for _ in range(6):
             domain = conn.domains.create(container("entered"))
@@ -110,7 +110,7 @@ def entered(private_daemon_factory: Callable[..., PrivateDaemon]) -> Iterator[tu
     pytest.fail("libvirt never heard of the first process of a container")
 
 
-def test_the_namespaces_of_a_container(entered: tuple[pyvirt.Domain, list[int]]) -> None:
+def test_the_namespaces_of_a_container_can_be_opened_and_entered(entered: tuple[pyvirt.Domain, list[int]]) -> None:
     domain, namespaces = entered
     assert len(namespaces) >= 4
     for fd in namespaces:
@@ -120,4 +120,4 @@ def test_the_namespaces_of_a_container(entered: tuple[pyvirt.Domain, list[int]])
     command = [sys.executable, "-c", ENTER, domain.connection.uri(), "entered"]
     give_up = time.monotonic() + 30
     while (first := subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()) != "sleep":
-        assert time.monotonic() < give_up, first  # it has not got its own /proc, or has not become that program yet
+        assert time.monotonic() < give_up, first  # it has no /proc of its own yet, or does not yet run that program

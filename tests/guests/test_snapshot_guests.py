@@ -49,7 +49,7 @@ from tests.support.guest_tools import qemu_img
 
 CLUSTER = 1 << 16  # bytes of a qcow2 image
 SIZE = 1 << 20
-WHILE = 60  # seconds that no job takes
+WHILE = 60  # seconds; more than any job takes
 COMPLETED, KEEP = DomainGetJobStatsFlags.COMPLETED, DomainGetJobStatsFlags.KEEP_COMPLETED
 
 names = (f"snapshots-{number}" for number in itertools.count())
@@ -80,14 +80,14 @@ def write(domain: Domain, pattern: int, cluster: int) -> None:
 
 
 def holds(image: Path, pattern: int, cluster: int) -> bool:
-    """Whether a cluster of an image that nobody writes to is filled so."""
+    """Return whether a cluster of an unused image is filled with *value*."""
     command = f"read -P {pattern} {cluster * CLUSTER} {CLUSTER}"
     done = subprocess.run(["qemu-io", "-r", "-U", "-c", command, str(image)], capture_output=True, text=True)
     return "verification failed" not in done.stdout and done.returncode == 0
 
 
 def clusters(*argv: object) -> set[int]:
-    """The clusters that an image itself has."""
+    """Return the clusters that an image contains itself."""
     rows = json.loads(qemu_img("map", "-U", "--output=json", *argv))
     has = [row for row in rows if row["data"] and row["depth"] == 0]
     return {place // CLUSTER for row in has for place in range(row["start"], row["start"] + row["length"], CLUSTER)}
@@ -96,7 +96,7 @@ def clusters(*argv: object) -> set[int]:
 # ---- snapshots ----
 
 
-def test_back_and_forth(guest: Domain, disk: Path) -> None:
+def test_reverting_restores_memory_and_disk(guest: Domain, disk: Path) -> None:
     snapshots = Snapshots(guest)
     write(guest, 1, 3)
     first = snapshots.create(name="first", description="with ones")
@@ -123,7 +123,7 @@ def test_back_and_forth(guest: Domain, disk: Path) -> None:
     assert not holds(disk, 1, 3)
 
 
-def test_deleting_and_redefining(guest: Domain, disk: Path) -> None:
+def test_snapshots_are_deleted_and_redefined(guest: Domain, disk: Path) -> None:
     snapshots = Snapshots(guest)
     first = snapshots.create(name="first")
     for name in ("second", "third"):
@@ -140,7 +140,7 @@ def test_deleting_and_redefining(guest: Domain, disk: Path) -> None:
     assert "snapshots" not in json.loads(qemu_img("info", "-U", "--output=json", disk))
 
 
-def test_an_external_one(guest: Domain, disk: Path) -> None:
+def test_an_external_snapshot_adds_an_image(guest: Domain, disk: Path) -> None:
     snapshots = Snapshots(guest)
     snapshot = snapshots.create(
         name="apart", flags=DomainSnapshotCreateFlags.DISK_ONLY | DomainSnapshotCreateFlags.ATOMIC
@@ -160,7 +160,7 @@ def test_an_external_one(guest: Domain, disk: Path) -> None:
     assert holds(disk, 1, 3)
 
 
-def test_snapshots_that_cannot_be(guest: Domain) -> None:
+def test_impossible_snapshots_are_refused(guest: Domain) -> None:
     snapshots = Snapshots(guest)
     with pytest.raises(NotSupportedError, match="agent"):
         snapshots.create(flags=DomainSnapshotCreateFlags.DISK_ONLY | DomainSnapshotCreateFlags.QUIESCE)
@@ -176,7 +176,7 @@ def test_snapshots_that_cannot_be(guest: Domain) -> None:
 # ---- checkpoints ----
 
 
-def test_what_has_changed_since(guest: Domain) -> None:
+def test_a_checkpoint_counts_what_has_changed_since(guest: Domain) -> None:
     checkpoints = Checkpoints(guest)
     first = checkpoints.create(name="first", description="before")
     write(guest, 1, 3)
@@ -200,7 +200,7 @@ def test_what_has_changed_since(guest: Domain) -> None:
     assert changed("first") == 2 * CLUSTER
 
 
-def test_redefining_a_checkpoint(guest: Domain) -> None:
+def test_a_checkpoint_is_redefined_from_its_document(guest: Domain) -> None:
     checkpoints = Checkpoints(guest)
     document = checkpoints.create(name="first").xml_desc()
     checkpoints["first"].delete(flags=DomainCheckpointDeleteFlags.METADATA_ONLY)
@@ -209,7 +209,7 @@ def test_redefining_a_checkpoint(guest: Domain) -> None:
     assert checkpoints.create(document, flags=flags).xml_desc() == document
 
 
-def test_no_checkpoint_of_a_domain_that_is_off(guest: Domain) -> None:
+def test_a_checkpoint_of_an_inactive_domain_is_refused(guest: Domain) -> None:
     guest.destroy()
     with pytest.raises(OperationUnsupportedError, match="inactive"):
         Checkpoints(guest).create()
@@ -227,7 +227,7 @@ def push(target: Path, since: str | None = None) -> str:
     )
 
 
-def test_pushing_all_and_then_what_has_changed(guest: Domain, disk: Path, tmp_path: Path) -> None:
+def test_push_backups_are_full_and_then_incremental(guest: Domain, disk: Path, tmp_path: Path) -> None:
     backup, job = Backup(guest), Job(guest)
     write(guest, 1, 3)
     backup.begin(push(tmp_path / "full"), checkpoint_xml="<domaincheckpoint><name>monday</name></domaincheckpoint>")
@@ -252,7 +252,7 @@ def test_pushing_all_and_then_what_has_changed(guest: Domain, disk: Path, tmp_pa
     assert [checkpoint.name for checkpoint in Checkpoints(guest)] == ["monday"]
 
 
-def test_pulling_over_nbd(guest: Domain, disk: Path, tmp_path: Path) -> None:
+def test_a_pull_backup_is_read_over_nbd(guest: Domain, disk: Path, tmp_path: Path) -> None:
     backup, job, socket = Backup(guest), Job(guest), tmp_path / "nbd"
     Checkpoints(guest).create(name="monday")
     write(guest, 1, 3)
@@ -261,7 +261,7 @@ def test_pulling_over_nbd(guest: Domain, disk: Path, tmp_path: Path) -> None:
         "<disks><disk name='hda' type='file' exportname='out' exportbitmap='changes'>"
         f"<scratch file='{tmp_path / 'scratch'}'/></disk></disks></domainbackup>"
     )
-    write(guest, 2, 3)  # which the backup does not see
+    write(guest, 2, 3)  # the backup does not contain it
     out = f"driver=nbd,export=out,server.type=unix,server.path={socket}"
     changed = json.loads(
         qemu_img("map", "--output=json", "--image-opts", f"{out},x-dirty-bitmap=qemu:dirty-bitmap:changes")
@@ -279,7 +279,7 @@ def test_pulling_over_nbd(guest: Domain, disk: Path, tmp_path: Path) -> None:
         job.wait(timeout=0.05)
     job.abort()
     job.wait(timeout=WHILE)
-    assert job.stats(flags=COMPLETED)["type"] is DomainJobType.COMPLETED  # that is how such a backup ends
+    assert job.stats(flags=COMPLETED)["type"] is DomainJobType.COMPLETED  # such a backup ends by an abort
     with pytest.raises(DomainBackupNotFoundError):
         backup.xml_desc()
     with pytest.raises(OperationInvalidError, match="no job is active"):
@@ -288,7 +288,7 @@ def test_pulling_over_nbd(guest: Domain, disk: Path, tmp_path: Path) -> None:
     assert holds(disk, 2, 3)
 
 
-def test_a_backup_that_cannot_be(guest: Domain, tmp_path: Path) -> None:
+def test_impossible_backups_are_refused(guest: Domain, tmp_path: Path) -> None:
     backup, point = Backup(guest), "<domaincheckpoint><name>point</name></domaincheckpoint>"
     for error, xml in {
         XMLError: "no XML",
@@ -309,7 +309,7 @@ def test_a_backup_that_cannot_be(guest: Domain, tmp_path: Path) -> None:
 # ---- jobs ----
 
 
-def test_watching_a_save(guest: Domain, tmp_path: Path) -> None:
+def test_a_watched_save_reports_progress(guest: Domain, tmp_path: Path) -> None:
     job, seen = Job(guest), list[tuple[int, int]]()
     result = job.watch(
         lambda: guest.save(str(tmp_path / "saved")), lambda done, total: seen.append((done, total)), interval=0.001
@@ -323,7 +323,7 @@ def test_watching_a_save(guest: Domain, tmp_path: Path) -> None:
             call()
 
 
-def test_a_watched_call_that_fails(guest: Domain) -> None:
+def test_an_error_of_a_watched_call_is_raised(guest: Domain) -> None:
     with pytest.raises(pyvirt.Error, match="/nowhere") as caught:
         Job(guest).watch(lambda: guest.save("/nowhere/at all"), lambda done, total: None)
     assert caught.value.function == "virDomainSaveFlags"

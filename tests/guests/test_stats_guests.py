@@ -36,12 +36,12 @@ def uri(qemu_daemon: PrivateDaemon, tmp_path_factory: pytest.TempPathFactory) ->
             domain.destroy()
 
 
-def test_every_field_that_the_driver_sends(uri: str) -> None:
+def test_every_field_that_virsh_prints_is_in_the_frame(uri: str) -> None:
     with pyvirt.connect(uri) as conn:
         guests = [domain for domain in conn.domains if domain.name.startswith("stats-")]
         frame = conn.domains.stats(domains=guests)
         assert len(frame) == GUESTS
-        # virsh prints what it gets, from the same daemon, through code that is not ours.
+        # virsh prints what it gets from the same daemon, without any code of pyvirt.
         rows = dict(zip(frame.domains.names, frame.to_dicts(), strict=True))
         for name, row in rows.items():
             printed = subprocess.run(
@@ -67,7 +67,7 @@ def test_tables_hold_what_each_guest_has(uri: str) -> None:
         assert [vcpu.index[0][row] for row in rows] == [0, 1]
 
 
-def test_rates_of_a_running_guest(uri: str) -> None:
+def test_rates_of_running_guests_are_present(uri: str) -> None:
     with pyvirt.connect(uri) as conn:
         before = conn.domains.stats()
         now = conn.domains.stats()
@@ -88,7 +88,7 @@ def pyvirt_stats(*arguments: str) -> str:
     return run.stdout
 
 
-def test_the_command_line_prints_them(uri: str) -> None:
+def test_the_command_line_prints_statistics_as_json(uri: str) -> None:
     (tick,) = [json.loads(line) for line in pyvirt_stats(uri, "-i", "0.2", "-n", "2", "-f", "json").splitlines()]
     busy = next(domain for domain in tick["domains"] if domain["name"] == "stats-busy")
     assert busy["stats"]["block.0.name"] == "hda"
@@ -97,7 +97,7 @@ def test_the_command_line_prints_them(uri: str) -> None:
     assert tick["missing"] == {}
 
 
-def test_the_command_line_says_who_hangs(qemu_daemon: PrivateDaemon, uri: str) -> None:
+def test_the_command_line_counts_hung_guests(qemu_daemon: PrivateDaemon, uri: str) -> None:
     pid = qemu_daemon.guest_pid("stats-0")
     os.kill(pid, signal.SIGSTOP)
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What real guests say and hear on their consoles and channels, and what they show."""
+"""Consoles, channels and screens of real guests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pyvirt.stream import Stream
 from pyvirt.testing.guests import READY, tiny_guest, write_boot_disk
 
 READABLE, WRITABLE = StreamEventType.READABLE, StreamEventType.WRITABLE
-LONG = 60  # seconds that nothing takes
+LONG = 60  # seconds; more than anything takes
 PORT = "org.example.port"
 DEVICES = (
     "<graphics type='vnc' port='-1' listen='127.0.0.1'/><video><model type='vga'/></video>"
@@ -25,13 +25,13 @@ DEVICES = (
 
 @pytest.fixture
 def guest(qemu: pyvirt.Connection, tmp_path: Path) -> Domain:
-    """One that is held back until a test listens."""
+    """A guest that is paused until a test listens."""
     xml = tiny_guest("talker", write_boot_disk(tmp_path / "boot.img"), devices=DEVICES)
     return qemu.domains.create(xml, flags=DomainCreateFlags.PAUSED)
 
 
 def hear(stream: Stream, words: bytes) -> bytes:
-    """Return what comes up to *words*."""
+    """Return the output up to *words*."""
     heard = b""
     while not heard.endswith(words):
         assert stream.wait(READABLE, timeout=LONG), f"just {heard!r}, then silence"
@@ -48,13 +48,13 @@ def test_a_console_in_both_directions(guest: Domain) -> None:
         assert console.wait(WRITABLE, timeout=LONG) & WRITABLE
         assert console.write(b"hello") == 5
         assert hear(console, b"hello") == b"hello"
-        assert guest.state()  # nothing is held up by a stream that does not block
+        assert guest.state()  # a non-blocking stream does not wait
     with guest.console() as again:
         again.write(b"and again")
         assert hear(again, b"and again") == b"and again"
 
 
-def test_one_at_a_time_unless_by_force(guest: Domain) -> None:
+def test_a_second_console_needs_force(guest: Domain) -> None:
     first = guest.console()
     with pytest.raises(OperationFailedError, match="Active console session"):
         guest.console()
@@ -65,28 +65,28 @@ def test_one_at_a_time_unless_by_force(guest: Domain) -> None:
         first.close()
 
 
-def test_the_guest_ends(guest: Domain) -> None:
+def test_a_console_ends_with_the_guest(guest: Domain) -> None:
     with guest.console() as console:
         guest.destroy()
         assert console.wait(READABLE, timeout=LONG)
         try:
             rest = console.read(1)
-        except Error:  # which of the two depends on how QEMU let go of it
+        except Error:  # which of the two depends on how QEMU closed it
             rest = b""
         assert rest == b""
 
 
-def test_the_connection_closes_while_somebody_watches(guest: Domain) -> None:
+def test_closing_the_connection_ends_a_console(guest: Domain) -> None:
     with pyvirt.connect(guest.connection.uri()) as other:
         console = other.domains[guest.name].console()
         assert not console.wait(READABLE, timeout=0)
     with pytest.raises(pyvirt.ClosedError):
         console.wait(READABLE, timeout=0)
     console.close()
-    guest.console().close()  # the daemon has noticed that nobody is there any more
+    guest.console().close()  # the daemon has noticed that the client has disconnected
 
 
-def test_a_channel(guest: Domain) -> None:
+def test_a_channel_is_opened_by_name(guest: Domain) -> None:
     with pytest.raises(Error, match=r"org\.example\.other"):
         guest.channel("org.example.other")
     with guest.channel(PORT) as channel:
@@ -95,7 +95,7 @@ def test_a_channel(guest: Domain) -> None:
         guest.console("nope")
 
 
-def test_what_a_display_shows(guest: Domain) -> None:
+def test_screenshot_returns_a_png(guest: Domain) -> None:
     image = guest.screenshot()
     assert image.mime_type == "image/png"
     assert image.data.startswith(b"\x89PNG\r\n")

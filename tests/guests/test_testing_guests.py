@@ -17,11 +17,11 @@ from pyvirt.testing.daemon import PrivateDaemon
 from pyvirt.testing.guests import READY, DiskConfig, Nic, container, paused_guest, tiny_guest, write_boot_disk
 from pyvirt.testing.pytest_plugin import DaemonFactory
 
-ANSWER_TIME = 30  # seconds; what a loaded machine may take for what usually takes 0.1
+ANSWER_TIME = 30  # seconds; a loaded machine may need them for what usually takes 0.1
 
 
 class Console:
-    """The other end of a guest's serial port."""
+    """The host's end of a guest's serial port."""
 
     def __init__(self, daemon: PrivateDaemon, domain: pyvirt.Domain) -> None:
         console = ElementTree.fromstring(domain.xml_desc()).find("devices/console")
@@ -45,7 +45,7 @@ class Console:
 
 
 @pytest.mark.parametrize("busy", [False, True])
-def test_a_tiny_guest_speaks_and_listens(
+def test_a_tiny_guest_echoes_its_console(
     qemu: pyvirt.Connection, qemu_daemon: PrivateDaemon, tmp_path: Path, busy: bool
 ) -> None:
     disk = write_boot_disk(tmp_path / "boot.img", busy=busy)
@@ -65,14 +65,14 @@ def test_guests_share_a_boot_disk(qemu: pyvirt.Connection, tmp_path: Path) -> No
     for path in logs:
         qemu.domains.create(tiny_guest(path.name, disk, serial=path))
     assert {domain.state().state for domain in qemu.domains} == {DomainState.RUNNING}
-    # The files cannot be waited for; but a guest that was to write a line has written it when it is next asked.
+    # The files cannot be waited for; but a guest has written its line when it answers the next request.
     for path in logs:
         while path.read_bytes() != b"two of us\r\n":
             assert qemu.domains[path.name].info().cpu_time < ANSWER_TIME * 10**9
     assert disk.stat().st_size == 1 << 20
 
 
-def test_a_paused_guest_has_what_it_is_given(qemu: pyvirt.Connection, tmp_path: Path) -> None:
+def test_paused_guest_makes_the_requested_document(qemu: pyvirt.Connection, tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("first & last.img", "second.img", "third.img")]
     for path in paths:
         path.write_bytes(bytes(1 << 20))
@@ -111,7 +111,7 @@ def test_guests_are_always_emulated(qemu: pyvirt.Connection) -> None:
     assert {kind.get("type") for kind in capabilities.iterfind("guest/arch/domain")} == {"qemu"}
 
 
-def test_a_boot_sector() -> None:
+def test_a_boot_sector_holds_the_message() -> None:
     sector = boot_sector("hello")
     assert len(sector) == 512
     assert sector.endswith(b"\x55\xaa")
@@ -129,7 +129,7 @@ def test_a_container_runs(private_daemon_factory: DaemonFactory, tmp_path: Path)
     script = f"echo $$ > {proof}; exec sleep infinity"
     with pyvirt.connect(daemon.uri("lxc")) as conn:
         domain = conn.domains.create(container("box & co", init="/bin/sh", arguments=["-c", script], vcpus=2))
-        assert proof.read_text() == "1\n"  # the first process of a namespace of its own
+        assert proof.read_text() == "1\n"  # the first process of its own namespace
         assert domain.state().state is DomainState.RUNNING
         assert domain.info().max_memory == 64 << 20
         assert daemon.guest_pid("box & co") in daemon.processes()

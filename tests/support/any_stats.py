@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Statistics of any libvirt's test driver, for tests of what becomes of them, and for programs of their own."""
+"""Statistics from the test driver of any libvirt, for tests of other things and for programs that tests run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyvirt.stats.engine import engine_of, new_frame, seal
 
 
 def stats(conn: pyvirt.Connection, domains: Sequence[Domain] | None = None) -> StatsFrame:
-    """Return bulk statistics, or where an older driver has none, a frame of what was asked one by one."""
+    """Return bulk statistics, or a frame made one by one where an older driver has none."""
     try:
         return conn.domains.stats(domains=domains)
     except pyvirt.OperationUnsupportedError:

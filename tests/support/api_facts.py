@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What ci/api says of libvirt's constants, matched with what pyvirt calls them."""
+"""The constants of libvirt from ci/api, matched with their names in pyvirt."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Enumerator(NamedTuple):
 
     @property
     def sentinel(self) -> bool:
-        """It counts the enumeration: its value changes with every release."""
+        """Whether it counts the enumeration: its value changes with every release."""
         if self.name == "VIR_NETWORK_UPDATE_COMMAND_ADD_LAST":
             return False
         return self.name.endswith("_LAST") or self.name == "VIR_DOMAIN_MEMORY_STAT_NR"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What programs hand over by mistake, and what they are to be told: one table for all kinds of objects.
+"""Wrong arguments, and the errors that they must raise: one table for all kinds of objects.
 
-tests/unit goes through it for what libvirt's test driver has, tests/daemon for the rest.
+tests/unit uses it for the objects of libvirt's test driver, tests/daemon for the rest.
 """
 
 from __future__ import annotations
@@ -31,32 +31,32 @@ UNKNOWN = 1 << 27
 
 
 class Kind(NamedTuple):
-    """A collection, and what its objects are made of."""
+    """A collection, and the documents that its objects are made from."""
 
     collection: Callable[[pyvirt.Connection], Any]
     root: str  # of their documents
-    makers: tuple[str, ...]  # the methods that take such a document
-    others: tuple[str, ...] = ()  # of get(): what else text looks up
-    by_uuid: bool = False  # it has no names
-    flags: bool = True  # list() takes some
+    makers: tuple[str, ...]  # the methods that take such documents
+    others: tuple[str, ...] = ()  # other keywords of get() that take text
+    by_uuid: bool = False  # its objects have no names
+    flags: bool = True  # list() takes flags
 
 
 class Case(NamedTuple):
-    """One mistake.  *call* gets a collection; Any, as a type checker would not let most of it pass."""
+    """One mistake.  *call* gets a collection: Any, as a type checker would refuse most calls."""
 
     cls: type[Exception]
     message: str
     call: Callable[[Any], object]
 
 
-#: What is no name, but a text, anywhere.
+#: Wrong values for any text.
 NOT_A_TEXT: dict[str, tuple[type[Exception], str, Any]] = {
     "bytes": (TypeError, "expected str, got bytes", b"test"),
     "a number": (TypeError, "expected str, got int", 5),
     "NUL": (InvalidArgumentError, "NUL at byte 4", NUL),
     "a lone surrogate": (InvalidArgumentError, "surrogate at position 0", SURROGATE),
 }
-#: What is no document, wherever one is taken, before libvirt is asked.
+#: Wrong values for any document, refused before libvirt is called.
 NOT_A_DOCUMENT: dict[str, tuple[type[Exception], str, Any]] = {
     "a number": (TypeError, "^expected XML as str, bytes or an lxml element, got int$", 5),
     "a buffer": (TypeError, "got bytearray", bytearray(b"<a/>")),
@@ -81,12 +81,12 @@ NOT_A_UUID: dict[str, tuple[type[Exception], str, Any]] = {
 
 
 def other_root(root: str, other: str) -> str:
-    """Return a pattern for what libvirt says of a document <*other*> that is to be a <*root*>; 8 put it otherwise."""
+    """Return a pattern for the message about <*other*> in place of <*root*>; libvirt 8 words it differently."""
     return rf"'{root}', not '{other}'|root element <{other}>,? expecting <{root}>|^XML error: {root}$"
 
 
 def wrong_documents(root: str) -> dict[str, tuple[type[Exception], str, Any]]:
-    """Return what is no document that begins with *root*."""
+    """Return wrong values for a document that begins with *root*."""
     return {
         "just text": (XMLError, "(?s)Start tag expected.*just text", "just text"),
         "10,000 characters": (XMLError, "Start tag expected", LONG),
@@ -112,12 +112,12 @@ def get_by(*keys: Any, **given: Any) -> Callable[[Any], object]:
 
 
 def made_of(maker: str, xml: Any) -> Callable[[Any], object]:
-    """Make one by the method *maker*."""
+    """Create an object by the method *maker*."""
     return lambda them: getattr(them, maker)(xml)
 
 
 def cases(kind: Kind) -> Iterator[tuple[str, Case]]:
-    """Yield the mistakes that can be made with a kind of objects, each by a name."""
+    """Yield the mistakes that can be made with a kind of objects, each with a name."""
     if kind.by_uuid:
         yield "unknown UUID", Case(NotFoundError, UUID, key_of(UUID))
         yield "get: unknown UUID", Case(NotFoundError, UUID, get_by(UUID))
@@ -142,12 +142,12 @@ def cases(kind: Kind) -> Iterator[tuple[str, Case]]:
         yield "flag as text", Case(TypeError, "integer", lambda them: them.list("active"))
 
 
-#: What goes together in get().
+#: Keywords of get() that belong together.
 PARTNERS = {"wwnn": ("wwpn",), "wwpn": ("wwnn",)}
 
 
 def check_case(case: Case, them: Any, capfd: pytest.CaptureFixture[str]) -> BaseException:
-    """Make a mistake, twice: it is told, in a sentence, nothing is left behind, and nothing printed.
+    """Make a mistake twice, and check the error, that nothing changed, and that nothing was printed.
 
     :returns: the exception, with its traceback
     """
@@ -166,7 +166,7 @@ def check_case(case: Case, them: Any, capfd: pytest.CaptureFixture[str]) -> Base
 
 
 def check_closed(kind: Kind, them: Any) -> None:
-    """Use a collection of a closed connection: whatever is given, that is what it says."""
+    """Check that every use of a collection of a closed connection raises ClosedError."""
     uses: list[Callable[[], object]] = [
         lambda: list(them),
         lambda: len(them),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A document of every kind and shape that the builders of :mod:`pyvirt.xmldesc` make."""
+"""Documents of every kind that the builders of :mod:`pyvirt.xmldesc` make."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OWN = x.parse("<a xmlns='urn:example:a'><b c='d'/></a>")
 GIB = 1 << 30
 
 
-# Since when the schemas know what some of them have.
+# The libvirt whose schemas first describe these documents.
 SCHEMAS_SINCE = {
     "domain: uefi": "7.2",  # features of the firmware
     "domain: no secure boot": "7.2",
@@ -41,7 +41,7 @@ def matching(names: Iterable[str]) -> list[ParameterSet]:
 
 
 def domains() -> dict[str, etree._Element]:
-    """Return domains by what is special about them."""
+    """Return domains by their special feature."""
     return {
         "small": x.domain("a", memory=GIB),
         "container": x.domain(
@@ -128,7 +128,7 @@ def domains() -> dict[str, etree._Element]:
 
 
 def networks() -> dict[str, etree._Element]:
-    """Return networks by what is special about them."""
+    """Return networks by their special feature."""
     return {
         "isolated": x.network("n"),
         "nat": x.network(
@@ -164,7 +164,7 @@ def networks() -> dict[str, etree._Element]:
 
 
 def pools() -> dict[str, etree._Element]:
-    """Return storage pools by type, and some more."""
+    """Return storage pools by type or special feature."""
     return {
         "dir": x.pool("p", target="/images", mode=0o711, owner=0, group=0, uuid=ID),
         "fs": x.pool("p", "fs", target="/mnt/a", devices=["/dev/vdb1"], format="ext4"),
@@ -185,7 +185,7 @@ def pools() -> dict[str, etree._Element]:
 
 
 def volumes() -> dict[str, etree._Element]:
-    """Return volumes by what is special about them."""
+    """Return volumes by their special feature."""
     return {
         "plain": x.volume("v", GIB),
         "thin": x.volume("v.qcow2", GIB, allocation=0, cluster_size=65536, mode=0o600, owner=1, group=2),

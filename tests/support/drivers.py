@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What libvirt's test driver lacks: less from release to release."""
+"""What libvirt's test driver lacks, depending on the release."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pyvirt
 from tests.support.api_facts import SECTIONS, release
 from tests.support.xml import domain_xml
 
-# Of a UUID, so that it can be defined again where it is still there.
+# With a UUID, so that it can be defined again where it still exists.
 MARK = domain_xml("mark", uuid="6e1d6c2b-5f0a-4c0e-8a54-0d8c0a6f3b11")
 
-#: newer than 9.0: its test driver has learnt some of what the tests expect it to refuse
+#: newer than 9.0: its test driver supports some calls that the tests otherwise expect it to refuse
 NEWER = pyvirt.library_version() >= (9, 1, 0)
 
-# When the test driver learnt what libvirt had before, or for as long as pyvirt can do with it.
+# The release in which the test driver gained functions that libvirt had before, or in the form that pyvirt needs.
 _LEARNT = {
     "7.5.0": ["virDomainGetSecurityLabel", "virNodeGetSecurityModel"],
     "7.6.0": ["virDomainGetControlInfo", "virDomainGetMessages"],
@@ -36,7 +36,7 @@ def _version(function: str) -> str:
 
 
 def there(function: str) -> bool:
-    """Whether this libvirt has *function*, and its test driver has learnt it if ever one does."""
+    """Return whether this libvirt has *function*, and its test driver supports it if any does."""
     return release(_version(function)) <= pyvirt.library_version()
 
 
@@ -46,7 +46,7 @@ def since(function: str) -> pytest.MarkDecorator:
 
 
 def lacking(function: str) -> tuple[type[pyvirt.NotSupportedError], str]:
-    """Return what calls of *function* raise where the driver lacks it, and what the message has."""
+    """Return the error that *function* raises where the driver lacks it, and a pattern for its message."""
     version = _FACTS[function]["since"]
     if release(version) > pyvirt.library_version():
         return pyvirt.NotSupportedError, f"^{function} needs libvirt >= {version}, this build has"
@@ -54,14 +54,14 @@ def lacking(function: str) -> tuple[type[pyvirt.NotSupportedError], str]:
 
 
 def unless_lacking(function: str, error: type[Exception], message: str = "") -> tuple[type[Exception], str]:
-    """Return *error* and *message*, or where *function* is not :func:`there`, what :func:`lacking` says."""
+    """Return *error* and *message*, or the result of :func:`lacking` where *function* is not :func:`there`."""
     return (error, message) if there(function) else lacking(function)
 
 
 def check_closes(conn: pyvirt.Connection) -> None:
-    """Close *conn* to ``test:///default``, and see that nothing keeps it open: an exception that somebody holds, say.
+    """Close *conn* to ``test:///default``, and check that nothing keeps it open, such as a stored exception.
 
-    All connections to that host of a process share it, and it begins anew when the last one is gone.
+    All connections of a process to that host share it, and it is reset when the last one is closed.
     """
     conn.domains.define(MARK)
     conn.close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A loop for libvirt written in Python, as the beginning of programs that use it."""
+"""An event loop for libvirt written in Python: the first part of programs that use it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Connections that leave nothing behind, and the images of disks."""
+"""Connections that leave no domains behind, and disk images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ALL = (
 
 @contextmanager
 def emptied(daemon: PrivateDaemon) -> Iterator[pyvirt.Connection]:
-    """Connect to QEMU in a daemon, and in the end remove every domain that is there, however it was made."""
+    """Connect to QEMU in a daemon, and remove every domain at the end."""
     with pyvirt.connect(daemon.uri("qemu")) as conn:
         yield conn
         for domain in conn.domains:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``@pytest.mark.libvirt("7.8", "why")``: a test that is left out with an older libvirt; how many were is said first.
+"""``@pytest.mark.libvirt("7.8", "why")``: a test that needs this release of libvirt.
 
-Left out, not skipped: nothing is amiss with the machine.  With :data:`WHOLE` and newer ones all tests run, and in
-continuous integration it is an error if one would not.
+With an older libvirt the test is deselected, not skipped: the machine lacks nothing.  With :data:`WHOLE` and newer
+releases all tests run; in continuous integration a deselected test is an error then.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import pyvirt
 #: with this libvirt all tests run
 WHOLE = (9, 0, 0)
 
-_left_out = pytest.StashKey[int]()
+_deselected = pytest.StashKey[int]()
 
 
 def _needed(item: pytest.Item) -> tuple[int, ...]:
     """Return the newest libvirt that a mark of *item* asks for."""
     needed: tuple[int, ...] = ()
     for mark in item.iter_markers("libvirt"):
-        version, _why = mark.args  # both are to be given
+        version, _why = mark.args  # both are required
         needed = max(needed, tuple(map(int, version.split("."))))
     return needed
 
@@ -31,13 +31,13 @@ def _needed(item: pytest.Item) -> tuple[int, ...]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     present = pyvirt.library_version()
     out = [item for item in items if _needed(item) > present]
-    config.stash[_left_out] = len(out)
+    config.stash[_deselected] = len(out)
     if not out:
         return
     if present >= WHOLE and os.environ.get("CI"):
         names = ", ".join(item.nodeid for item in out)
         raise pytest.UsageError(
-            f"with libvirt {_text(present)} all tests are to run, and these would be left out: {names}"
+            f"with libvirt {_text(present)} all tests must run, but these would be deselected: {names}"
         )
     config.hook.pytest_deselected(items=out)
     items[:] = [item for item in items if item not in set(out)]
@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_report_collectionfinish(config: pytest.Config) -> str:
     present = _text(pyvirt.library_version())
-    return f"libvirt {present}: {config.stash.get(_left_out, 0)} tests left out, which need a newer one"
+    return f"libvirt {present}: {config.stash.get(_deselected, 0)} tests deselected, which need a newer one"
 
 
 def _text(version: tuple[int, ...]) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Python programs in a process of their own, where they may crash, fork and exit."""
+"""Python programs in separate processes, where they may crash, fork and exit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pyvirt
 from tests.support import ROOT
 
-#: Every warning is an error, and Python looks twice at everything.
+#: Every warning is an error, and the development mode is on.
 STRICT = ("-X", "dev", "-W", "error")
 
 #: Programs import the same pyvirt as these tests, whether it is installed or in src/, and tests.support.
@@ -25,7 +25,7 @@ ENVIRONMENT = {
 def run(
     *arguments: str | Path, timeout: float = 120, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run this Python with *arguments*, and with *env* besides the variables it has anyhow."""
+    """Run this Python with *arguments* and with the variables of *env* in addition."""
     return subprocess.run(
         [sys.executable, *arguments],
         capture_output=True,
@@ -37,7 +37,7 @@ def run(
 
 
 def output_of(program: str, *arguments: str | Path, strict: bool = True, timeout: float = 120) -> str:
-    """Run *program* and return what it prints; it must succeed, in silence."""
+    """Run *program* and return its output.  It must succeed and print nothing on stderr."""
     done = run(*(STRICT if strict else ()), "-c", program, *arguments, timeout=timeout)
     assert (done.returncode, done.stderr) == (0, ""), f"{done.stdout[-1000:]}\n{done.stderr[-3000:]}"
     return done.stdout

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Records as libvirt would hand them over, made from dictionaries: for shapes that no driver here produces."""
+"""Records as libvirt returns them, made from given fields: for shapes that no available driver produces."""
 
 from __future__ import annotations
 
-import ctypes
-import gc
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +22,7 @@ Field = tuple[str, int, Any]
 
 
 class Feed:
-    """Frames made of given records, which share names and layouts as those of a connection do."""
+    """Makes frames of given records, which share names and layouts as the frames of a connection do."""
 
     def __init__(self) -> None:
         self._schema = new_schema()
@@ -42,7 +40,7 @@ class Feed:
 
 
 def _allocate(kind: str, count: int) -> Any:
-    """Memory that libvirt may free, filled with anything but zeros, and a zero at the end of arrays of pointers."""
+    """Return memory that libvirt may free, filled with a non-zero pattern; an array of pointers ends with NULL."""
     size = ffi.sizeof(kind) * max(count, 1)
     memory = ffi.cast(f"{kind} *", lib.malloc(size))
     ffi.memmove(memory, b"\xaa" * size, size)
@@ -69,19 +67,6 @@ def _record(domain: Domain, fields: Sequence[Field]) -> Any:
     assert lib.virDomainRef(domain._ptr) == 0
     record.dom, record.params, record.nparams = domain._ptr, params, len(fields)
     return record
-
-
-def used_memory() -> int:
-    """Bytes in use, as the C library counts them."""
-
-    class Mallinfo2(ctypes.Structure):
-        _fields_ = [(name, ctypes.c_size_t) for name in "arena o s hb hd us fs u f k".split()]
-
-    gc.collect()
-    libc = ctypes.CDLL(None)
-    libc.mallinfo2.restype = Mallinfo2
-    found = libc.mallinfo2()
-    return int(found.u + found.hd)  # in the heap, and mapped
 
 
 # ---- arbitrary records ----

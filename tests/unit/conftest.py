@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""libvirt's test driver: a host of its own for each test, with one domain that runs."""
+"""libvirt's test driver: each test gets its own host, with one running domain."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from tests.support.drivers import check_closes
 
 @pytest.fixture(scope="module", autouse=True)
 def _no_connection_left() -> Iterator[None]:
-    """See that no module of tests leaves its host to all after it: hundreds of them would fail, and not that one."""
+    """Check that each module closes its connections.
+
+    Otherwise hundreds of later tests would fail, and not that module.
+    """
     yield
     gc.collect()
     check_closes(pyvirt.connect("test:///default"))

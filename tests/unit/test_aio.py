@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The model awaited: what it returns, takes, raises, and how it is gone through, on asyncio and on trio."""
+"""The asynchronous face of the model: results, arguments, errors and iteration, on asyncio and on trio."""
 
 from __future__ import annotations
 
@@ -28,13 +28,7 @@ pytestmark = pytest.mark.anyio
 NETWORK = "<network><name>extra</name><bridge name='br7'/><ip address='10.9.0.1' netmask='255.255.255.0'/></network>"
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    backend: str = request.param
-    return backend
-
-
-async def test_objects_come_as_their_counterparts(libvirt_test_uri: str) -> None:
+async def test_calls_return_the_async_counterparts_of_objects(libvirt_test_uri: str) -> None:
     async with pyvirt.aio.connect(libvirt_test_uri) as conn:
         assert_type(conn, pyvirt.aio.Connection)
         domains = await conn.domains.list()
@@ -67,7 +61,7 @@ async def test_objects_come_as_their_counterparts(libvirt_test_uri: str) -> None
 
 
 @pytest.mark.parametrize("xml", [NETWORK, NETWORK.encode(), xmldesc.parse(NETWORK)], ids=["str", "bytes", "element"])
-async def test_documents_are_taken_in_every_form(xml: xmldesc.XML, libvirt_test_uri: str) -> None:
+async def test_documents_are_accepted_in_every_form(xml: xmldesc.XML, libvirt_test_uri: str) -> None:
     async with pyvirt.aio.connect(libvirt_test_uri) as conn:
         network = await conn.networks.define(xml)
         assert_type(network, pyvirt.aio.Network)
@@ -76,7 +70,7 @@ async def test_documents_are_taken_in_every_form(xml: xmldesc.XML, libvirt_test_
             await conn.networks.define(5)  # type: ignore[arg-type]
 
 
-async def test_values_come_as_they_are(libvirt_test_uri: str) -> None:
+async def test_plain_values_are_returned_unchanged(libvirt_test_uri: str) -> None:
     async with pyvirt.aio.connect(libvirt_test_uri) as conn:
         with pyvirt.connect(libvirt_test_uri) as sync:
             name = domain_name(1)
@@ -88,7 +82,7 @@ async def test_values_come_as_they_are(libvirt_test_uri: str) -> None:
 
 
 @since("virConnectGetAllDomainStats")
-async def test_statistics(libvirt_test_uri: str) -> None:
+async def test_statistics_are_frames_of_the_model(libvirt_test_uri: str) -> None:
     async with pyvirt.aio.connect(libvirt_test_uri) as conn:
         frame = await conn.domains.stats()
         assert_type(frame, pyvirt.StatsFrame)
@@ -99,7 +93,7 @@ async def test_statistics(libvirt_test_uri: str) -> None:
         assert list(frame.domains.names) == [first.name, second.name]
 
 
-async def test_going_through_all(libvirt_test_uri: str) -> None:
+async def test_a_collection_is_iterated_asynchronously(libvirt_test_uri: str) -> None:
     async with pyvirt.aio.connect(libvirt_test_uri) as conn:
         names = [domain.name async for domain in conn.domains]
         assert names == [domain.name for domain in await conn.domains.list()]
@@ -117,7 +111,7 @@ async def test_going_through_all(libvirt_test_uri: str) -> None:
             await anext(again)
 
 
-async def test_asking_for_one(libvirt_test_uri: str) -> None:
+async def test_get_and_contains_look_up_one_object(libvirt_test_uri: str) -> None:
     async with pyvirt.aio.connect(libvirt_test_uri) as conn:
         name = domain_name(1)
         domain = await conn.domains.get(name)
@@ -135,7 +129,7 @@ async def test_asking_for_one(libvirt_test_uri: str) -> None:
         assert caught.value.code == 42
 
 
-async def test_errors_are_those_of_the_model(libvirt_test_uri: str) -> None:
+async def test_errors_have_the_classes_of_the_model(libvirt_test_uri: str) -> None:
     async with pyvirt.aio.connect(libvirt_test_uri) as conn:
         domain = await conn.domains.get(domain_name(4))
         with pytest.raises(pyvirt.OperationInvalidError) as caught:
@@ -147,7 +141,7 @@ async def test_errors_are_those_of_the_model(libvirt_test_uri: str) -> None:
             await conn.domains.get("a", id=1)
 
 
-async def test_objects_are_taken_as_arguments(libvirt_test_uri: str) -> None:
+async def test_async_objects_are_accepted_as_arguments(libvirt_test_uri: str) -> None:
     async with pyvirt.aio.connect(libvirt_test_uri) as conn:
         pool = (await conn.storage_pools.list())[0]
         xml = "<volume><name>{}</name><capacity>1048576</capacity></volume>"
@@ -157,7 +151,7 @@ async def test_objects_are_taken_as_arguments(libvirt_test_uri: str) -> None:
         assert await clone.pool() == pool
 
 
-async def test_a_life(libvirt_test_uri: str) -> None:
+async def test_a_network_lives_from_define_to_undefine(libvirt_test_uri: str) -> None:
     async with pyvirt.aio.connect(libvirt_test_uri) as conn:
         network = await conn.networks.define(NETWORK)
         await network.start()
@@ -170,7 +164,7 @@ async def test_a_life(libvirt_test_uri: str) -> None:
 # ---- blocks ----
 
 
-async def test_a_block_that_changes(libvirt_test_uri: str) -> None:
+async def test_an_edit_block_stores_the_change(libvirt_test_uri: str) -> None:
     async with pyvirt.aio.connect(libvirt_test_uri) as conn:
         domain = await conn.domains.get(domain_name(4))
 
@@ -203,7 +197,7 @@ async def test_a_block_that_changes(libvirt_test_uri: str) -> None:
                 root.tag = "network"
 
 
-async def test_a_cancelled_block_takes_back_what_it_did(libvirt_test_uri: str) -> None:
+async def test_a_cancelled_change_block_is_rolled_back(libvirt_test_uri: str) -> None:
     async with pyvirt.aio.connect(libvirt_test_uri) as conn:
         xml = "<interface type='ethernet' name='eth9'><mac address='aa:bb:cc:dd:ee:99'/></interface>"
         with anyio.CancelScope() as scope:
@@ -214,15 +208,15 @@ async def test_a_cancelled_block_takes_back_what_it_did(libvirt_test_uri: str) -
                 await anyio.sleep_forever()
         assert not await conn.interfaces.contains("eth9")
 
-        async with conn.interfaces.change():  # which would fail if the one before was still under way
+        async with conn.interfaces.change():  # which would fail if the previous one were still in flight
             await conn.interfaces.define(xml)
         assert await conn.interfaces.contains("eth9")
 
 
-# ---- what takes long ----
+# ---- long calls ----
 
 
-async def test_many_wait_and_none_holds_a_request(libvirt_host: HostFactory) -> None:
+async def test_waiting_tasks_do_not_count_as_requests(libvirt_host: HostFactory) -> None:
     async with pyvirt.aio.connect(libvirt_host(domains=30, running=1.0), max_requests=1) as conn:
         domains = await conn.domains.list()
         seen = []
@@ -251,7 +245,7 @@ async def test_the_message_of_a_timeout_keeps_the_name_of_the_domain(libvirt_tes
     assert str(caught.value) == "domain 'look after 0 s' is SHUTOFF, not RUNNING, after 0.03 s"
 
 
-async def test_waiting_in_vain(libvirt_test_uri: str) -> None:
+async def test_waiting_times_out_with_the_message_of_the_model(libvirt_test_uri: str) -> None:
     async with pyvirt.aio.connect(libvirt_test_uri) as conn:
         domain = await conn.domains.get(domain_name(1))
         with pytest.raises(pyvirt.OperationTimeoutError, match=r"is RUNNING, not SHUTOFF, after 0\.03 s"):
@@ -262,7 +256,7 @@ async def test_waiting_in_vain(libvirt_test_uri: str) -> None:
             await domain.disks["vda"].job.wait()
 
 
-async def test_a_call_that_is_watched(libvirt_test_uri: str) -> None:
+async def test_a_watched_call_returns_its_result_or_raises(libvirt_test_uri: str) -> None:
     async with pyvirt.aio.connect(libvirt_test_uri) as conn:
         domain = await conn.domains.get(domain_name(4))
         told: list[tuple[int, int]] = []
@@ -275,7 +269,7 @@ async def test_a_call_that_is_watched(libvirt_test_uri: str) -> None:
 # ---- opening and closing ----
 
 
-async def test_a_connection_that_is_closed(libvirt_test_uri: str) -> None:
+async def test_a_closed_connection_raises_closed_error(libvirt_test_uri: str) -> None:
     async with pyvirt.aio.connect(libvirt_test_uri) as conn:
         domain = await conn.domains.get(domain_name(1))
         assert not conn.closed
@@ -291,7 +285,7 @@ async def test_a_connection_that_is_closed(libvirt_test_uri: str) -> None:
     await conn.close()
 
 
-async def test_a_connection_that_is_awaited(libvirt_test_uri: str) -> None:
+async def test_connect_may_be_awaited_or_entered(libvirt_test_uri: str) -> None:
     conn = await pyvirt.aio.connect(libvirt_test_uri, readonly=True)
     assert_type(conn, pyvirt.aio.Connection)
     async with conn:
@@ -300,7 +294,7 @@ async def test_a_connection_that_is_awaited(libvirt_test_uri: str) -> None:
     assert conn.closed
 
 
-async def test_a_handle_that_is_closed(libvirt_test_uri: str) -> None:
+async def test_a_closed_handle_raises_closed_error(libvirt_test_uri: str) -> None:
     async with pyvirt.aio.connect(libvirt_test_uri) as conn:
         domain = await conn.domains.get(domain_name(1))
         domain.close()
@@ -308,25 +302,25 @@ async def test_a_handle_that_is_closed(libvirt_test_uri: str) -> None:
             await domain.state()
 
 
-async def test_a_connection_that_cannot_be_opened() -> None:
+async def test_a_failed_connect_raises() -> None:
     with pytest.raises(pyvirt.ConnectionFailedError):
         await pyvirt.aio.connect("qemu+unix:///system?socket=/no/such/socket")
-    with pytest.raises(ValueError, match="at least one request"):
+    with pytest.raises(ValueError, match="max_requests must be at least 1, not 0"):
         pyvirt.aio.connect("test:///default", max_requests=0)
 
 
-async def test_a_connection_that_nobody_closes(libvirt_test_uri: str) -> None:
+async def test_an_unclosed_connection_warns(libvirt_test_uri: str) -> None:
     conn = await pyvirt.aio.connect(libvirt_test_uri)
     workers = conn._runtime.workers
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         del conn
         gc.collect()
-    workers.refuse()  # its threads would end by themselves, after a while
+    workers.refuse_calls()  # its threads would end by themselves, after a while
     assert [str(one.message) for one in caught] == [f"unclosed <pyvirt.Connection '{libvirt_test_uri}'>"]
 
 
-async def test_a_function_with_the_synchronous_connection(libvirt_test_uri: str) -> None:
+async def test_run_calls_a_function_with_the_synchronous_connection(libvirt_test_uri: str) -> None:
     async with pyvirt.aio.connect(libvirt_test_uri) as conn:
         names = await conn.run(lambda sync: [domain.name for domain in sync.domains])
         assert_type(names, list[str])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Ticks awaited, on asyncio and on trio."""
+"""The asynchronous collector, on asyncio and on trio."""
 
 from __future__ import annotations
 
@@ -14,13 +14,7 @@ from pyvirt.testing.pytest_plugin import HostFactory
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    backend: str = request.param
-    return backend
-
-
-async def test_ticks(libvirt_host: HostFactory) -> None:
+async def test_ticks_are_awaited_or_iterated(libvirt_host: HostFactory) -> None:
     async with (
         pyvirt.aio.connect(libvirt_host(domains=20)) as one,
         pyvirt.aio.connect(libvirt_host(domains=10)) as other,
@@ -36,7 +30,7 @@ async def test_ticks(libvirt_host: HostFactory) -> None:
         assert one.in_flight == 0
 
 
-async def test_hosts_by_name(libvirt_host: HostFactory) -> None:
+async def test_hosts_are_named_by_a_mapping(libvirt_host: HostFactory) -> None:
     async with (
         pyvirt.aio.connect(libvirt_host(domains=3)) as one,
         pyvirt.aio.connect(libvirt_host(domains=2)) as other,
@@ -88,7 +82,7 @@ async def test_a_cancelled_tick_is_over_before_the_next(libvirt_host: HostFactor
         assert len(await collector.collect()) == 200
 
 
-async def test_what_makes_no_sense(libvirt_test_uri: str) -> None:
+async def test_invalid_arguments_are_refused(libvirt_test_uri: str) -> None:
     async with pyvirt.aio.connect(libvirt_test_uri) as conn, pyvirt.aio.Collector(conn) as collector:
         with pytest.raises(ValueError, match="without an interval"):
             aiter(collector)

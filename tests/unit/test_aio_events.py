@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Events awaited: loops over them, subscriptions, watches, on asyncio and on trio."""
+"""Asynchronous events: loops, subscriptions and watches, on asyncio and on trio."""
 
 from __future__ import annotations
 
@@ -27,13 +27,7 @@ else:  # with anyio
 
 pytestmark = pytest.mark.anyio
 
-LIMIT = 60  # seconds until something that takes milliseconds is given up
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    backend: str = request.param
-    return backend
+LIMIT = 60  # seconds to wait for something that usually takes milliseconds
 
 
 @pytest.fixture
@@ -57,7 +51,9 @@ def names(events: list[DomainLifecycle | EventsLost]) -> list[str]:
     return [event.event.name for event in events if isinstance(event, DomainLifecycle)]
 
 
-async def test_a_block_takes_in_what_happens_in_it(conn: pyvirt.aio.Connection, domain: pyvirt.aio.Domain) -> None:
+async def test_a_listener_block_receives_the_events_within_it(
+    conn: pyvirt.aio.Connection, domain: pyvirt.aio.Domain
+) -> None:
     async with conn.events.listen(DomainLifecycle, timeout=LIMIT) as events:
         assert_type(events, Listener[DomainLifecycle])
         await stop_and_go(domain, 2)
@@ -73,7 +69,7 @@ async def test_a_block_takes_in_what_happens_in_it(conn: pyvirt.aio.Connection, 
     assert await events.take() == []
 
 
-async def test_a_loop_begins_to_listen_by_itself(conn: pyvirt.aio.Connection, domain: pyvirt.aio.Domain) -> None:
+async def test_iterating_starts_to_listen(conn: pyvirt.aio.Connection, domain: pyvirt.aio.Domain) -> None:
     seen: list[DomainLifecycle | EventsLost] = []
 
     async def listen() -> None:
@@ -84,17 +80,17 @@ async def test_a_loop_begins_to_listen_by_itself(conn: pyvirt.aio.Connection, do
 
     async with anyio.create_task_group() as group:
         group.start_soon(listen)
-        while not seen:  # it has perhaps not begun yet
+        while not seen:  # it may not have begun yet
             await stop_and_go(domain, 1)
         await stop_and_go(domain, 2)
     assert set(names(seen)) == {"SUSPENDED", "RESUMED"}
 
 
-async def test_a_loop_ends_when_nothing_comes(conn: pyvirt.aio.Connection) -> None:
+async def test_iterating_ends_at_the_timeout(conn: pyvirt.aio.Connection) -> None:
     assert [event async for event in conn.events.listen(DomainLifecycle, timeout=0.01)] == []
 
 
-async def test_a_loop_ends_with_its_connection(conn: pyvirt.aio.Connection) -> None:
+async def test_iterating_ends_when_the_connection_closes(conn: pyvirt.aio.Connection) -> None:
     begun = anyio.Event()
     ended: list[str] = []
 
@@ -123,7 +119,7 @@ async def test_a_cancelled_task_loses_no_event(conn: pyvirt.aio.Connection, doma
     assert names(seen) == ["SUSPENDED", "RESUMED"] * 100
 
 
-async def test_chunks(conn: pyvirt.aio.Connection, domain: pyvirt.aio.Domain) -> None:
+async def test_chunks_are_no_longer_than_requested(conn: pyvirt.aio.Connection, domain: pyvirt.aio.Domain) -> None:
     async with conn.events.listen(DomainLifecycle, timeout=LIMIT) as events:
         await stop_and_go(domain, 50)
         chunks: list[list[DomainLifecycle | EventsLost]] = []
@@ -135,7 +131,9 @@ async def test_chunks(conn: pyvirt.aio.Connection, domain: pyvirt.aio.Domain) ->
         assert names([event for chunk in chunks for event in chunk]) == ["SUSPENDED", "RESUMED"] * 50
 
 
-async def test_what_does_not_fit_is_counted(conn: pyvirt.aio.Connection, domain: pyvirt.aio.Domain) -> None:
+async def test_events_beyond_the_buffer_are_counted_as_lost(
+    conn: pyvirt.aio.Connection, domain: pyvirt.aio.Domain
+) -> None:
     async with conn.events.listen(DomainLifecycle, timeout=LIMIT, buffer=10) as events:
         await stop_and_go(domain, 50)
         seen, lost = 0, 0
@@ -147,7 +145,9 @@ async def test_what_does_not_fit_is_counted(conn: pyvirt.aio.Connection, domain:
         assert lost > 0
 
 
-async def test_only_one_domain(conn: pyvirt.aio.Connection, domain: pyvirt.aio.Domain) -> None:
+async def test_a_listener_for_one_domain_ignores_the_others(
+    conn: pyvirt.aio.Connection, domain: pyvirt.aio.Domain
+) -> None:
     other = await conn.domains.get(domain_name(2))
     async with conn.events.listen(DomainLifecycle, domain=domain, timeout=LIMIT) as events:
         await stop_and_go(other, 1)
@@ -182,7 +182,7 @@ async def test_two_tasks_wait_for_events_of_two_kinds(conn: pyvirt.aio.Connectio
 # ---- callbacks ----
 
 
-async def test_a_subscription(
+async def test_a_subscription_calls_back_in_the_loop(
     conn: pyvirt.aio.Connection, domain: pyvirt.aio.Domain, caplog: pytest.LogCaptureFixture
 ) -> None:
     send, receive = anyio.create_memory_object_stream[DomainLifecycle](100)
@@ -207,7 +207,7 @@ async def test_a_subscription(
                 await told.wait()
 
 
-async def test_an_event_that_comes_while_it_subscribes(
+async def test_an_event_during_subscribe_is_delivered(
     conn: pyvirt.aio.Connection, domain: pyvirt.aio.Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = SyncEvents.subscribe
@@ -235,7 +235,7 @@ async def test_an_event_that_comes_while_it_subscribes(
 # ---- watches ----
 
 
-async def test_a_watch(conn: pyvirt.aio.Connection, domain: pyvirt.aio.Domain) -> None:
+async def test_a_watch_follows_the_domains(conn: pyvirt.aio.Connection, domain: pyvirt.aio.Domain) -> None:
     async with await conn.domains.watch() as watch:
         assert await watch.count() == 4
         assert await watch.contains(domain.name)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The asynchronous face has what the model has, and says the same of it: by what both look like when they run.
+"""The asynchronous face has the members of the model, with the same docstrings: both are compared at run time.
 
-It is generated, and ``ci/gen_aio --check`` says whether it is fresh.  Here nothing of the generator is believed: each
-public class of the model is looked up, and its members are compared with those of its counterpart, both ways.
+It is generated, and ``ci/gen_aio --check`` checks that it is current.  These tests do not trust the generator: they
+look up each public class of the model, and compare its members with those of its counterpart, both ways.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from pyvirt.stream import Stream
 from tests.support.processes import output_of, run
 from tests.unit.test_layers import LAYERS, MODULES, package_of
 
-# What the model has and the face has not, and why.
+# What the model has and the face lacks, and why.
 NOT_AWAITED = {
     "LxcDomain.enter_namespace": "of the calling thread",
     "LxcDomain.enter_cgroup": "of the calling process",
 }
-# What the face has besides.
+# What only the face has.
 MORE = {"sync"}
 MORE_OF_A_CONNECTION = {"run", "max_requests", "in_flight"}
 MORE_OF_ONE = {"connection.Connection": {"awaited"}}
-# How it is opened.
+# Parameters of connect().
 MANNERS = {"max_requests", "call_timeout", "close_timeout"}
-# Special methods cannot be awaited, or ask nobody.
+# Special methods cannot be awaited, or make no call.
 SPECIAL = {"__len__": "count", "__contains__": "contains", "__iter__": "__aiter__", "__enter__": "__aenter__"}
-# Arguments that are not what they are in the model: what is called there is awaited here.
+# Arguments that differ from the model: the model calls them, the face awaits them.
 CALLED = {("Job.watch", "call")}
 
 
@@ -55,7 +55,7 @@ def is_value(cls: type) -> bool:
 
 
 def classes(rooms: typing.Container[str], below: str = "pyvirt") -> dict[str, type]:
-    """The public classes of modules that are public themselves, by "module.Class" below *below*."""
+    """Return the public classes of public modules, by "module.Class" below *below*."""
     found = {}
     for name in MODULES:
         parts = name.removeprefix(below).split(".")[1:]
@@ -67,7 +67,7 @@ def classes(rooms: typing.Container[str], below: str = "pyvirt") -> dict[str, ty
     return found
 
 
-# Streams are files, and hardly anything of them is a request: their counterpart is written by hand.
+# Streams are files, and few of their methods make requests: their counterpart is written by hand.
 ROOMS = set(LAYERS["model"]) - {"stream"}
 MODEL = classes(ROOMS)
 FACE = classes(ROOMS, "pyvirt.aio._generated")
@@ -94,7 +94,7 @@ def test_the_members_are_the_same(name: str) -> None:
             assert form not in expected, "two methods of that name"
             expected |= {form} - {"__aiter__", "__aenter__"}
     if hasattr(model, "__getitem__"):
-        # Indexing either asks nobody, or is get().
+        # Indexing either makes no call, or is get().
         assert hasattr(face, "__getitem__") or hasattr(face, "get")
         expected |= set() if hasattr(face, "__getitem__") else {"get"}
     expected |= MORE | (MORE_OF_A_CONNECTION if issubclass(face, AsyncRoot) else set()) | MORE_OF_ONE.get(name, set())
@@ -114,7 +114,7 @@ PAIRS = {
 
 
 @pytest.mark.parametrize("name", sorted(MODEL))
-def test_letting_go_asks_nobody_and_closing_a_connection_is_awaited(name: str) -> None:
+def test_closing_a_connection_is_awaited_and_closing_a_handle_is_not(name: str) -> None:
     members = public(FACE[name])
     if "close" in members:
         assert inspect.iscoroutinefunction(members["close"]) == (not issubclass(FACE[name], AsyncHandle))
@@ -156,8 +156,8 @@ def test_members_take_and_return_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(MODEL))
-def test_every_call_can_be_given_up(name: str) -> None:
-    """Each method has a timeout, the model's own or ours."""
+def test_every_call_takes_a_timeout(name: str) -> None:
+    """Each method has a timeout, that of the model or an additional one."""
     without = [
         what for what, _, face in PAIRS[name] if callable(face) and "timeout" not in inspect.signature(face).parameters
     ]
@@ -165,7 +165,7 @@ def test_every_call_can_be_given_up(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(MODEL))
-def test_members_say_the_same_of_themselves(name: str) -> None:
+def test_members_have_the_docstrings_of_the_model(name: str) -> None:
     for what, model, face in PAIRS[name]:
         if not isinstance(model, types.MemberDescriptorType):
             there, here = (summary(inspect.getdoc(one)) for one in (model, face))
@@ -187,10 +187,10 @@ def summary(text: str | None) -> str:
         (DomainWatch, pyvirt.aio.DomainWatch, "closed", "get contains count", "fileno"),
     ],
 )
-def test_what_is_written_by_hand_has_the_same_methods(
+def test_hand_written_classes_have_the_methods_of_the_model(
     model: type, face: type, local: str, more: str, less: str
 ) -> None:
-    """*local* asks nobody, *more* and *less* are what awaiting makes of special methods and of waiting in a thread."""
+    """*local* methods make no call; *more* and *less* replace special methods and waiting in a thread."""
     own = {name for name in vars(model) if not name.startswith("_")}
     members = public(face)
     assert set(members) - MORE == own - set(less.split()) | set(more.split())
@@ -216,7 +216,7 @@ def test_connect_takes_the_same_and_more(model: str, face: str) -> None:
     assert without_ours({name: one for name, one in here.items() if name not in MANNERS}, there) == there
 
 
-def test_functions_of_the_model_that_make_calls() -> None:
+def test_functions_of_the_model_that_make_calls_have_counterparts() -> None:
     there = {
         f"{name}.{key}"
         for name in MODULES
@@ -225,7 +225,7 @@ def test_functions_of_the_model_that_make_calls() -> None:
         if inspect.isfunction(value) and value.__module__ == name and not key.startswith("_")
         and not inspect.isgeneratorfunction(value)
     }  # fmt: skip
-    # These ask the library in this process, compute, or act on the calling thread.
+    # These call the library in this process, compute, or act on the calling thread.
     there -= {"pyvirt.connection.library_version", "pyvirt.admin.library_version", "pyvirt.connection.version_tuple"}
     there -= {"pyvirt.lxc.enter_security_label", "pyvirt.domain.blockjob.chain_of", "pyvirt.domain.domain.save_params"}
     there -= {"pyvirt.domain.guest_info.nest"}
@@ -236,12 +236,12 @@ def test_functions_of_the_model_that_make_calls() -> None:
         assert hasattr(import_module(module.replace("pyvirt", "pyvirt.aio._generated", 1)), function)
 
 
-# ---- what a signature says ----
+# ---- signatures ----
 
 
 @cache
 def namespace(module: str) -> dict[str, object]:
-    """The names of a module, those included that only type checkers see."""
+    """Return the names of a module, including those that only type checkers see."""
     found = dict(vars(import_module(module)))
     path = sys.modules[module].__file__
     assert path is not None
@@ -258,7 +258,7 @@ def namespace(module: str) -> dict[str, object]:
 
 
 class Unquoted(ast.NodeTransformer):
-    """Turns quoted parts of an alias into what they say."""
+    """Replaces quoted parts of an alias by the types that they name."""
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
         is_name = isinstance(node.value, str) and node.value[:1].isupper()
@@ -269,33 +269,33 @@ def imported(module: str, name: str) -> object:
     if name == "CFunction":  # of the stub, which does not exist at run time
         return Callable
     found = getattr(import_module(module), name, None)
-    if found is None:  # only type checkers see it there as well; or it is of a stub
+    if found is None:  # also visible to type checkers only; or from a stub
         found = namespace(module).get(name, typing.TypeVar(name))
     alias = isinstance(found, str) and not name.isupper()
     return eval(str(found), dict(namespace(module))) if alias else found
 
 
 def annotation(function: Callable[..., object], text: object) -> object:
-    # As the compiler reads it: in a class that has a method `list`, the word means the builtin to nobody but that.
+    # As the compiler reads it: only there `list` means the builtin in a class that has a method `list`.
     return eval(text, dict(namespace(function.__module__))) if isinstance(text, str) else text
 
 
 def hint(function: object) -> object:
-    """What a function returns."""
+    """Return the type that a function returns."""
     assert callable(function)
     return annotation(inspect.unwrap(function), inspect.signature(function).return_annotation)
 
 
 def is_manager(function: Callable[..., object]) -> bool:
-    """Whether a method of the model returns a context manager."""
+    """Return whether a method of the model returns a context manager."""
     made_of_generator = inspect.isgeneratorfunction(inspect.unwrap(function))
     return made_of_generator or typing.get_origin(hint(function)) is AbstractContextManager
 
 
 def describe(one: object, kind: type | None = None) -> object:
-    """Say what a type is, in words that are the same for a class of the model and its counterpart.
+    """Describe a type in words that are the same for a class of the model and its counterpart.
 
-    :param kind: what a collection is of, which bound type variables of its base classes stand for
+    :param kind: the class of the items of a collection, for which bound type variables of its base classes stand
     """
     arguments = typing.get_args(one)
     if isinstance(one, types.UnionType) or typing.get_origin(one) is typing.Union:
@@ -307,7 +307,7 @@ def describe(one: object, kind: type | None = None) -> object:
     if isinstance(one, list):
         return tuple(describe(each, kind) for each in one)
     if isinstance(one, typing.TypeVar) and one.__bound__ is not None:
-        if kind is None:  # flags of a base class, whose kind no attribute tells: mypy knows
+        if kind is None:  # flags of a base class; their type is known to mypy only
             return ANY
         one = kind
     if isinstance(one, str | typing.ForwardRef):
@@ -320,7 +320,7 @@ def describe(one: object, kind: type | None = None) -> object:
 
 
 def parameters(function: Callable[..., object], name: str, kind: type | None = None) -> dict[str, object]:
-    """The parameters of a function: kind, default and type."""
+    """Return the parameters of a function: kind, default and type."""
     plain = inspect.unwrap(function)
     found: dict[str, object] = {}
     for one in inspect.signature(function).parameters.values():
@@ -331,7 +331,7 @@ def parameters(function: Callable[..., object], name: str, kind: type | None = N
 
 
 def without_ours(here: dict[str, object], there: dict[str, object]) -> dict[str, object]:
-    """Leave out the timeout that a call of the model does not have."""
+    """Drop the timeout that a call of the model does not have."""
     if "timeout" in there:
         return here
     ours = here.pop("timeout")
@@ -339,31 +339,31 @@ def without_ours(here: dict[str, object], there: dict[str, object]) -> dict[str,
     return here
 
 
-# ---- what it costs ----
+# ---- the cost of an import ----
 
 
-def test_pyvirt_itself_knows_nothing_of_it() -> None:
+def test_importing_pyvirt_does_not_import_aio() -> None:
     program = "import sys, pyvirt; print({'anyio', 'asyncio', 'pyvirt.aio'} & set(sys.modules))"
     assert output_of(program) == "set()\n"
 
 
-def test_it_loads_what_is_used() -> None:
+def test_importing_aio_loads_only_what_is_used() -> None:
     late = {"trio", "pyvirt.aio._generated.admin", "pyvirt.aio._generated.host"}
     program = f"import sys, pyvirt.aio; print({late} & set(sys.modules))"
     assert output_of(program) == "set()\n"
 
 
-def test_without_anyio_it_says_what_to_install() -> None:
+def test_without_anyio_the_import_error_names_what_to_install() -> None:
     done = run("-c", "import sys; sys.modules['anyio'] = None; import pyvirt.aio")
     assert done.stderr.splitlines()[-1].startswith("ImportError: pyvirt.aio needs anyio")
     assert "pip install 'pyvirt[aio]'" in done.stderr
 
 
 @pytest.mark.parametrize("name", pyvirt.aio.__all__)
-def test_every_promised_name_is_there(name: str) -> None:
+def test_every_name_in_all_exists(name: str) -> None:
     assert getattr(pyvirt.aio, name).__name__ == name
 
 
-def test_a_name_that_is_not_there() -> None:
+def test_an_unknown_name_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
         pyvirt.aio.Nothing  # type: ignore[attr-defined]  # noqa: B018

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""How calls are made on behalf of tasks: the cap, cancellation, timeouts, disposal, the end; on asyncio and on trio."""
+"""How calls are made for tasks: the limit, cancellation, timeouts, disposal and closing, on asyncio and on trio."""
 
 from __future__ import annotations
 
@@ -23,16 +23,9 @@ from pyvirt.aio._base import close_files, dispose
 from pyvirt.testing.hosts import domain_name
 from pyvirt.testing.pytest_plugin import HostFactory
 from tests.support.processes import output_of
+from tests.support.waiting import LIMIT, eventually
 
 pytestmark = pytest.mark.anyio
-
-LIMIT = 60  # seconds until something that takes milliseconds is given up
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    backend: str = request.param
-    return backend
 
 
 @pytest.fixture
@@ -42,7 +35,7 @@ async def conn(libvirt_test_uri: str) -> AsyncIterator[pyvirt.aio.Connection]:
 
 
 class Gate:
-    """Calls wait in here until it is opened."""
+    """Calls wait in it until it is opened."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -70,17 +63,10 @@ class Gate:
 def gate() -> Iterator[Gate]:
     made = Gate()
     yield made
-    made.open()  # a test that failed must not keep threads
+    made.open()  # a failed test must not keep threads
 
 
-async def eventually(condition: Callable[[], object]) -> None:
-    """Wait until *condition* is true: threads take a moment."""
-    with anyio.fail_after(LIMIT):
-        while not condition():
-            await anyio.sleep(0.001)
-
-
-# ---- the cap ----
+# ---- the limit of requests ----
 
 
 async def test_no_more_requests_are_in_flight_than_allowed(conn: pyvirt.aio.Connection, gate: Gate) -> None:
@@ -116,8 +102,8 @@ async def test_calls_begin_in_the_order_in_which_they_were_made(libvirt_test_uri
         assert begun == list(range(20))
 
 
-async def test_the_loop_goes_on_meanwhile(libvirt_host: HostFactory) -> None:
-    """Five hundred calls at once, and every other task has its turn."""
+async def test_the_loop_runs_on_during_many_calls(libvirt_host: HostFactory) -> None:
+    """During five hundred calls every other task still runs."""
     async with pyvirt.aio.connect(libvirt_host(domains=50)) as conn:
         domains = await conn.domains.list()
         gaps: list[float] = []
@@ -136,11 +122,13 @@ async def test_the_loop_goes_on_meanwhile(libvirt_host: HostFactory) -> None:
             await anyio.sleep(0.002)
             group.cancel_scope.cancel()
         assert gaps
-        assert max(gaps) < 10  # that it is below 20 ms, benchmarks/aio says
+        assert max(gaps) < 10  # benchmarks/aio measures that it is below 20 ms
         assert conn._runtime.workers.most_in_flight <= 4
 
 
-async def test_one_connection_in_two_loops(conn: pyvirt.aio.Connection, gate: Gate, anyio_backend: str) -> None:
+async def test_one_connection_can_be_used_from_two_loops(
+    conn: pyvirt.aio.Connection, gate: Gate, anyio_backend: str
+) -> None:
     other: list[int] = []
 
     def elsewhere() -> None:
@@ -159,7 +147,7 @@ async def test_one_connection_in_two_loops(conn: pyvirt.aio.Connection, gate: Ga
 # ---- cancellation ----
 
 
-async def test_a_cancelled_call_that_has_not_begun_never_does(conn: pyvirt.aio.Connection, gate: Gate) -> None:
+async def test_a_cancelled_call_that_has_not_begun_is_never_made(conn: pyvirt.aio.Connection, gate: Gate) -> None:
     begun: list[object] = []
     async with anyio.create_task_group() as group:
         for _ in range(4):
@@ -184,12 +172,12 @@ async def test_a_call_in_a_cancelled_scope_is_not_made(conn: pyvirt.aio.Connecti
     assert await conn.run(lambda _: list(begun)) == []
 
 
-async def test_a_cancelled_call_ends_in_the_background(conn: pyvirt.aio.Connection, gate: Gate) -> None:
+async def test_a_cancelled_call_finishes_in_the_background(conn: pyvirt.aio.Connection, gate: Gate) -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(conn.run, gate)
         await gate.has(1)
         group.cancel_scope.cancel()
-    # The task is back, and the call under way: it counts until it ends.
+    # The task has returned, and the call is in flight: it counts until it ends.
     assert (gate.inside, conn.in_flight) == (1, 1)
     async with anyio.create_task_group() as group:
         for _ in range(4):
@@ -203,7 +191,7 @@ async def test_a_cancelled_call_ends_in_the_background(conn: pyvirt.aio.Connecti
     assert conn._runtime.workers._untaken == 0
 
 
-async def test_what_a_cancelled_call_brings_is_disposed_of(conn: pyvirt.aio.Connection, gate: Gate) -> None:
+async def test_the_result_of_a_cancelled_call_is_closed(conn: pyvirt.aio.Connection, gate: Gate) -> None:
     sync = conn.sync.domains[domain_name(1)]
 
     def call() -> pyvirt.aio.Domain:
@@ -233,7 +221,7 @@ async def test_a_result_that_comes_together_with_the_cancellation_is_not_lost(
         group.start_soon(call)
         await gate.has(1)
         gate.open()
-        # Without letting the loop run: the result is there, and the task has not seen it.
+        # Without running the loop: the result has arrived, and the task has not received it.
         end = time.monotonic() + LIMIT
         while conn.in_flight:
             assert time.monotonic() < end
@@ -245,8 +233,8 @@ async def test_a_result_that_comes_together_with_the_cancellation_is_not_lost(
         assert not sync.closed
 
 
-async def test_handles_that_nobody_needs_any_more_are_freed(libvirt_host: HostFactory) -> None:
-    """In the connection's threads: the loop would stand in line for the GIL once for each."""
+async def test_unused_handles_are_freed_in_the_threads_of_the_connection(libvirt_host: HostFactory) -> None:
+    """They are freed in the threads of the connection: the loop would wait for the GIL once for each."""
     async with pyvirt.aio.connect(libvirt_host(domains=100)) as conn:
 
         def alive() -> int:
@@ -264,7 +252,7 @@ async def test_handles_that_nobody_needs_any_more_are_freed(libvirt_host: HostFa
         assert conn._runtime.workers._untaken == 0
 
 
-async def test_what_is_in_lists_and_files_are_disposed_of(conn: pyvirt.aio.Connection) -> None:
+async def test_handles_in_containers_and_file_descriptors_are_closed(conn: pyvirt.aio.Connection) -> None:
     domains = await conn.domains.list()
     dispose({"some": domains[:2], "one": (domains[2],), "none": None})
     assert [domain.closed for domain in domains] == [True, True, True, False]
@@ -272,7 +260,7 @@ async def test_what_is_in_lists_and_files_are_disposed_of(conn: pyvirt.aio.Conne
     for brought in (lambda fds: fds[0], lambda fds: fds[:1], lambda fds: ("text", fds[:1])):
         reading, writing = os.pipe()
         close_files(brought([writing, reading]))
-        assert os.read(reading, 1) == b""  # nobody holds the other end
+        assert os.read(reading, 1) == b""  # the other end is closed
         os.close(reading)
 
 
@@ -301,7 +289,7 @@ async def open_and_close(uri: str, auth: Callable[[pyvirt.Credential], str | Non
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_cancellation_by_asyncio_itself(conn: pyvirt.aio.Connection, gate: Gate) -> None:
+async def test_cancellation_by_asyncio_works(conn: pyvirt.aio.Connection, gate: Gate) -> None:
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(conn.run(gate), 0.01)
     task = asyncio.create_task(conn.run(gate))
@@ -318,41 +306,41 @@ async def test_cancellation_by_asyncio_itself(conn: pyvirt.aio.Connection, gate:
 # ---- timeouts ----
 
 
-async def test_a_call_that_takes_too_long(conn: pyvirt.aio.Connection, gate: Gate) -> None:
-    with pytest.raises(pyvirt.OperationTimeoutError, match=r"not answered within 0\.01 s; it goes on"):
+async def test_a_call_that_takes_too_long_times_out(conn: pyvirt.aio.Connection, gate: Gate) -> None:
+    with pytest.raises(pyvirt.OperationTimeoutError, match=r"not answered within 0\.01 s; it continues"):
         await conn.run(gate, timeout=0.01)
     with pytest.raises(TimeoutError), anyio.fail_after(0.01):
         await conn.run(gate)
     await gate.has(2)
 
 
-async def test_a_call_that_does_not_begin_in_time(conn: pyvirt.aio.Connection, gate: Gate) -> None:
+async def test_a_call_that_does_not_begin_in_time_is_never_made(conn: pyvirt.aio.Connection, gate: Gate) -> None:
     domain = await conn.domains.get(domain_name(1))
     async with anyio.create_task_group() as group:
         for _ in range(4):
             group.start_soon(conn.run, gate)
         await gate.has(4)
         with pytest.raises(
-            pyvirt.OperationTimeoutError, match=r"did not begin within 0\.01 s: 4 others were in flight"
+            pyvirt.OperationTimeoutError, match=r"did not begin within 0\.01 s: 4 other calls were in flight"
         ):
             await domain.state(timeout=0.01)
         gate.open()
     await domain.state(timeout=LIMIT)
 
 
-async def test_a_timeout_for_all_calls_of_a_connection(libvirt_test_uri: str, gate: Gate) -> None:
+async def test_call_timeout_applies_to_every_call_of_the_connection(libvirt_test_uri: str, gate: Gate) -> None:
     async with pyvirt.aio.connect(libvirt_test_uri, call_timeout=0.01) as conn:
         with pytest.raises(pyvirt.OperationTimeoutError):
             await conn.run(gate)
         async with anyio.create_task_group() as group:
-            for timeout in (LIMIT, math.inf):  # a call's own counts
+            for timeout in (LIMIT, math.inf):  # the timeout of the call takes precedence
                 group.start_soon(partial(conn.run, gate, timeout=timeout))
             await gate.has(3)
             await anyio.sleep(0.02)
             gate.open()
 
 
-async def test_no_time_at_all(conn: pyvirt.aio.Connection, gate: Gate) -> None:
+async def test_a_timeout_of_0_raises_at_once(conn: pyvirt.aio.Connection, gate: Gate) -> None:
     with pytest.raises(pyvirt.OperationTimeoutError):
         await conn.run(gate, timeout=0)
 
@@ -360,7 +348,7 @@ async def test_no_time_at_all(conn: pyvirt.aio.Connection, gate: Gate) -> None:
 # ---- errors ----
 
 
-async def test_an_error_is_raised_where_it_is_awaited_and_kept_nowhere(conn: pyvirt.aio.Connection) -> None:
+async def test_an_error_is_raised_where_it_is_awaited_and_not_kept(conn: pyvirt.aio.Connection) -> None:
     class Mine(Exception):
         pass
 
@@ -412,7 +400,10 @@ async def test_a_block_that_is_cancelled_while_it_is_entered_is_left_again(
 
 
 class Block:
-    """A context manager that is left through a gate.  No generator: Python runs the end of one that is collected."""
+    """A context manager that waits at a gate when it is left.
+
+    Not a generator: Python runs the end of one that is garbage collected.
+    """
 
     def __init__(self, gate: Gate | None, said: list[str]) -> None:
         self._gate = gate
@@ -427,13 +418,13 @@ class Block:
         self._said.append("left")
 
 
-async def test_a_block_is_left_even_if_nobody_waits_for_it(libvirt_test_uri: str, gate: Gate) -> None:
+async def test_a_block_is_left_even_without_a_waiting_task(libvirt_test_uri: str, gate: Gate) -> None:
     said: list[str] = []
     async with pyvirt.aio.connect(libvirt_test_uri, max_requests=1, close_timeout=0.01) as conn:
         async with anyio.create_task_group() as group:
             with anyio.CancelScope() as scope:
                 async with conn._runtime.context(None, lambda: Block(None, said)):
-                    group.start_soon(conn.run, gate)  # which holds the only slot
+                    group.start_soon(conn.run, gate)  # which uses the only slot
                     await gate.has(1)
                     scope.cancel()
                     await anyio.sleep_forever()
@@ -474,7 +465,7 @@ async def test_threads_end_with_their_connection(libvirt_test_uri: str) -> None:
     await eventually(lambda: not ours())
 
 
-async def test_closing_waits_for_what_is_under_way_and_refuses_the_rest(libvirt_test_uri: str, gate: Gate) -> None:
+async def test_closing_waits_for_running_calls_and_refuses_the_rest(libvirt_test_uri: str, gate: Gate) -> None:
     outcomes: list[object] = []
     conn = await pyvirt.aio.connect(libvirt_test_uri, close_timeout=LIMIT)
 
@@ -503,7 +494,7 @@ async def test_closing_waits_for_what_is_under_way_and_refuses_the_rest(libvirt_
     await eventually(lambda: not ours())
 
 
-async def test_closing_does_not_wait_for_ever(libvirt_test_uri: str, gate: Gate) -> None:
+async def test_closing_waits_no_longer_than_its_timeout(libvirt_test_uri: str, gate: Gate) -> None:
     conn = await pyvirt.aio.connect(libvirt_test_uri, close_timeout=0.01)
     async with anyio.create_task_group() as group:
         outcomes: list[object] = []
@@ -524,7 +515,7 @@ async def test_closing_does_not_wait_for_ever(libvirt_test_uri: str, gate: Gate)
     await eventually(lambda: not ours())
 
 
-async def test_leaving_while_being_cancelled_closes(libvirt_test_uri: str, gate: Gate) -> None:
+async def test_a_cancelled_block_closes_the_connection(libvirt_test_uri: str, gate: Gate) -> None:
     opened: list[pyvirt.aio.Connection] = []
 
     async def work() -> None:
@@ -536,12 +527,12 @@ async def test_leaving_while_being_cancelled_closes(libvirt_test_uri: str, gate:
         group.start_soon(work)
         await gate.has(1)
         group.cancel_scope.cancel()
-    # Though the call goes on: nobody waits for it, so it holds up nobody.
+    # The call is still in flight, but no task waits for it.
     assert opened[0].sync.closed
     assert gate.inside == 1
 
 
-def test_a_call_that_hangs_does_not_keep_the_interpreter() -> None:
+def test_a_hung_call_does_not_keep_the_interpreter_from_exiting() -> None:
     program = """
 import sys, threading, anyio, pyvirt.aio
 async def main():
@@ -559,7 +550,7 @@ anyio.run(main, backend=sys.argv[1], backend_options={"debug": False} if sys.arg
         assert output_of(program, backend) == "left\n"
 
 
-def test_the_child_of_a_fork_is_told() -> None:
+def test_a_forked_child_gets_an_error() -> None:
     program = """
 import asyncio, os, pyvirt.aio, warnings
 warnings.filterwarnings("ignore", ".*multi-threaded")  # newer Pythons say so of a fork beside threads
@@ -583,7 +574,7 @@ asyncio.run(conn.close())
     assert output_of(program, strict=False) == f"{said}\n"
 
 
-def test_a_loop_that_ends_before_its_calls() -> None:
+def test_a_loop_may_end_before_its_calls() -> None:
     program = """
 import asyncio, threading, pyvirt.aio
 async def main():
@@ -609,7 +600,7 @@ print(conn.sync.closed)
 if sys.version_info >= (3, 11):
 
     @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-    async def test_the_timeout_of_asyncio(conn: pyvirt.aio.Connection, gate: Gate) -> None:
+    async def test_asyncio_timeout_cancels_a_call(conn: pyvirt.aio.Connection, gate: Gate) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
                 await conn.run(gate)

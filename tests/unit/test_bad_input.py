@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Whatever a program hands over: one specific exception, a message that helps, a silent stderr, nothing leaked."""
+"""Bad input of any kind: a specific exception, a helpful message, a silent stderr, and no leak."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Case(NamedTuple):
     call: Callable[[Any], object]
 
 
-# Each gets a connection; Any, as most of it is what a type checker would not let pass.
+# Each call gets a connection: Any, as a type checker would refuse most calls.
 CASES = {
     "malformed URI": Case(InvalidArgumentError, "parse URI ::::", lambda conn: pyvirt.connect("::::")),
     "URI without a driver": Case(ConnectionFailedError, "'x'", lambda conn: pyvirt.connect("x")),
@@ -93,7 +93,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_bad_input(case: str, conn: pyvirt.Connection, capfd: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_raises_a_clear_error(case: str, conn: pyvirt.Connection, capfd: pytest.CaptureFixture[str]) -> None:
     cls, message, call = CASES[case]
     for _ in range(2):
         with pytest.raises(cls, match=message) as caught:
@@ -105,13 +105,13 @@ def test_bad_input(case: str, conn: pyvirt.Connection, capfd: pytest.CaptureFixt
     assert capfd.readouterr() == ("", "")
 
 
-def test_in_takes_anything(conn: pyvirt.Connection) -> None:
+def test_the_in_operator_accepts_any_object(conn: pyvirt.Connection) -> None:
     strange: list[object] = ["nobody", "", LONG, "a\0b", "\ud800", "\udc80", 5, None, b"test", object(), conn]
     assert [thing in conn.domains for thing in strange] == [False] * len(strange)
     assert "test" in conn.domains
 
 
-def test_a_default_is_for_what_is_not_there_only(conn: pyvirt.Connection) -> None:
+def test_a_default_replaces_only_a_missing_object(conn: pyvirt.Connection) -> None:
     assert conn.domains.get("nobody", default=None) is None
     assert conn.domains.get(uuid=bytes(16), default=5) == 5
     assert conn.domains.get(id=99, default=None) is None
@@ -124,7 +124,7 @@ def test_a_default_is_for_what_is_not_there_only(conn: pyvirt.Connection) -> Non
 
 @settings(max_examples=500, deadline=None)
 @given(st.one_of(st.text(), st.text(st.characters(categories=["Cs"])), st.binary(), st.integers(), st.none()))
-def test_any_name(name: Any) -> None:
+def test_any_unknown_name_raises_a_clear_error(name: Any) -> None:
     if name == "test":
         return
     with pyvirt.connect(DEFAULT) as conn:
@@ -135,19 +135,19 @@ def test_any_name(name: Any) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(st.sampled_from("<>/='\"& domain\0\ud800"), max_size=60))  # libvirt 11.3 crashes at two line feeds
-def test_any_xml(xml: str) -> None:
+def test_any_invalid_text_raises_a_clear_error(xml: str) -> None:
     with pyvirt.connect(DEFAULT) as conn, pytest.raises((XMLError, InvalidArgumentError)):
         conn.domains.define(xml)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=60))
-def test_any_bytes_as_xml(xml: bytes) -> None:
+def test_any_invalid_bytes_raise_a_clear_error(xml: bytes) -> None:
     with pyvirt.connect(DEFAULT) as conn, pytest.raises((XMLError, InvalidArgumentError)):
         conn.domains.define(xml.replace(b"\n", b""))
 
 
-# ---- nothing leaked ----
+# ---- leaks ----
 
 LEAKS = {
     "malformed URI": "pyvirt.connect('::::')",
@@ -202,8 +202,8 @@ conn.close()
 
 
 @pytest.mark.parametrize("kind", LEAKS)
-def test_100_000_failing_calls_leave_nothing(kind: str, tmp_path: Path) -> None:
-    times = 20_000 if "auth" in LEAKS[kind] else 100_000  # those take 80 µs, and would leave a lot
+def test_100_000_failing_calls_leak_no_memory(kind: str, tmp_path: Path) -> None:
+    times = 20_000 if "auth" in LEAKS[kind] else 100_000  # each takes 80 µs, and would leak a lot
     guarded = write_host(tmp_path / "host.xml", domains=0, networks=0, pools=0, credentials={"alice": "right"})
     growth = int(output_of(LEAK_PROGRAM, LEAKS[kind], guarded, str(times), strict=False))
     assert growth < 1 << 20, f"{growth / times:.1f} bytes a call"

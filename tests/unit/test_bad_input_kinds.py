@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Bad input for each kind of object that libvirt's test driver has, and for the sides of a domain."""
+"""Bad input for each kind of object that libvirt's test driver has, and for the parts of a domain."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ CASES = {f"{name}: {what}": (kind, case) for name, kind in KINDS.items() for wha
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_bad_input(name: str, conn: pyvirt.Connection, capfd: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_raises_a_clear_error_and_changes_nothing(
+    name: str, conn: pyvirt.Connection, capfd: pytest.CaptureFixture[str]
+) -> None:
     kind, case = CASES[name]
     held = check_case(case, kind.collection(conn), capfd)
     check_closes(conn)
@@ -44,13 +46,13 @@ def test_bad_input(name: str, conn: pyvirt.Connection, capfd: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_closed_connection(name: str, conn: pyvirt.Connection) -> None:
+def test_every_use_of_a_closed_connection_raises_closed_error(name: str, conn: pyvirt.Connection) -> None:
     them = KINDS[name].collection(conn)
     conn.close()
     check_closed(KINDS[name], them)
 
 
-# ---- what stays as it was ----
+# ---- edits ----
 
 
 def other_root(root: Any) -> None:
@@ -62,7 +64,7 @@ def no_name(root: Any) -> None:
 
 
 @pytest.mark.parametrize("change", [other_root, no_name])
-def test_an_edit_that_cannot_be(change: Callable[[Any], None], conn: pyvirt.Connection) -> None:
+def test_an_invalid_edit_is_refused(change: Callable[[Any], None], conn: pyvirt.Connection) -> None:
     domain = conn.domains["test"]
     before = domain.xml_desc()
     with pytest.raises(XMLError), domain.edit() as root:
@@ -70,7 +72,7 @@ def test_an_edit_that_cannot_be(change: Callable[[Any], None], conn: pyvirt.Conn
     assert domain.xml_desc() == before
 
 
-# ---- the sides of a domain ----
+# ---- the parts of a domain ----
 
 # Each gets a domain.
 SIDES = {
@@ -91,7 +93,7 @@ SIDES = {
         InvalidArgumentError, "too big", lambda domain: domain.disks["vda"].set_io_tune(total_iops_sec=1 << 70)
     ),
     "disk: unknown limit": Case(
-        NotSupportedError, "'nobody'", lambda domain: domain.disks["vda"].set_io_tune(nobody=3)
+        NotSupportedError, "'unknown'", lambda domain: domain.disks["vda"].set_io_tune(unknown=3)
     ),
     "interface: unknown": Case(InvalidArgumentError, "'nobody'", lambda domain: domain.interfaces["nobody"].stats()),
     "interface: 10,000": Case(InvalidArgumentError, "'nnn", lambda domain: domain.interfaces[LONG].parameters()),
@@ -172,8 +174,10 @@ SIDES = {
         InvalidArgumentError, "surrogate", lambda domain: domain.devices.detach_alias(SURROGATE)
     ),
     "migration: NUL": Case(InvalidArgumentError, "NUL", lambda domain: domain.migration.to(NUL)),
-    "migration: to a number": Case(TypeError, "URI of one, not to int", lambda domain: domain.migration.to(5)),
-    "migration: unknown": Case(TypeError, "'nobody'", lambda domain: domain.migration.to(domain.connection, nobody=5)),
+    "migration: to a number": Case(TypeError, "URI as the destination, got int", lambda domain: domain.migration.to(5)),
+    "migration: unknown": Case(
+        TypeError, "'unknown'", lambda domain: domain.migration.to(domain.connection, unknown=5)
+    ),
     "migration: text": Case(
         TypeError, "'bandwidth'", lambda domain: domain.migration.to(domain.connection, bandwidth="x")
     ),
@@ -201,7 +205,9 @@ SIDES = {
 
 
 @pytest.mark.parametrize("name", SIDES)
-def test_sides_of_a_domain(name: str, conn: pyvirt.Connection, capfd: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_to_a_part_of_a_domain_is_refused(
+    name: str, conn: pyvirt.Connection, capfd: pytest.CaptureFixture[str]
+) -> None:
     case, domain = SIDES[name], conn.domains["test"]
     before = domain.xml_desc(), domain.state(), domain.snapshots.names()
     for _ in range(2):
@@ -214,7 +220,7 @@ def test_sides_of_a_domain(name: str, conn: pyvirt.Connection, capfd: pytest.Cap
     assert capfd.readouterr() == ("", "")
 
 
-# ---- the sides of others ----
+# ---- other objects ----
 
 OTHERS = {
     "network: no element": Case(XMLError, "Start tag", lambda conn: conn.networks["default"].update(3, 4, "just text")),
@@ -240,7 +246,9 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_sides_of_others(name: str, conn: pyvirt.Connection, capfd: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_to_other_objects_is_refused(
+    name: str, conn: pyvirt.Connection, capfd: pytest.CaptureFixture[str]
+) -> None:
     case = OTHERS[name]
     with pytest.raises(case.cls, match=case.message) as caught:
         case.call(conn)

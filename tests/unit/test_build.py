@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The build finds what it needs, says what is missing, and lets the compiler compare every declaration."""
+"""The build finds what it needs, names what is missing, and lets the compiler compare every declaration."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess
 
 
 def pip(command: str, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run pip with nothing but what is installed."""
+    """Run pip with installed packages only."""
     offline = ("--disable-pip-version-check", "--no-index", "--no-build-isolation", "--no-deps")
     return run(sys.executable, "-m", "pip", command, *offline, *arguments, **environment)
 
@@ -42,7 +42,7 @@ def compile_c(source: str, directory: Path, *flags: str) -> subprocess.Completed
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sources without what building in place leaves among them."""
+    """Copy the sources without the results of building in place."""
     copy = tmp_path_factory.mktemp("tree")
     for path in ROOT.iterdir():
         if path.is_file():
@@ -55,14 +55,14 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def pc_files(tmp_path: Path) -> Path:
-    """A folder that is all pkg-config knows, with libvirt's four files."""
+    """A folder with libvirt's four files, the only one that pkg-config searches."""
     for package in PACKAGES:
         shutil.copy(Path(pkgconfig.variables(package)["pcfiledir"], f"{package}.pc"), tmp_path)
     return tmp_path
 
 
 def refusal(tree: Path, **environment: str) -> str:
-    """What pip shows of a build that fails."""
+    """Return the error that pip shows of a failed build."""
     failed = pip("install", "--target", tree / "never", tree, **environment)
     assert failed.returncode != 0
     assert "Traceback" not in failed.stderr
@@ -73,7 +73,7 @@ def refusal(tree: Path, **environment: str) -> str:
 def test_a_build_without_pkg_config_names_what_to_install(tree: Path, tmp_path: Path) -> None:
     sentence = refusal(tree, PATH=str(tmp_path))
 
-    assert sentence.startswith("pyvirt cannot be built: pkg-config is missing; it needs libvirt >= 6.0.0 ")
+    assert sentence.startswith("pyvirt cannot be built: pkg-config is missing; pyvirt needs libvirt >= 6.0.0 ")
     assert "libvirt-dev pkg-config gcc python3-dev on Debian" in sentence
     assert "libvirt-devel pkgconf-pkg-config gcc python3-devel on Fedora" in sentence
     assert "on Arch" in sentence
@@ -83,7 +83,7 @@ def test_a_build_without_pkg_config_names_what_to_install(tree: Path, tmp_path: 
 def test_a_build_without_libvirt_names_what_to_install(tree: Path, tmp_path: Path) -> None:
     sentence = refusal(tree, PKG_CONFIG_LIBDIR=str(tmp_path), PKG_CONFIG_PATH="")
 
-    assert "pkg-config finds no libvirt; it needs libvirt >= 6.0.0 " in sentence
+    assert "pkg-config cannot find libvirt; pyvirt needs libvirt >= 6.0.0 " in sentence
 
 
 def test_a_build_with_too_old_a_libvirt_names_both_versions(tree: Path, pc_files: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_build_with_too_old_a_libvirt_names_both_versions(tree: Path, pc_files
 
     sentence = refusal(tree, PKG_CONFIG_LIBDIR=str(pc_files), PKG_CONFIG_PATH="")
 
-    assert "this libvirt is 5.10.0; it needs libvirt >= 6.0.0 " in sentence
+    assert "the installed libvirt is 5.10.0; pyvirt needs libvirt >= 6.0.0 " in sentence
 
 
 def test_a_build_without_a_compiler_names_what_to_install(tree: Path, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_smaller_library_that_is_missing_is_left_out(pc_files: Path) -> None:
     )
 
     assert done.stdout.splitlines() == [
-        "pkg-config finds no libvirt-admin: building without pyvirt._libvirt_admin",
+        "pkg-config cannot find libvirt-admin: building without pyvirt._libvirt_admin",
         "['libvirt', 'qemu', 'lxc']",
     ]
 
@@ -201,7 +201,7 @@ def test_a_declaration_that_is_not_libvirts_does_not_compile(wrong: str, tmp_pat
 
 
 @pytest.mark.parametrize("path", NATIVE, ids=lambda path: path.name)
-def test_our_own_c_compiles_without_a_warning(path: Path, tmp_path: Path) -> None:
+def test_every_c_file_compiles_without_a_warning(path: Path, tmp_path: Path) -> None:
     strict = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-fsyntax-only", f"-I{path.parent}"]
 
     compiled = compile_c(path.read_text(), tmp_path, *strict)

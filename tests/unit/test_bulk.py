@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""One function over many objects: results as data, whatever happens to each.
+"""One function over many objects, with the results as data.
 
-Whoever has to wait waits for an event of the test's own; what a deadline has to end, never ends by itself.
+Functions that wait, wait for an event of the test; a call that a deadline must end never ends by itself.
 """
 
 from __future__ import annotations
@@ -28,18 +28,31 @@ def conn(libvirt_host: HostFactory) -> Iterator[pyvirt.Connection]:
 
 @pytest.fixture
 def never() -> Iterator[threading.Event]:
-    """What nobody sets before the test is over."""
+    """An event that is not set before the end of the test."""
     event = threading.Event()
     yield event
     event.set()
 
 
 def settled() -> None:
-    """Wait until the threads that are left have ended."""
+    """Wait until the remaining threads have ended."""
     for thread in threading.enumerate():
         if thread.name == "pyvirt-bulk":
             thread.join(LONG)
             assert not thread.is_alive()
+
+
+class Work:
+    """Items begin in it; all but the first wait until they are released."""
+
+    def __init__(self) -> None:
+        self.begun: list[int] = []
+        self.release = threading.Event()
+
+    def __call__(self, number: int) -> None:
+        self.begun.append(number)
+        if number:
+            assert self.release.wait(LONG)
 
 
 # ---- results ----
@@ -64,7 +77,7 @@ def test_results_are_in_the_order_of_the_items() -> None:
     assert isinstance(results, bulk.Results)
 
 
-def test_imap_yields_what_is_done_first() -> None:
+def test_imap_yields_results_in_the_order_of_completion() -> None:
     first = threading.Event()
 
     def work(number: int) -> int:
@@ -79,7 +92,7 @@ def test_imap_yields_what_is_done_first() -> None:
     assert list(coming) == []
 
 
-def test_an_exception_is_a_result_and_stops_nobody(conn: pyvirt.Connection) -> None:
+def test_an_exception_becomes_a_result_and_stops_no_other_item(conn: pyvirt.Connection) -> None:
     domains = list(conn.domains)
     domains[3].destroy()
 
@@ -98,7 +111,7 @@ def test_an_exception_is_a_result_and_stops_nobody(conn: pyvirt.Connection) -> N
     assert {domain.state().state for domain in domains} == {pyvirt.DomainState.SHUTOFF}
 
 
-def test_a_result_does_not_change() -> None:
+def test_a_result_is_immutable() -> None:
     [result] = bulk.map(str, [5])
     assert result.unwrap() == "5"
     with pytest.raises(AttributeError):
@@ -106,12 +119,12 @@ def test_a_result_does_not_change() -> None:
 
 
 @pytest.mark.parametrize("items", [[], (), iter(())])
-def test_nothing_to_do(items: Iterable[object]) -> None:
+def test_an_empty_list_gives_empty_results(items: Iterable[object]) -> None:
     assert bulk.map(str, items) == []
     assert list(bulk.imap(str, items)) == []
 
 
-def test_it_works_for_volumes_snapshots_and_tuples(conn: pyvirt.Connection) -> None:
+def test_volumes_snapshots_and_tuples_are_accepted_as_items(conn: pyvirt.Connection) -> None:
     domain = next(iter(conn.domains))
     for name in ("a", "b", "c"):
         domain.snapshots.create(name=name)
@@ -126,10 +139,10 @@ def test_it_works_for_volumes_snapshots_and_tuples(conn: pyvirt.Connection) -> N
     assert bulk.map(title, pairs).values() == [text for _, text in pairs]
 
 
-# ---- what vanishes ----
+# ---- objects that disappear ----
 
 
-def test_what_has_vanished_is_neither_a_success_nor_a_failure(conn: pyvirt.Connection) -> None:
+def test_a_vanished_object_counts_neither_as_success_nor_as_failure(conn: pyvirt.Connection) -> None:
     domains = list(conn.domains)
     domains[5].destroy()
     domains[5].undefine()
@@ -146,7 +159,7 @@ def test_what_has_vanished_is_neither_a_success_nor_a_failure(conn: pyvirt.Conne
     assert len(results.values()) == 11
 
 
-def test_something_else_that_is_not_found_is_a_failure(conn: pyvirt.Connection) -> None:
+def test_a_missing_object_other_than_the_item_counts_as_failure(conn: pyvirt.Connection) -> None:
     def look(domain: pyvirt.Domain) -> pyvirt.Domain:
         return domain.connection.domains["somebody else"]
 
@@ -157,7 +170,7 @@ def test_something_else_that_is_not_found_is_a_failure(conn: pyvirt.Connection) 
     assert bulk.map(lambda name: conn.domains[name], ["nobody"]).vanished == []
 
 
-def test_parts_and_tuples_vanish_with_their_domain(conn: pyvirt.Connection) -> None:
+def test_parts_and_tuples_count_as_vanished_with_their_domain(conn: pyvirt.Connection) -> None:
     domain = next(iter(conn.domains))
     disk = domain.disks["vda"]
     domain.destroy()
@@ -171,7 +184,7 @@ def test_parts_and_tuples_vanish_with_their_domain(conn: pyvirt.Connection) -> N
 
 
 def test_workers_are_counted_by_connection(libvirt_host: HostFactory) -> None:
-    """With two of each, four are under way at a time, two of either: they meet, and no fifth comes."""
+    """With two workers for each of two connections, four calls run at a time and never five."""
     meeting = threading.Barrier(4, timeout=LONG)
     inside: Counter[str] = Counter()
     most: Counter[str] = Counter()
@@ -194,7 +207,7 @@ def test_workers_are_counted_by_connection(libvirt_host: HostFactory) -> None:
         assert most == {repr(one): 2, repr(two): 2}
 
 
-def test_four_of_a_connection_unless_told_otherwise(conn: pyvirt.Connection) -> None:
+def test_each_connection_has_four_workers_by_default(conn: pyvirt.Connection) -> None:
     meeting = threading.Barrier(4, timeout=LONG)
     threads: set[int] = set()
 
@@ -206,7 +219,7 @@ def test_four_of_a_connection_unless_told_otherwise(conn: pyvirt.Connection) -> 
     assert len(threads) == 4
 
 
-def test_one_worker_goes_through_them_in_order() -> None:
+def test_one_worker_processes_the_items_in_order() -> None:
     seen: list[int] = []
     bulk.map(seen.append, range(50), workers=1)
     assert seen == list(range(50))
@@ -216,7 +229,7 @@ def test_one_worker_goes_through_them_in_order() -> None:
     "bad",
     [{"workers": 0}, {"workers": -1}, {"timeout": 0}, {"timeout": -1.0}, {"deadline": 0}, {"timeout": float("nan")}],
 )
-def test_bad_numbers(bad: dict[str, float]) -> None:
+def test_invalid_numbers_are_refused(bad: dict[str, float]) -> None:
     called: list[int] = []
     with pytest.raises(pyvirt.InvalidArgumentError):
         bulk.map(called.append, [1], **bad)  # type: ignore[arg-type]
@@ -228,8 +241,8 @@ def test_bad_numbers(bad: dict[str, float]) -> None:
 # ---- time ----
 
 
-def test_a_call_that_does_not_return_is_given_up(never: threading.Event) -> None:
-    """The only worker is stuck, and another takes its place."""
+def test_a_call_that_does_not_return_times_out(never: threading.Event) -> None:
+    """The only worker hangs, and another one replaces it."""
 
     def work(number: int) -> int:
         if number == 1:
@@ -245,7 +258,7 @@ def test_a_call_that_does_not_return_is_given_up(never: threading.Event) -> None
     assert [result.value for result in results.succeeded] == [0, 2, 3, 4]
 
 
-def test_one_that_comes_back_late_changes_nothing_and_works_on() -> None:
+def test_a_late_call_changes_no_result_and_its_worker_continues() -> None:
     late = threading.Event()
     threads: list[int] = []
 
@@ -265,7 +278,7 @@ def test_one_that_comes_back_late_changes_nothing_and_works_on() -> None:
     settled()
 
 
-def test_a_deadline_for_all(never: threading.Event) -> None:
+def test_a_deadline_ends_all_calls(never: threading.Event) -> None:
     def work(number: int) -> int:
         if number:
             never.wait()
@@ -280,13 +293,13 @@ def test_a_deadline_for_all(never: threading.Event) -> None:
     assert all("1.5 s" in message for message in messages)
 
 
-def test_a_deadline_counts_for_a_loop_that_is_slow() -> None:
+def test_a_deadline_applies_to_a_slow_loop() -> None:
     late = threading.Event()
     begun: list[int] = []
 
     def work(number: int) -> None:
         begun.append(number)
-        late.wait(0.02)  # until then one after the other, slower than there is time for all
+        late.wait(0.02)  # until then one after the other, too slow for all of them
 
     coming = bulk.imap(work, range(1000), workers=1, deadline=0.1)
     next(coming)
@@ -298,7 +311,7 @@ def test_a_deadline_counts_for_a_loop_that_is_slow() -> None:
     assert all(isinstance(result.error, pyvirt.OperationTimeoutError) for result in rest[len(begun) - 1 :])
 
 
-def test_a_connection_that_answers_nothing_more_is_left_alone(never: threading.Event) -> None:
+def test_an_unresponsive_connection_gets_no_further_calls(never: threading.Event) -> None:
     results = bulk.map(lambda number: never.wait(), range(200), workers=8, timeout=0.05)
 
     messages = [str(result.error).partition(" ")[2].partition(" ")[0] for result in results.failed]
@@ -310,7 +323,7 @@ def test_a_connection_that_answers_nothing_more_is_left_alone(never: threading.E
 # ---- leaving early ----
 
 
-def test_cancelling_begins_nothing_more_and_keeps_what_is_done() -> None:
+def test_cancelling_begins_no_further_item_and_keeps_results() -> None:
     cancel = bulk.Cancel()
     begun: list[int] = []
 
@@ -323,13 +336,13 @@ def test_cancelling_begins_nothing_more_and_keeps_what_is_done() -> None:
     results = bulk.map(work, range(10), workers=1, cancel=cancel)
 
     assert cancel.cancelled
-    assert results[2].value == 2  # it was under way
+    assert results[2].value == 2  # it was in flight
     assert [result.item for result in results.succeeded] == begun == [0, 1, 2]
     assert all(isinstance(result.error, pyvirt.OperationAbortedError) for result in results.failed)
     assert len(results) == 10
 
 
-def test_cancelling_wakes_who_waits() -> None:
+def test_cancelling_wakes_a_waiting_loop() -> None:
     cancel = bulk.Cancel()
     begun, release = threading.Event(), threading.Event()
 
@@ -355,7 +368,7 @@ def test_cancelling_wakes_who_waits() -> None:
     waker.join()
 
 
-def test_cancelled_before_it_began() -> None:
+def test_a_cancel_before_the_start_calls_nothing() -> None:
     cancel = bulk.Cancel()
     cancel.cancel()
     called: list[int] = []
@@ -365,32 +378,20 @@ def test_cancelled_before_it_began() -> None:
     assert called == []
 
 
-def test_leaving_the_loop_begins_nothing_more() -> None:
-    release = threading.Event()
-    begun: list[int] = []
-
-    def work(number: int) -> None:
-        begun.append(number)
-        if number:
-            assert release.wait(LONG)
+def test_leaving_the_loop_begins_no_further_item() -> None:
+    work = Work()
 
     with bulk.imap(work, range(100), workers=1) as coming:
         assert next(coming).item == 0
-    release.set()
+    work.release.set()
     settled()
 
-    assert len(begun) <= 2
+    assert len(work.begun) <= 2
     assert list(coming) == []
 
 
-def test_an_exception_in_the_loop_begins_nothing_more() -> None:
-    release = threading.Event()
-    begun: list[int] = []
-
-    def work(number: int) -> None:
-        begun.append(number)
-        if number:
-            assert release.wait(LONG)
+def test_an_exception_in_the_loop_begins_no_further_item() -> None:
+    work = Work()
 
     def leave() -> None:
         with bulk.imap(work, range(100), workers=1) as coming:
@@ -399,14 +400,14 @@ def test_an_exception_in_the_loop_begins_nothing_more() -> None:
 
     with pytest.raises(RuntimeError):
         leave()
-    release.set()
+    work.release.set()
     settled()
 
-    assert len(begun) <= 2
+    assert len(work.begun) <= 2
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-def test_what_means_the_program_is_no_result(error: type[BaseException]) -> None:
+def test_exceptions_that_end_the_program_are_raised(error: type[BaseException]) -> None:
     begun: list[int] = []
     release = threading.Event()
 
@@ -447,7 +448,7 @@ except KeyboardInterrupt:
 """
 
 
-def test_ctrl_c_keeps_what_is_done() -> None:
+def test_ctrl_c_keeps_the_results_so_far() -> None:
     assert output_of(INTERRUPTED) == "[0, 1, 2] 4\n"
 
 
@@ -458,14 +459,14 @@ print(len(bulk.map(lambda n: threading.Event().wait(), range(3), timeout=0.05).f
 """
 
 
-def test_the_interpreter_exits_without_those_that_hang() -> None:
+def test_the_interpreter_exits_without_waiting_for_hung_calls() -> None:
     assert output_of(STUCK) == "3\n"
 
 
 # ---- progress ----
 
 
-def test_progress_by_a_function() -> None:
+def test_progress_calls_a_function_with_each_result() -> None:
     seen: list[tuple[int, int, int]] = []
 
     def report(done: int, total: int, result: bulk.Result[int, str]) -> None:
@@ -476,25 +477,19 @@ def test_progress_by_a_function() -> None:
     assert seen == [(1, 3, 7), (2, 3, 8), (3, 3, 9)]
 
 
-def test_an_error_of_the_progress_function_ends_it() -> None:
-    release = threading.Event()
-    begun: list[int] = []
-
-    def work(number: int) -> None:
-        begun.append(number)
-        if number:
-            assert release.wait(LONG)
+def test_an_error_of_the_progress_function_is_raised() -> None:
+    work = Work()
 
     def report(done: int, total: int, result: object) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         bulk.map(work, range(100), workers=1, progress=report)
-    release.set()
-    assert len(begun) <= 2
+    work.release.set()
+    assert len(work.begun) <= 2
 
 
-def test_a_bar_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_true_shows_a_bar_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     results = bulk.map(lambda number: 1 // number, range(3), progress=True)
 
     assert len(results.failed) == 1
@@ -504,7 +499,7 @@ def test_a_bar_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     assert captured.out == ""
 
 
-def test_a_bar_without_rich_says_what_is_missing() -> None:
+def test_a_bar_without_rich_names_what_to_install() -> None:
     program = """
 import sys
 sys.modules["rich.console"] = sys.modules["rich.progress"] = sys.modules["rich"] = None
@@ -518,5 +513,5 @@ except ImportError as error:
     assert "pip install 'pyvirt[cli]', or pass a function []" in output_of(program)
 
 
-def test_it_is_there_without_being_imported() -> None:
+def test_bulk_is_available_without_an_import() -> None:
     assert output_of("import pyvirt; print(pyvirt.bulk.map(str, [1]).values())") == "['1']\n"

@@ -41,7 +41,7 @@ ALLOWED = {
     "domain/_saved_point.py::SavedPoint.domain": "takes a reference of this process; cannot fail",
     "nodedev.py::NodeDevice.parent_name": "NULL is a result",
     "collector/_requests.py::Request._read": "is called with a list of domains, not with one object",
-    "inventory.py::_autostart": "a list that is too long is no error here",
+    "inventory.py::_autostart": "a list that is too long is not an error here",
 }
 # Frees memory of this process.
 FREES = re.compile(r"virTypedParams(Free|Clear)|vir\w+Free")

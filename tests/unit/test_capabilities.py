@@ -162,7 +162,7 @@ Document = type[Capabilities] | type[DomainCapabilities]
 BOTH: list[tuple[Document, str]] = [(Capabilities, HOST), (DomainCapabilities, DOMAIN)]
 
 
-def test_the_host() -> None:
+def test_the_host_is_parsed() -> None:
     assert Capabilities.parse(HOST).host == HostCapabilities(
         uuid=UUID("0a1b2c3d-0000-4000-8000-00000000cafe"),
         cpu=HostCPU(
@@ -205,7 +205,7 @@ def test_the_host() -> None:
     )
 
 
-def test_guests() -> None:
+def test_guests_are_parsed() -> None:
     hvm, exe = Capabilities.parse(HOST).guests
     assert (hvm.os_type, hvm.arch, hvm.wordsize, hvm.loader) == ("hvm", "x86_64", 64, None)
     assert hvm.emulator == "/usr/bin/qemu-system-x86_64"
@@ -227,7 +227,7 @@ def test_guests() -> None:
     assert (exe.emulator, exe.machines, exe.domains, exe.features) == (None, (), (), {})
 
 
-def test_a_domain() -> None:
+def test_domain_capabilities_are_parsed() -> None:
     found = DomainCapabilities.parse(DOMAIN)
     assert found.path == "/usr/bin/qemu-system-x86_64"
     assert (found.domain, found.machine, found.arch) == ("kvm", "pc-q35-9.0", "x86_64")
@@ -246,7 +246,7 @@ def test_a_domain() -> None:
     }
 
 
-def test_cpu_modes_of_a_domain() -> None:
+def test_cpu_modes_are_parsed() -> None:
     modes = DomainCapabilities.parse(DOMAIN).cpu_modes
     assert {name: mode.supported for name, mode in modes.items()} == {
         "host-passthrough": True,
@@ -273,7 +273,7 @@ def test_cpu_modes_of_a_domain() -> None:
     )
 
 
-def test_a_host_that_says_nothing() -> None:
+def test_an_empty_host_has_defaults() -> None:
     found = Capabilities.parse("<capabilities/>")
     assert found == Capabilities(HostCapabilities(), (), "<capabilities/>")
     assert found == Capabilities.parse("<capabilities/>")
@@ -282,7 +282,7 @@ def test_a_host_that_says_nothing() -> None:
     assert (guest.os_type, guest.arch, guest.wordsize, guest.machines) == ("", "", None, ())
 
 
-def test_a_domain_that_says_nothing() -> None:
+def test_empty_domain_capabilities_have_defaults() -> None:
     found = DomainCapabilities.parse("<domainCapabilities/>")
     empty: dict[str, object] = {"cpu_modes": {}, "devices": {}, "features": {}, "xml": "<domainCapabilities/>"}
     for field in dataclasses.fields(found):
@@ -304,12 +304,12 @@ def host_with(inner: str) -> HostCapabilities:
         ("5-", {5}),
         ("-5", set()),
         ("7-3", set()),
-        ("0-99999999999999999999", set()),  # and this process lives on
+        ("0-99999999999999999999", set()),  # the process survives
         ("2,0-4000000000", {2}),
         ("٣", set()),
     ],
 )
-def test_cpu_lists(text: str, cpus: set[int]) -> None:
+def test_cpu_lists_are_parsed(text: str, cpus: set[int]) -> None:
     (bank,) = host_with(f"<cache><bank cpus='{text}'/></cache>").caches
     assert bank == CacheBank(None, None, None, None, frozenset(cpus))
 
@@ -330,12 +330,12 @@ def test_cpu_lists(text: str, cpus: set[int]) -> None:
         ("9" * 5000, "unit='KiB'", None),  # more digits than int() takes
     ],
 )
-def test_sizes(size: str, unit: str, count: int | None) -> None:
+def test_sizes_are_converted_to_bytes(size: str, unit: str, count: int | None) -> None:
     (bank,) = host_with(f"<cache><bank size='{size}' {unit}/></cache>").caches
     assert bank.size == count
 
 
-def test_a_uuid_that_is_none() -> None:
+def test_an_invalid_uuid_becomes_none() -> None:
     assert host_with("<uuid>none</uuid><iommu support='maybe'/>") == HostCapabilities()
 
 
@@ -351,19 +351,19 @@ def test_cells_and_cpus_without_a_number_are_left_out() -> None:
     "text",
     ["", "no XML", "<capabilities>", "<host/>", "<domain/>", "<capabilities/><capabilities/>"],
 )
-def test_other_documents(cls: Document, text: str) -> None:
+def test_documents_of_another_kind_are_refused(cls: Document, text: str) -> None:
     with pytest.raises(XMLError):
         cls.parse(text)
 
 
-def test_each_document_is_refused_as_the_other() -> None:
+def test_host_and_domain_capabilities_are_not_interchangeable() -> None:
     with pytest.raises(XMLError, match="expected a <domainCapabilities> document, got <capabilities>"):
         DomainCapabilities.parse(HOST)
     with pytest.raises(XMLError, match="expected a <capabilities> document, got <domainCapabilities>"):
         Capabilities.parse(DOMAIN)
 
 
-def test_no_file_is_read(tmp_path: Path) -> None:
+def test_external_entities_are_not_read(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("secret")
     text = (
@@ -398,7 +398,7 @@ JUNK = ["", " ", "-1", "1e3", "x", "0-", "yes", "9" * 30, "\N{SNOWMAN}"]
 
 @settings(deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(1, 40))
-def test_nothing_is_taken_for_granted(chance: random.Random, times: int) -> None:
+def test_any_well_formed_document_is_parsed(chance: random.Random, times: int) -> None:
     for cls, text in BOTH:
         root = etree.fromstring(text)
         for _ in range(times):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""cdefs/ declares all of libvirt, as libvirt does, and a function that this build lacks says so."""
+"""cdefs/ declares all of libvirt as its headers do, and a function that this build lacks raises an error."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def library(package: str) -> Any:
 
 
 def declared(package: str) -> dict[str, build_ffi.Declaration]:
-    """The functions and the function types of a package's cdef files, by name."""
+    """Return the functions and function types of a package's cdef files, by name."""
     found = {}
     for file in FILES[package]:
         for declaration in build_ffi.declarations((build_ffi.CDEFS / f"{file}.h").read_text()):
@@ -81,7 +81,7 @@ def squeeze(text: str) -> str:
 
 
 @each_package
-def test_every_function_of_the_installed_libvirt_is_there(package: str) -> None:
+def test_every_function_of_the_installed_libvirt_is_declared(package: str) -> None:
     symbols = etree.parse(str(build_ffi.api_file(package)))
     installed = {node.get("name") for node in symbols.iter("function")}
 
@@ -98,7 +98,7 @@ def test_every_known_function_can_be_called(package: str) -> None:
 
 
 @each_package
-def test_declarations_are_libvirts(package: str) -> None:
+def test_declarations_equal_those_of_libvirt(package: str) -> None:
     def text(name: str, facts: dict[str, Any]) -> str:
         head = f"typedef {facts['returns']} (*{name})" if name in SECTIONS[package]["callbacks"] else None
         arguments = ", ".join(f"{kind} {argument}" for argument, kind in facts["args"])
@@ -110,14 +110,14 @@ def test_declarations_are_libvirts(package: str) -> None:
 
 
 @each_package
-def test_what_is_newer_than_the_oldest_libvirt_says_since_when(package: str) -> None:
+def test_declarations_newer_than_the_oldest_libvirt_name_their_release(package: str) -> None:
     oldest = release(build_ffi.MINIMUM)
     newer = {name: facts["since"] for name, facts in expected(package).items() if release(facts["since"]) > oldest}
 
     assert {name: one.since for name, one in declared(package).items() if one.since} == newer
 
 
-def test_a_function_that_this_build_lacks_says_so() -> None:
+def test_a_function_that_this_build_lacks_raises_not_supported() -> None:
     present = pkgconfig.modversion("libvirt")
     checked = []
     for package in FILES:
@@ -137,7 +137,7 @@ def test_a_function_that_this_build_lacks_says_so() -> None:
     assert checked or release(present) >= NEWEST
 
 
-def test_structs_are_laid_out_as_the_installed_headers_say(tmp_path: Path) -> None:
+def test_structs_have_the_layout_of_the_installed_headers(tmp_path: Path) -> None:
     fields = {
         f"{struct}.{field}" for struct, facts in SECTIONS["libvirt"]["structs"].items() for field, _ in facts["fields"]
     }
@@ -151,7 +151,7 @@ def test_structs_are_laid_out_as_the_installed_headers_say(tmp_path: Path) -> No
 
 
 def place(struct: str, *path: str) -> list[int]:
-    """Offset and size of a field as cffi has them."""
+    """Return offset and size of a field according to cffi."""
     kind = ffi.typeof(struct)
     offset = ffi.offsetof(kind, *path)
     for name in path:
@@ -160,7 +160,7 @@ def place(struct: str, *path: str) -> list[int]:
 
 
 def layout_in_c(structs: list[str], fields: list[str], directory: Path) -> dict[str, list[int]]:
-    """Offset and size of each as the C compiler has them."""
+    """Return offset and size of each according to the C compiler."""
     lines = [f'puts_layout("{struct}", 0, sizeof({struct}));' for struct in structs]
     for field in fields:
         struct, _, path = field.partition(".")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Checkpoints of the domains of libvirt's test driver, which keeps a list; tests/guests has real ones."""
+"""Checkpoints of the domains of libvirt's test driver, which only keeps a list; tests/guests has real ones."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def names(found: list[Checkpoint]) -> list[str]:
     return sorted(checkpoint.name for checkpoint in found)
 
 
-def test_a_collection(chain: Checkpoints, domain: Domain) -> None:
+def test_the_collection_lists_and_finds_checkpoints(chain: Checkpoints, domain: Domain) -> None:
     assert names(chain.list()) == names(list(chain)) == ["first", "second", "third"]
     assert len(chain) == 3
     assert chain.domain is domain
@@ -67,7 +67,7 @@ def test_a_collection(chain: Checkpoints, domain: Domain) -> None:
     assert caught.value.function == "virDomainCheckpointLookupByName"
 
 
-def test_the_tree(chain: Checkpoints) -> None:
+def test_roots_leaves_parents_and_children_are_found(chain: Checkpoints) -> None:
     first, second, third = (chain[name] for name in ("first", "second", "third"))
     assert chain.roots() == [first]
     assert chain.leaves() == [third]
@@ -77,7 +77,7 @@ def test_the_tree(chain: Checkpoints) -> None:
     assert names(first.children(flags=List.DESCENDANTS)) == ["second", "third"]
 
 
-def test_deleting(chain: Checkpoints) -> None:
+def test_delete_removes_one_or_its_children(chain: Checkpoints) -> None:
     third = chain["third"]
     chain["second"].delete()
     assert third.parent() == chain["first"]
@@ -91,7 +91,7 @@ def test_deleting(chain: Checkpoints) -> None:
             call()
 
 
-def test_what_is_said_of_one(checkpoints: Checkpoints) -> None:
+def test_create_accepts_a_name_and_a_description(checkpoints: Checkpoints) -> None:
     made = checkpoints.create(name="a_b", description="<nothing>")
     root = parse(made.xml_desc())
     assert (root.findtext("name"), root.findtext("description")) == ("a_b", "<nothing>")
@@ -100,14 +100,14 @@ def test_what_is_said_of_one(checkpoints: Checkpoints) -> None:
     assert checkpoints.create().name.isdigit()  # the time
 
 
-def test_of_a_document(checkpoints: Checkpoints) -> None:
+def test_create_accepts_a_document(checkpoints: Checkpoints) -> None:
     xml = "<domaincheckpoint><name>some</name><disks><disk name='vda' checkpoint='no'/></disks></domaincheckpoint>"
     disk = parse(checkpoints.create(xml).xml_desc()).find("disks/disk")
     assert disk is not None
     assert disk.get("checkpoint") == "no"
 
 
-def test_redefining(chain: Checkpoints) -> None:
+def test_a_chain_is_redefined_from_its_documents(chain: Checkpoints) -> None:
     documents = [one.xml_desc() for one in chain.list(List.TOPOLOGICAL)]
     chain["first"].delete(flags=Delete.CHILDREN | Delete.METADATA_ONLY)
     assert len(chain) == 0
@@ -134,14 +134,14 @@ def test_redefining(chain: Checkpoints) -> None:
         (TypeError, lambda checkpoints: checkpoints[0]),
     ],
 )  # fmt: skip
-def test_bad_input(checkpoints: Checkpoints, error: type[Exception], call: Call) -> None:
+def test_bad_input_changes_nothing(checkpoints: Checkpoints, error: type[Exception], call: Call) -> None:
     checkpoints.create(name="there")
     with pytest.raises(error):
         call(checkpoints)
     assert names(checkpoints.list()) == ["there"]
 
 
-def test_on_a_read_only_connection() -> None:
+def test_a_read_only_connection_refuses_to_create() -> None:
     with pyvirt.connect("test:///default", readonly=True) as conn:
         checkpoints = Checkpoints(conn.domains["test"])
         assert len(checkpoints) == 0
@@ -150,7 +150,7 @@ def test_on_a_read_only_connection() -> None:
         assert caught.value.function == "virDomainCheckpointCreateXML"
 
 
-def test_handles(chain: Checkpoints, domain: Domain) -> None:
+def test_handles_compare_by_name_and_domain(chain: Checkpoints, domain: Domain) -> None:
     again = Checkpoints(domain.connection.domains["test"])
     assert len({chain["first"], again["first"], again["third"]}) == 2
     assert chain["first"].domain == domain
@@ -161,7 +161,7 @@ def test_handles(chain: Checkpoints, domain: Domain) -> None:
         chain["first"].typo = 1  # type: ignore[attr-defined]
 
 
-def test_closed(chain: Checkpoints, domain: Domain) -> None:
+def test_closed_handles_raise_closed_error(chain: Checkpoints, domain: Domain) -> None:
     first, second = chain["first"], chain["second"]
     second.close()
     with pytest.raises(ClosedError, match="this Checkpoint is closed"):
@@ -175,7 +175,7 @@ def test_closed(chain: Checkpoints, domain: Domain) -> None:
             call()
 
 
-def test_docstrings_name_their_functions() -> None:
+def test_docstrings_name_the_c_function() -> None:
     for cls in (Checkpoint, Checkpoints):
         for name, member in vars(cls).items():
             if not name.startswith("_"):

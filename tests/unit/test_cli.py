@@ -29,7 +29,7 @@ DEFAULT = "test:///default"
 
 @pytest.fixture
 def uri(tmp_path: Path) -> str:
-    """A host of four domains: two run, one is paused, one is off."""
+    """A host of four domains: two are running, one is paused, one is inactive."""
     return write_host(tmp_path / "host.xml", domains=4, running=0.5, paused=0.25)
 
 
@@ -44,10 +44,10 @@ def output(*arguments: str, **environment: str) -> str:
     return done.stdout
 
 
-# ---- what it prints ----
+# ---- output ----
 
 
-def test_a_table(uri: str) -> None:
+def test_stats_prints_a_table(uri: str) -> None:
     lines = output("stats", uri).splitlines()
     assert re.match(r"domain +state +vCPUs +memory +CPU %", lines[0])
     rows = sorted(re.split(r"  +", line.strip()) for line in lines[1:5])
@@ -57,17 +57,17 @@ def test_a_table(uri: str) -> None:
         [domain_name(3), "paused"],
         [domain_name(4), "shutoff"],
     ]
-    assert [row[4] for row in rows] == ["-"] * 4  # no rates in a single tick
+    assert [row[4] for row in rows] == ["-"] * 4  # a single tick has no rates
     assert re.fullmatch(r"4 domains, \d+ fields in [\d.]+ ms: [\d,]+ domains/s, [\d,]+ fields/s", lines[5])
     assert len(lines) == 6
 
 
-def test_a_table_of_two_ticks(uri: str) -> None:
+def test_a_second_tick_replaces_the_table(uri: str) -> None:
     lines = output("stats", uri, "--interval", "0.2", "--count", "2").splitlines()
-    assert len(lines) == 6  # the first tick is only what the second is compared with
+    assert len(lines) == 6  # the first tick is only the base of the second
 
 
-def test_no_more_than_asked_for(uri: str) -> None:
+def test_limit_shortens_the_table(uri: str) -> None:
     lines = output("stats", uri, "--limit", "2").splitlines()
     assert len(lines) == 4
     assert "4 domains (2 not shown)" in lines[-1]
@@ -77,7 +77,7 @@ def read_json(text: str) -> list[Any]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_json_is_what_libvirt_sent(uri: str) -> None:
+def test_json_contains_every_field_of_libvirt(uri: str) -> None:
     (tick,) = read_json(output("stats", uri, "--format", "json"))
     domains = sorted(tick["domains"], key=lambda domain: domain["name"])
     assert [domain["name"] for domain in domains] == [domain_name(number) for number in (1, 2, 3, 4)]
@@ -92,14 +92,14 @@ def test_json_is_what_libvirt_sent(uri: str) -> None:
     assert tick["seconds"] > 0
 
 
-def test_json_of_several_ticks(uri: str) -> None:
+def test_json_has_one_line_per_tick(uri: str) -> None:
     ticks = read_json(output("stats", uri, "-f", "json", "-i", "0.1", "-n", "3"))
     assert len(ticks) == 2
     assert ticks[1]["time"] > ticks[0]["time"]
 
 
-def test_csv(uri: str) -> None:
-    steady = ("--groups", "state,vcpu")  # other figures of the test driver grow
+def test_csv_contains_every_field_of_libvirt(uri: str) -> None:
+    steady = ("--groups", "state,vcpu")  # other counters of the test driver grow
     rows = list(csv.DictReader(output("stats", uri, "--format", "csv", *steady).splitlines()))
     assert list(rows[0]) == ["time", "domain", "uuid", "field", "value", "rate"]
     (tick,) = read_json(output("stats", uri, "--format", "json", *steady))
@@ -109,13 +109,13 @@ def test_csv(uri: str) -> None:
     assert {row["rate"] for row in rows} == {""}
 
 
-def test_groups(uri: str) -> None:
+def test_groups_choose_the_fields(uri: str) -> None:
     (tick,) = read_json(output("stats", uri, "-f", "json", "--groups", "STATE, state"))
     fields = {field.partition(".")[0] for domain in tick["domains"] for field in domain["stats"]}
     assert fields == {"state"}
 
 
-def test_a_host_without_domains(tmp_path: Path) -> None:
+def test_a_host_without_domains_is_printed_in_every_format(tmp_path: Path) -> None:
     uri = write_host(tmp_path / "host.xml", domains=0)
     assert "0 domains, 0 fields" in output("stats", uri)
     assert read_json(output("stats", uri, "-f", "json"))[0]["domains"] == []
@@ -123,7 +123,7 @@ def test_a_host_without_domains(tmp_path: Path) -> None:
     assert "0 domains" in output("stats", uri, "-i", "0.05", "-n", "2")
 
 
-def test_names_of_any_kind(tmp_path: Path) -> None:
+def test_names_of_any_kind_are_printed(tmp_path: Path) -> None:
     host = tmp_path / "host.xml"
     write_host(host, domains=1)
     host.write_text(host.read_text().replace("<name>vm-00001<", '<name>[bold]ü, "x" 東京[red] :smile:<'))
@@ -135,7 +135,7 @@ def test_names_of_any_kind(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["table", "json", "csv"])
-def test_a_terminal_that_is_not_utf8(form: str, tmp_path: Path) -> None:
+def test_unprintable_characters_are_escaped(form: str, tmp_path: Path) -> None:
     host = tmp_path / "host.xml"
     write_host(host, domains=1)
     host.write_text(host.read_text().replace("<name>vm-00001<", "<name>ü東<"))
@@ -146,12 +146,12 @@ def test_a_terminal_that_is_not_utf8(form: str, tmp_path: Path) -> None:
         assert r"\xfc\u6771" in printed
 
 
-def test_the_default_uri(uri: str) -> None:
+def test_the_default_uri_comes_from_the_environment(uri: str) -> None:
     assert output("stats", "-f", "csv", LIBVIRT_DEFAULT_URI=uri).count("vm-00004") > 0
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["stats", "--help"], ["stats", "-h"]], ids=" ".join)
-def test_help(arguments: list[str]) -> None:
+def test_help_describes_the_command(arguments: list[str]) -> None:
     text = output(*arguments)
     assert text.startswith("Usage: pyvirt")
     assert "stats" in text
@@ -160,11 +160,11 @@ def test_help(arguments: list[str]) -> None:
         assert "vcpu" in text
 
 
-def test_the_version() -> None:
+def test_version_prints_the_version() -> None:
     assert output("--version") == f"pyvirt, version {pyvirt.__version__}\n"
 
 
-# ---- what it refuses ----
+# ---- errors ----
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_the_version() -> None:
         (["nonsense"], "No such command 'nonsense'"),
     ],
 )
-def test_wrong_usage(arguments: list[str], message: str) -> None:
+def test_wrong_usage_exits_with_2(arguments: list[str], message: str) -> None:
     done = cli(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
@@ -203,13 +203,13 @@ def test_wrong_usage(arguments: list[str], message: str) -> None:
     ],
 )
 @pytest.mark.parametrize("form", ["table", "json", "csv"])
-def test_libvirt_says_no(uri: str, message: str, form: str) -> None:
+def test_an_error_of_libvirt_exits_with_1(uri: str, message: str, form: str) -> None:
     done = cli("stats", uri, "--format", form)
     assert (done.returncode, done.stdout) == (1, "")
     assert re.fullmatch(f"pyvirt: .*{re.escape(message)}.*\n", done.stderr)
 
 
-def test_a_timeout(tmp_path: Path) -> None:
+def test_a_timeout_exits_with_1(tmp_path: Path) -> None:
     path = tmp_path / "silent"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
@@ -220,7 +220,7 @@ def test_a_timeout(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", ["click", "rich"])
-def test_without_the_extra(missing: str) -> None:
+def test_without_the_extra_the_error_names_what_to_install(missing: str) -> None:
     done = run(*STRICT, "-c", f"import sys; sys.modules[{missing!r}] = None; from pyvirt.cli import main; main()")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"pyvirt: the command line needs {missing}: pip install 'pyvirt[cli]'\n"
@@ -230,8 +230,8 @@ def test_without_the_extra(missing: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["table", "json", "csv"])
-def test_a_reader_that_has_enough(form: str, tmp_path: Path) -> None:
-    uri = write_host(tmp_path / "host.xml", domains=3000)  # more than a pipe holds
+def test_a_reader_that_closes_the_pipe_ends_the_command_silently(form: str, tmp_path: Path) -> None:
+    uri = write_host(tmp_path / "host.xml", domains=3000)  # more than a pipe can hold
     with subprocess.Popen(
         [sys.executable, *STRICT, "-m", "pyvirt", "stats", uri, "-f", form],
         stdout=subprocess.PIPE,
@@ -246,7 +246,7 @@ def test_a_reader_that_has_enough(form: str, tmp_path: Path) -> None:
         assert (process.wait(60), errors) == (0, b"")
 
 
-def test_a_reader_that_never_was(uri: str) -> None:
+def test_a_closed_pipe_ends_the_command_silently(uri: str) -> None:
     read, write = os.pipe()
     os.close(read)
     with open(write, "wb") as pipe:
@@ -262,7 +262,7 @@ def test_a_reader_that_never_was(uri: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["table", "json", "csv"])
-def test_no_output_at_all(form: str, uri: str) -> None:
+def test_a_closed_stdout_ends_the_command_silently(form: str, uri: str) -> None:
     command = shlex.join([sys.executable, *STRICT, "-m", "pyvirt", "stats", uri, "-f", form])
     done = subprocess.run(
         f"{command} >&-", shell=True, stderr=subprocess.PIPE, env=os.environ | ENVIRONMENT, check=False, timeout=60
@@ -270,7 +270,7 @@ def test_no_output_at_all(form: str, uri: str) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_a_full_disk(uri: str) -> None:
+def test_a_full_disk_exits_with_1(uri: str) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             [sys.executable, *STRICT, "-m", "pyvirt", "stats", uri],
@@ -286,7 +286,7 @@ def test_a_full_disk(uri: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["table", "json", "csv"])
-def test_ctrl_c(form: str, uri: str) -> None:
+def test_ctrl_c_exits_with_130(form: str, uri: str) -> None:
     command = [sys.executable, *STRICT, "-m", "pyvirt", "stats", uri, "-i", "0.05", "-f", form]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | ENVIRONMENT, text=True
@@ -294,13 +294,13 @@ def test_ctrl_c(form: str, uri: str) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         for _ in range(3):
-            assert process.stdout.readline()  # as it comes, though this is no terminal
+            assert process.stdout.readline()  # each event at once, though the output is not a terminal
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
         assert process.stderr.read().strip() == ""
 
 
-def test_ticks_come_at_their_time(uri: str) -> None:
+def test_ticks_are_printed_at_their_interval(uri: str) -> None:
     begun = time.monotonic()
     ticks = read_json(output("stats", uri, "-f", "json", "-i", "0.2", "-n", "6"))
     assert time.monotonic() - begun >= 1.0
@@ -311,7 +311,7 @@ def test_ticks_come_at_their_time(uri: str) -> None:
 
 
 def events_command(uri: str, *arguments: str, doing: str) -> list[str]:
-    """Return how to run ``pyvirt events`` where *doing* goes on too: a host of the test driver is its process's own."""
+    """Return a program that runs ``pyvirt events`` and *doing*: a host of the test driver belongs to one process."""
     program = f"""
 import sys, threading, time
 import pyvirt, pyvirt.cli
@@ -334,12 +334,12 @@ pyvirt.cli.main()
 
 
 def events_of(uri: str, *arguments: str, doing: str) -> tuple[int, str, str]:
-    """Run ``pyvirt events`` to its end; return its status, what it prints, and its complaints."""
+    """Run ``pyvirt events`` to its end; return its exit status, output and errors."""
     done = run(*events_command(uri, *arguments, doing=doing), timeout=60)
     return done.returncode, done.stdout, done.stderr
 
 
-def test_events_for_people(uri: str) -> None:
+def test_events_prints_one_line_per_event(uri: str) -> None:
     code, out, err = events_of(uri, "-n", "2", doing="domains[0].suspend(); domains[1].destroy()")
     assert (code, err) == (0, "")
     first, second = out.splitlines()
@@ -349,7 +349,7 @@ def test_events_for_people(uri: str) -> None:
     assert second.endswith(f" DomainLifecycle {domain_name(2)} event=STOPPED detail=DESTROYED")
 
 
-def test_events_for_programs(uri: str) -> None:
+def test_events_prints_json(uri: str) -> None:
     code, out, err = events_of(uri, "--json", "--count", "1", "-d", domain_name(2), doing="""
     for domain in domains[:2]: domain.suspend()""")  # fmt: skip
     assert (code, err) == (0, "")
@@ -364,7 +364,7 @@ def test_events_for_programs(uri: str) -> None:
     }
 
 
-def test_events_of_some_kinds(uri: str) -> None:
+def test_events_prints_the_requested_kinds_only(uri: str) -> None:
     code, out, err = events_of(uri, "-t", "0.5", "-k", "network,domain-reboot", doing="domains[0].suspend()")
     assert (code, out, err) == (0, "", "")
 
@@ -378,7 +378,9 @@ def test_events_of_some_kinds(uri: str) -> None:
         (["-n", "0"], 2, "0 is not in the range"),
     ],
 )
-def test_events_that_cannot_be(uri: str, arguments: list[str], code: int, message: str) -> None:
+def test_events_of_unknown_kinds_or_domains_are_refused(
+    uri: str, arguments: list[str], code: int, message: str
+) -> None:
     done = cli("events", uri, *arguments)
     assert (done.returncode, done.stdout) == (code, "")
     assert message in done.stderr

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What all collections do alike, by one table of them."""
+"""What all collections have in common, by one table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyvirt.secret import Secret
     from pyvirt.storage import StoragePool, StorageVolume
 
-NOBODY = "11111111-2222-3333-4444-555555555555"  # nobody's name either
+NOBODY = "11111111-2222-3333-4444-555555555555"  # also not a name of any object
 
 
 class Kind(NamedTuple):
@@ -76,14 +76,14 @@ def leaves(cls: type[Any]) -> Iterator[type[Any]]:
         yield cls
 
 
-def test_all_are_in_the_table(conn: pyvirt.Connection) -> None:
+def test_every_collection_is_in_the_table(conn: pyvirt.Connection) -> None:
     made = {name: type(kind.collection(conn)) for name, kind in KINDS.items()}
     assert {name: cls.__name__ for name, cls in made.items()} == {name: name for name in KINDS}
     assert {cls for cls in leaves(Collection) if not cls.__name__.startswith("_")} == set(made.values())
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in LACKING])
-def test_a_look_up_that_finds_nothing(conn: pyvirt.Connection, name: str) -> None:
+def test_a_failed_lookup_raises_not_found(conn: pyvirt.Connection, name: str) -> None:
     collection = KINDS[name].collection(conn)
     for look_up in (collection.get, collection.__getitem__):
         with pytest.raises(NotFoundError, match=NOBODY) as caught:
@@ -97,7 +97,7 @@ def test_a_look_up_that_finds_nothing(conn: pyvirt.Connection, name: str) -> Non
 
 
 @pytest.mark.parametrize("name", LACKING)
-def test_a_driver_without_such_things(conn: pyvirt.Connection, name: str) -> None:
+def test_a_driver_without_such_objects_raises_unsupported(conn: pyvirt.Connection, name: str) -> None:
     kind = KINDS[name]
     collection = kind.collection(conn)
     calls: list[tuple[Callable[[], object], str]] = [
@@ -114,18 +114,18 @@ def test_a_driver_without_such_things(conn: pyvirt.Connection, name: str) -> Non
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_to_look_for(conn: pyvirt.Connection, name: str) -> None:
+def test_get_without_a_key_raises(conn: pyvirt.Connection, name: str) -> None:
     with pytest.raises(TypeError, match="give "):
         KINDS[name].collection(conn).get(None)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_reprs(conn: pyvirt.Connection, name: str) -> None:
+def test_a_repr_names_the_owner(conn: pyvirt.Connection, name: str) -> None:
     collection = KINDS[name].collection(conn)
     assert repr(collection) == f"<pyvirt.{name} of {collection._owner!r}>"
 
 
-if TYPE_CHECKING:  # what a look-up returns, as type checkers see it
+if TYPE_CHECKING:  # what a lookup returns, as type checkers see it
 
     def look_ups(conn: pyvirt.Connection, domain: Domain, pool: StoragePool) -> None:
         assert_type(conn.domains.get("web"), Domain)

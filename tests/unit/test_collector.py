@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Collectors on hosts that answer: what a frame holds, several hosts, schedules, and the end."""
+"""Collectors on hosts that answer: frames, several hosts, schedules and closing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from pyvirt.testing.hosts import temporary_host
 from tests.support.any_stats import one_by_one, stats
 from tests.support.drivers import since
 from tests.support.processes import output_of
-from tests.support.records import ULLONG, Feed, used_memory
+from tests.support.records import ULLONG, Feed
+from tests.support.resources import used_memory
 from tests.support.xml import domain_xml
 
 
@@ -51,7 +52,7 @@ def _no_thread_left() -> Iterator[None]:
 
 @since("virConnectGetAllDomainStats")
 @pytest.mark.parametrize("workers", [1, 2, 4])
-def test_a_tick_is_what_bulk_statistics_say(conn: pyvirt.Connection, workers: int) -> None:
+def test_a_tick_equals_bulk_statistics(conn: pyvirt.Connection, workers: int) -> None:
     expected = conn.domains.stats()
     with Collector(conn, workers=workers, deadline=30) as collector:
         for _ in range(3):
@@ -80,7 +81,7 @@ def test_a_frame_outlives_collector_and_connection() -> None:
     assert sorted(frame.domains.names) == names
 
 
-def test_several_hosts_in_one_frame(conn: pyvirt.Connection) -> None:
+def test_one_frame_holds_several_hosts(conn: pyvirt.Connection) -> None:
     with (
         temporary_host(domains=5) as uri,
         pyvirt.connect(uri) as other,
@@ -91,7 +92,7 @@ def test_several_hosts_in_one_frame(conn: pyvirt.Connection) -> None:
         frame = collector.collect()
         assert frame.hosts == (conn.uri(), other.uri(), third.uri())
         found = list(zip(frame.domains.hosts, frame.domains.names, strict=True))
-        # The generated hosts have domains of the same names and UUIDs: the host tells them apart.
+        # Domains of the generated hosts have equal names and UUIDs: only the host distinguishes them.
         expected = [(0, one.name) for one in conn.domains] + [(1, one.name) for one in other.domains] + [(2, "test")]
         assert sorted(found) == sorted(expected)
         assert len(frame) == len(frame.to_dicts()) == 206
@@ -102,7 +103,7 @@ def test_several_hosts_in_one_frame(conn: pyvirt.Connection) -> None:
 
 @pytest.fixture
 def two_hosts(conn: pyvirt.Connection) -> Iterator[CollectedFrame]:
-    """A frame of ``large`` and ``small``, which have domains of the same names and UUIDs, and of one that is down."""
+    """A frame of ``large`` and ``small``, whose domains have equal names and UUIDs, and of a host that is down."""
     with (
         temporary_host(domains=2, running=1.0) as uri,
         pyvirt.connect(uri) as small,
@@ -133,7 +134,7 @@ def test_a_frame_is_keyed_by_host(conn: pyvirt.Connection, two_hosts: CollectedF
         frame["vm-99999"]
 
 
-def test_a_selection_keeps_what_is_known_of_its_hosts(two_hosts: CollectedFrame) -> None:
+def test_a_selection_keeps_errors_and_missing_domains_of_its_hosts(two_hosts: CollectedFrame) -> None:
     frame = two_hosts
     assert set(frame.errors) == {"down"}
     some = frame.select("vm-0000[12]", tables="domain")
@@ -152,7 +153,7 @@ def test_a_selection_keeps_what_is_known_of_its_hosts(two_hosts: CollectedFrame)
     assert repr(small.select("vm-00001")["vm-00001"]).startswith("<CollectedRow 'vm-00001' {")
 
 
-def test_a_selection_by_a_function_of_the_row_and_its_host(two_hosts: CollectedFrame) -> None:
+def test_a_function_may_select_by_row_and_host(two_hosts: CollectedFrame) -> None:
     def is_first_of_small(row: CollectedRow) -> bool:
         return (row.host, row.name) == ("small", "vm-00001")
 
@@ -160,7 +161,7 @@ def test_a_selection_by_a_function_of_the_row_and_its_host(two_hosts: CollectedF
         assert list(zip(choice.domains.host_names, choice.domains.names, strict=True)) == [("small", "vm-00001")]
 
 
-def test_exports_say_the_host(two_hosts: CollectedFrame) -> None:
+def test_exports_contain_the_host(two_hosts: CollectedFrame) -> None:
     for frame in (two_hosts, two_hosts.select(hosts=["small", "down"]), two_hosts.select("vm-00001")):
         for name, table in frame.tables.items():
             expected = [frame.domains.host_names[domain] for domain in table.domain]
@@ -174,7 +175,7 @@ def test_exports_say_the_host(two_hosts: CollectedFrame) -> None:
             assert frame.to_arrow()[name].to_pandas()["domain.host"].tolist() == expected
 
 
-def test_names_of_hosts_that_are_no_utf8_are_readable(conn: pyvirt.Connection) -> None:
+def test_host_names_that_are_not_utf8_are_readable(conn: pyvirt.Connection) -> None:
     with (
         pyvirt.connect("test:///default") as other,
         Collector({"Grüße": conn, "\udce4": other}, deadline=30) as collector,
@@ -206,8 +207,8 @@ def test_hosts_of_one_name_are_told_apart() -> None:
             assert sorted(collector.collect().domains.host_names) == ["one", "two"]
 
 
-def test_rates_are_of_a_domain_on_one_host(conn: pyvirt.Connection) -> None:
-    """A domain that is being migrated has its UUID on two hosts; numbers of one are nothing to the other."""
+def test_rates_compare_a_domain_on_one_host_only(conn: pyvirt.Connection) -> None:
+    """A domain in migration has its UUID on two hosts, whose counters must not be mixed."""
     feed, domain = Feed(), conn.domains.list()[0]
 
     def frame(*rows: tuple[int, int]) -> StatsFrame:
@@ -222,8 +223,8 @@ def test_rates_are_of_a_domain_on_one_host(conn: pyvirt.Connection) -> None:
     assert grown == [10, 50, None]
 
 
-def test_rates_know_a_host_by_its_name(conn: pyvirt.Connection) -> None:
-    """A collector made anew may have more hosts, in front too."""
+def test_rates_find_a_host_by_its_name(conn: pyvirt.Connection) -> None:
+    """A new collector may have more hosts, also in front of the old ones."""
     feed, domain = Feed(), conn.domains.list()[0]
 
     def frame(hosts: str, *values: int) -> StatsFrame:
@@ -239,7 +240,7 @@ def test_rates_know_a_host_by_its_name(conn: pyvirt.Connection) -> None:
     assert grown == [None, 50, 10]
 
 
-def test_domains_that_come_and_go(conn: pyvirt.Connection) -> None:
+def test_new_and_removed_domains_are_noticed(conn: pyvirt.Connection) -> None:
     with temporary_host(domains=2) as uri, pyvirt.connect(uri) as changing, Collector(changing) as collector:
         assert len(collector.collect()) == 2
         domain = changing.domains.create(domain_xml("passing"))
@@ -248,21 +249,21 @@ def test_domains_that_come_and_go(conn: pyvirt.Connection) -> None:
         assert "passing" not in collector.collect().domains.names
 
 
-def test_a_host_without_domains() -> None:
+def test_a_host_without_domains_gives_an_empty_frame() -> None:
     with temporary_host(domains=0) as uri, pyvirt.connect(uri) as conn, Collector(conn) as collector:
         frame = collector.collect()
         assert (len(frame), frame.missing, frame.tables) == (0, {}, {})
 
 
-def test_why_a_domain_is_missing_prints_as_one_says_it() -> None:
-    # Of a str and an Enum, Python 3.10 and later ones make different texts.
+def test_the_reason_of_a_missing_domain_prints_as_words() -> None:
+    # Python 3.10 and later releases format a mix of str and Enum differently.
     assert f"{Missing.NOT_ASKED} {Missing.STUCK!s} " + str(Missing.LATE) == "not asked stuck late"
 
 
 # ---- groups ----
 
 
-def test_rates_when_the_last_domain_is_gone() -> None:
+def test_rates_without_any_domain_are_empty() -> None:
     with temporary_host(domains=1, running=0) as uri, pyvirt.connect(uri) as conn, Collector(conn) as collector:
         before, all_before = collector.collect(), stats(conn)
         next(iter(conn.domains)).undefine()
@@ -272,14 +273,14 @@ def test_rates_when_the_last_domain_is_gone() -> None:
         assert before.time < all_before.time < now.time < all_now.time
 
 
-def test_only_the_groups_asked_for(conn: pyvirt.Connection) -> None:
+def test_only_the_requested_groups_are_collected(conn: pyvirt.Connection) -> None:
     with Collector(conn, groups=StatsGroup.STATE) as collector:
         frame = collector.collect()
         assert frame.groups == StatsGroup.STATE
         assert set(frame.tables["domain"]) == {"state.state", "state.reason"}
 
 
-def test_a_group_that_nobody_knows(conn: pyvirt.Connection) -> None:
+def test_an_unknown_group_raises_not_supported(conn: pyvirt.Connection) -> None:
     with Collector(conn, groups=StatsGroup(1 << 30)) as collector, pytest.raises(pyvirt.NotSupportedError):
         collector.collect()
 
@@ -291,7 +292,7 @@ def test_each_group_has_its_interval() -> None:
     assert ticks == [(fast | slow if second % 3 == 0 else fast, 0) for second in range(7)]
 
 
-def test_all_groups_swallow_the_others() -> None:
+def test_a_tick_of_all_groups_includes_the_others() -> None:
     schedule = Schedule({StatsGroup.STATE: 1.0, StatsGroup.ALL: 2.0}, None)
     assert [schedule.take(float(second))[0] for second in range(3)] == [
         StatsGroup.ALL,
@@ -300,18 +301,18 @@ def test_all_groups_swallow_the_others() -> None:
     ]
 
 
-def test_who_comes_early_gets_what_comes_most_often() -> None:
+def test_an_early_tick_takes_the_group_with_the_shortest_interval() -> None:
     schedule = Schedule({StatsGroup.STATE: 1.0, StatsGroup.BLOCK: 5.0}, None)
     schedule.take(0.0)
     assert schedule.take(0.25) == (StatsGroup.STATE, 0)
     assert schedule.next_time(0.25) == 1.0
 
 
-def test_ticks_that_came_too_late_are_counted_not_made_up_for() -> None:
+def test_late_ticks_are_counted_and_not_repeated() -> None:
     schedule = Schedule(StatsGroup.ALL, 1.0)
     assert schedule.take(10.0) == (StatsGroup.ALL, 0)
     assert schedule.next_time(13.7) == 11.0
-    assert schedule.take(13.7) == (StatsGroup.ALL, 2)  # those of 11 and 12; this is that of 13
+    assert schedule.take(13.7) == (StatsGroup.ALL, 2)  # the ticks of 11 and 12; this one is that of 13
     assert schedule.next_time(13.7) == 14.0
 
 
@@ -319,7 +320,7 @@ def test_the_schedule_does_not_drift() -> None:
     schedule = Schedule(StatsGroup.ALL, 0.1)
     for tick in range(10_000):
         assert schedule.take(schedule.next_time(5.0) + 0.03) == (StatsGroup.ALL, 0), tick
-        # The first begins when it is asked for; the others where they belong.
+        # The first tick begins at once; the others at their scheduled time.
     assert schedule.next_time(0.0) == pytest.approx(5.03 + 10_000 * 0.1, abs=1e-6)
 
 
@@ -333,7 +334,7 @@ def test_iterating_goes_on_until_it_is_closed(conn: pyvirt.Connection) -> None:
             frames.append(frame)
             if len(frames) == 3:
                 break
-        frames += [next(collector) for _ in range(2)]  # it goes on where it was
+        frames += [next(collector) for _ in range(2)]  # it continues where it was
         assert collector.ticks == 5
         assert collector.skipped == sum(frame.skipped for frame in frames)
     assert [frame.time for frame in frames] == sorted(frame.time for frame in frames)
@@ -357,12 +358,12 @@ def test_closing_ends_an_iteration_that_waits(conn: pyvirt.Connection) -> None:
     thread.join()
 
 
-def test_an_iteration_wants_an_interval(conn: pyvirt.Connection) -> None:
+def test_iterating_without_an_interval_raises(conn: pyvirt.Connection) -> None:
     with Collector(conn) as collector, pytest.raises(ValueError, match="interval"):
         iter(collector)
 
 
-# ---- what cannot be ----
+# ---- errors ----
 
 
 @pytest.mark.parametrize(
@@ -380,14 +381,14 @@ def test_an_iteration_wants_an_interval(conn: pyvirt.Connection) -> None:
     ],
     ids=str,
 )
-def test_arguments_that_make_no_sense(
+def test_invalid_arguments_are_refused(
     conn: pyvirt.Connection, error: type[Exception], options: dict[str, object]
 ) -> None:
     with pytest.raises(error):
         Collector(conn, **options)  # type: ignore[arg-type]
 
 
-def test_no_connection_or_something_else(conn: pyvirt.Connection) -> None:
+def test_anything_but_connections_is_refused(conn: pyvirt.Connection) -> None:
     with pytest.raises(ValueError, match="no connection"):
         Collector([])
     with pytest.raises(TypeError):
@@ -396,7 +397,7 @@ def test_no_connection_or_something_else(conn: pyvirt.Connection) -> None:
         Collector({1: conn})  # type: ignore[arg-type]
 
 
-def test_one_tick_at_a_time(conn: pyvirt.Connection) -> None:
+def test_a_second_tick_at_the_same_time_is_refused(conn: pyvirt.Connection) -> None:
     with Collector(conn) as collector, collector._busy, pytest.raises(RuntimeError, match="middle of a tick"):
         collector.collect()
 
@@ -404,7 +405,7 @@ def test_one_tick_at_a_time(conn: pyvirt.Connection) -> None:
 # ---- ends ----
 
 
-def test_a_closed_collector(conn: pyvirt.Connection) -> None:
+def test_a_closed_collector_raises_closed_error(conn: pyvirt.Connection) -> None:
     collector = Collector(conn)
     collector.collect()
     collector.close()
@@ -415,7 +416,7 @@ def test_a_closed_collector(conn: pyvirt.Connection) -> None:
     assert "closed" in repr(collector)
 
 
-def test_a_closed_connection(conn: pyvirt.Connection) -> None:
+def test_a_closed_connection_is_an_error_of_its_host(conn: pyvirt.Connection) -> None:
     with temporary_host(domains=2) as uri:
         one = pyvirt.connect(uri)
         with Collector(one) as collector:
@@ -433,14 +434,14 @@ def test_a_closed_connection(conn: pyvirt.Connection) -> None:
             assert isinstance(frame.errors[frame.hosts[0]], pyvirt.ClosedError)
 
 
-def test_a_forgotten_collector_says_so(conn: pyvirt.Connection) -> None:
+def test_an_unclosed_collector_warns(conn: pyvirt.Connection) -> None:
     forgotten = [Collector(conn)]
     forgotten[0].collect()
     with pytest.warns(ResourceWarning, match="unclosed <Collector of 1 hosts>"):
         forgotten.clear()
 
 
-def test_a_child_cannot_use_it() -> None:
+def test_a_forked_child_cannot_use_a_collector() -> None:
     assert (
         output_of(
             """
@@ -478,12 +479,12 @@ def test_threads_are_as_many_as_there_are_jobs() -> None:
         threads.run(hang)
     for _ in range(5):
         assert started.acquire(timeout=30)
-    threads.close(0.01)  # they hang, and are left to themselves
+    threads.close(0.01)  # they hang, and are abandoned
     release.set()
 
 
-def test_threads_may_be_closed_by_one_of_them() -> None:
-    # As happens when Python collects a forgotten collector there.
+def test_threads_may_be_closed_from_one_of_them() -> None:
+    # As happens when Python garbage-collects a collector in that thread.
     threads = Threads("pyvirt-collector")
     failed: list[BaseException | None] = []
     done = threading.Event()
@@ -501,7 +502,9 @@ def test_threads_may_be_closed_by_one_of_them() -> None:
     assert failed == [None]
 
 
-def test_no_more_threads(conn: pyvirt.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_to_start_a_thread_is_raised_and_not_fatal(
+    conn: pyvirt.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -513,12 +516,12 @@ def test_no_more_threads(conn: pyvirt.Connection, monkeypatch: pytest.MonkeyPatc
         assert len(collector.collect()) == 200
 
 
-def test_a_deadline_without_end(conn: pyvirt.Connection) -> None:
+def test_an_infinite_deadline_is_accepted(conn: pyvirt.Connection) -> None:
     with Collector(conn, deadline=float("inf")) as collector:
         assert len(collector.collect()) == 200
 
 
-def test_nobody_wakes_to_look_where_that_cannot_be_done(conn: pyvirt.Connection) -> None:
+def test_no_wake_up_is_planned_where_progress_cannot_be_seen(conn: pyvirt.Connection) -> None:
     with Collector(conn, deadline=60) as collector:
         (host,) = collector._hosts
         flags = ConnectGetAllDomainStatsFlags(0)
@@ -526,7 +529,7 @@ def test_nobody_wakes_to_look_where_that_cannot_be_done(conn: pyvirt.Connection)
         request = Request(1, Link(conn), list(conn.domains)[:2], StatsGroup.STATE, flags, one_by_one=False)
         host._calls.requests.append(request)
         assert host.next_wakeup() == request.probe_at
-        host._learned.can_probe = False  # as with LXC's driver
+        host._learned.can_probe = False  # as LXC's driver reports it
         assert host.next_wakeup() == float("inf")
         host._calls.requests.clear()
 
@@ -543,7 +546,7 @@ def test_statistics_one_by_one_have_the_names_and_types_of_bulk_ones(conn: pyvir
         assert expected[uuid].items() <= row.items()
 
 
-def test_what_is_told_one_by_one(conn: pyvirt.Connection) -> None:
+def test_one_by_one_statistics_contain_the_common_fields(conn: pyvirt.Connection) -> None:
     made = one_by_one(conn, conn.domains.list())
     running = made.domains.names.index("vm-00001")
     row = made.to_dicts()[running]
@@ -558,12 +561,12 @@ def test_what_is_told_one_by_one(conn: pyvirt.Connection) -> None:
     assert made.tables["net"]["rx.bytes"].type is TypedParameterType.ULLONG
 
 
-def test_a_group_that_nobody_knows_one_by_one() -> None:
+def test_an_unknown_group_raises_one_by_one_too() -> None:
     with pytest.raises(pyvirt.NotSupportedError, match="groups 0x10000000"):
         records_of([], StatsGroup.STATE | StatsGroup(1 << 28))
 
 
-def test_only_some_groups_one_by_one_and_no_domain_that_is_gone() -> None:
+def test_one_by_one_skips_removed_domains_and_other_groups() -> None:
     with temporary_host(domains=3) as uri, pyvirt.connect(uri) as conn:
         domains = conn.domains.list()
         domains[1].destroy()
@@ -577,7 +580,7 @@ def test_only_some_groups_one_by_one_and_no_domain_that_is_gone() -> None:
             lib.virDomainStatsRecordListFree(records)
 
 
-def test_some_records_of_an_answer(conn: pyvirt.Connection) -> None:
+def test_selected_records_of_an_answer_are_kept(conn: pyvirt.Connection) -> None:
     domains = conn.domains.list()[:5]
     records, count = records_of(domains, StatsGroup.STATE)
     wanted = domains[1]._identity() + domains[4]._identity()

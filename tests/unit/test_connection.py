@@ -30,14 +30,14 @@ ALICE = {"username": "alice", "password": "wonder ü"}
 
 @pytest.fixture
 def guarded(tmp_path: Path) -> str:
-    """The URI of a host that wants to know who we are."""
+    """The URI of a host that requires credentials."""
     return write_host(tmp_path / "host.xml", domains=1, credentials={"alice": "wonder ü", "bob": "build"})
 
 
 # ---- opening ----
 
 
-def test_a_connection() -> None:
+def test_a_connection_describes_itself_until_closed() -> None:
     with pyvirt.connect(DEFAULT) as conn:
         assert isinstance(conn, pyvirt.Connection)
         assert conn.uri() == DEFAULT
@@ -50,28 +50,28 @@ def test_a_connection() -> None:
     assert conn.closed
 
 
-def test_versions() -> None:
+def test_versions_are_tuples() -> None:
     with pyvirt.connect(DEFAULT) as conn:
         assert conn.version() == (0, 0, 2)  # the test driver's own, which never changes
         assert conn.lib_version() == pyvirt.library_version()
     assert (6, 0, 0) <= pyvirt.library_version() < (100, 0, 0)
 
 
-def test_a_uri_object(tmp_path: Path) -> None:
+def test_connect_accepts_a_uri_object(tmp_path: Path) -> None:
     uri = URI.parse(write_host(tmp_path / "a host.xml", domains=3))
     with pyvirt.connect(uri) as conn:
         assert len(conn.domains) == 3
         assert URI.parse(conn.uri()) == uri
 
 
-def test_no_uri_takes_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_uri_the_default_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIBVIRT_DEFAULT_URI", DEFAULT)
     for conn in (pyvirt.connect(), pyvirt.connect(None), pyvirt.connect("")):
         with conn:
             assert conn.uri() == DEFAULT
 
 
-def test_connections_are_hosts_of_their_own(tmp_path: Path) -> None:
+def test_connections_to_one_host_file_are_separate_hosts(tmp_path: Path) -> None:
     uri = write_host(tmp_path / "host.xml", domains=2)
     with pyvirt.connect(uri) as one, pyvirt.connect(uri) as other:
         one.domains["vm-00001"].destroy()
@@ -80,7 +80,7 @@ def test_connections_are_hosts_of_their_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{"readonly": True}, {"flags": ConnectFlags.RO}, {"readonly": True, "timeout": 60}])
-def test_a_read_only_connection(options: Any) -> None:
+def test_a_read_only_connection_refuses_changes(options: Any) -> None:
     with pyvirt.connect(DEFAULT, **options) as conn:
         domain = conn.domains["test"]
         assert domain.state().state == pyvirt.DomainState.RUNNING
@@ -90,7 +90,7 @@ def test_a_read_only_connection(options: Any) -> None:
         assert isinstance(caught.value, PermissionError)
 
 
-def test_unknown_flags() -> None:
+def test_unknown_flags_are_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="unsupported flags"):
         pyvirt.connect(DEFAULT, flags=ConnectFlags(1 << 20))
     with pytest.raises(OverflowError):
@@ -113,7 +113,9 @@ def test_unknown_flags() -> None:
         ("test:///etc/hostname", XMLError),
     ],
 )
-def test_what_no_connection_comes_of(uri: str, cls: type[pyvirt.Error], capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_uri_raises_its_own_error(
+    uri: str, cls: type[pyvirt.Error], capfd: pytest.CaptureFixture[str]
+) -> None:
     every_way: list[dict[str, Any]] = [{}, {"auth": ALICE}, {"timeout": 60}]
     for options in every_way:
         with pytest.raises(cls) as caught:
@@ -124,17 +126,17 @@ def test_what_no_connection_comes_of(uri: str, cls: type[pyvirt.Error], capfd: p
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_host_that_is_not_there(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_host_file_raises(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     host = tmp_path / "host.xml"
     host.write_text("<node><domain file='nothing.xml'/></node>")
     for uri in ("test:///nowhere/nothing.xml", f"test://{host}"):
-        # To libvirt 9 it is a document that does not parse, to libvirt 11 a file that does not open.
+        # libvirt 9 reports a document that cannot be parsed, libvirt 11 a file that cannot be opened.
         with pytest.raises((XMLError, ConnectionFailedError), match=r"nothing\.xml"):
             pyvirt.connect(uri)
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_host_that_is_not_right(tmp_path: Path) -> None:
+def test_an_invalid_host_file_raises(tmp_path: Path) -> None:
     host = tmp_path / "host.xml"
     host.write_text("<node><memory>lots</memory></node>")
     with pytest.raises(pyvirt.Error) as caught:
@@ -143,13 +145,13 @@ def test_a_host_that_is_not_right(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("uri", [b"test:///default", 5, ["test:///default"], Path("/default"), object()], ids=repr)
-def test_a_uri_is_text(uri: Any) -> None:
+def test_a_uri_must_be_text(uri: Any) -> None:
     with pytest.raises(TypeError, match=f"str or a pyvirt.URI, not {type(uri).__name__}"):
         pyvirt.connect(uri)
 
 
 @pytest.mark.parametrize("uri", ["test:///default\0", "test:///\ud800"])
-def test_a_uri_that_c_cannot_have(uri: str) -> None:
+def test_a_uri_with_nul_or_surrogates_is_refused(uri: str) -> None:
     with pytest.raises(InvalidArgumentError, match=r"NUL|surrogate"):
         pyvirt.connect(uri)
 
@@ -157,7 +159,7 @@ def test_a_uri_that_c_cannot_have(uri: str) -> None:
 # ---- credentials ----
 
 
-def test_nobody_is_asked_without_auth(guarded: str) -> None:
+def test_without_auth_a_guarded_host_refuses(guarded: str) -> None:
     with pytest.raises(pyvirt.Error, match="credentials"):
         pyvirt.connect(guarded)
 
@@ -171,7 +173,7 @@ def test_nobody_is_asked_without_auth(guarded: str) -> None:
         lambda credential: {1: "bob", 2: "bob", 5: "build", 7: "build"}[credential.type],
     ],
 )
-def test_the_right_answer(auth: Any, guarded: str) -> None:
+def test_right_credentials_are_accepted(auth: Any, guarded: str) -> None:
     for timeout in (None, 60):
         with pyvirt.connect(guarded, auth=auth, timeout=timeout) as conn:
             assert len(conn.domains) == 1
@@ -192,7 +194,9 @@ def test_the_right_answer(auth: Any, guarded: str) -> None:
         lambda credential: credential.prompt,
     ],
 )
-def test_a_wrong_answer(auth: Any, guarded: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_wrong_credentials_raise_authentication_error(
+    auth: Any, guarded: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     for timeout in (None, 60):
         with pytest.raises(AuthenticationError, match=r"authentication|credentials") as caught:
             pyvirt.connect(guarded, auth=auth, timeout=timeout)
@@ -201,7 +205,7 @@ def test_a_wrong_answer(auth: Any, guarded: str, capfd: pytest.CaptureFixture[st
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_is_asked(guarded: str) -> None:
+def test_the_auth_callable_receives_each_credential(guarded: str) -> None:
     asked = []
 
     def answer(credential: pyvirt.Credential) -> str | None:
@@ -219,7 +223,7 @@ class Unpleasant(Exception):
     pass
 
 
-def test_an_answer_that_raises(guarded: str) -> None:
+def test_an_exception_of_the_auth_callable_is_the_cause(guarded: str) -> None:
     def answer(credential: pyvirt.Credential) -> str:
         raise Unpleasant("no")
 
@@ -230,7 +234,7 @@ def test_an_answer_that_raises(guarded: str) -> None:
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
-def test_an_answer_that_ends_it_all(stop: type[BaseException], guarded: str) -> None:
+def test_exceptions_that_end_the_program_are_raised_from_auth(stop: type[BaseException], guarded: str) -> None:
     def answer(credential: pyvirt.Credential) -> str:
         raise stop
 
@@ -244,7 +248,7 @@ def test_an_answer_that_ends_it_all(stop: type[BaseException], guarded: str) -> 
     [(5, TypeError), (b"alice", TypeError), ("a\0b", InvalidArgumentError), ("\ud800", InvalidArgumentError)],
     ids=repr,
 )
-def test_an_answer_that_is_no_text(answer: Any, cause: type[Exception], guarded: str) -> None:
+def test_an_answer_that_is_not_text_is_refused(answer: Any, cause: type[Exception], guarded: str) -> None:
     for auth in (lambda credential: answer, {"username": answer, "password": answer}):
         with pytest.raises(AuthenticationError, match="the auth callable failed") as caught:
             pyvirt.connect(guarded, auth=auth)
@@ -252,14 +256,14 @@ def test_an_answer_that_is_no_text(answer: Any, cause: type[Exception], guarded:
 
 
 @pytest.mark.parametrize("auth", [5, b"path", ["alice"], True])
-def test_auth_that_is_none_of_the_three(auth: Any, guarded: str) -> None:
+def test_auth_of_another_type_is_refused(auth: Any, guarded: str) -> None:
     for timeout in (None, 60):
         with pytest.raises(TypeError, match="auth takes a mapping, a callable or the path"):
             pyvirt.connect(guarded, auth=auth, timeout=timeout)
 
 
-def test_a_connection_opened_by_an_answer(guarded: str) -> None:
-    """The callable may use libvirt, and fail at it, while libvirt waits for its answer."""
+def test_the_auth_callable_may_open_a_connection(guarded: str) -> None:
+    """The callable may call libvirt, successfully or not, while libvirt waits for its answer."""
 
     def answer(credential: pyvirt.Credential) -> str:
         with pyvirt.connect(DEFAULT) as conn, pytest.raises(pyvirt.DomainNotFoundError):
@@ -287,7 +291,7 @@ credentials=us
 
 
 @pytest.mark.parametrize("kind", [str, Path])
-def test_an_auth_file(kind: Callable[[Path], Any], guarded: str, tmp_path: Path) -> None:
+def test_an_auth_file_supplies_credentials(kind: Callable[[Path], Any], guarded: str, tmp_path: Path) -> None:
     path = tmp_path / "auth & more.conf"
     path.write_text(AUTH_FILE.format(user="bob", password="build"))
     for uri in (guarded, URI.parse(guarded)):
@@ -298,13 +302,15 @@ def test_an_auth_file(kind: Callable[[Path], Any], guarded: str, tmp_path: Path)
         pyvirt.connect(guarded, auth=kind(path))
 
 
-def test_an_auth_file_that_is_not_there(guarded: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_auth_file_raises(guarded: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(FileNotFoundError, match=r"nothing\.conf"):
         pyvirt.connect(guarded, auth=tmp_path / "nothing.conf")
     assert capfd.readouterr() == ("", "")
 
 
-def test_an_auth_file_and_the_default_uri(guarded: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_auth_file_needs_a_uri_or_a_default_uri(
+    guarded: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "auth.conf"
     path.write_text(AUTH_FILE.format(user="bob", password="build"))
     with pytest.raises(InvalidArgumentError, match="goes into the URI"):
@@ -314,7 +320,7 @@ def test_an_auth_file_and_the_default_uri(guarded: str, tmp_path: Path, monkeypa
         assert len(conn.domains) == 1
 
 
-# ---- a peer that accepts and says nothing ----
+# ---- a server that accepts and does not answer ----
 
 
 @pytest.fixture
@@ -325,7 +331,7 @@ def silent(tmp_path: Path) -> Iterator[str]:
         server.bind(str(path))
         server.listen(16)
         yield f"qemu+unix:///system?socket={path}"
-        # Closing ends the attempts that were given up, and so their threads.
+        # Closing the server ends the abandoned attempts and their threads.
     end = time.monotonic() + 30
     while threading.active_count() > threads:
         assert time.monotonic() < end
@@ -335,7 +341,7 @@ def silent(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("timeout", [0.3, 0, -1, 0.05])
-def test_a_timeout(timeout: float, silent: str) -> None:
+def test_connecting_times_out(timeout: float, silent: str) -> None:
     begun = time.monotonic()
     with pytest.raises(OperationTimeoutError, match=r"no connection to qemu.unix.* within") as caught:
         pyvirt.connect(silent, timeout=timeout)
@@ -345,18 +351,18 @@ def test_a_timeout(timeout: float, silent: str) -> None:
 
 
 @pytest.mark.parametrize("timeout", ["1", b"1", [1]], ids=repr)
-def test_a_timeout_that_is_no_time(timeout: Any) -> None:
+def test_a_timeout_must_be_a_number(timeout: Any) -> None:
     with pytest.raises(TypeError):
         pyvirt.connect(DEFAULT, timeout=timeout)
 
 
 @pytest.mark.parametrize("timeout", [60, 1e300, float("inf"), 2**80])
-def test_a_timeout_that_is_not_needed(timeout: float) -> None:
+def test_a_timeout_does_not_disturb_a_fast_connection(timeout: float) -> None:
     with pyvirt.connect(DEFAULT, timeout=timeout) as conn:
         assert conn.alive()
 
 
-def test_an_attempt_that_was_given_up_is_closed_when_it_succeeds(guarded: str) -> None:
+def test_an_abandoned_attempt_is_closed_when_it_succeeds(guarded: str) -> None:
     asked, go_on = threading.Event(), threading.Event()
     opened = []
 
@@ -373,7 +379,7 @@ def test_an_attempt_that_was_given_up_is_closed_when_it_succeeds(guarded: str) -
     opened[0].join()  # a connection left open would warn
 
 
-def test_ctrl_c_while_waiting(silent: str) -> None:
+def test_ctrl_c_interrupts_connecting(silent: str) -> None:
     assert (
         output_of(
             """
@@ -392,7 +398,7 @@ except KeyboardInterrupt:
     )
 
 
-def test_an_exit_while_an_attempt_is_under_way(silent: str) -> None:
+def test_the_interpreter_exits_during_an_attempt_to_connect(silent: str) -> None:
     done = run(
         *("-X", "dev", "-W", "error", "-c"),
         "import pyvirt, sys\ntry: pyvirt.connect(sys.argv[1], timeout=0.1)\nexcept TimeoutError: sys.exit(7)",

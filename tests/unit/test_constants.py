@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The constants are those that a C compiler sees in the installed headers."""
+"""The constants equal those that a C compiler sees in the installed headers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def installed() -> tuple[int, ...]:
 
 @pytest.fixture(scope="module")
 def compiled(installed: tuple[int, ...], tmp_path_factory: pytest.TempPathFactory) -> dict[str, int | str]:
-    """Every constant of the installed release by its C name, as one C program prints them."""
+    """Return every constant of the installed release by its C name, as printed by a C program."""
     integers = [one.name for one in enumerators() if one.since <= installed]
     constants = [(name, CONSTANTS[name]) for name, _, since in macros() if since <= installed and name in CONSTANTS]
     integers += [name for name, value in constants if isinstance(value, int)]
@@ -62,7 +62,7 @@ def test_enumerators_equal_the_headers(compiled: dict[str, int | str], installed
     assert checked > 900
 
 
-def test_sentinels_lie_beyond_every_member(compiled: dict[str, int | str], installed: tuple[int, ...]) -> None:
+def test_sentinels_are_greater_than_every_member(compiled: dict[str, int | str], installed: tuple[int, ...]) -> None:
     present = [one for one in enumerators() if one.since <= installed]
     for sentinel in present:
         if sentinel.sentinel:

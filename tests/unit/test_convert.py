@@ -11,26 +11,26 @@ from pyvirt._core.lib import ffi, lib
 from pyvirt._core.text import decode, decode_or_none, encode, encode_or_null, string_array, take_string, take_strings
 from pyvirt.errors import InvalidArgumentError
 
-# What Python can say to C and hear back: any text without NUL, and any bytes as surrogateescape spells them.
+# Text that survives the way to C and back: any text without NUL, and any bytes in surrogateescape form.
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 BYTES = st.binary().map(lambda data: data.replace(b"\0", b""))
 
 
 def allocated(data: bytes) -> Any:
-    """A C string of malloc, as libvirt returns it."""
+    """Return a C string from malloc, as libvirt returns it."""
     pointer = ffi.cast("char *", lib.malloc(len(data) + 1))
     ffi.memmove(pointer, data + b"\0", len(data) + 1)
     return pointer
 
 
 @given(TEXT)
-def test_text_goes_to_c_and_back(text: str) -> None:
+def test_text_survives_the_way_to_c_and_back(text: str) -> None:
     assert encode(text) == text.encode()
     assert take_string(allocated(encode(text))) == text
 
 
 @given(BYTES)
-def test_bytes_of_any_kind_come_and_go_back(data: bytes) -> None:
+def test_any_bytes_survive_the_way_from_c_and_back(data: bytes) -> None:
     text = take_string(allocated(data))
     assert encode(text) == data
 
@@ -48,23 +48,23 @@ def test_nul_is_refused_wherever_it_stands(before: str, after: str) -> None:
         ("ü\0x", "NUL at byte 2"),
         ("ab\ud800", "surrogate at position 2"),
         ("\udfff", "surrogate at position 0"),
-        ("x\udc7f", "surrogate at position 1"),  # would be an ASCII byte, which is never escaped
+        ("x\udc7f", "surrogate at position 1"),  # it would be an ASCII byte, which is never escaped
     ],
 )
-def test_text_that_c_cannot_have(text: str, message: str) -> None:
+def test_text_that_c_cannot_hold_is_refused(text: str, message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=message) as caught:
         encode(text)
     assert caught.value.__cause__ is None
-    str(caught.value).encode()  # can be printed, whatever was in the text
+    str(caught.value).encode()  # the message can be printed
 
 
 @pytest.mark.parametrize("thing", [b"bytes", bytearray(b"x"), 5, 1.5, ["x"], object(), True], ids=repr)
-def test_only_str_is_text(thing: Any) -> None:
+def test_only_str_is_accepted_as_text(thing: Any) -> None:
     with pytest.raises(TypeError, match=f"expected str, got {type(thing).__name__}"):
         encode(thing)
 
 
-def test_none_where_it_may_stand() -> None:
+def test_none_is_accepted_only_where_null_is_allowed() -> None:
     assert encode_or_null(None) == ffi.NULL
     assert encode_or_null("x") == b"x"
     assert decode_or_none(ffi.NULL) is None
@@ -75,7 +75,7 @@ def test_none_where_it_may_stand() -> None:
 
 
 @given(st.lists(TEXT, max_size=20))
-def test_arrays_of_text(items: list[str]) -> None:
+def test_arrays_of_text_end_with_null(items: list[str]) -> None:
     array, kept = string_array(items)
     assert len(kept) == len(items)
     assert [decode(array[i]) for i in range(len(items))] == items
@@ -83,13 +83,13 @@ def test_arrays_of_text(items: list[str]) -> None:
 
 
 @pytest.mark.parametrize("bad", ["a\0b", "\ud800", b"bytes"])
-def test_arrays_of_text_with_something_else(bad: Any) -> None:
+def test_arrays_of_text_refuse_other_types(bad: Any) -> None:
     with pytest.raises((InvalidArgumentError, TypeError)):
         string_array(["good", bad])
 
 
 @given(st.lists(BYTES, max_size=20))
-def test_arrays_that_libvirt_allocated(items: list[bytes]) -> None:
+def test_arrays_allocated_by_libvirt_are_read_and_freed(items: list[bytes]) -> None:
     array = ffi.cast("char **", lib.malloc((len(items) + 1) * ffi.sizeof("char *")))
     for i, item in enumerate(items):
         array[i] = allocated(item)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Every public function of libvirt, and where it has gone: both ways between docstrings and the facts of the API.
+"""Every public function of libvirt, and its place in pyvirt: docstrings are compared with the API, both ways.
 
-A docstring names the C functions that it stands for in parentheses.  What none names stands in one of the tables here.
+A docstring names its C functions in parentheses. A function that no docstring names is in one of these tables.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ SOURCE = ROOT / "src" / "pyvirt"
 FUNCTIONS = {name for section in SECTIONS.values() for name in section["functions"]}
 C_NAME = re.compile(r"\bvir[A-Z]\w+")
 
-# What the core does so that nobody else has to: references, errors, parameters, starting up.
+# Functions that only the core calls: references, errors, parameters, start-up.
 USED_UP = re.compile(
     r"vir\w+(Ref|Free)|vir(Adm)?Initialize|vir(Adm)?ConnectClose|vir\w*LastError\w*|virResetError|virFreeError"
     r"|virDefaultErrorFunc|vir(Conn)?SetErrorFunc|virTypedParams\w+"
 )
 
-# Older forms -> what is called in their place.
+# Older forms -> the function that is called instead.
 SUPERSEDED = {
     "virConnectListDefinedDomains": "virConnectListAllDomains",
     "virConnectListDomains": "virConnectListAllDomains",
@@ -65,7 +65,7 @@ SUPERSEDED = {
 
 def docstrings() -> Iterator[tuple[str, str]]:
     for path in sorted(SOURCE.rglob("*.py")):
-        # Enumerations are no functions, and the asynchronous face repeats what the model says.
+        # Enumerations are not functions, and the asynchronous face repeats the docstrings of the model.
         if path.relative_to(SOURCE).parts[0] in ("enums", "aio"):
             continue
         for node in ast.walk(ast.parse(path.read_text())):
@@ -77,25 +77,25 @@ NAMED = {name for _, text in docstrings() for name in C_NAME.findall(text)} & FU
 
 
 def calls() -> Iterator[tuple[str, str]]:
-    """Each function of libvirt's that some code of ours mentions."""
+    """Yield each function of libvirt that the source mentions."""
     for path in sorted(SOURCE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and node.attr in FUNCTIONS:
                 yield str(path.relative_to(SOURCE)), node.attr
 
 
-def test_every_function_is_somewhere() -> None:
+def test_every_c_function_is_named_or_superseded() -> None:
     assert len(FUNCTIONS) > 560
     lost = {name for name in FUNCTIONS - NAMED - SUPERSEDED.keys() if not USED_UP.fullmatch(name)}
     assert lost == set()
 
 
-def test_what_is_called_is_named() -> None:
+def test_every_called_function_is_named_in_a_docstring() -> None:
     silent = {(where, name) for where, name in calls() if name not in NAMED and not USED_UP.fullmatch(name)}
     assert {name for _, name in silent} <= SUPERSEDED.keys(), silent
 
 
-def test_docstrings_name_what_there_is() -> None:
+def test_docstrings_name_existing_functions() -> None:
     kinds = {name for section in SECTIONS.values() for name in section["enums"]}
     kinds |= {name for section in SECTIONS.values() for name in section["typedefs"]}
     kinds |= {name for section in SECTIONS.values() for name in section["structs"]}
@@ -109,9 +109,9 @@ def test_docstrings_name_what_there_is() -> None:
 
 
 @pytest.mark.parametrize("old", sorted(SUPERSEDED))
-def test_what_stands_in_for_an_older_form_is_there(old: str) -> None:
+def test_the_replacement_of_an_older_function_is_wrapped(old: str) -> None:
     assert SUPERSEDED[old] in NAMED
 
 
-def test_the_tables_hold_nothing_that_is_done() -> None:
+def test_every_superseded_function_exists() -> None:
     assert {name for name in SUPERSEDED if name not in FUNCTIONS} == set()

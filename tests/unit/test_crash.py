@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Programs that would take the interpreter down, lose errors or never end, each in a process of its own.
+"""Programs that could crash the interpreter, lose errors or never end, each in a separate process.
 
-All run with ``-X dev -W error`` and must end with exit code 0, in time and without a word on stderr.
+All run with ``-X dev -W error`` and must end with exit code 0, in time and with an empty stderr.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.support.processes import STRICT, output_of, run
 
 @pytest.fixture
 def silent(tmp_path: Path) -> Iterator[str]:
-    """The URI of a peer that accepts and says nothing."""
+    """The URI of a server that accepts and does not answer."""
     path = tmp_path / "silent"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
@@ -29,8 +29,8 @@ def silent(tmp_path: Path) -> Iterator[str]:
 # ---- errors ----
 
 
-def test_a_storm_of_cyclic_garbage_loses_no_error() -> None:
-    """The collector frees handles between the call that fails and the question why; that resets libvirt's own error."""
+def test_garbage_collection_between_call_and_check_loses_no_error() -> None:
+    """The garbage collector frees handles between the failed call and its check; that resets libvirt's own error."""
     program = """
 import gc, pyvirt
 from pyvirt._core.lib import lib
@@ -120,7 +120,7 @@ print(missed[:5])
 
 
 def test_a_signal_handler_that_fails_takes_only_its_own_error() -> None:
-    """Python runs handlers between any two instructions, so also between a call and the question why it failed."""
+    """Python runs handlers between any two instructions, so also between a failed call and its check."""
     program = """
 import signal, pyvirt
 conn = pyvirt.connect("test:///default")
@@ -150,7 +150,7 @@ conn.close()
     assert output_of(program) == ""
 
 
-def test_errors_cross_processes() -> None:
+def test_errors_are_passed_between_processes() -> None:
     program = """
 import multiprocessing, pyvirt
 from concurrent.futures import ProcessPoolExecutor
@@ -173,10 +173,10 @@ if __name__ == "__main__":
     assert output_of(program) == "Domain not found: 'nobody'\n"
 
 
-# ---- closing under the feet of others ----
+# ---- closing during other calls ----
 
 
-def test_closing_while_other_threads_call() -> None:
+def test_closing_while_other_threads_call_raises_only_closed_error() -> None:
     program = """
 import sys, threading, pyvirt
 from tests.support.any_stats import stats
@@ -220,7 +220,7 @@ print(surprises)
     assert output_of(program) == "[]\n"
 
 
-def test_closing_one_connection_from_many_threads() -> None:
+def test_one_connection_can_be_closed_from_many_threads() -> None:
     program = """
 import threading, pyvirt
 for _ in range(300):
@@ -238,7 +238,7 @@ for _ in range(300):
     assert output_of(program) == ""
 
 
-def test_a_signal_handler_may_close_what_is_being_closed() -> None:
+def test_a_signal_handler_may_close_a_connection_that_is_closing() -> None:
     program = """
 import signal, pyvirt
 conn = None
@@ -268,8 +268,8 @@ signal.setitimer(signal.ITIMER_REAL, 0)
     assert output_of(program) == ""
 
 
-def test_everything_at_once_in_random_order() -> None:
-    """Handles, frames and connections made, used, closed and dropped by six threads that share them all."""
+def test_threads_may_use_and_close_everything_in_random_order() -> None:
+    """Six threads create, use, close and drop handles, frames and connections that they share."""
     program = """
 import gc, random, sys, threading, pyvirt
 from tests.support.any_stats import stats
@@ -370,11 +370,11 @@ conn.close()
 @pytest.mark.parametrize(
     ("leave", "code"), [("child(); os._exit(5)", 5), ("child(); sys.exit(6)", 6), ("child(); raise SystemExit", 0)]
 )
-def test_a_child_after_fork(in_child: str, leave: str, code: int) -> None:
+def test_a_forked_child_may_close_and_exit_in_any_way(in_child: str, leave: str, code: int) -> None:
     assert output_of(FORK.format(in_child=in_child, leave=leave, code=code)) == ""
 
 
-def test_a_grandchild() -> None:
+def test_grandchildren_of_a_fork_open_connections_of_their_own() -> None:
     program = """
 import os, pyvirt
 parents = []
@@ -425,13 +425,13 @@ stop = True
 for thread in threads: thread.join()
 conn.close()
 """
-    # Python 3.12 warns of what this test is about.
+    # Python 3.12 warns about forks of a process with threads.
     done = run("-X", "dev", "-W", "error", "-W", "ignore::DeprecationWarning", "-c", program)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_fork_while_another_thread_is_connecting() -> None:
-    """Here the same thread, at each line of it."""
+    """The fork happens in the same thread, at each line of connecting."""
     program = """
 import os, sys, pyvirt
 children = []
@@ -452,7 +452,7 @@ print(len(children) > 5, set(children))
 
 
 def test_fork_while_other_threads_collect(tmp_path: Path) -> None:
-    """What a child frees must not wait for a lock that a thread of its parent held."""
+    """The child must not wait for a lock that a thread of its parent held."""
     program = """
 import gc, os, signal, sys, threading, pyvirt
 from tests.support.any_stats import stats
@@ -583,14 +583,14 @@ threading.Thread(target=work).start()
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_an_exit_with_everything_alive(ending: str, silent: str) -> None:
+def test_the_interpreter_exits_with_everything_open(ending: str, silent: str) -> None:
     for options in (STRICT, ()):
         done = run(*options, "-c", ALIVE + ENDINGS[ending], silent, timeout=60)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize(("statement", "code"), [("sys.exit(3)", 3), ("raise SystemExit('bye')", 1), ("1 / 0", 1)])
-def test_an_exit_code_is_kept(statement: str, code: int) -> None:
+def test_the_exit_code_of_the_program_is_kept(statement: str, code: int) -> None:
     done = run(*STRICT, "-c", ALIVE + statement)
     assert done.returncode == code
     assert done.stdout == ""
@@ -602,8 +602,8 @@ def test_an_exit_code_is_kept(statement: str, code: int) -> None:
         assert done.stderr.splitlines()[-1] == "ZeroDivisionError: division by zero"
 
 
-def test_what_is_used_after_the_end_is_closed() -> None:
-    """A function that was to run at exit before pyvirt was imported runs after pyvirt has said goodbye."""
+def test_a_connection_used_at_exit_raises_closed_error() -> None:
+    """An exit function registered before the import of pyvirt runs after pyvirt has closed its connections."""
     program = """
 import atexit
 @atexit.register

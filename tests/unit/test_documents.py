@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Documents that the model takes: as text, as the bytes of a file, as elements, and all of its methods alike."""
+"""Documents that the model accepts: text, bytes or elements, the same in all methods."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def described_xml(name: str, description: str) -> str:
 
 # ---- every method of the model, by its signature ----
 
-# The C functions that take a document, by the names of their arguments.
+# The C functions that take a document, recognised by the names of their arguments.
 TAKING = {
     name
     for section in SECTIONS.values()
     for name, facts in section["functions"].items()
     if any("char *" in kind and re.search("(?i)xml|srcSpec", arg) for arg, kind in facts["args"])
 }
-# These make the document themselves.
+# These methods make the document themselves.
 MAKING = {
     *("Domain.edit", "Network.edit", "NWFilter.edit", "StoragePool.edit"),
     "StorageVolume.clone",
@@ -86,7 +86,7 @@ def takers() -> list[Taker]:
 
 TAKERS = takers()
 
-# How the collections and sides of ``test:///default`` are reached.
+# How the collections and parts of ``test:///default`` are reached.
 OWNERS: dict[str, Callable[[pyvirt.Connection], object]] = {
     "Backup": lambda conn: conn.domains["test"].backup,
     "Checkpoints": lambda conn: conn.domains["test"].checkpoints,
@@ -110,7 +110,7 @@ OWNERS: dict[str, Callable[[pyvirt.Connection], object]] = {
     "StoragePools": lambda conn: conn.storage_pools,
     "StorageVolumes": lambda conn: conn.storage_pools["default-pool"].volumes,
 }
-# What else they have to be given.
+# Their other required arguments.
 OTHERS: dict[str, dict[str, object]] = {
     "Backup.begin": {"xml": "<domainbackup/>"},
     "Domain.save": {"path": "/nowhere/at/all"},
@@ -122,7 +122,7 @@ OTHERS: dict[str, dict[str, object]] = {
     "NetworkMetadata.set": {"uri": "http://example.com/", "key": "k"},
     "StoragePools.find_sources": {"type": "logical"},
 }
-# Where more decides what is called in the end.
+# Where further arguments choose the C function.
 WAYS: dict[str, list[dict[str, object]]] = {
     "Devices.detach": [{}, {"wait": 5}],
     "Domain.save": [{}, {"params": {"image_format": "raw"}}],
@@ -135,7 +135,7 @@ WAYS: dict[str, list[dict[str, object]]] = {
 
 
 def calls(taker: Taker, conn: pyvirt.Connection) -> list[Callable[[object], object]]:
-    """Return the ways to call a method with a document."""
+    """Return calls of a method with a document."""
     name = f"{taker.cls}.{taker.method}"
     method = getattr(OWNERS[taker.cls](conn), taker.method)
     others = dict(OTHERS.get(name, {}))
@@ -154,14 +154,14 @@ def volume(conn: pyvirt.Connection) -> StorageVolume:
 
 
 def outcome(call: Callable[[object], object], xml: object) -> tuple[object, ...]:
-    """Return what becomes of a call: it need not work, and most drivers lack something."""
+    """Return the outcome of a call: it may fail, as drivers lack functions."""
     try:
         return type(call(xml)), None
     except Error as error:
         return type(error), str(error), error.code, error.function
 
 
-def test_what_takes_a_document_says_so() -> None:
+def test_every_method_that_takes_a_document_is_annotated_with_xml() -> None:
     named = {name: functions_named(method) & TAKING for name, method in methods().items()}
     saying = {f"{one.cls}.{one.method}" for one in TAKERS}
 
@@ -172,7 +172,7 @@ def test_what_takes_a_document_says_so() -> None:
     assert TAKING - reached == older
 
 
-def test_nothing_that_is_called_xml_is_less() -> None:
+def test_every_parameter_called_xml_is_annotated_with_xml() -> None:
     less = {
         f"{name}({one.name}: {one.annotation})"
         for name, method in methods().items()
@@ -196,7 +196,7 @@ def test_the_three_forms_are_the_same(taker: Taker, conn: pyvirt.Connection) -> 
 
 @pytest.mark.parametrize("taker", TAKERS, ids=str)
 @pytest.mark.parametrize("what", NOT_A_DOCUMENT)
-def test_what_is_no_document(taker: Taker, what: str, conn: pyvirt.Connection) -> None:
+def test_anything_but_a_document_is_refused(taker: Taker, what: str, conn: pyvirt.Connection) -> None:
     cls, message, xml = NOT_A_DOCUMENT[what]
     for call in calls(taker, conn):
         with pytest.raises(cls, match=message) as caught:
@@ -205,7 +205,7 @@ def test_what_is_no_document(taker: Taker, what: str, conn: pyvirt.Connection) -
 
 
 @pytest.mark.parametrize("parameter", [key for key in MigrationParameters.__annotations__ if "xml" in key])
-def test_documents_of_a_migration(parameter: str, conn: pyvirt.Connection) -> None:
+def test_migration_parameters_accept_documents_in_every_form(parameter: str, conn: pyvirt.Connection) -> None:
     def call(xml: object) -> object:
         more: dict[str, Any] = {parameter: xml}
         return conn.domains["test"].migration.to(conn, **more)
@@ -218,7 +218,7 @@ def test_documents_of_a_migration(parameter: str, conn: pyvirt.Connection) -> No
             call(xml)
 
 
-def test_capabilities_in_three_forms(conn: pyvirt.Connection) -> None:
+def test_capabilities_are_parsed_from_every_form(conn: pyvirt.Connection) -> None:
     text = conn.host.capabilities().xml
     assert Capabilities.parse(xmldesc.parse(text)).host == Capabilities.parse(text.encode()).host
     for cls, root in (
@@ -236,12 +236,12 @@ def test_capabilities_in_three_forms(conn: pyvirt.Connection) -> None:
             cls.parse(5)  # type: ignore[arg-type]
 
 
-def test_validating_takes_the_same() -> None:
+def test_validate_refuses_other_types() -> None:
     with pytest.raises(TypeError, match="expected XML as str, bytes or an lxml element, got int"):
         xmldesc.validate(5)  # type: ignore[arg-type]
 
 
-# ---- what libvirt makes of it ----
+# ---- the objects in libvirt ----
 
 
 @pytest.fixture(params=FORMS)
@@ -249,7 +249,7 @@ def form(request: pytest.FixtureRequest) -> Form:
     return FORMS[request.param]
 
 
-def test_a_domain(form: Form, conn: pyvirt.Connection) -> None:
+def test_a_domain_is_defined_from_every_form(form: Form, conn: pyvirt.Connection) -> None:
     domain = conn.domains.define(form(described_xml("Größe", "Grüße, Привет")))
     assert domain.name == "Größe"
     assert domain.metadata.description() == "Grüße, Привет"
@@ -259,7 +259,7 @@ def test_a_domain(form: Form, conn: pyvirt.Connection) -> None:
     assert conn.domains.create(form(described_xml("transient", "x"))).is_active()
 
 
-def test_moments_of_a_domain(form: Form, conn: pyvirt.Connection) -> None:
+def test_snapshots_and_checkpoints_are_created_from_every_form(form: Form, conn: pyvirt.Connection) -> None:
     domain = conn.domains["test"]
     snapshot = domain.snapshots.create(form("<domainsnapshot><name>ü</name></domainsnapshot>"))
     assert snapshot.name == "ü"
@@ -269,7 +269,7 @@ def test_moments_of_a_domain(form: Form, conn: pyvirt.Connection) -> None:
     assert disked.checkpoints.create(form("<domaincheckpoint><name>c</name></domaincheckpoint>")).name == "c"
 
 
-def test_networks_and_storage(form: Form, conn: pyvirt.Connection) -> None:
+def test_networks_and_storage_are_defined_from_every_form(form: Form, conn: pyvirt.Connection) -> None:
     assert conn.networks.define(form("<network><name>ü</name></network>")).name == "ü"
     assert conn.networks.create(form("<network><name>ö</name></network>")).is_active()
     target = "<target><path>/ü</path></target>"
@@ -281,7 +281,7 @@ def test_networks_and_storage(form: Form, conn: pyvirt.Connection) -> None:
     assert {base.name, copy.name} == {"ü", "ä"}
 
 
-def test_what_builders_return_needs_nothing_more(conn: pyvirt.Connection) -> None:
+def test_elements_from_builders_are_accepted_and_left_unchanged(conn: pyvirt.Connection) -> None:
     root = xmldesc.domain("built", type="test", memory=64 << 20, disks=[xmldesc.disk("vda", file="/a")])
     root.tail = "not of the domain"
     domain = conn.domains.define(root)
@@ -289,7 +289,7 @@ def test_what_builders_return_needs_nothing_more(conn: pyvirt.Connection) -> Non
     assert root.tail == "not of the domain"
 
 
-def test_a_part_of_a_larger_tree(conn: pyvirt.Connection) -> None:
+def test_an_element_within_a_larger_tree_is_accepted(conn: pyvirt.Connection) -> None:
     domains = xmldesc.parse(
         f"<domains xmlns:n='http://n/'>{described_xml('one', 'ü')}text{described_xml('two', 'ö')}</domains>"
     )
@@ -325,23 +325,23 @@ def described(conn: pyvirt.Connection, xml: xmldesc.XML) -> str:
     "declaration", ["<?xml version='1.0' encoding='{}'?>", '<?xml version="1.0"\nencoding = "{}" standalone="yes" ?>\n']
 )
 @pytest.mark.parametrize("encoding", WORDS)
-def test_a_file_in_another_encoding(encoding: str, declaration: str, conn: pyvirt.Connection) -> None:
+def test_the_declared_encoding_of_bytes_is_used(encoding: str, declaration: str, conn: pyvirt.Connection) -> None:
     words = WORDS[encoding]
     text = declaration.format(encoding) + described_xml("x", words)
 
     assert described(conn, text.encode(encoding)) == words
-    assert described(conn, text) == words  # as it was decoded, its declaration is of the past
+    assert described(conn, text) == words  # the text is decoded already, so its declaration is ignored
     assert described(conn, xmldesc.parse(text.encode(encoding))) == words
 
 
 @pytest.mark.parametrize("encoding", ["UTF-8", "ISO-8859-1", "UTF-16", "nonsense"])
-def test_the_declaration_of_a_text_does_not_count(encoding: str, conn: pyvirt.Connection) -> None:
+def test_the_encoding_declared_in_a_text_is_ignored(encoding: str, conn: pyvirt.Connection) -> None:
     text = DECLARED.format(encoding, described_xml("x", "Grüße, Привет"))
 
     assert described(conn, text) == "Grüße, Привет"
     assert described(conn, "\ufeff" + text) == "Grüße, Привет"
     assert described(conn, ("\ufeff" + text).encode()) == "Grüße, Привет"
-    # Nothing moves: libvirt tells lines and columns of what is wrong.
+    # No line moves: libvirt reports the lines and columns of errors.
     blanked = encode_xml(text).decode()
     assert len(blanked) == len(text)
     assert blanked.partition("?>")[1:] == text.partition("?>")[1:]
@@ -355,7 +355,7 @@ def test_the_declaration_of_a_text_does_not_count(encoding: str, conn: pyvirt.Co
         *("<?xml version='1.0' encoding='KOI8-R'", "<!-- <?xml encoding='KOI8-R'?> --><a/>", "<?xml"),
     ],
 )
-def test_what_declares_no_encoding_stays_as_it_is(text: str) -> None:
+def test_text_without_a_declared_encoding_is_unchanged(text: str) -> None:
     assert xml_text(text) == xml_text(text.encode()) == text
 
 
@@ -367,20 +367,20 @@ def test_what_declares_no_encoding_stays_as_it_is(text: str) -> None:
         (b"\xff\xfe<", "utf-16"),
     ],
 )
-def test_bytes_in_no_encoding(data: bytes, message: str) -> None:
+def test_bytes_in_an_unknown_encoding_are_refused(data: bytes, message: str) -> None:
     with pytest.raises(XMLError, match=f"this is no XML: .*{message}") as caught:
         encode_xml(data)
     assert caught.value.__cause__ is None
 
 
-def test_bytes_that_are_not_in_their_encoding_are_for_libvirt(conn: pyvirt.Connection) -> None:
+def test_bytes_that_contradict_their_encoding_are_refused_by_libvirt(conn: pyvirt.Connection) -> None:
     for data in (described_xml("x", "ü").encode("latin-1"), DECLARED.format("UTF-8", "<a>\xfc</a>").encode("latin-1")):
         with pytest.raises(XMLError, match="not proper UTF-8"):
             conn.domains.define(data)
 
 
 @given(st.binary())
-def test_any_bytes(data: bytes) -> None:
+def test_any_bytes_are_passed_on_or_refused(data: bytes) -> None:
     if b"\0" in data:
         return
     try:
@@ -395,7 +395,7 @@ def test_any_bytes(data: bytes) -> None:
     st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn"]), max_size=20),
     st.sampled_from(["UTF-8", "UTF-16", "ISO-8859-1", "windows-1251", "KOI8-R", "ISO-8859-15"]),
 )
-def test_what_is_encoded_reads_as_the_file_did(words: str, encoding: str) -> None:
+def test_an_encoded_document_has_the_content_of_the_original(words: str, encoding: str) -> None:
     words = words.encode(encoding, "ignore").decode(encoding)
     root = etree.Element("a")
     root.text = words
@@ -405,14 +405,14 @@ def test_what_is_encoded_reads_as_the_file_did(words: str, encoding: str) -> Non
     assert encode_xml(root) == etree.tostring(root, encoding="unicode").encode()
 
 
-def test_null_for_none() -> None:
+def test_none_is_passed_as_null() -> None:
     assert not encode_xml_or_null(None)
     assert (
         encode_xml_or_null("<a/>") == encode_xml_or_null(b"<a/>") == encode_xml_or_null(etree.Element("a")) == b"<a/>"
     )
 
 
-def test_lxml_stays_out_of_it() -> None:
+def test_text_and_bytes_do_not_import_lxml() -> None:
     program = """
 import sys, pyvirt
 with pyvirt.connect("test:///default") as conn:

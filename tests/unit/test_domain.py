@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A domain's identity and its life, in libvirt's test driver."""
+"""Identity and life cycle of a domain, with libvirt's test driver."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def conn(libvirt_test_uri: str) -> Iterator[pyvirt.Connection]:
 
 @pytest.fixture
 def guest(conn: pyvirt.Connection) -> Domain:
-    """One that is defined and off."""
+    """A defined, inactive domain."""
     return conn.domains.define(xml())
 
 
@@ -84,7 +84,7 @@ def transient(conn: pyvirt.Connection) -> Domain:
 
 
 def is_gone(domain: Domain) -> bool:
-    """Whether libvirt knows nothing of it any more."""
+    """Return whether libvirt no longer knows it."""
     for call in (domain.state, domain.info, domain.xml_desc, domain.is_active, domain.start, domain.destroy):
         with pytest.raises(DomainNotFoundError, match=str(domain.uuid)):
             call()
@@ -94,14 +94,14 @@ def is_gone(domain: Domain) -> bool:
 # ---- identity ----
 
 
-def test_what_a_domain_is(conn: pyvirt.Connection, guest: Domain) -> None:
+def test_a_domain_has_name_uuid_and_connection(conn: pyvirt.Connection, guest: Domain) -> None:
     assert (guest.name, guest.uuid, guest.id) == ("guest", NUMBER, None)
     assert guest.connection is conn
-    assert guest.os_type() == "linux"  # whatever the configuration says
+    assert guest.os_type() == "linux"  # whatever the configuration contains
 
 
 @pytest.mark.parametrize("name", ["grün", "客户", "with blank", "<&>\"'", "\N{CROISSANT}", "n" * 200])
-def test_any_name_that_xml_can_hold(conn: pyvirt.Connection, name: str) -> None:
+def test_any_name_that_xml_can_hold_is_kept(conn: pyvirt.Connection, name: str) -> None:
     from xml.sax.saxutils import escape
 
     assert conn.domains.define(xml(escape(name))).name == name
@@ -109,7 +109,7 @@ def test_any_name_that_xml_can_hold(conn: pyvirt.Connection, name: str) -> None:
     assert name in conn.domains
 
 
-def test_ids_appear_and_vanish(conn: pyvirt.Connection, guest: Domain) -> None:
+def test_ids_change_with_every_start(conn: pyvirt.Connection, guest: Domain) -> None:
     early = conn.domains["guest"]
     guest.start()
     number = guest.id
@@ -117,10 +117,10 @@ def test_ids_appear_and_vanish(conn: pyvirt.Connection, guest: Domain) -> None:
     assert number > 0
     late = conn.domains.get(id=number)
     assert late == early == guest
-    assert (early.id, late.id) == (None, number)  # a handle hears of its own start only
+    assert (early.id, late.id) == (None, number)  # a handle is updated by its own start only
 
     late.destroy()
-    assert late.id is None  # the test driver tells the handle; not every driver does
+    assert late.id is None  # the test driver updates the handle; not every driver does
     assert guest.id == number
     assert conn.domains["guest"].id is None
     with pytest.raises(DomainNotFoundError, match=str(number)):
@@ -130,17 +130,17 @@ def test_ids_appear_and_vanish(conn: pyvirt.Connection, guest: Domain) -> None:
     assert guest.id not in (None, number)
 
 
-def test_an_id_after_a_save(running: Domain, tmp_path: Path) -> None:
+def test_the_id_after_a_restore_needs_a_new_handle(running: Domain, tmp_path: Path) -> None:
     running.save(str(tmp_path / "image"))
     running.connection.domains.restore(str(tmp_path / "image"))
-    assert running.id is None  # nobody told this handle
+    assert running.id is None  # this handle was not updated
     assert running.connection.domains["guest"].id is not None
 
 
 # ---- renaming ----
 
 
-def test_renaming(conn: pyvirt.Connection, guest: Domain) -> None:
+def test_a_renamed_domain_keeps_its_handles(conn: pyvirt.Connection, guest: Domain) -> None:
     other, known = conn.domains["guest"], {guest: "known"}
     unasked = conn.domains.get(uuid=NUMBER)
     assert other.name == "guest"
@@ -149,7 +149,7 @@ def test_renaming(conn: pyvirt.Connection, guest: Domain) -> None:
     assert conn.domains["größer & besser"] == guest == other
     assert "guest" not in conn.domains
     assert guest.xml_desc().count("<name>größer &amp; besser</name>") == 1
-    # Handles that were there before keep the name they know, and go on working.
+    # Existing handles keep the name that they have read, and still work.
     assert (other.name, unasked.name) == ("guest", "guest")
     assert other.state() == guest.state()
     assert known[guest] == known[other] == "known"
@@ -160,7 +160,7 @@ def test_renaming(conn: pyvirt.Connection, guest: Domain) -> None:
 
 def test_a_name_that_is_refused_changes_nothing(conn: pyvirt.Connection, guest: Domain) -> None:
     refused: dict[str, type[pyvirt.Error]] = {
-        "vm-00001": OperationInvalidError,  # somebody else's
+        "vm-00001": OperationInvalidError,  # of another domain
         "guest": OperationInvalidError,  # its own
         "": InvalidArgumentError,
         "nul\0": InvalidArgumentError,
@@ -176,10 +176,10 @@ def test_a_name_that_is_refused_changes_nothing(conn: pyvirt.Connection, guest: 
     assert guest.name == "guest"
 
 
-# ---- a life ----
+# ---- a life cycle ----
 
 
-def test_the_life_of_a_persistent_domain(conn: pyvirt.Connection) -> None:
+def test_a_persistent_domain_lives_from_define_to_undefine(conn: pyvirt.Connection) -> None:
     guest = conn.domains.define(xml())
     assert guest.state() == (SHUTOFF, DomainShutoffReason.UNKNOWN)
     assert (guest.is_active(), guest.is_persistent()) == (False, True)
@@ -203,7 +203,7 @@ def test_the_life_of_a_persistent_domain(conn: pyvirt.Connection) -> None:
     assert is_gone(guest)
 
 
-def test_the_life_of_a_transient_domain(conn: pyvirt.Connection) -> None:
+def test_a_transient_domain_disappears_when_destroyed(conn: pyvirt.Connection) -> None:
     guest = conn.domains.create(xml())
     assert guest.state() == (RUNNING, DomainRunningReason.BOOTED)
     assert (guest.is_active(), guest.is_persistent()) == (True, False)
@@ -213,7 +213,7 @@ def test_the_life_of_a_transient_domain(conn: pyvirt.Connection) -> None:
 
 
 @pytest.mark.parametrize("end", [Domain.destroy, Domain.shutdown], ids=lambda end: end.__name__)
-def test_a_transient_domain_that_is_defined_stays(
+def test_a_transient_domain_that_is_defined_becomes_persistent(
     conn: pyvirt.Connection, transient: Domain, end: Callable[[Domain], None]
 ) -> None:
     assert conn.domains.define(xml(vcpus=4)) == transient
@@ -227,7 +227,7 @@ def test_a_transient_domain_that_is_defined_stays(
     assert transient.is_persistent()
 
 
-def test_a_running_domain_that_is_undefined_vanishes_when_it_stops(conn: pyvirt.Connection, running: Domain) -> None:
+def test_a_running_domain_that_is_undefined_disappears_when_it_stops(conn: pyvirt.Connection, running: Domain) -> None:
     running.undefine()
     assert (running.is_active(), running.is_persistent()) == (True, False)
     assert running in conn.domains
@@ -236,7 +236,7 @@ def test_a_running_domain_that_is_undefined_vanishes_when_it_stops(conn: pyvirt.
     assert is_gone(running)
 
 
-def test_to_and_fro(conn: pyvirt.Connection, running: Domain) -> None:
+def test_a_running_domain_is_undefined_and_defined_repeatedly(conn: pyvirt.Connection, running: Domain) -> None:
     for vcpus in (3, 4, 5):
         running.undefine()
         assert not running.is_persistent()
@@ -259,7 +259,7 @@ def test_defining_again_replaces_what_is_stored(conn: pyvirt.Connection, running
     assert running.info().vcpus == 2
     assert "6</vcpu>" not in running.xml_desc()
     assert "6</vcpu>" in running.xml_desc(flags=DomainXMLFlags.INACTIVE)
-    assert running.is_updated() is False  # the test driver does not tell
+    assert running.is_updated() is False  # the test driver does not report it
     assert len(conn.domains) == 5
 
 
@@ -279,7 +279,9 @@ WRONG_MOMENTS = [
 
 
 @pytest.mark.parametrize(("kind", "call"), WRONG_MOMENTS)
-def test_the_wrong_moment(kind: str, call: Callable[[Domain], object], request: pytest.FixtureRequest) -> None:
+def test_an_operation_in_the_wrong_state_raises_operation_invalid(
+    kind: str, call: Callable[[Domain], object], request: pytest.FixtureRequest
+) -> None:
     domain: Domain = request.getfixturevalue(kind)
     before = domain.state()
     with pytest.raises(OperationInvalidError) as caught:
@@ -289,13 +291,13 @@ def test_the_wrong_moment(kind: str, call: Callable[[Domain], object], request: 
     assert domain.state() == before
 
 
-def test_a_domain_that_runs_cannot_be_started(running: Domain) -> None:
+def test_starting_a_running_domain_raises(running: Domain) -> None:
     with pytest.raises(pyvirt.Error, match="already running") as caught:
         running.start()
     assert caught.value.function == "virDomainCreateWithFlags"
 
 
-def test_names_and_uuids_belong_together(conn: pyvirt.Connection, guest: Domain) -> None:
+def test_a_name_or_uuid_of_another_domain_is_refused(conn: pyvirt.Connection, guest: Domain) -> None:
     for document in (xml(number=uuid.uuid4()), xml("other")):
         for call in (conn.domains.define, conn.domains.create):
             with pytest.raises(OperationFailedError, match=r"'guest' (already exists|is already defined) with uuid"):
@@ -304,7 +306,7 @@ def test_names_and_uuids_belong_together(conn: pyvirt.Connection, guest: Domain)
     assert guest.state().state is SHUTOFF
 
 
-def test_open_files_are_handed_over(conn: pyvirt.Connection, guest: Domain) -> None:
+def test_open_files_are_passed_at_start(conn: pyvirt.Connection, guest: Domain) -> None:
     with open("/dev/null") as file:
         guest.start(files=[file.fileno()])
         transient = conn.domains.create(xml("other", number=uuid.uuid4()), files=iter([file.fileno()] * 2))
@@ -318,7 +320,7 @@ def test_open_files_are_handed_over(conn: pyvirt.Connection, guest: Domain) -> N
         assert caught.value.function in ("virDomainCreateWithFiles", "virDomainCreateXMLWithFiles")
 
 
-def test_a_read_only_connection(libvirt_test_uri: str) -> None:
+def test_a_read_only_connection_refuses_changes(libvirt_test_uri: str) -> None:
     with pyvirt.connect(libvirt_test_uri, readonly=True) as conn:
         domain = conn.domains["vm-00001"]
         assert domain.info().vcpus == 1
@@ -335,24 +337,24 @@ def test_a_read_only_connection(libvirt_test_uri: str) -> None:
                 call()
 
 
-# ---- what it does ----
+# ---- operations ----
 
 
 def test_states_are_tuples_with_names(running: Domain) -> None:
     state, reason = running.state()
     assert (state, reason) == (RUNNING, DomainRunningReason.BOOTED)
     assert running.state().state is RUNNING
-    assert running.state() is running.state()  # asked for without end, so made once
+    assert running.state() is running.state()  # read often, so created once
 
 
-def test_states_newer_than_pyvirt() -> None:
+def test_unknown_states_are_kept() -> None:
     known = DomainStateReason.decode(SHUTOFF, 77)
     assert (known.state, repr(known.reason)) == (SHUTOFF, "<DomainShutoffReason.UNKNOWN_77: 77>")
     unknown = DomainStateReason.decode(99, 3)
     assert (repr(unknown.state), unknown.reason) == ("<DomainState.UNKNOWN_99: 99>", 3)
 
 
-def test_info(running: Domain) -> None:
+def test_info_has_sizes_in_bytes(running: Domain) -> None:
     info = running.info()
     assert (info.state, info.vcpus) == (RUNNING, 2)
     assert info.state is RUNNING
@@ -367,8 +369,8 @@ def test_info(running: Domain) -> None:
         info.maxmem = 1  # type: ignore[attr-defined]
 
 
-def test_info_of_many_at_once(libvirt_host: HostFactory) -> None:
-    """Nothing is shared between calls in several threads."""
+def test_info_shares_nothing_between_threads(libvirt_host: HostFactory) -> None:
+    """Calls in several threads share nothing."""
     with pyvirt.connect(libvirt_host(domains=8, vcpus=range(1, 9), memory=[n << 20 for n in range(1, 9)])) as conn:
         domains = sorted(conn.domains, key=lambda domain: domain.name)
 
@@ -381,21 +383,21 @@ def test_info_of_many_at_once(libvirt_host: HostFactory) -> None:
 
 
 @since("virDomainGetControlInfo")
-def test_control_info(running: Domain) -> None:
+def test_control_info_reports_the_state_of_the_monitor(running: Domain) -> None:
     info = running.control_info()
     assert (info.state, info.details) == (DomainControlState.OK, DomainControlErrorReason.NONE)
     assert info.state_time == 0
 
 
 @pytest.mark.parametrize("call", [Domain.state, Domain.info], ids=lambda call: call.__name__)
-def test_what_fails_names_the_function(transient: Domain, call: Callable[[Domain], object]) -> None:
+def test_a_failed_specialised_call_names_its_c_function(transient: Domain, call: Callable[[Domain], object]) -> None:
     transient.destroy()
     with pytest.raises(DomainNotFoundError) as caught:
         call(transient)
     assert caught.value.function == {"state": "virDomainGetState", "info": "virDomainGetInfo"}[call.__name__]
 
 
-def test_autostart(guest: Domain) -> None:
+def test_autostart_is_set_and_cleared(guest: Domain) -> None:
     other = guest.connection.domains["guest"]
     assert guest.autostart() is False
     guest.set_autostart(True)
@@ -408,7 +410,7 @@ def test_autostart(guest: Domain) -> None:
 @pytest.mark.parametrize(
     ("call", "error"),
     [
-        (lambda domain: domain.autostart_once(), NotSupportedError),  # this libvirt or this driver: it depends
+        (lambda domain: domain.autostart_once(), NotSupportedError),  # depends on libvirt and the driver
         (lambda domain: domain.set_autostart_once(True), NotSupportedError),
         (lambda domain: domain.pm_suspend(pyvirt.enums.NodeSuspendTarget.MEM), OperationUnsupportedError),
         (lambda domain: domain.pm_wakeup(), OperationUnsupportedError),
@@ -419,7 +421,7 @@ def test_autostart(guest: Domain) -> None:
         (lambda domain: domain.save("/nowhere", xml=xml()), NotSupportedError),
     ],
 )
-def test_what_the_driver_lacks(
+def test_calls_that_the_driver_lacks_raise_unsupported(
     running: Domain, call: Callable[[Domain], object], error: type[NotSupportedError]
 ) -> None:
     with pytest.raises(error) as caught:
@@ -431,7 +433,7 @@ def test_what_the_driver_lacks(
 # ---- saved states ----
 
 
-def test_save_and_restore(conn: pyvirt.Connection, running: Domain, tmp_path: Path) -> None:
+def test_a_saved_domain_is_restored(conn: pyvirt.Connection, running: Domain, tmp_path: Path) -> None:
     path = str(tmp_path / "an image of größe")
     running.save(path)
     assert running.state() == (SHUTOFF, DomainShutoffReason.SAVED)
@@ -442,7 +444,9 @@ def test_save_and_restore(conn: pyvirt.Connection, running: Domain, tmp_path: Pa
         conn.domains.restore(path)
 
 
-def test_a_transient_domain_comes_back_as_one(conn: pyvirt.Connection, transient: Domain, tmp_path: Path) -> None:
+def test_a_saved_transient_domain_is_restored_as_transient(
+    conn: pyvirt.Connection, transient: Domain, tmp_path: Path
+) -> None:
     path = str(tmp_path / "image")
     transient.save(path)
     assert is_gone(transient)
@@ -451,7 +455,9 @@ def test_a_transient_domain_comes_back_as_one(conn: pyvirt.Connection, transient
     assert not transient.is_persistent()
 
 
-def test_the_configuration_in_an_image(conn: pyvirt.Connection, running: Domain, tmp_path: Path) -> None:
+def test_the_configuration_in_a_saved_image_is_replaced(
+    conn: pyvirt.Connection, running: Domain, tmp_path: Path
+) -> None:
     path = str(tmp_path / "image")
     running.save(path)
     conn.domains.save_image_define_xml(path, xml(vcpus=3, elements="<title>größer</title>"))
@@ -460,7 +466,7 @@ def test_the_configuration_in_an_image(conn: pyvirt.Connection, running: Domain,
     assert running.info().vcpus == 3
 
 
-def test_an_image_that_is_none(conn: pyvirt.Connection, running: Domain, tmp_path: Path) -> None:
+def test_an_invalid_image_is_refused(conn: pyvirt.Connection, running: Domain, tmp_path: Path) -> None:
     for call in (conn.domains.restore, conn.domains.save_image_xml_desc):
         with pytest.raises(pyvirt.Error, match="cannot read domain image '/nowhere'"):
             call("/nowhere")
@@ -472,7 +478,7 @@ def test_an_image_that_is_none(conn: pyvirt.Connection, running: Domain, tmp_pat
     assert running.is_active()
 
 
-def test_managed_save(conn: pyvirt.Connection, running: Domain) -> None:
+def test_a_managed_save_is_restored_at_the_next_start(conn: pyvirt.Connection, running: Domain) -> None:
     assert running.has_managed_save_image() is False
     running.managed_save()
     assert running.state() == (SHUTOFF, DomainShutoffReason.SAVED)
@@ -485,7 +491,7 @@ def test_managed_save(conn: pyvirt.Connection, running: Domain) -> None:
     assert running.has_managed_save_image() is False
 
 
-def test_undefining_with_a_managed_save(running: Domain) -> None:
+def test_undefine_with_a_managed_save_needs_a_flag(running: Domain) -> None:
     running.managed_save()
     with pytest.raises(OperationInvalidError, match="managed save image"):
         running.undefine()
@@ -497,7 +503,7 @@ def test_undefining_with_a_managed_save(running: Domain) -> None:
 # ---- waiting ----
 
 
-def test_waiting_for_what_is_already_so(guest: Domain) -> None:
+def test_wait_for_returns_at_once_in_a_wanted_state(guest: Domain) -> None:
     assert guest.wait_for(SHUTOFF, timeout=0) == guest.state()
     assert guest.wait_for(RUNNING, SHUTOFF) == guest.state()
     assert guest.wait_for(5) == guest.state()  # type: ignore[arg-type]
@@ -505,7 +511,7 @@ def test_waiting_for_what_is_already_so(guest: Domain) -> None:
 
 @contextlib.contextmanager
 def soon(call: Callable[[], object]) -> Iterator[None]:
-    """Call it while the block runs; what comes of these tests is the same if that was early or late."""
+    """Call it while the block runs; the result of the tests is the same whether that is early or late."""
     timer = threading.Timer(0.03, call)
     timer.start()
     yield
@@ -513,14 +519,14 @@ def soon(call: Callable[[], object]) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("timeout", [None, 60])
-def test_waiting_for_what_somebody_does(running: Domain, timeout: float | None) -> None:
+def test_wait_for_returns_when_the_state_is_reached(running: Domain, timeout: float | None) -> None:
     with soon(running.connection.domains["guest"].suspend):
         assert running.wait_for(PAUSED, SHUTOFF, timeout=timeout) == (PAUSED, DomainPausedReason.USER)
 
 
 @pytest.mark.parametrize("timeout", [0, -1, 0.001, 0.05, 0.3])
 @pytest.mark.parametrize("interval", [0.2, 0.01, 1000])
-def test_a_timeout_is_kept(running: Domain, timeout: float, interval: float) -> None:
+def test_wait_for_raises_at_its_timeout(running: Domain, timeout: float, interval: float) -> None:
     begun = time.monotonic()
     with pytest.raises(OperationTimeoutError) as caught:
         running.wait_for(SHUTOFF, DomainState.CRASHED, timeout=timeout, interval=interval)
@@ -530,7 +536,7 @@ def test_a_timeout_is_kept(running: Domain, timeout: float, interval: float) -> 
     assert caught.value.function == "virDomainGetState"
 
 
-def test_waiting_for_nothing_and_for_nonsense(guest: Domain) -> None:
+def test_wait_for_refuses_invalid_states(guest: Domain) -> None:
     with pytest.raises(TypeError, match="at least one state"):
         guest.wait_for()
     for nonsense in ("SHUTOFF", (SHUTOFF, RUNNING), None):
@@ -538,20 +544,20 @@ def test_waiting_for_nothing_and_for_nonsense(guest: Domain) -> None:
             guest.wait_for(nonsense)  # type: ignore[arg-type]
 
 
-def test_a_transient_domain_that_vanishes_is_off(transient: Domain) -> None:
+def test_a_transient_domain_that_disappears_counts_as_shut_off(transient: Domain) -> None:
     with soon(transient.connection.domains["guest"].destroy):
         assert transient.wait_for(PAUSED, SHUTOFF, timeout=60) == (SHUTOFF, DomainShutoffReason.UNKNOWN)
     assert transient.wait_for(SHUTOFF, timeout=0).state is SHUTOFF
 
 
 @pytest.mark.parametrize("timeout", [None, 60])
-def test_a_domain_that_vanishes_never_gets_into_another_state(transient: Domain, timeout: float | None) -> None:
+def test_waiting_for_another_state_of_a_removed_domain_raises(transient: Domain, timeout: float | None) -> None:
     with soon(transient.connection.domains["guest"].destroy), pytest.raises(DomainNotFoundError):
         transient.wait_for(PAUSED, DomainState.CRASHED, timeout=timeout)
 
 
 @pytest.mark.parametrize("timeout", [None, 60])
-def test_a_connection_that_is_closed_while_somebody_waits(libvirt_test_uri: str, timeout: float | None) -> None:
+def test_closing_the_connection_ends_wait_for(libvirt_test_uri: str, timeout: float | None) -> None:
     with pyvirt.connect(libvirt_test_uri) as conn:
         domain = conn.domains["vm-00001"]
         with soon(conn.close), pytest.raises(ClosedError, match="the connection is closed"):
@@ -571,7 +577,7 @@ two\tthree &quot;four&quot; &#233;</description>
 """
 
 
-def test_editing(guest: Domain) -> None:
+def test_edit_stores_the_change(guest: Domain) -> None:
     with guest.edit() as root:
         assert root.tag == "domain"
         assert root.findtext("name") == "guest"
@@ -584,7 +590,7 @@ def test_editing(guest: Domain) -> None:
     assert len(guest.connection.domains) == 5
 
 
-def test_editing_keeps_all_that_is_not_touched(conn: pyvirt.Connection) -> None:
+def test_edit_keeps_what_it_does_not_touch(conn: pyvirt.Connection) -> None:
     guest = conn.domains.define(xml(elements=ELEMENTS))
     before = guest.xml_desc(flags=DomainXMLFlags.SECURE)
     assert before.count("geheim &amp; ü") == 1
@@ -602,7 +608,7 @@ def test_editing_keeps_all_that_is_not_touched(conn: pyvirt.Connection) -> None:
     assert note.get("{http://example.com/app?a=1&b=2}level") == "<5"
 
 
-def test_editing_what_needs_escaping(guest: Domain) -> None:
+def test_edit_escapes_text(guest: Domain) -> None:
     text = "a < b & c > d \"e\" 'f' ü 客户 \N{CROISSANT}"
     with guest.edit() as root:
         for tag in ("title", "description"):
@@ -612,7 +618,7 @@ def test_editing_what_needs_escaping(guest: Domain) -> None:
         assert [root.findtext(tag) for tag in ("title", "description")] == [text, text]
 
 
-def test_a_block_that_raises_leaves_the_configuration_alone(guest: Domain) -> None:
+def test_an_exception_in_the_edit_block_changes_nothing(guest: Domain) -> None:
     before = guest.xml_desc(flags=DomainXMLFlags.SECURE)
 
     def spoil(error: type[BaseException]) -> None:
@@ -626,7 +632,7 @@ def test_a_block_that_raises_leaves_the_configuration_alone(guest: Domain) -> No
         assert guest.xml_desc(flags=DomainXMLFlags.SECURE) == before
 
 
-def test_a_change_that_libvirt_refuses_leaves_the_configuration_alone(guest: Domain) -> None:
+def test_a_refused_edit_changes_nothing(guest: Domain) -> None:
     before = guest.xml_desc(flags=DomainXMLFlags.SECURE)
 
     def edit(tag: str, text: str) -> None:
@@ -639,14 +645,14 @@ def test_a_change_that_libvirt_refuses_leaves_the_configuration_alone(guest: Dom
         with pytest.raises(pyvirt.Error):
             edit(tag, text)
     with pytest.raises(OperationFailedError, match="already defined"):
-        edit("name", "other")  # there is rename() for that
+        edit("name", "other")  # rename() does that
     with pytest.raises(ValueError, match="XML compatible"):
         edit("name", "nul\0")
     assert guest.xml_desc(flags=DomainXMLFlags.SECURE) == before
     assert len(guest.connection.domains) == 5
 
 
-def test_a_running_domain_gets_the_change_at_its_next_start(running: Domain) -> None:
+def test_an_edit_of_a_running_domain_applies_at_its_next_start(running: Domain) -> None:
     with running.edit() as root:
         vcpu = root.find("vcpu")
         assert vcpu is not None
@@ -658,7 +664,7 @@ def test_a_running_domain_gets_the_change_at_its_next_start(running: Domain) -> 
     assert running.info().vcpus == 4
 
 
-def test_flags_of_an_edit(guest: Domain) -> None:
+def test_edit_passes_its_flags(guest: Domain) -> None:
     def add_nonsense(flags: DomainDefineFlags) -> None:
         with guest.edit(flags=flags) as root:
             root.append(root.makeelement("nonsense"))
@@ -670,7 +676,7 @@ def test_flags_of_an_edit(guest: Domain) -> None:
         add_nonsense(DomainDefineFlags(1 << 20))
 
 
-def test_a_transient_domain_has_nothing_to_edit(conn: pyvirt.Connection, transient: Domain) -> None:
+def test_edit_of_a_transient_domain_raises(conn: pyvirt.Connection, transient: Domain) -> None:
     with pytest.raises(OperationInvalidError, match="'guest' is transient"), transient.edit():
         pytest.fail("the block must not run")
     assert not transient.is_persistent()
@@ -679,17 +685,17 @@ def test_a_transient_domain_has_nothing_to_edit(conn: pyvirt.Connection, transie
         assert root.findtext("vcpu") == "2"
 
 
-def test_edits_do_not_nest_but_do_not_break_either(guest: Domain) -> None:
+def test_nested_edits_do_not_break(guest: Domain) -> None:
     with guest.edit() as outer:
         outer.append(outer.makeelement("title"))
         outer[-1].text = "outer"
         with guest.edit() as inner:
             inner.append(inner.makeelement("title"))
             inner[-1].text = "inner"
-    assert re.findall("<title>(.*)</title>", guest.xml_desc()) == ["outer"]  # whoever comes last
+    assert re.findall("<title>(.*)</title>", guest.xml_desc()) == ["outer"]  # the last one wins
 
 
-def test_an_edit_that_is_never_entered(guest: Domain) -> None:
+def test_an_edit_that_is_never_entered_has_no_effect(guest: Domain) -> None:
     edit: Any = guest.edit()
     del edit
     guest.undefine()
@@ -698,7 +704,7 @@ def test_an_edit_that_is_never_entered(guest: Domain) -> None:
         late.__enter__()
 
 
-def test_core_dumps(running: Domain, tmp_path: Path) -> None:
+def test_core_dump_writes_a_file(running: Domain, tmp_path: Path) -> None:
     running.core_dump(str(tmp_path / "dump"))
     assert (tmp_path / "dump").stat().st_size > 0
     running.core_dump(str(tmp_path / "raw"), format=DomainCoreDumpFormat.RAW)
@@ -714,7 +720,7 @@ def test_core_dumps(running: Domain, tmp_path: Path) -> None:
     assert late.value.function == "virDomainCoreDump"
 
 
-def test_lifecycle_actions(running: Domain) -> None:
+def test_lifecycle_actions_are_set(running: Domain) -> None:
     running.set_lifecycle_action(LifecycleType.CRASH, DomainLifecycleAction.PRESERVE)
     assert "<on_crash>preserve</on_crash>" in running.xml_desc()
     with pytest.raises(NotSupportedError, match="coredump-destroy"):

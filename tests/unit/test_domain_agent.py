@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A domain's agent, input, labels and launch, as far as libvirt's test driver goes."""
+"""Agent, input, labels and launch security of a domain, as far as libvirt's test driver supports them."""
 
 from __future__ import annotations
 
@@ -111,12 +111,12 @@ def test_all_methods_are_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("call", TABLE, ids=str)
-def test_docstrings_name_the_function(call: Call) -> None:
+def test_docstrings_name_the_c_function(call: Call) -> None:
     assert functions_named(call.method) == {call.function}
 
 
 @pytest.mark.parametrize("call", TABLE, ids=str)
-def test_a_closed_connection(call: Call) -> None:
+def test_every_call_on_a_closed_connection_raises_closed_error(call: Call) -> None:
     check_closed(partial(run, call))
 
 
@@ -126,11 +126,11 @@ def test_calls_that_the_driver_supports_have_the_expected_effect(domain: Domain,
 
 
 @pytest.mark.parametrize("call", UNSUPPORTED, ids=str)
-def test_what_the_driver_lacks(domain: Domain, call: Call) -> None:
+def test_calls_that_the_driver_lacks_raise_unsupported(domain: Domain, call: Call) -> None:
     check_lacking(domain, call.function, partial(run, call))
 
 
-def test_what_this_libvirt_or_the_driver_lacks(domain: Domain) -> None:
+def test_graphics_calls_raise_not_supported(domain: Domain) -> None:
     with pytest.raises(NotSupportedError) as caught:
         domain.graphics_reload()
     assert caught.value.function == "virDomainGraphicsReload"
@@ -143,15 +143,15 @@ def test_what_this_libvirt_or_the_driver_lacks(domain: Domain) -> None:
     assert caught.value.function == "virDomainOpenGraphicsFD"
 
 
-def test_defaults_of_methods_that_load_no_enumeration() -> None:
-    """What stands there as 0 is what the type checker takes it for."""
+def test_defaults_of_0_equal_their_enumeration() -> None:
+    """A default of 0 has the value that its annotation names."""
     assert [int(KeycodeSet.LINUX), int(DomainGraphicsReloadType.ANY)] == [0, 0]
 
 
 @pytest.mark.parametrize(
     ("error", "call"),
     [
-        (InvalidArgumentError, lambda domain: Agent(domain).hostname()),  # the driver knows no agent
+        (InvalidArgumentError, lambda domain: Agent(domain).hostname()),  # the driver has no agent
         (OperationInvalidError, lambda domain: Agent(domain).fs_freeze(["/", "/nope"])),
         (InvalidArgumentError, lambda domain: Agent(domain).fs_freeze([])),
         (InvalidArgumentError, lambda domain: Agent(domain).fs_freeze(["/\0"])),
@@ -192,7 +192,9 @@ def test_defaults_of_methods_that_load_no_enumeration() -> None:
         (InvalidArgumentError, lambda domain: domain.connection.domains.xml_from_native("\0", "")),
     ],
 )
-def test_bad_input(domain: Domain, error: type[Exception], call: Callable[[Domain], object]) -> None:
+def test_bad_input_raises_and_changes_nothing(
+    domain: Domain, error: type[Exception], call: Callable[[Domain], object]
+) -> None:
     with pytest.raises(error):
         call(domain)
     assert Agent(domain).fs_thaw() == 0  # nothing was frozen
@@ -206,7 +208,7 @@ def test_a_password_is_in_no_exception(domain: Domain, password: str) -> None:
     assert "pass" not in str(caught.value)
 
 
-def test_a_stopped_domain(domain: Domain) -> None:
+def test_a_stopped_domain_raises_operation_invalid(domain: Domain) -> None:
     domain.destroy()
     agent = Agent(domain)
     calls: list[Callable[[], object]] = [
@@ -221,7 +223,7 @@ def test_a_stopped_domain(domain: Domain) -> None:
             call()
 
 
-def test_the_guest_of_the_test_driver(domain: Domain) -> None:
+def test_the_guest_of_the_test_driver_answers(domain: Domain) -> None:
     agent = Agent(domain)
     assert agent.hostname(flags=DomainGetHostnameFlags(0)) == "testhost"
     assert agent.time() == 627_319_920 * 10**9  # always
@@ -232,16 +234,16 @@ def test_the_guest_of_the_test_driver(domain: Domain) -> None:
 
 
 @since("virDomainGetSecurityLabel")
-def test_a_label(domain: Domain) -> None:
+def test_security_label_returns_the_label(domain: Domain) -> None:
     assert domain.security_label() == SecurityLabel("libvirt-test", True)
 
 
 @since("virDomainGetMessages")
-def test_messages(domain: Domain) -> None:
+def test_messages_of_an_untainted_domain_are_empty(domain: Domain) -> None:
     assert domain.messages(DomainMessageType.TAINTING) == []
 
 
-def test_freezing_some_file_systems_or_all(domain: Domain) -> None:
+def test_fs_freeze_freezes_some_file_systems_or_all(domain: Domain) -> None:
     agent = Agent(domain)
     assert agent.fs_freeze(iter(["/boot"])) == 1
     assert agent.fs_freeze(["/boot"]) == 0  # it is already
@@ -250,14 +252,14 @@ def test_freezing_some_file_systems_or_all(domain: Domain) -> None:
     assert agent.fs_thaw() == 1
 
 
-def test_reprs() -> None:
+def test_a_repr_names_the_domain() -> None:
     with pyvirt.connect("test:///default") as conn:
         agent = Agent(conn.domains["test"])
         assert repr(agent).startswith("<pyvirt.Agent of <pyvirt.Domain 'test'")
     assert repr(agent).startswith("<pyvirt.Agent of ")
 
 
-# What an agent tells
+# What an agent reports
 
 
 def test_guest_information_is_nested() -> None:
@@ -302,7 +304,7 @@ def test_lists_are_in_the_order_of_their_numbers() -> None:
     assert nest({**flat, "user.count": 4}) == {"user": [{"name": name} for name in ("0", "2", "9", "10")]}
 
 
-def test_what_newer_libvirts_may_tell() -> None:
+def test_names_of_newer_libvirts_are_kept() -> None:
     flat: dict[str, int | str] = {
         "hostname": "web-1",
         "hostname.alias.first": "www",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A domain's devices, disks, interfaces and metadata, as far as libvirt's test driver goes."""
+"""Devices, disks, interfaces and metadata of a domain, as far as libvirt's test driver supports them."""
 
 from __future__ import annotations
 
@@ -161,12 +161,12 @@ def test_all_methods_are_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("call", TABLE, ids=str)
-def test_docstrings_name_the_function(call: Call) -> None:
+def test_docstrings_name_the_c_function(call: Call) -> None:
     assert call.function in functions_named(call.method)
 
 
 @pytest.mark.parametrize("call", TABLE, ids=str)
-def test_a_closed_connection(call: Call) -> None:
+def test_every_call_on_a_closed_connection_raises_closed_error(call: Call) -> None:
     check_closed(partial(run, call))
 
 
@@ -181,11 +181,11 @@ LEARNT = (
 
 
 @pytest.mark.parametrize("call", still_lacking(UNSUPPORTED, *LEARNT), ids=str)
-def test_what_the_driver_lacks(domain: Domain, call: Call) -> None:
+def test_calls_that_the_driver_lacks_raise_unsupported(domain: Domain, call: Call) -> None:
     check_lacking(domain, call.function, partial(run, call))
 
 
-def test_what_this_libvirt_lacks(domain: Domain) -> None:
+def test_announce_raises_not_supported(domain: Domain) -> None:
     with pytest.raises(NotSupportedError) as caught:  # or the driver, when libvirt is new enough
         DomainInterfaces(domain).announce("testnet0", initial=50, rounds=3)
     assert caught.value.function == "virDomainAnnounceInterface"
@@ -217,14 +217,16 @@ def test_what_this_libvirt_lacks(domain: Domain) -> None:
         (InvalidArgumentError, lambda domain: Metadata(domain).set("", "<a/>", key="b\0")),
     ],
 )  # fmt: skip
-def test_bad_input(domain: Domain, error: type[Exception], call: Callable[[Domain], object]) -> None:
+def test_bad_input_raises_and_changes_nothing(
+    domain: Domain, error: type[Exception], call: Callable[[Domain], object]
+) -> None:
     before = domain.xml_desc()
     with pytest.raises(error):
         call(domain)
     assert domain.xml_desc() == before
 
 
-def test_input_of_another_type(domain: Domain) -> None:
+def test_input_of_another_type_raises_type_error(domain: Domain) -> None:
     wrong: list[Callable[[Domain], object]] = [
         lambda domain: Devices(domain).attach(bytearray(DISK.encode())),  # type: ignore[arg-type]
         lambda domain: Disks(domain)[b"vda"].info(),  # type: ignore[index]
@@ -252,7 +254,7 @@ def test_input_of_another_type(domain: Domain) -> None:
 # Parts
 
 
-def test_parts_compare_by_what_they_are_of(domain: Domain) -> None:
+def test_parts_compare_by_domain_and_name(domain: Domain) -> None:
     other = domain.connection.domains.get(uuid=domain.uuid)
     assert Disks(domain)["vda"] == Disks(other)["vda"]
     assert len({Disks(domain)["vda"], Disks(other)["vda"], Disks(domain)["vdb"]}) == 2
@@ -283,21 +285,21 @@ def test_reprs_never_fail() -> None:
     assert parts[0] == parts[0]
 
 
-def test_parts_have_no_room_for_typing_errors(domain: Domain) -> None:
+def test_assigning_an_unknown_attribute_of_a_part_raises(domain: Domain) -> None:
     parts = [disk(domain), disk(domain).job, interface(domain), Disks(domain), Devices(domain), Metadata(domain)]
     for part in parts:
         with pytest.raises(AttributeError):
             part.typo = 1  # type: ignore[attr-defined]
 
 
-def test_numbers_that_a_driver_does_not_know() -> None:
+def test_numbers_unknown_to_the_driver_are_none() -> None:
     assert list(known((0, -1, 5))) == [0, None, 5]
 
 
 # Disks
 
 
-def test_the_disks_of_a_configuration(domain: Domain) -> None:
+def test_disks_are_those_of_the_running_configuration(domain: Domain) -> None:
     disks = Disks(domain)
     assert list(disks) == disks.list() == [disks["vda"]]
     assert len(disks) == 1
@@ -308,7 +310,7 @@ def test_the_disks_of_a_configuration(domain: Domain) -> None:
     assert 5 not in disks
 
 
-def test_the_disks_of_the_stored_configuration(domain: Domain) -> None:
+def test_the_inactive_flag_lists_disks_of_the_stored_configuration(domain: Domain) -> None:
     with domain.edit() as root:
         devices = root.find("devices")
         assert devices is not None
@@ -317,7 +319,7 @@ def test_the_disks_of_the_stored_configuration(domain: Domain) -> None:
     assert [disk.name for disk in Disks(domain).list(flags=DomainXMLFlags.INACTIVE)] == ["vda", "vdb"]
 
 
-def test_disk_figures(domain: Domain) -> None:
+def test_disk_info_and_statistics_are_plausible(domain: Domain) -> None:
     assert disk(domain).info() == BLOCK_INFO
     stats, more = disk(domain).basic_stats(), disk(domain).basic_stats()
     assert isinstance(stats, BlockStats)
@@ -326,21 +328,21 @@ def test_disk_figures(domain: Domain) -> None:
     assert Disks(domain)["/guest/diskimage1"].info() == disk(domain).info()
 
 
-def test_disk_errors(domain: Domain) -> None:
-    assert Disks(domain).errors() == {"vda": DomainDiskErrorCode.UNSPEC}  # the driver makes one up for each disk
+def test_disk_errors_are_named_by_disk(domain: Domain) -> None:
+    assert Disks(domain).errors() == {"vda": DomainDiskErrorCode.UNSPEC}  # the driver invents one for each disk
     domain.destroy()
     with pytest.raises(OperationInvalidError):
         Disks(domain).errors()
 
 
-def test_a_domain_without_disks(domain: Domain) -> None:
+def test_a_domain_without_disks_has_no_errors_and_no_chain(domain: Domain) -> None:
     bare = domain.connection.domains.create(domain_xml("bare"))
     assert Disks(bare).errors() == {}
     assert list(Disks(bare)) == list(DomainInterfaces(bare)) == []
     assert chain_of(bare, "vda") == ()
 
 
-def test_io_tune(domain: Domain) -> None:
+def test_io_limits_are_set_and_read(domain: Domain) -> None:
     before = disk(domain).io_tune()
     assert before[params.DOMAIN_BLOCK_IOTUNE_TOTAL_BYTES_SEC] == 0
     disk(domain).set_io_tune(
@@ -353,7 +355,7 @@ def test_io_tune(domain: Domain) -> None:
     assert disk(domain).io_tune(flags=CONFIG)["read_bytes_sec"] == 0
 
 
-def test_images_of_a_disk(domain: Domain) -> None:
+def test_chain_of_finds_the_images_of_a_disk(domain: Domain) -> None:
     below = (
         "<backingStore type='file' index='3'><format type='raw'/><source file='/base'/><backingStore/></backingStore>"
     )
@@ -383,11 +385,13 @@ def test_images_of_a_disk(domain: Domain) -> None:
         (DomainBlockJobType(99), 5, 5, False),
     ],
 )
-def test_when_a_job_is_ready(type: DomainBlockJobType, cur: int, end: int, ready: bool) -> None:
+def test_a_job_is_ready_when_a_copy_or_commit_has_caught_up(
+    type: DomainBlockJobType, cur: int, end: int, ready: bool
+) -> None:
     assert BlockJobInfo(type, 0, cur, end).ready is ready
 
 
-def test_moments_end_on_time() -> None:
+def test_poll_times_end_at_the_timeout() -> None:
     begin = time.monotonic()
     count = sum(1 for _ in poll_times(0.1, 60))
     assert time.monotonic() - begin >= 0.1
@@ -396,11 +400,11 @@ def test_moments_end_on_time() -> None:
 
 
 @pytest.mark.parametrize("timeout", [0, -5])
-def test_one_look_takes_no_time(timeout: float) -> None:
+def test_a_timeout_of_0_gives_one_poll_time(timeout: float) -> None:
     assert len(list(poll_times(timeout, 60))) == 1
 
 
-def test_moments_without_end() -> None:
+def test_poll_times_without_a_timeout_never_end() -> None:
     endless = poll_times(None, 0.001)
     begin = time.monotonic()
     for _ in range(20):
@@ -411,24 +415,24 @@ def test_moments_without_end() -> None:
 # Interfaces
 
 
-def test_the_interfaces_of_a_configuration(domain: Domain) -> None:
+def test_interfaces_are_those_of_the_configuration(domain: Domain) -> None:
     interfaces = DomainInterfaces(domain)
     assert list(interfaces) == [interfaces["testnet0"]]
     assert "testnet0" in interfaces
     assert "vnet0" not in interfaces
 
 
-def test_interface_figures(domain: Domain) -> None:
+def test_interface_statistics_are_in_the_right_order(domain: Domain) -> None:
     stats = interface(domain).stats()
     assert isinstance(stats, InterfaceStats)
-    # The driver's counters are the clock, divided by another number for each.
+    # The driver's counters are the clock, each divided by a different number.
     assert (stats.rx_bytes or 0) > (stats.rx_packets or 0) > (stats.rx_errs or 0) > (stats.rx_drop or 0) > 0
     assert (stats.tx_bytes or 0) > (stats.tx_packets or 0) > (stats.tx_errs or 0) > (stats.tx_drop or 0) > 0
     assert (stats.rx_bytes or 0) > (stats.tx_bytes or 0)
     assert DomainInterfaces(domain)[MAC].stats().rx_errs is not None
 
 
-def test_interface_parameters(domain: Domain) -> None:
+def test_interface_parameters_are_set_and_read(domain: Domain) -> None:
     assert set(interface(domain).parameters().values()) == {0}
     limits = {params.DOMAIN_BANDWIDTH_IN_AVERAGE: 100, params.DOMAIN_BANDWIDTH_OUT_PEAK: 5, "outbound.average": 4}
     interface(domain).set_parameters(limits)
@@ -436,7 +440,9 @@ def test_interface_parameters(domain: Domain) -> None:
 
 
 @pytest.mark.parametrize("source", DomainInterfaceAddressesSource)
-def test_interface_addresses(domain: Domain, source: DomainInterfaceAddressesSource) -> None:
+def test_interface_addresses_are_listed_while_the_domain_runs(
+    domain: Domain, source: DomainInterfaceAddressesSource
+) -> None:
     assert DomainInterfaces(domain).addresses(source) == [ADDRESSES]
     domain.destroy()
     with pytest.raises(OperationInvalidError) as caught:
@@ -448,13 +454,13 @@ def test_interface_addresses(domain: Domain, source: DomainInterfaceAddressesSou
 
 
 @pytest.mark.parametrize("call", GETTERS, ids=str)
-def test_no_metadata(domain: Domain, call: Call) -> None:
+def test_missing_metadata_raises_not_found(domain: Domain, call: Call) -> None:
     with pytest.raises(MetadataNotFoundError) as caught:
         run(call, domain)
     assert caught.value.function == "virDomainGetMetadata"
 
 
-def test_elements(domain: Domain) -> None:
+def test_metadata_elements_are_set_replaced_and_deleted(domain: Domain) -> None:
     metadata = Metadata(domain)
     metadata.set(URI, "<last day='Montag ☃'/>", key="b")
     metadata.set("urn:other", "<x>1 &amp; 2</x>", key="o")
@@ -472,7 +478,7 @@ def test_elements(domain: Domain) -> None:
     assert pyvirt.xmldesc.parse(metadata.get("urn:other")).text == "1 & 2"
 
 
-def test_title_and_description(domain: Domain) -> None:
+def test_title_and_description_are_set_and_deleted(domain: Domain) -> None:
     metadata = Metadata(domain)
     metadata.set_title("Schön")
     metadata.set_description("two\nlines")
@@ -484,7 +490,7 @@ def test_title_and_description(domain: Domain) -> None:
             ask()
 
 
-def test_metadata_of_each_configuration(domain: Domain) -> None:
+def test_metadata_differs_between_the_running_and_the_stored_configuration(domain: Domain) -> None:
     metadata = Metadata(domain)
     metadata.set_title("now", flags=LIVE)
     metadata.set_title("later", flags=CONFIG)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Jobs, migrations, backups and dirty rates as far as libvirt's test driver goes: it has none, so errors and input."""
+"""Jobs, migrations, backups and dirty rates.  libvirt's test driver has none, so these tests check errors and input."""
 
 from __future__ import annotations
 
@@ -80,29 +80,33 @@ def test_all_methods_are_in_the_table() -> None:
 
 
 @pytest.mark.parametrize(("cls", "name", "function", "call"), ROWS)
-def test_docstrings_name_the_function(cls: type[Part], name: str, function: str, call: Call) -> None:
+def test_docstrings_name_the_c_function(cls: type[Part], name: str, function: str, call: Call) -> None:
     assert function in functions_named(getattr(cls, name))
 
 
 @pytest.mark.parametrize(("cls", "name", "function", "call"), ROWS)
-def test_what_the_driver_lacks(domain: Domain, cls: type[Part], name: str, function: str, call: Call) -> None:
+def test_calls_that_the_driver_lacks_raise_unsupported(
+    domain: Domain, cls: type[Part], name: str, function: str, call: Call
+) -> None:
     check_lacking(domain, function, call)
 
 
 @pytest.mark.parametrize(("cls", "name", "function", "call"), ROWS)
-def test_a_closed_connection(cls: type[Part], name: str, function: str, call: Call) -> None:
+def test_every_call_on_a_closed_connection_raises_closed_error(
+    cls: type[Part], name: str, function: str, call: Call
+) -> None:
     check_closed(call)
 
 
 @since("virDomainListGetStats")
-def test_dirty_rates_of_a_driver_without(domain: Domain) -> None:
+def test_dirty_rate_statistics_are_empty_where_the_driver_has_none(domain: Domain) -> None:
     assert DirtyRate(domain).stats() == {}
     domain.connection.close()
     with pytest.raises(ClosedError):
         DirtyRate(domain).stats()
 
 
-def test_where_to() -> None:
+def test_the_target_of_a_migration_chooses_the_c_function() -> None:
     with pyvirt.connect("test:///default") as conn, pyvirt.connect("test:///default") as other:
         to = Migration(conn.domains["test"]).to
         for uri in (ELSEWHERE, URI.parse(ELSEWHERE)):
@@ -123,7 +127,7 @@ def test_where_to() -> None:
     [
         (TypeError, "'speed'", lambda conn, to: to(conn, speed=5)),
         (TypeError, "'bandwidth.postcopy'", lambda conn, to: to(conn, **{"bandwidth.postcopy": 5})),
-        (TypeError, "Connection, .* not to int", lambda conn, to: to(5)),
+        (TypeError, "Connection or a URI .*, got int", lambda conn, to: to(5)),
         (TypeError, "'disks_port'", lambda conn, to: to(conn, disks_port="5")),
         (TypeError, "expected str, got int", lambda conn, to: to(conn, migrate_uri=5)),
         (TypeError, "expected str, got int", lambda conn, to: to(conn, migrate_disks=["vda", 5])),
@@ -139,7 +143,7 @@ def test_where_to() -> None:
         (OverflowError, "negative", lambda conn, to: to(conn, flags=-1)),
     ],
 )
-def test_bad_input(
+def test_invalid_arguments_of_a_migration_are_refused(
     domain: Domain, error: type[Exception], message: str, call: Callable[[pyvirt.Connection, object], object]
 ) -> None:
     with pytest.raises(error, match=message):
@@ -159,7 +163,7 @@ def test_bad_input(
         (OverflowError, lambda domain: Job(domain).stats(flags=-1)),  # type: ignore[arg-type]
     ],
 )
-def test_more_bad_input(domain: Domain, error: type[Exception], call: Call) -> None:
+def test_invalid_arguments_of_other_calls_are_refused(domain: Domain, error: type[Exception], call: Call) -> None:
     with pytest.raises(error):
         call(domain)
 
@@ -177,7 +181,7 @@ def test_every_parameter_has_its_keyword_and_type() -> None:
     assert texts == {keyword for keyword, kind in kinds.items() if kind == STRING}
 
 
-def test_lists_repeat_a_name() -> None:
+def test_lists_become_repeated_parameters() -> None:
     with _Array({"migrate_disks": ["vda", "vdb"], "bandwidth": 5, "compression": ("mt",), "disks_uri": "x"}) as array:
         fields = [array.pointer[i].field for i in range(array.count)]
         assert len(fields) == array.count == 5
@@ -193,13 +197,13 @@ def test_lists_repeat_a_name() -> None:
 # ---- watching ----
 
 
-def test_watching_returns_what_the_call_does(domain: Domain) -> None:
+def test_watch_returns_the_result_of_the_call(domain: Domain) -> None:
     caller = threading.current_thread()
     assert Job(domain).watch(lambda: threading.current_thread() is caller, nothing) is False
     assert Job(domain).watch(domain.is_active, nothing, interval=0.001) is True
 
 
-def test_watching_passes_errors_on(domain: Domain) -> None:
+def test_watch_raises_the_error_of_the_call(domain: Domain) -> None:
     def fail() -> None:
         raise KeyError("mine")
 
@@ -210,7 +214,7 @@ def test_watching_passes_errors_on(domain: Domain) -> None:
 # ---- parts ----
 
 
-def test_parts(domain: Domain) -> None:
+def test_parts_compare_by_domain(domain: Domain) -> None:
     again = domain.connection.domains["test"]
     kinds: list[type[Part]] = [Job, Backup, DirtyRate, Migration]
     for cls in kinds:

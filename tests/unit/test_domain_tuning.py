@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A domain's vCPUs, memory and shares of the host, as far as libvirt's test driver goes."""
+"""vCPUs, memory and shares of the host of a domain, as far as libvirt's test driver supports them."""
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -47,6 +46,7 @@ from pyvirt.testing.hosts import host_uri
 from pyvirt.xmldesc import parse
 from tests.support.drivers import lacking, since
 from tests.support.method_tables import Call, check_closed, check_lacking, functions_named, invalid, public_names
+from tests.support.resources import resident_memory
 from tests.support.xml import domain_xml
 
 if TYPE_CHECKING:
@@ -199,7 +199,9 @@ TABLE = [
     *UNSUPPORTED,
     *NEWER,
     Call("virDomainSetMaxMemory", Memory.set_max, (GIB,)),  # not while it runs
-    Call("virDomainGetSchedulerParametersFlags", Scheduler.parameters),  # the driver chokes on a flag of libvirt's own
+    Call(
+        "virDomainGetSchedulerParametersFlags", Scheduler.parameters
+    ),  # the driver refuses a flag that libvirt itself adds
 ]
 
 
@@ -210,7 +212,7 @@ HOST = f"<node>{domain_xml('tuned', memory=4 * GIB, elements=ELEMENTS)}</node>"
 
 @pytest.fixture
 def domain(tmp_path: Path) -> Iterator[Domain]:
-    """A domain with two of four vCPUs, 4 GiB of memory and two I/O threads, running."""
+    """A running domain with two of four vCPUs, 4 GiB of memory and two I/O threads."""
     (tmp_path / "host.xml").write_text(HOST)
     with pyvirt.connect(host_uri(tmp_path / "host.xml")) as conn:
         yield conn.domains["tuned"]
@@ -224,12 +226,12 @@ def test_all_methods_are_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("call", TABLE, ids=str)
-def test_docstrings_name_the_function(call: Call) -> None:
+def test_docstrings_name_the_c_function(call: Call) -> None:
     assert call.function in functions_named(call.method)
 
 
 @pytest.mark.parametrize("call", TABLE, ids=str)
-def test_a_closed_connection(call: Call) -> None:
+def test_every_call_on_a_closed_connection_raises_closed_error(call: Call) -> None:
     check_closed(partial(run, call))
 
 
@@ -239,12 +241,12 @@ def test_calls_that_the_driver_supports_have_the_expected_effect(domain: Domain,
 
 
 @pytest.mark.parametrize("call", UNSUPPORTED, ids=str)
-def test_what_the_driver_lacks(domain: Domain, call: Call) -> None:
+def test_calls_that_the_driver_lacks_raise_unsupported(domain: Domain, call: Call) -> None:
     check_lacking(domain, call.function, partial(run, call))
 
 
 @pytest.mark.parametrize("call", NEWER, ids=str)
-def test_what_an_older_libvirt_lacks(domain: Domain, call: Call) -> None:
+def test_calls_that_an_older_libvirt_lacks_raise_not_supported(domain: Domain, call: Call) -> None:
     error, message = lacking(call.function)
     with pytest.raises(error, match=message) as caught:
         run(call, domain)
@@ -305,7 +307,7 @@ def test_what_an_older_libvirt_lacks(domain: Domain, call: Call) -> None:
         (TypeError, Call("", ThrottleGroups.set, (b"fast",))),
     ],
 )  # fmt: skip
-def test_bad_input(domain: Domain, error: type[Exception], call: Call) -> None:
+def test_bad_input_raises_and_changes_nothing(domain: Domain, error: type[Exception], call: Call) -> None:
     before = domain.xml_desc()
     with pytest.raises(error) as caught:
         run(call, domain)
@@ -324,13 +326,13 @@ def test_bad_input(domain: Domain, error: type[Exception], call: Call) -> None:
     ],
     ids=str,
 )
-def test_what_only_a_running_domain_can(domain: Domain, call: Call) -> None:
+def test_calls_that_need_a_running_domain_raise_operation_invalid(domain: Domain, call: Call) -> None:
     domain.destroy()
     with pytest.raises(OperationInvalidError):
         run(call, domain)
 
 
-def test_names_and_room(domain: Domain) -> None:
+def test_parts_compare_by_domain_and_refuse_unknown_attributes(domain: Domain) -> None:
     for cls in CLASSES:
         part = cls(domain)
         assert repr(part) == f"<pyvirt.{cls.__name__} of {domain!r}>"
@@ -344,41 +346,41 @@ def test_names_and_room(domain: Domain) -> None:
 
 
 @given(st.frozensets(st.integers(0, 16383), max_size=50))
-def test_numbers_of_cpus_become_bits_and_come_back(numbers: frozenset[int]) -> None:
+def test_cpu_numbers_survive_the_way_to_bits_and_back(numbers: frozenset[int]) -> None:
     bits = cpu_map(numbers)
     assert len(bits) == max(numbers, default=0) // 8 + 1
     assert cpu_numbers(bits, len(bits)) == numbers
 
 
-def test_the_order_of_bits() -> None:
+def test_the_lowest_bit_is_the_first_cpu() -> None:
     assert cpu_map([]) == b"\0"
     assert cpu_map([0, 7, 9]) == b"\x81\x02"
     assert cpu_map([9, 9]) == b"\0\x02"
     assert cpu_numbers(b"\x81\x02", 1) == {0, 7}
 
 
-def test_bits_are_read_as_far_as_they_matter() -> None:
+def test_only_the_requested_bits_are_read() -> None:
     assert cpu_numbers(b"\x05", 1000, 2) == {0, 2}
     with pytest.raises(IndexError):
         cpu_numbers(b"\x05", 1000, 3)
 
 
 @given(st.frozensets(st.integers(0, 5000)))
-def test_numbers_become_text_and_come_back(numbers: frozenset[int]) -> None:
+def test_cpu_numbers_survive_the_way_to_text_and_back(numbers: frozenset[int]) -> None:
     assert vcpus._numbers(vcpus._text(numbers).decode()) == numbers
 
 
 @pytest.mark.parametrize(
     ("text", "numbers"), [("", set()), ("0", {0}), ("0-3,5", {0, 1, 2, 3, 5}), ("7,10-11", {7, 10, 11})]
 )
-def test_ranges_in_text(text: str, numbers: set[int]) -> None:
+def test_ranges_in_text_are_expanded(text: str, numbers: set[int]) -> None:
     assert vcpus._numbers(text) == numbers
 
 
 # vCPUs
 
 
-def test_kinds_of_counts(domain: Domain) -> None:
+def test_vcpu_counts_differ_by_flags(domain: Domain) -> None:
     of, MAXIMUM = Vcpus(domain), DomainVcpuFlags.MAXIMUM
     of.set(3)
     of.set(6, flags=MAXIMUM | DomainVcpuFlags.CONFIG)
@@ -390,7 +392,7 @@ def test_kinds_of_counts(domain: Domain) -> None:
     assert of.count() == domain.info().vcpus == 1
 
 
-def test_where_they_are(domain: Domain) -> None:
+def test_info_returns_state_and_affinity_of_each_vcpu(domain: Domain) -> None:
     Vcpus(domain).pin(1, {0, 3})
     first, second = Vcpus(domain).info()
     assert (first.number, second.number) == (0, 1)
@@ -400,7 +402,7 @@ def test_where_they_are(domain: Domain) -> None:
     assert [first.affinity, second.affinity] == [ALL, frozenset({0, 3})]
 
 
-def test_pinning(domain: Domain) -> None:
+def test_pinning_is_set_and_read(domain: Domain) -> None:
     of = Vcpus(domain)
     assert of.pinning() == [ALL] * 4
     of.pin(1, range(3))
@@ -416,7 +418,7 @@ def test_pinning(domain: Domain) -> None:
         of.pinning(flags=LIVE)
 
 
-def test_more_vcpus_than_a_byte_counts(domain: Domain) -> None:
+def test_more_than_255_vcpus_are_supported(domain: Domain) -> None:
     many = domain.connection.domains.create(domain_xml("many", elements="<vcpu>300</vcpu>"))
     Vcpus(many).pin(299, {5})
     assert Vcpus(many).pinning() == [ALL] * 299 + [{5}]
@@ -426,7 +428,7 @@ def test_more_vcpus_than_a_byte_counts(domain: Domain) -> None:
 # Memory
 
 
-def test_sizes_are_bytes(domain: Domain) -> None:
+def test_memory_sizes_are_bytes(domain: Domain) -> None:
     memory = Memory(domain)
     assert memory.max() == 4 * GIB
     memory.set(GIB)
@@ -440,29 +442,29 @@ def test_sizes_are_bytes(domain: Domain) -> None:
     assert memory.max() == domain.info().max_memory == 3 * GIB
 
 
-def test_memory_stats(domain: Domain) -> None:
+def test_memory_stats_have_every_tag(domain: Domain) -> None:
     stats = Memory(domain).stats()
     assert set(stats) == set(DomainMemoryStatTags)
-    # As the driver invents them: the size is the domain's, the time a constant.
+    # The driver invents them: the size is that of the domain, the time is a constant.
     assert stats[DomainMemoryStatTags.ACTUAL_BALLOON] == stats[DomainMemoryStatTags.AVAILABLE] == 4 * GIB
     assert stats[DomainMemoryStatTags.UNUSED] == 2 * GIB
     assert stats[DomainMemoryStatTags.LAST_UPDATE] == 627319920
 
 
-def test_stats_period(domain: Domain) -> None:
+def test_the_stats_period_changes_the_running_configuration(domain: Domain) -> None:
     Memory(domain).set_stats_period(7, flags=DomainMemoryModFlags.LIVE)
     assert stats_period(domain) == "7"
     assert "period" not in domain.xml_desc(flags=DomainXMLFlags.INACTIVE)
 
 
-def test_peek(domain: Domain) -> None:
+def test_peek_reads_the_memory(domain: Domain) -> None:
     memory = Memory(domain)
     assert memory.peek(0, 4, flags=PHYSICAL) == bytes(range(4))  # the driver's memory counts bytes
     assert memory.peek(250, 10, flags=DomainMemoryFlags.VIRTUAL) == bytes([*range(250, 256), *range(4)])
     assert memory.peek(0, 0, flags=PHYSICAL) == b""
 
 
-def test_memory_parameters(domain: Domain) -> None:
+def test_memory_parameters_are_set_and_read(domain: Domain) -> None:
     memory = Memory(domain)
     names = {params.DOMAIN_MEMORY_HARD_LIMIT, params.DOMAIN_MEMORY_SOFT_LIMIT, params.DOMAIN_MEMORY_SWAP_HARD_LIMIT}
     assert memory.parameters() == dict.fromkeys(names)
@@ -476,7 +478,7 @@ def test_memory_parameters(domain: Domain) -> None:
 # Shares of the host
 
 
-def test_numa(domain: Domain) -> None:
+def test_numa_parameters_are_set_and_read(domain: Domain) -> None:
     numa = Numa(domain)
     stored: dict[str, TypedValue] = {
         params.DOMAIN_NUMA_MODE: DomainNumatuneMemMode.INTERLEAVE,
@@ -489,7 +491,7 @@ def test_numa(domain: Domain) -> None:
 
 
 @since("virDomainAddIOThread")
-def test_iothreads(domain: Domain) -> None:
+def test_iothreads_are_added_pinned_and_removed(domain: Domain) -> None:
     threads = IOThreads(domain)
     threads.add(3, flags=LIVE)
     threads.add(7)
@@ -500,7 +502,7 @@ def test_iothreads(domain: Domain) -> None:
     assert here[7] == {1} < here[1] | {1}
     assert threads.list()[2] == IOThreadInfo(7, frozenset({1}))
     assert [thread.id for thread in threads.list(flags=CONFIG)] == [1, 2]
-    # The types are right: libvirt takes no other.
+    # The types are right: libvirt refuses others.
     threads.set_parameters(
         7, {params.DOMAIN_IOTHREAD_POLL_MAX_NS: 32768, params.DOMAIN_IOTHREAD_POLL_GROW: 4}, poll_shrink=2
     )
@@ -516,28 +518,21 @@ def test_iothreads_do_not_leak(domain: Domain) -> None:
         threads.add(id)
     for _ in range(100):
         threads.list()
-    gc.collect()
-    before = resident()
+    before = resident_memory()
     for _ in range(2000):  # unfreed, these are 8 MiB
         threads.list()
-    gc.collect()
-    assert resident() - before < 4 * MIB
+    assert resident_memory() - before < 4 * MIB
 
 
-def resident() -> int:
-    """Return the memory of this process in bytes."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-
-
-def test_scheduler(domain: Domain) -> None:
+def test_the_scheduler_has_a_type_and_parameters(domain: Domain) -> None:
     scheduler = Scheduler(domain)
     assert scheduler.type() == "fair"
-    # The driver has one parameter, takes what it is given, and forgets it.
+    # The driver has one parameter, and accepts and ignores any value.
     assert scheduler.basic_parameters() == {params.DOMAIN_SCHEDULER_WEIGHT: 50}
 
 
 @since("virDomainGetBlkioParameters")
-def test_blkio(domain: Domain) -> None:
+def test_block_io_parameters_are_set_and_read(domain: Domain) -> None:
     blkio = Blkio(domain)
     assert blkio.parameters()["weight"] == 0
     blkio.set_parameters({params.DOMAIN_BLKIO_WEIGHT: 700}, device_read_bytes_sec="/dev/a,5,/dev/b,6")
@@ -547,7 +542,7 @@ def test_blkio(domain: Domain) -> None:
     assert blkio.parameters(flags=CONFIG)["weight"] == 0
 
 
-def test_perf(domain: Domain) -> None:
+def test_perf_events_are_switched_on_and_off(domain: Domain) -> None:
     perf = Perf(domain)
     events = perf.events()
     assert set(events) == {getattr(params, name) for name in dir(params) if name.startswith("PERF_PARAM_")}
@@ -558,7 +553,7 @@ def test_perf(domain: Domain) -> None:
     assert set(perf.events(flags=CONFIG).values()) == {False}
 
 
-def test_cpu(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cpu_times_of_all_cpus_add_up_to_the_total(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
     figures = DomainCPU(domain)
     total, each = figures.total(), figures.per_cpu()
     assert set(total) == {
@@ -574,7 +569,7 @@ def test_cpu(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_types_of_parameters_are_those_of_libvirt() -> None:
-    """Every parameter that libvirt documents has its type in a table, but those that are what they look like."""
+    """Every parameter of libvirt has its type in a table, except those whose type is guessed right."""
     from pyvirt.domain import blkio, iothreads, memory, numa, scheduler
 
     tables: dict[str, tuple[Any, set[str]]] = {

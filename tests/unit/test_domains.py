@@ -23,7 +23,7 @@ from tests.support.xml import domain_xml
 Flags = ConnectListAllDomainsFlags
 FIRST = domain_name(1)
 FIRST_UUID = object_uuid(FIRST)
-# What the host has: two run, one is paused, one is off.
+# The domains of the host: two are running, one is paused, one is inactive.
 NAMES = {domain_name(number) for number in range(1, 5)}
 
 
@@ -36,7 +36,7 @@ def conn(libvirt_test_uri: str) -> Iterator[pyvirt.Connection]:
 # ---- one of them ----
 
 
-def test_by_name(conn: pyvirt.Connection) -> None:
+def test_get_finds_a_domain_by_name(conn: pyvirt.Connection) -> None:
     for domain in (conn.domains[FIRST], conn.domains.get(FIRST), conn.domains.get(name=FIRST)):
         assert isinstance(domain, pyvirt.Domain)
         assert (domain.name, domain.uuid) == (FIRST, FIRST_UUID)
@@ -56,7 +56,7 @@ def test_by_name(conn: pyvirt.Connection) -> None:
     ],
     ids=repr,
 )
-def test_by_uuid(conn: pyvirt.Connection, form: Any) -> None:
+def test_get_finds_a_domain_by_uuid(conn: pyvirt.Connection, form: Any) -> None:
     assert conn.domains.get(uuid=form).name == FIRST
 
 
@@ -69,12 +69,12 @@ class Number(int):
 
 
 @pytest.mark.parametrize("number", [1, True, Numbers.FIRST, Number(1)], ids=repr)
-def test_by_id(conn: pyvirt.Connection, number: int) -> None:
+def test_get_finds_a_domain_by_id(conn: pyvirt.Connection, number: int) -> None:
     assert conn.domains.get(id=number) == conn.domains[FIRST]
     assert conn.domains.get(id=number).id == 1
 
 
-def test_however_it_is_found_it_is_the_same(conn: pyvirt.Connection) -> None:
+def test_every_lookup_returns_an_equal_handle(conn: pyvirt.Connection) -> None:
     found = [
         conn.domains[FIRST],
         conn.domains.get(uuid=FIRST_UUID),
@@ -96,7 +96,7 @@ def test_however_it_is_found_it_is_the_same(conn: pyvirt.Connection) -> None:
         ({"id": 77}, "77"),
     ],
 )
-def test_what_is_not_there(conn: pyvirt.Connection, what: dict[str, Any], named: str) -> None:
+def test_lookup_of_a_missing_domain_raises_not_found(conn: pyvirt.Connection, what: dict[str, Any], named: str) -> None:
     with pytest.raises(DomainNotFoundError, match=named) as caught:
         conn.domains.get(**what)
     assert isinstance(caught.value, LookupError)
@@ -105,7 +105,7 @@ def test_what_is_not_there(conn: pyvirt.Connection, what: dict[str, Any], named:
     assert conn.domains.get(**what, default=DomainNotFoundError) is DomainNotFoundError
 
 
-def test_a_default_hides_nothing_else(conn: pyvirt.Connection) -> None:
+def test_a_default_replaces_only_a_missing_domain(conn: pyvirt.Connection) -> None:
     with pytest.raises(InvalidArgumentError):
         conn.domains.get(uuid="no uuid", default=None)
     with pytest.raises(TypeError):
@@ -119,12 +119,12 @@ def test_a_default_hides_nothing_else(conn: pyvirt.Connection) -> None:
 @pytest.mark.parametrize(
     "what", [{}, {"name": FIRST, "id": 1}, {"name": FIRST, "uuid": FIRST_UUID}, {"uuid": FIRST_UUID, "id": 1}], ids=repr
 )
-def test_one_way_at_a_time(conn: pyvirt.Connection, what: dict[str, Any]) -> None:
+def test_get_takes_exactly_one_key(conn: pyvirt.Connection, what: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match="exactly one of name, uuid and id"):
         conn.domains.get(**what)
 
 
-def test_the_id_of_a_domain_that_is_off(conn: pyvirt.Connection) -> None:
+def test_an_inactive_domain_has_no_id(conn: pyvirt.Connection) -> None:
     off = conn.domains[domain_name(4)]
     with pytest.raises(TypeError, match="exactly one"):
         conn.domains.get(id=off.id)
@@ -133,25 +133,25 @@ def test_the_id_of_a_domain_that_is_off(conn: pyvirt.Connection) -> None:
 # ---- all of them ----
 
 
-def test_all_domains(conn: pyvirt.Connection) -> None:
+def test_list_and_iteration_return_all_domains(conn: pyvirt.Connection) -> None:
     assert {domain.name for domain in conn.domains} == NAMES
     assert {domain.name for domain in conn.domains.list()} == NAMES
     assert len(conn.domains) == 4
     assert type(conn.domains.list()) is list
 
 
-def test_a_host_without_domains(libvirt_host: HostFactory) -> None:
+def test_a_host_without_domains_has_an_empty_collection(libvirt_host: HostFactory) -> None:
     with pyvirt.connect(libvirt_host(domains=0)) as conn:
         assert list(conn.domains) == []
         assert len(conn.domains) == 0
         assert FIRST not in conn.domains
 
 
-def test_what_comes_and_goes_is_seen(conn: pyvirt.Connection) -> None:
+def test_an_iteration_keeps_the_domains_of_its_start(conn: pyvirt.Connection) -> None:
     iteration = iter(conn.domains)
     conn.domains[FIRST].undefine()
     conn.domains[FIRST].destroy()
-    assert (len(conn.domains), len(list(iteration))) == (3, 4)  # a list was made when the iteration began
+    assert (len(conn.domains), len(list(iteration))) == (3, 4)  # the iteration uses a list made at its beginning
 
 
 FOUND = {
@@ -176,7 +176,7 @@ FOUND = {
 
 
 @pytest.mark.parametrize("flags", FOUND, ids=repr)
-def test_some_domains(conn: pyvirt.Connection, flags: ConnectListAllDomainsFlags) -> None:
+def test_flags_filter_the_list(conn: pyvirt.Connection, flags: ConnectListAllDomainsFlags) -> None:
     conn.domains[domain_name(1)].set_autostart(True)
     conn.domains[domain_name(2)].undefine()
     assert {domain.name for domain in conn.domains.list(flags)} == FOUND[flags]
@@ -184,8 +184,8 @@ def test_some_domains(conn: pyvirt.Connection, flags: ConnectListAllDomainsFlags
 
 
 @pytest.mark.parametrize("flags", FOUND, ids=repr)
-def test_a_list_in_parts_is_the_list(conn: pyvirt.Connection, flags: ConnectListAllDomainsFlags) -> None:
-    """As it is done when a list does not fit into one message."""
+def test_a_list_in_parts_equals_the_list(conn: pyvirt.Connection, flags: ConnectListAllDomainsFlags) -> None:
+    """This is done when a list does not fit into one message."""
     conn.domains[domain_name(1)].set_autostart(True)
     conn.domains[domain_name(2)].undefine()
     whole = conn.domains.list(flags)
@@ -200,31 +200,31 @@ def test_a_list_in_parts_is_the_list(conn: pyvirt.Connection, flags: ConnectList
 # ---- in ----
 
 
-def test_names_that_are_in(conn: pyvirt.Connection) -> None:
+def test_the_in_operator_finds_names(conn: pyvirt.Connection) -> None:
     assert FIRST in conn.domains
     assert "nobody" not in conn.domains
 
 
-def test_domains_that_are_in(conn: pyvirt.Connection, libvirt_test_uri: str) -> None:
+def test_the_in_operator_finds_domains(conn: pyvirt.Connection, libvirt_test_uri: str) -> None:
     domain = conn.domains[FIRST]
     assert domain in conn.domains
     assert conn.domains.get(uuid=FIRST_UUID) in conn.domains
     with pyvirt.connect(libvirt_test_uri) as elsewhere:
-        assert elsewhere.domains[FIRST] not in conn.domains  # one of that UUID is there, but it is another one
+        assert elsewhere.domains[FIRST] not in conn.domains  # a domain with that UUID exists, but on another connection
     domain.undefine()
     assert domain in conn.domains
     domain.destroy()
     assert domain not in conn.domains
 
 
-def test_a_domain_that_was_renamed_is_in(conn: pyvirt.Connection) -> None:
+def test_the_in_operator_finds_a_renamed_domain(conn: pyvirt.Connection) -> None:
     stale = conn.domains[domain_name(4)]
     assert stale.name == domain_name(4)
     conn.domains[domain_name(4)].rename("other")
     assert stale in conn.domains
 
 
-def test_in_asks_for_one_domain_only(libvirt_host: HostFactory) -> None:
+def test_the_in_operator_looks_up_one_domain_only(libvirt_host: HostFactory) -> None:
     with pyvirt.connect(libvirt_host(domains=1000)) as conn:
         domain = conn.domains[FIRST]
         known = len(conn._children)
@@ -232,7 +232,7 @@ def test_in_asks_for_one_domain_only(libvirt_host: HostFactory) -> None:
         assert len(conn._children) <= known + 1
 
 
-def test_closed_domains_are_in_if_they_are_known(conn: pyvirt.Connection) -> None:
+def test_a_closed_domain_is_in_the_collection_if_its_uuid_is_known(conn: pyvirt.Connection) -> None:
     domain, unknown = conn.domains[FIRST], conn.domains[FIRST]
     assert domain.uuid == FIRST_UUID
     domain.close()
@@ -243,7 +243,7 @@ def test_closed_domains_are_in_if_they_are_known(conn: pyvirt.Connection) -> Non
 
 
 @pytest.mark.parametrize("item", [None, 1, b"vm-00001", FIRST_UUID, object()], ids=repr)
-def test_other_things_are_not_in(conn: pyvirt.Connection, item: object) -> None:
+def test_objects_of_other_types_are_not_in_the_collection(conn: pyvirt.Connection, item: object) -> None:
     assert item not in conn.domains
 
 
@@ -253,24 +253,24 @@ def test_other_things_are_not_in(conn: pyvirt.Connection, item: object) -> None:
 @pytest.mark.parametrize(
     ("call", "active"), [(pyvirt.domain.Domains.define, False), (pyvirt.domain.Domains.create, True)]
 )
-def test_a_new_domain(
+def test_define_and_create_return_the_new_domain(
     conn: pyvirt.Connection, call: Callable[[pyvirt.domain.Domains, str], pyvirt.Domain], active: bool
 ) -> None:
     new = call(conn.domains, domain_xml("new"))
     assert (new.name, new.is_active()) == ("new", active)
-    assert new.uuid.version == 4  # libvirt gave it one
+    assert new.uuid.version == 4  # libvirt chose it
     assert new in conn.domains
     assert conn.domains["new"] == new
     assert len(conn.domains) == 5
 
 
-# ---- what the documentation says ----
+# ---- the documentation ----
 
 PAGE = ROOT / "docs" / "domains.md"
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_the_code_on_the_page_runs(number: int) -> None:
+def test_the_examples_in_docs_domains_run(number: int) -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(blocks) == 3
     assert output_of(blocks[number])

@@ -41,7 +41,7 @@ def test_every_enumerator_is_a_member_with_its_value(enum: str) -> None:
 
 
 @pytest.mark.parametrize("cls", CLASSES.values(), ids=lambda cls: cls.__name__)
-def test_names(cls: type[IntEnum]) -> None:
+def test_members_are_named_as_in_libvirt(cls: type[IntEnum]) -> None:
     assert cls.__name__ in enums.__all__
     assert cls.__doc__ is not None
     assert cls.__doc__.startswith("vir")
@@ -53,13 +53,13 @@ def test_names(cls: type[IntEnum]) -> None:
         assert not name.startswith("VIR_")
 
 
-def test_flags_are_the_sets_of_bits() -> None:
+def test_flag_classes_are_exactly_the_sets_of_bits() -> None:
     for flags in FLAGS:
         values = {int(member) for member in flags.__members__.values()}
         assert all(value >= 0 and value.bit_count() <= 1 for value in values), flags
     for enum, cls in CLASSES.items():
         assert not ("Flag" in enum and issubclass(cls, OpenIntEnum)), cls
-        # What only ever doubles is a set of bits, unless it is too short to tell.
+        # Values that always double are a set of bits, unless there are too few of them.
         values = {int(member) for member in cls.__members__.values()} - {0}
         if issubclass(cls, OpenIntEnum) and len(values) > 2:
             assert not all(value > 0 and value.bit_count() == 1 for value in values), cls
@@ -80,7 +80,7 @@ def test_flags_are_the_sets_of_bits() -> None:
         (enums.ConnectListAllNodeDeviceFlags, "virConnectListAllNodeDeviceFlags", "ACTIVE", 1 << 31),
     ],
 )
-def test_chosen_names(cls: type[IntEnum], enum: str, member: str, value: int) -> None:
+def test_names_chosen_by_hand_are_used(cls: type[IntEnum], enum: str, member: str, value: int) -> None:
     assert cls.__doc__ == enum
     assert int(cls[member]) == value
 
@@ -100,7 +100,7 @@ def test_aliases_stay_aliases(cls: type[IntEnum], alias: str, name: str) -> None
 
 @pytest.mark.parametrize("cls", OPEN, ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize("number", [12345, -12345, 1 << 70])
-def test_a_newer_value_is_a_member_of_its_own(cls: type[OpenIntEnum], number: int) -> None:
+def test_an_unknown_value_becomes_a_member_of_its_own(cls: type[OpenIntEnum], number: int) -> None:
     unknown = cls(number)
     assert isinstance(unknown, cls)
     assert unknown == number
@@ -113,7 +113,7 @@ def test_a_newer_value_is_a_member_of_its_own(cls: type[OpenIntEnum], number: in
     assert unknown != next(iter(cls))
 
 
-def test_newer_values_are_not_collected() -> None:
+def test_unknown_values_are_not_kept() -> None:
     before = len(DomainState._value2member_map_)
     for number in range(100, 200):
         DomainState(number)
@@ -127,7 +127,7 @@ def test_only_integers_are_values(value: int) -> None:
         DomainState(value)
 
 
-def test_what_counts_as_an_integer_is_one() -> None:
+def test_anything_with_index_is_accepted_as_an_integer() -> None:
     class Integer:
         def __index__(self) -> int:
             return 99
@@ -185,13 +185,13 @@ def test_string_macros_are_constants() -> None:
     for name, value in CONSTANTS.items():
         if isinstance(value, str):
             assert facts[name] == value
-    # What was left out has no value that a program could use: function-like macros, renames of structs.
+    # The macros left out have no value that a program could use: function-like macros, renames of structs.
     for name, value in facts.items():
         if name not in CONSTANTS and name != "VIR_KEYCODE_SET_RFB":
             assert name.startswith(("LIBVIR_", "_vir")) or value == "" or "(" in value, name
 
 
-def test_modules_load_one_by_one() -> None:
+def test_modules_load_only_when_used() -> None:
     package = ROOT / "src" / "pyvirt"
     program = f"""
 import sys, types
@@ -216,7 +216,7 @@ else:
     subprocess.run([sys.executable, "-S", "-c", program], check=True, timeout=60)
 
 
-def test_committed_files_are_fresh_and_stale_ones_are_told(tmp_path: Path) -> None:
+def test_generated_files_are_current_and_stale_ones_are_reported(tmp_path: Path) -> None:
     def check(root: Path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(root / "ci" / "gen_enums"), "--check"]
         return subprocess.run(command, capture_output=True, text=True, timeout=60)

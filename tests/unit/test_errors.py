@@ -27,7 +27,7 @@ from tests.support.processes import output_of
 
 CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, Error)]
 
-# Codes of libvirt that mean nothing a caller could act on, or that only dead drivers used.
+# Codes of libvirt that a caller cannot act on, or that only removed drivers used.
 UNSPECIFIC = set(
     "OK INTERNAL_ERROR UNKNOWN_HOST GET_FAILED POST_FAILED HTTP_ERROR SEXPR_SERIAL NO_XEN XEN_CALL NO_XENSTORE"
     " DRIVER_FULL CALL_FAILED OPEN_FAILED READ_FAILED PARSE_FAILED CONF_SYNTAX WRITE_FAILED SYSTEM_ERROR RPC"
@@ -129,7 +129,7 @@ def _nothing_left_by_other_tests() -> None:
 
 
 @pytest.mark.parametrize("number", ErrorNumber, ids=lambda number: number.name)
-def test_what_a_code_becomes(number: ErrorNumber) -> None:
+def test_every_code_has_its_class(number: ErrorNumber) -> None:
     assert (number.name in MEANING) != (number.name in UNSPECIFIC)
     assert BY_CODE.get(number, Error).__name__ == MEANING.get(number.name, "Error")
 
@@ -139,7 +139,7 @@ def test_the_table_holds_libvirt_codes_only() -> None:
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
-def test_the_default_code_of_a_class_means_that_class(cls: type[Error]) -> None:
+def test_the_default_code_of_a_class_maps_to_that_class(cls: type[Error]) -> None:
     assert cls("x").code == cls.default_code
     if "default_code" in vars(cls) and cls is not Error:
         assert issubclass(BY_CODE[cls.default_code], cls)
@@ -155,7 +155,7 @@ def test_every_kind_of_object_has_its_own_not_found_error() -> None:
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
-def test_also_a_builtin_where_one_fits(cls: type[Error]) -> None:
+def test_errors_derive_from_a_fitting_builtin(cls: type[Error]) -> None:
     expected = {builtin for ours, builtin in BUILTINS.items() if issubclass(cls, ours)}
     found = {base for base in cls.__mro__ if base.__module__ == "builtins"}
     assert {base for base in found if not any(issubclass(other, base) for other in found - {base})} == (
@@ -165,7 +165,7 @@ def test_also_a_builtin_where_one_fits(cls: type[Error]) -> None:
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
-def test_survives_pickle_and_copy(cls: type[Error]) -> None:
+def test_errors_survive_pickle_and_copy(cls: type[Error]) -> None:
     error = cls(
         "was nicht geht: ü", code=1, domain=2, level=3, function="virFoo", str1="a", str2="b", str3="c", int1=4, int2=5
     )
@@ -178,14 +178,14 @@ def test_survives_pickle_and_copy(cls: type[Error]) -> None:
     assert str(error) == error.message == error.args[0] == "was nicht geht: ü"
 
 
-def test_a_recast_error_keeps_what_it_says() -> None:
+def test_a_recast_error_keeps_its_fields() -> None:
     error = Error("gone", code=38, domain=7, function="virFoo", str1="gone")
     other = error.recast(errors.ConnectionFailedError)
     assert type(other) is errors.ConnectionFailedError
     assert vars(other) == vars(error)
 
 
-def test_a_subclass_of_the_user_pickles() -> None:
+def test_a_subclass_of_the_user_survives_pickle() -> None:
     with pytest.raises(LookupError) as caught:
         raise MyError("mine", code=42)
     twin = pickle.loads(pickle.dumps(caught.value))
@@ -196,7 +196,7 @@ class MyError(errors.DomainNotFoundError):
     pass
 
 
-# ---- what the test driver can be made to say ----
+# ---- errors that the test driver can be made to raise ----
 
 METADATA_ELEMENT = 2
 
@@ -204,7 +204,7 @@ UNKNOWN_LISTING = ConnectListAllDomainsFlags(1 << 30)
 UNKNOWN_GROUP = StatsGroup(1 << 30)
 UNKNOWN_XML = DomainXMLFlags(1 << 30)
 
-# By the C functions of objects that are one floor up.
+# By C functions of objects from the layer above.
 LOOK_UPS: dict[str, tuple[type[Error], Callable[[Any, Any], object]]] = {
     "domain": (errors.DomainNotFoundError, lambda conn, domain: lib.virDomainLookupByName(conn, b"nobody")),
     "snapshot": (
@@ -231,7 +231,7 @@ LOOK_UPS: dict[str, tuple[type[Error], Callable[[Any, Any], object]]] = {
 
 
 @pytest.mark.parametrize("kind", LOOK_UPS)
-def test_each_kind_is_missed_in_its_own_way(kind: str, conn: pyvirt.Connection) -> None:
+def test_each_kind_of_missing_object_has_its_own_error(kind: str, conn: pyvirt.Connection) -> None:
     cls, look_up = LOOK_UPS[kind]
     with pytest.raises(cls) as caught:
         check(0 if look_up(conn._ptr, conn.domains["test"]._ptr) else -1, "virFoo")
@@ -272,7 +272,7 @@ def of_class(cls: type[Exception], function: str, call: Callable[[pyvirt.Connect
         of_class(errors.OperationUnsupportedError, "virDomainPMWakeup", lambda c: c.domains["test"].pm_wakeup()),
     ],
 )
-def test_class_and_function_of_a_failure(
+def test_a_failure_has_its_class_and_c_function(
     cls: type[Error], function: str, call: Callable[[pyvirt.Connection], object], conn: pyvirt.Connection
 ) -> None:
     with pytest.raises(cls) as caught:
@@ -282,7 +282,7 @@ def test_class_and_function_of_a_failure(
     assert caught.value.message
 
 
-def test_a_failure_that_says_nothing(conn: pyvirt.Connection) -> None:
+def test_a_failure_without_a_message_still_raises(conn: pyvirt.Connection) -> None:
     assert check(0, "virFoo") == 0
     with pytest.raises(Error, match="virFoo failed without an error message"):
         check(-1, "virFoo")
@@ -295,15 +295,15 @@ def test_an_error_is_reported_once(conn: pyvirt.Connection) -> None:
         check(-1, "virFoo")
 
 
-def test_the_name_that_was_looked_for_is_told_once(conn: pyvirt.Connection) -> None:
-    for name in ("nobody", "o", "", "Domain not found"):  # libvirt's own text has an o, too
+def test_the_missing_name_is_in_the_message_once(conn: pyvirt.Connection) -> None:
+    for name in ("nobody", "o", "", "Domain not found"):  # libvirt's own text contains an o, too
         with pytest.raises(errors.DomainNotFoundError) as caught:
             conn.domains[name]
         assert str(caught.value) == f"Domain not found: {name!r}"
         assert caught.value.args == (str(caught.value),)
 
 
-# ---- between the call that fails and the question why ----
+# ---- between the failed call and its check ----
 
 
 def test_a_finaliser_that_fails_too_takes_only_its_own_error(conn: pyvirt.Connection) -> None:
@@ -334,7 +334,7 @@ def test_closing_handles_and_connections_leaves_the_error(conn: pyvirt.Connectio
         check(0 if pointer else -1, "virNetworkLookupByName", conn)
 
 
-def test_what_nobody_asks_for_does_not_pile_up(conn: pyvirt.Connection) -> None:
+def test_errors_that_are_not_taken_do_not_pile_up(conn: pyvirt.Connection) -> None:
     for number in range(100):
         assert not lib.virNetworkLookupByName(conn._ptr, b"net-%d" % number)
     found = []
@@ -346,7 +346,7 @@ def test_what_nobody_asks_for_does_not_pile_up(conn: pyvirt.Connection) -> None:
     assert 1 <= len(named) <= 8
 
 
-def test_forgetting() -> None:
+def test_forget_drops_the_pending_error() -> None:
     with pyvirt.connect("test:///default") as conn:
         assert not lib.virNetworkLookupByName(conn._ptr, b"x")
         forget()
@@ -356,7 +356,7 @@ def test_forgetting() -> None:
 
 
 def test_an_error_survives_another_library_that_handles_errors() -> None:
-    """libvirt-python in the same process, say: there is one handler only, and the last to come has it."""
+    """For example libvirt-python in the same process: only one handler exists, and the last one set is used."""
     assert output_of(
         """
 import ctypes, pyvirt
@@ -381,8 +381,8 @@ with pyvirt.connect("test:///default") as conn:
     ).splitlines() == ["Domain not found: 'one'", "Domain not found: 'two'", "virFoo failed without an error message"]
 
 
-def test_an_error_before_libvirt_has_done_anything() -> None:
-    """libvirt's own error is in thread-local memory that it claims at the first call that needs it."""
+def test_a_failed_check_works_before_any_call_to_libvirt() -> None:
+    """libvirt's own error is in thread-local memory, which is allocated at the first call that needs it."""
     assert output_of(
         """
 from pyvirt import errors

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The examples run as they stand, without a warning, and print what they promise; so does the code in the README."""
+"""The examples and the code in the README run unchanged, without a warning, and print what they promise."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PRINTED = {
     "lifecycle.py": r"defined  example .* SHUTOFF\n"
     r"paused .*PAUSED.*USER.*\n"
     r"larger   4 vCPUs under id \d+\n"
-    r"gone     Domain not found: 'example'\n",
+    r"removed  Domain not found: 'example'\n",
     "list.py": r".+: 1 domains\ntest +running +2 vCPUs +2,048 MiB\n",
     "monitor.py": r"1 domains, 1 running, with disks\n(1 domains, 1 running(, with disks)?\n){4}",
     "stats.py": r"1,000 domains, [\d,]+ values, [\d,]+ KiB\n"
@@ -34,7 +34,7 @@ PRINTED = {
 
 
 def run(*arguments: str | Path, directory: Path) -> subprocess.CompletedProcess[str]:
-    # What these tests import is what the examples import, whether it is installed or in src/.
+    # The examples import the same pyvirt as these tests, whether it is installed or in src/.
     environment = os.environ | {"PYTHONPATH": str(Path(pyvirt.__file__).parents[1])}
     command = [sys.executable, "-X", "dev", "-W", "error", *arguments]
     return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=60)
@@ -47,10 +47,10 @@ STATISTICS = since("virConnectGetAllDomainStats")
     "path",
     [pytest.param(path, marks=STATISTICS if path.name == "stats.py" else (), id=path.name) for path in EXAMPLES],
 )
-def test_an_example_runs(path: Path, tmp_path: Path) -> None:
+def test_every_example_runs(path: Path, tmp_path: Path) -> None:
     done = run(path, directory=tmp_path)
 
-    # In this mode asyncio says what takes it long, which on a busy machine is anything.
+    # In this mode asyncio reports slow callbacks, and on a busy machine any callback is slow.
     errors = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
     assert (done.returncode, errors) == (0, [])
     assert re.fullmatch(PRINTED[path.name], done.stdout), done.stdout

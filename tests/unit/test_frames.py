@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What a frame offers beside its columns: rows for people, selections, exports, units."""
+"""What a frame offers besides its columns: rows, selections, exports and units."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ from pyvirt.testing.hosts import temporary_host
 from tests.support import ROOT
 from tests.support.any_stats import stats
 from tests.support.api_facts import macros
-from tests.support.records import BOOLEAN, DOUBLE, INT, STRING, UINT, ULLONG, Feed, Field, record_fields, used_memory
+from tests.support.records import BOOLEAN, DOUBLE, INT, STRING, UINT, ULLONG, Feed, Field, record_fields
+from tests.support.resources import used_memory
 
 DOCUMENT = ROOT / "docs" / "statistics.md"
 
@@ -45,7 +46,7 @@ def domains(conn: pyvirt.Connection) -> list[Domain]:
 
 
 def guest(number: int) -> list[Field]:
-    """A domain with *number* disks, and with holes where others have values."""
+    """Return the fields of a domain with *number* disks, without some values that others have."""
     fields: list[Field] = [("state.state", INT, 1 + number % 2), ("cpu.time", ULLONG, 2**64 - 1 - number)]
     if number != 1:
         fields.append(("balloon.rss", ULLONG, 100 + number))
@@ -74,7 +75,7 @@ def dicts(*numbers: int) -> list[dict[str, object]]:
 # ---- rows ----
 
 
-def test_a_row_for_people(frame: StatsFrame, domains: list[Domain]) -> None:
+def test_rows_offer_fields_as_attributes_and_items(frame: StatsFrame, domains: list[Domain]) -> None:
     row = frame[domains[2].name]
     assert row.block["vdb"].rd_bytes == 2001
     assert row["block"]["vdb"]["rd.bytes"] == 2001
@@ -88,7 +89,7 @@ def test_a_row_for_people(frame: StatsFrame, domains: list[Domain]) -> None:
     assert frame[domains[2].uuid].cpu_time == row.cpu_time
 
 
-def test_a_row_has_what_has_a_value(frame: StatsFrame, domains: list[Domain]) -> None:
+def test_a_row_contains_only_fields_with_a_value(frame: StatsFrame, domains: list[Domain]) -> None:
     row = frame[domains[1].name]
     assert "balloon.rss" not in row
     assert row.get("balloon.rss") is None
@@ -100,7 +101,7 @@ def test_a_row_has_what_has_a_value(frame: StatsFrame, domains: list[Domain]) ->
     assert [len(one.block) for one in frame] == [0, 1, 2, 3]
 
 
-def test_what_a_row_does_not_have_it_names_what_it_has(frame: StatsFrame, domains: list[Domain]) -> None:
+def test_an_unknown_field_raises_and_names_the_known_ones(frame: StatsFrame, domains: list[Domain]) -> None:
     row = frame[domains[1].name]
     with pytest.raises(AttributeError, match=rf"domain '{domains[1].name}' has no 'balloon_rss'; it has .*cpu_time"):
         row.balloon_rss  # noqa: B018
@@ -117,7 +118,7 @@ def test_what_a_row_does_not_have_it_names_what_it_has(frame: StatsFrame, domain
     assert domains[1].uuid in frame
 
 
-def test_tab_completion_knows_a_row(frame: StatsFrame, domains: list[Domain]) -> None:
+def test_tab_completion_lists_the_fields_of_a_row(frame: StatsFrame, domains: list[Domain]) -> None:
     row = frame[domains[3].name]
     assert {"block", "vcpu", "cpu_cache_monitor_bank", "state", "cpu_time", "load_x", "name", "uuid"} <= set(dir(row))
     assert {"rd_bytes", "name"} <= set(dir(row.block["vda"]))
@@ -128,7 +129,7 @@ def test_tab_completion_knows_a_row(frame: StatsFrame, domains: list[Domain]) ->
     assert repr(row).startswith(f"<DomainRow {domains[3].name!r}")
 
 
-def test_an_image_behind_another_goes_by_number(domains: list[Domain]) -> None:
+def test_a_backing_image_is_found_by_its_number(domains: list[Domain]) -> None:
     fields: list[Field] = [(f"block.{i}.name", STRING, name) for i, name in enumerate(["vda", "vda", "vdb"])]
     items = Feed().frame([(domains[0], fields)])[domains[0].name].block
     assert list(items) == ["vda", 1, "vdb"]
@@ -153,7 +154,7 @@ def test_an_image_behind_another_goes_by_number(domains: list[Domain]) -> None:
         (lambda all: [], []),
     ],
 )
-def test_domains_are_chosen(
+def test_select_chooses_domains(
     frame: StatsFrame, domains: list[Domain], choose: Callable[[list[Domain]], Any], chosen: list[int]
 ) -> None:
     selection = frame.select(choose(domains))
@@ -172,12 +173,12 @@ def test_a_name_that_looks_like_a_glob_is_a_name(frame: StatsFrame) -> None:
     assert chosen_names(["ac", "ab"], ["a*", "x"]) == {"ac", "ab"}
 
 
-def test_nobody_is_chosen_by_a_number(frame: StatsFrame) -> None:
+def test_select_refuses_a_number(frame: StatsFrame) -> None:
     with pytest.raises(TypeError, match=r"expected a name, .*got int"):
         frame.select([1])  # type: ignore[list-item]
 
 
-def test_tables_are_chosen(frame: StatsFrame) -> None:
+def test_select_chooses_tables(frame: StatsFrame) -> None:
     selection = frame.select(tables=["vcpu", "cpu.*", "nothing"])
     assert set(selection.tables) == {"vcpu", "cpu.cache.monitor.bank"}
     expected = [{k: v for k, v in row.items() if re.match(r"vcpu\.|cpu\.cache", k)} for row in dicts(0, 1, 2, 3)]
@@ -190,7 +191,7 @@ def test_tables_are_chosen(frame: StatsFrame) -> None:
     assert frame.select(tables="block").to_dicts()[2]["block.1.name"] == "vdb"
 
 
-def test_a_selection_does_all_that_a_frame_does(domains: list[Domain]) -> None:
+def test_a_selection_behaves_like_a_frame(domains: list[Domain]) -> None:
     feed = Feed()
     before = feed.frame([(domain, guest(number)) for number, domain in enumerate(domains[:4])])
     now = feed.frame([(domain, guest(number)) for number, domain in enumerate(domains[:4])])
@@ -211,7 +212,7 @@ def test_a_selection_does_all_that_a_frame_does(domains: list[Domain]) -> None:
 # ---- closing ----
 
 
-def test_a_closed_frame_says_so(frame: StatsFrame) -> None:
+def test_a_closed_frame_raises_closed_error(frame: StatsFrame) -> None:
     with frame as entered:
         values = entered.tables["vcpu"]["time"].values
         row = next(iter(entered))
@@ -226,14 +227,14 @@ def test_a_closed_frame_says_so(frame: StatsFrame) -> None:
         frame.tables  # noqa: B018
     with pytest.raises(pyvirt.ClosedError):
         row.uuid  # noqa: B018
-    assert values.tolist() == [0, 5, 1, 5, 2, 5, 3, 5]  # what was taken before stays good
+    assert values.tolist() == [0, 5, 1, 5, 2, 5, 3, 5]  # values that were read before remain valid
 
 
 def test_closing_gives_the_memory_back(domains: list[Domain]) -> None:
     feed = Feed()
     shape: list[Field] = [(f"vcpu.{i}.path", STRING, "x" * 1000) for i in range(100)]
     records = [(domain, shape) for domain in domains]
-    feed.frame(records).close()  # its memory is kept for the next
+    feed.frame(records).close()  # its memory is kept for the next frame
     small = feed.frame([])
     kept = [feed.frame(records) for _ in range(3)]
     before = used_memory()
@@ -246,7 +247,7 @@ def test_closing_gives_the_memory_back(domains: list[Domain]) -> None:
 # ---- exports ----
 
 
-def test_numpy(frame: StatsFrame, domains: list[Domain]) -> None:
+def test_to_numpy_exports_every_table(frame: StatsFrame, domains: list[Domain]) -> None:
     tables = frame.to_numpy()
     assert set(tables) == set(frame.tables)
     domain, vcpu, bank = tables["domain"], tables["vcpu"], tables["cpu.cache.monitor.bank"]
@@ -267,7 +268,7 @@ def test_numpy(frame: StatsFrame, domains: list[Domain]) -> None:
     assert not domain["cpu.time"].flags.writeable
 
 
-def test_arrow(frame: StatsFrame, domains: list[Domain]) -> None:
+def test_to_arrow_exports_every_table(frame: StatsFrame, domains: list[Domain]) -> None:
     tables = frame.to_arrow()
     for table in tables.values():
         table.validate(full=True)
@@ -305,7 +306,7 @@ def test_arrow_outlives_the_frame(domains: list[Domain]) -> None:
         batch = pyarrow.record_batch(frame.tables["domain"])
         column = pyarrow.array(frame.tables["domain"]["state.state"])
         frame.close()
-        for _ in range(20):  # would reuse the memory if it were free
+        for _ in range(20):  # would reuse the memory if it were freed
             stats(conn)
     gc.collect()
     assert table["state.state"].to_pylist() == column.to_pylist() == [expected]
@@ -320,7 +321,7 @@ def test_arrow_gives_its_memory_back(domains: list[Domain]) -> None:
     def export() -> None:
         frame = feed.frame(records)
         frame.to_arrow()
-        frame.tables["vcpu"].__arrow_c_stream__()  # which nobody reads
+        frame.tables["vcpu"].__arrow_c_stream__()  # which is never read
         frame.tables["vcpu"].__arrow_c_array__()
         polars.Series(frame.tables["vcpu"]["path"]).len()
 
@@ -329,20 +330,20 @@ def test_arrow_gives_its_memory_back(domains: list[Domain]) -> None:
     before = used_memory()
     for _ in range(20):
         export()
-    assert used_memory() - before < 2_000_000  # one of them holds as much
+    assert used_memory() - before < 2_000_000  # one of them needs as much
 
 
-def test_texts_that_are_no_utf8_are_readable(domains: list[Domain]) -> None:
+def test_texts_that_are_not_utf8_are_readable(domains: list[Domain]) -> None:
     texts = ["ok", "\udcff", "a\udce2\udc82", "é\udced\udca0\udc80"]
     frame = Feed().frame([(domain, [("t", STRING, text)]) for domain, text in zip(domains, texts, strict=False)])
     table = frame.to_arrow()["domain"]
     table.validate(full=True)
     assert table["t"].to_pylist() == ["ok", "?", "a??", "é???"]
     assert frame.to_pandas()["domain"]["t"].tolist() == ["ok", "?", "a??", "é???"]
-    assert frame.tables["domain"]["t"].to_list() == texts  # the frame keeps them as they were
+    assert frame.tables["domain"]["t"].to_list() == texts  # the frame keeps them unchanged
 
 
-def test_polars(frame: StatsFrame, domains: list[Domain]) -> None:
+def test_polars_reads_a_table(frame: StatsFrame, domains: list[Domain]) -> None:
     table = polars.DataFrame(frame.tables["vcpu"])
     assert table.columns[:4] == ["domain.name", "domain.uuid", "domain.id", "index"]
     assert table["domain.name"].to_list() == [one.name for one in domains[:4] for _ in range(2)]
@@ -351,7 +352,7 @@ def test_polars(frame: StatsFrame, domains: list[Domain]) -> None:
     assert polars.Series(frame.tables["vcpu"]["halted"]).to_list() == [None, False, None, True] * 2
 
 
-def test_pandas(frame: StatsFrame, domains: list[Domain]) -> None:
+def test_to_pandas_exports_every_table(frame: StatsFrame, domains: list[Domain]) -> None:
     tables = frame.to_pandas()
     assert str(tables["domain"]["cpu.time"].dtype) == "uint64"
     assert str(tables["domain"]["balloon.rss"].dtype) == "UInt64"
@@ -364,13 +365,13 @@ def test_pandas(frame: StatsFrame, domains: list[Domain]) -> None:
     pandas.testing.assert_series_equal(whole["time"], tables["vcpu"]["time"])
 
 
-def test_exports_of_nothing(domains: list[Domain]) -> None:
+def test_an_empty_frame_exports_no_tables(domains: list[Domain]) -> None:
     frame = Feed().frame([])
     assert frame.to_numpy() == frame.to_arrow() == frame.to_pandas() == {}
 
 
 @pytest.mark.parametrize("module", ["numpy", "pyarrow", "pandas"])
-def test_what_is_not_installed_is_named(frame: StatsFrame, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+def test_a_missing_package_is_named(frame: StatsFrame, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     method = {"pyarrow": "arrow"}.get(module, module)
     with pytest.raises(ImportError, match=rf"to_{method}\(\) needs {module}: pip install 'pyvirt\[{method}\]'"):
@@ -379,7 +380,7 @@ def test_what_is_not_installed_is_named(frame: StatsFrame, monkeypatch: pytest.M
 
 @settings(max_examples=100, deadline=None)
 @given(records=st.lists(record_fields, max_size=5), kept=st.sets(st.integers(0, 4)))
-def test_any_records_can_be_exported_and_chosen_from(
+def test_any_records_can_be_exported_and_selected(
     domains: list[Domain], records: list[list[tuple[str, tuple[int, object]]]], kept: set[int]
 ) -> None:
     frame = Feed().frame(
@@ -410,11 +411,11 @@ def test_any_records_can_be_exported_and_chosen_from(
 
 
 def known_fields() -> Iterator[tuple[str, str, str]]:
-    """Every field that libvirt's headers name: the macro, its table, its column."""
+    """Yield every field that libvirt's headers name: the macro, its table and its column."""
     values = {name.removeprefix("VIR_DOMAIN_STATS_"): value for name, value, _ in macros() if "_DOMAIN_STATS_" in name}
 
     def prefixes(stem: str) -> Iterator[str]:
-        """What stands before the names that belong to *stem*: with a * for each number."""
+        """Return the prefix of the names that belong to *stem*, with a * for each number."""
         for name, value in values.items():
             if not name.endswith("_PREFIX") or not (name == f"{stem}_PREFIX" or is_kind_of(name, stem)):
                 continue
@@ -424,7 +425,7 @@ def known_fields() -> Iterator[tuple[str, str, str]]:
                 yield f"{before}{value}{number}"
 
     def is_kind_of(name: str, stem: str) -> bool:
-        """LATENCY_HISTOGRAM_READ_PREFIX, of LATENCY_HISTOGRAM: no number follows."""
+        """LATENCY_HISTOGRAM_READ_PREFIX belongs to LATENCY_HISTOGRAM: no number follows."""
         return stem.endswith("_LATENCY_HISTOGRAM") and name.startswith(f"{stem}_") and "_SUFFIX_BIN" not in name
 
     for name, value in values.items():
@@ -451,15 +452,15 @@ def test_every_field_of_libvirt_has_a_unit() -> None:
     assert unknown == []
 
 
-def test_units_are_of_fields_that_exist() -> None:
+def test_units_belong_to_existing_fields() -> None:
     named = {(table, column) for _, table, column in known_fields()}
-    # Of vCPUs from QEMU before it named them, of energy whatever the processor counts.
+    # Counters of vCPUs from releases before QEMU named them, and of energy whatever the processor counts.
     unnamed = {("vcpu", "exits"), ("vcpu", "halt_exits")}
     unnamed |= {("cpu.energy.monitor.pkg", "core_energy"), ("cpu.energy.monitor.pkg", "activity")}
     assert {(table, column) for table, columns in UNITS.items() for column in columns} - named == unnamed
 
 
-def test_units_of_what_qemu_counts() -> None:
+def test_units_of_counters_of_qemu_follow_their_names() -> None:
     assert unit_of("vcpu", "halt_wait_ns.sum") == Unit(True, "ns")
     assert unit_of("domain", "vm.remote_tlb_flush.sum") == Unit(True, "")
     assert unit_of("vcpu", "guest_mode.cur") == Unit(False, "")
@@ -468,7 +469,7 @@ def test_units_of_what_qemu_counts() -> None:
 
 
 def fields_table() -> str:
-    """The table of the documentation, as the units say it."""
+    """Return the table of the documentation, made from the units."""
     lines = ["| table | columns | unit | |", "| --- | --- | --- | --- |"]
     for table, columns in UNITS.items():
         groups: dict[Unit, list[str]] = {}

@@ -20,7 +20,7 @@ from tests.support.any_stats import stats
 URI = "test:///default"
 
 
-# ---- what they are ----
+# ---- identity ----
 
 
 def test_handles_of_one_domain_are_equal(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
@@ -30,13 +30,13 @@ def test_handles_of_one_domain_are_equal(conn: pyvirt.Connection, domain: pyvirt
     assert domain in conn.domains
 
 
-def test_handles_of_different_things_differ(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_handles_of_different_objects_differ(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     xml = domain.xml_desc().replace(str(domain.uuid), "6695eb01-f6a4-8304-79aa-97f2502e193e")
     another = conn.domains.define(xml.replace("<name>test<", "<name>another<"))
     assert another != domain
     assert domain != "test"
     assert domain != domain.uuid
-    with pyvirt.connect(URI) as elsewhere:  # a host of its own, with a domain of that UUID
+    with pyvirt.connect(URI) as elsewhere:  # a separate host with a domain of that UUID
         assert elsewhere.domains["test"] != domain
         assert elsewhere.domains["test"].uuid == domain.uuid
 
@@ -48,7 +48,7 @@ def test_a_domain_keeps_its_hash_when_it_is_closed(domain: pyvirt.Domain) -> Non
     assert not domain != domain  # noqa: SIM202
 
 
-def test_a_repr_says_which_and_never_fails(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_a_repr_names_the_object_and_never_fails(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     assert repr(conn) == "<pyvirt.Connection 'test:///default'>"
     assert repr(conn.domains) == "<pyvirt.Domains of <pyvirt.Connection 'test:///default'>>"
     assert repr(domain) == f"<pyvirt.Domain 'test' {domain.uuid}>"
@@ -59,7 +59,7 @@ def test_a_repr_says_which_and_never_fails(conn: pyvirt.Connection, domain: pyvi
     assert repr(conn) == "<pyvirt.Connection 'test:///default' closed>"
 
 
-def test_an_attribute_that_is_not_there(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_an_unknown_attribute_raises(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     handles: list[Any] = [conn, domain]
     for handle in handles:
         for _ in ("open", "closed"):
@@ -85,7 +85,7 @@ def test_handles_refuse_to_be_copied(
 # ---- closing ----
 
 
-def test_a_closed_domain(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
+def test_a_closed_domain_raises_closed_error(conn: pyvirt.Connection, domain: pyvirt.Domain) -> None:
     assert not domain.closed
     for _ in range(3):
         domain.close()
@@ -117,7 +117,7 @@ USES: dict[str, Callable[[pyvirt.Connection], object]] = {
 
 
 @pytest.mark.parametrize("use", USES)
-def test_a_closed_connection(use: str) -> None:
+def test_every_use_of_a_closed_connection_raises_closed_error(use: str) -> None:
     conn = pyvirt.connect(URI)
     conn.close()
     with pytest.raises(ClosedError, match=r"^the connection is closed$") as caught:
@@ -142,7 +142,7 @@ DOMAIN_USES: dict[str, Callable[[pyvirt.Domain], object]] = {
 
 
 @pytest.mark.parametrize("use", DOMAIN_USES)
-def test_a_domain_of_a_closed_connection(use: str) -> None:
+def test_a_domain_of_a_closed_connection_raises_closed_error(use: str) -> None:
     with pyvirt.connect(URI) as conn:
         domain = conn.domains["test"]
         listed = conn.domains.list()[0]
@@ -153,7 +153,7 @@ def test_a_domain_of_a_closed_connection(use: str) -> None:
         handle.close()
 
 
-def test_closing_twice_and_in_the_block() -> None:
+def test_closing_again_has_no_effect() -> None:
     with pyvirt.connect(URI) as conn:
         assert not conn.closed
         conn.close()
@@ -170,7 +170,7 @@ def test_a_block_closes_when_it_raises() -> None:
     assert conn.closed
 
 
-def test_a_pointer_that_comes_after_the_connection_was_closed() -> None:
+def test_a_pointer_received_after_the_close_is_freed() -> None:
     """Another thread closes between the call and the handle."""
     conn = pyvirt.connect(URI)
     pointers = [lib.virDomainLookupByName(conn._ptr, b"test") for _ in range(3)]
@@ -181,7 +181,7 @@ def test_a_pointer_that_comes_after_the_connection_was_closed() -> None:
     assert [child for child in conn._children if child()] == []
 
 
-def test_a_connection_forgets_handles_that_are_gone(conn: pyvirt.Connection) -> None:
+def test_a_connection_forgets_freed_handles(conn: pyvirt.Connection) -> None:
     kept = conn.domains.list() * 1
     for _ in range(5000):
         conn.domains["test"]
@@ -193,18 +193,18 @@ def test_a_connection_forgets_handles_that_are_gone(conn: pyvirt.Connection) -> 
     assert all(handle.closed for handle in kept + many)
 
 
-def test_nothing_is_left_of_a_handle(conn: pyvirt.Connection) -> None:
+def test_a_freed_handle_leaves_nothing_behind(conn: pyvirt.Connection) -> None:
     domain = conn.domains["test"]
     gone = weakref.ref(domain)
     del domain
-    assert gone() is None  # at once, without the collector
+    assert gone() is None  # at once, without the garbage collector
 
 
-def test_a_finaliser_may_close_what_is_being_closed() -> None:
+def test_a_finaliser_may_close_a_connection_that_is_closing() -> None:
     conn = pyvirt.connect(URI)
 
     class Closer:
-        """Stands among the handles of a connection, as a frame of statistics does."""
+        """Is kept among the handles of a connection, as a frame of statistics is."""
 
         def close(self) -> None:
             conn.close()
@@ -222,12 +222,12 @@ def test_a_finaliser_may_close_what_is_being_closed() -> None:
     assert last.closed
 
 
-def test_a_finaliser_may_close_while_dead_handles_are_sorted_out() -> None:
+def test_a_finaliser_may_close_while_dead_handles_are_removed() -> None:
     conn = pyvirt.connect(URI)
     alive = [conn.domains["test"] for _ in range(10)]
 
     class Interrupted(list[Any]):
-        """The list of handles, at the moment when the collector runs a finaliser."""
+        """The list of handles, at the moment when the garbage collector runs a finaliser."""
 
         def __getitem__(self, index: Any) -> Any:
             conn.close()
@@ -238,7 +238,7 @@ def test_a_finaliser_may_close_while_dead_handles_are_sorted_out() -> None:
     assert all(handle.closed for handle in alive)
 
 
-# ---- what was not closed ----
+# ---- unclosed connections ----
 
 
 def abandon() -> weakref.ref[pyvirt.Connection]:
@@ -265,10 +265,10 @@ def test_an_unclosed_connection_warns(forget: Callable[[], weakref.ref[pyvirt.Co
     assert gone() is None
 
 
-def test_a_warning_that_is_an_error_does_not_keep_it_open() -> None:
+def test_a_warning_turned_into_an_error_does_not_keep_the_connection_open() -> None:
     conn = pyvirt.connect(URI)
     domain = conn.domains["test"]
-    with pytest.raises(ResourceWarning):  # as all of these tests have it
+    with pytest.raises(ResourceWarning):  # as in all of these tests
         conn.__del__()
     assert conn.closed
     assert domain.closed
@@ -288,7 +288,7 @@ def test_a_closed_connection_does_not_warn(how: str, recwarn: pytest.WarningsRec
     assert not recwarn.list
 
 
-def test_a_connection_that_never_came_about_does_not_warn(recwarn: pytest.WarningsRecorder) -> None:
+def test_a_failed_connection_does_not_warn(recwarn: pytest.WarningsRecorder) -> None:
     with pytest.raises(pyvirt.Error):
         pyvirt.connect("test:///nowhere/at/all.xml")
     empty = pyvirt.Connection.__new__(pyvirt.Connection)
@@ -300,7 +300,7 @@ def test_a_connection_that_never_came_about_does_not_warn(recwarn: pytest.Warnin
 
 
 def test_a_reference_held_elsewhere_is_released_once(conn: pyvirt.Connection) -> None:
-    """libvirt counts: its own reference must be the last when all handles are gone."""
+    """libvirt counts references: its own must be the last when all handles have been freed."""
     pointer = lib.virDomainLookupByName(conn._ptr, b"test")
     assert lib.virDomainRef(pointer) == 0
     handle = pyvirt.Domain(conn, pointer)
@@ -308,5 +308,5 @@ def test_a_reference_held_elsewhere_is_released_once(conn: pyvirt.Connection) ->
     handle.close()
     del handle
     gc.collect()
-    assert ffi.string(lib.virDomainGetName(pointer)) == b"test"  # ours still stands
+    assert ffi.string(lib.virDomainGetName(pointer)) == b"test"  # this test still holds one
     lib.pv_release_domain(pointer)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 from __future__ import annotations
 
-import gc
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from pyvirt.testing.hosts import host_uri
 from pyvirt.xmldesc import XML, parse
 from tests.support.drivers import since
 from tests.support.method_tables import Call, functions_named, public_names, still_lacking
+from tests.support.resources import resident_memory
 
 PENRYN = "<cpu><arch>x86_64</arch><model>Penryn</model></cpu>"
 NEHALEM = "<cpu><arch>x86_64</arch><model>Nehalem</model></cpu>"
@@ -76,14 +76,14 @@ def test_all_methods_are_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("call", still_lacking(UNSUPPORTED, "virConnectGetDomainCapabilities"), ids=str)
-def test_what_the_driver_lacks(host: Host, call: Call) -> None:
+def test_calls_that_the_driver_lacks_raise_unsupported(host: Host, call: Call) -> None:
     with pytest.raises(OperationUnsupportedError, match=re.escape(call.function)) as caught:
         call(host)
     assert (caught.value.code, caught.value.function) == (ErrorNumber.NO_SUPPORT, call.function)
 
 
 @pytest.mark.parametrize("call", TABLE, ids=str)
-def test_a_closed_connection(call: Call) -> None:
+def test_every_call_on_a_closed_connection_raises_closed_error(call: Call) -> None:
     with pyvirt.connect("test:///default") as conn:
         host = conn.host
     with pytest.raises(ClosedError):
@@ -91,7 +91,7 @@ def test_a_closed_connection(call: Call) -> None:
 
 
 @pytest.mark.parametrize("call", TABLE, ids=str)
-def test_docstrings_name_the_function(call: Call) -> None:
+def test_docstrings_name_the_c_function(call: Call) -> None:
     assert functions_named(call.method) == {call.function}
 
 
@@ -102,7 +102,7 @@ def test_repr_outlives_the_connection() -> None:
     assert repr(host) == "<pyvirt.Host of <pyvirt.Connection 'test:///default' closed>>"
 
 
-def test_hostname(host: Host) -> None:
+def test_hostname_is_that_of_this_machine(host: Host) -> None:
     assert host.hostname().partition(".")[0] == socket.gethostname().partition(".")[0]
 
 
@@ -117,21 +117,21 @@ def test_info_has_each_figure_in_its_place(tmp_path: Path) -> None:
         )
 
 
-def test_info_of_a_model_that_fills_its_field(tmp_path: Path) -> None:
+def test_info_keeps_a_model_name_that_fills_its_field(tmp_path: Path) -> None:
     with pyvirt.connect(node(tmp_path / "node.xml", f"<model>{'m' * 31}</model>")) as conn:
         assert conn.host.info().model == "m" * 31
 
 
 @since("virNodeGetSecurityModel")
-def test_security_model(host: Host) -> None:
+def test_security_model_has_its_name(host: Host) -> None:
     assert host.security_model() == SecurityModel(model="testSecurity", doi="")
 
 
-def test_sysinfo(host: Host) -> None:
+def test_sysinfo_is_a_document(host: Host) -> None:
     assert parse(host.sysinfo()).tag == "sysinfo"
 
 
-def test_capabilities_come_with_their_text(host: Host) -> None:
+def test_capabilities_keep_their_document(host: Host) -> None:
     found = host.capabilities()
     root = parse(found.xml)
     assert root.tag == "capabilities"
@@ -142,12 +142,12 @@ def test_capabilities_come_with_their_text(host: Host) -> None:
     assert [cpu.id for cell in found.host.cells for cpu in cell.cpus] == list(range(16))
 
 
-def test_cpu_map(host: Host) -> None:
-    # The driver's is fixed, and in an array no longer than its last bit needs.
+def test_cpu_map_has_the_online_cpus(host: Host) -> None:
+    # The driver's map is fixed, in an array that ends with its last bit.
     assert host.cpu_map() == NodeCPUMap(present=8, online=frozenset({0, 2, 4}))
 
 
-def test_cpu_stats(host: Host) -> None:
+def test_cpu_stats_are_nanoseconds_by_kind(host: Host) -> None:
     stats = host.cpu_stats()
     assert set(stats) == {"user", "kernel", "idle", "iowait"}
     assert all(value > 10**6 for value in stats.values())
@@ -157,7 +157,7 @@ def test_cpu_stats(host: Host) -> None:
     assert caught.value.function == "virNodeGetCPUStats"
 
 
-def test_cpu_models(host: Host) -> None:
+def test_cpu_models_are_listed_by_architecture(host: Host) -> None:
     models = host.cpu_models("x86_64")
     assert {"qemu64", "Nehalem", "EPYC"} <= set(models)
     assert len(set(models)) == len(models)
@@ -168,7 +168,7 @@ def test_cpu_models(host: Host) -> None:
         host.cpu_models("x86\0_64")
 
 
-def test_baseline_cpu(host: Host) -> None:
+def test_baseline_cpu_returns_the_common_cpu(host: Host) -> None:
     baseline = parse(host.baseline_cpu(iter([NEHALEM, PENRYN])))
     assert baseline.findtext("model") == "Penryn"
     assert baseline.find("feature") is None
@@ -188,16 +188,16 @@ def test_baseline_cpu(host: Host) -> None:
         ([5], TypeError),
     ],
 )
-def test_baseline_of_what_is_no_cpu(host: Host, xmls: list[XML], error: type[Exception]) -> None:
+def test_baseline_cpu_refuses_other_documents(host: Host, xmls: list[XML], error: type[Exception]) -> None:
     with pytest.raises(error):
         host.baseline_cpu(xmls)
 
 
-def test_free_memory(host: Host) -> None:
+def test_free_memory_is_less_than_all_memory(host: Host) -> None:
     assert 0 < host.free_memory() < host.info().memory
 
 
-def test_cells_free_memory(host: Host) -> None:
+def test_cells_free_memory_returns_a_range_of_cells(host: Host) -> None:
     cells = host.cells_free_memory()
     assert list(cells) == [0, 1]
     assert all(cells.values())
@@ -207,13 +207,13 @@ def test_cells_free_memory(host: Host) -> None:
 
 
 @pytest.mark.parametrize(("start", "most"), [(2, 1), (0, 0), (0, -1), (-1, 1)])
-def test_cells_that_are_not_there(host: Host, start: int, most: int) -> None:
+def test_cells_free_memory_refuses_missing_cells(host: Host, start: int, most: int) -> None:
     with pytest.raises(InvalidArgumentError):
         host.cells_free_memory(start, most)
 
 
 @pytest.mark.parametrize("size", [0, -4096, 1, 4097, 1 << 42])
-def test_page_sizes_that_no_page_has(host: Host, size: int) -> None:
+def test_invalid_page_sizes_are_refused(host: Host, size: int) -> None:
     calls: list[Callable[[], object]] = [
         lambda: host.free_pages([4096, size]),
         lambda: host.cells_free_pages([size]),
@@ -224,18 +224,18 @@ def test_page_sizes_that_no_page_has(host: Host, size: int) -> None:
             call()
 
 
-def test_no_page_sizes(host: Host) -> None:
+def test_an_empty_list_of_page_sizes_is_refused(host: Host) -> None:
     with pytest.raises(InvalidArgumentError, match="npages"):
         host.free_pages([])
     with pytest.raises(InvalidArgumentError, match="npages"):
         host.cells_free_pages(iter([]))
 
 
-def test_max_vcpus(host: Host) -> None:
+def test_max_vcpus_is_that_of_the_driver(host: Host) -> None:
     assert host.max_vcpus() == host.max_vcpus("test") == 32
 
 
-def test_memory_parameters_that_c_cannot_hold(host: Host) -> None:
+def test_memory_parameters_that_c_cannot_hold_are_refused(host: Host) -> None:
     with pytest.raises(InvalidArgumentError, match="shm_pages_to_scan"):
         host.set_memory_parameters(shm_pages_to_scan=1 << 32)
     with pytest.raises(InvalidArgumentError, match="NUL"):
@@ -244,7 +244,7 @@ def test_memory_parameters_that_c_cannot_hold(host: Host) -> None:
         host.set_memory_parameters({})
 
 
-def test_a_reader_changes_nothing() -> None:
+def test_a_read_only_connection_refuses_changes() -> None:
     with pyvirt.connect("test:///default", readonly=True) as conn:
         for call in (
             lambda: conn.host.set_memory_parameters({"shm_pages_to_scan": 1}),
@@ -256,24 +256,17 @@ def test_a_reader_changes_nothing() -> None:
         assert conn.host.info().cpus == 16
 
 
-def resident() -> int:
-    """Return the memory of this process in bytes."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-
-
 # Unfreed, so many results would take 16 MiB at the least.
 @pytest.mark.parametrize(
     ("method", "times"),
     [("cpu_map", 500_000), ("cpu_models", 6_000), ("sysinfo", 60_000), ("capabilities", 4_000)],
 )
-def test_nothing_leaks(host: Host, method: str, times: int) -> None:
+def test_results_do_not_leak(host: Host, method: str, times: int) -> None:
     call: Callable[..., object] = getattr(host, method)
     arguments = ("x86_64",) if method == "cpu_models" else ()
     for _ in range(500):
         call(*arguments)
-    gc.collect()
-    before = resident()
+    before = resident_memory()
     for _ in range(times):
         call(*arguments)
-    gc.collect()
-    assert resident() - before < 4 << 20
+    assert resident_memory() - before < 4 << 20

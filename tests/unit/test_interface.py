@@ -71,12 +71,12 @@ def all_names(interfaces: Interfaces) -> list[str]:
     ],
     ids=str,
 )
-def test_docstrings_name_the_function(call: Call) -> None:
+def test_docstrings_name_the_c_function(call: Call) -> None:
     assert call.function in functions_named(call.method)
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
-def test_a_closed_connection(call: Call) -> None:
+def test_every_call_on_a_closed_connection_raises_closed_error(call: Call) -> None:
     with pyvirt.connect("test:///default") as conn:
         interfaces = Interfaces(conn)
     with pytest.raises(ClosedError):
@@ -84,7 +84,7 @@ def test_a_closed_connection(call: Call) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS_OF_INTERFACE, ids=str)
-def test_a_closed_interface(interfaces: Interfaces, call: Call) -> None:
+def test_a_closed_interface_raises_closed_error(interfaces: Interfaces, call: Call) -> None:
     [interface] = interfaces
     interface.close()
     with pytest.raises(ClosedError):
@@ -92,7 +92,7 @@ def test_a_closed_interface(interfaces: Interfaces, call: Call) -> None:
     assert repr(interface) == "<pyvirt.Interface closed>"
 
 
-def test_the_collection(conn: pyvirt.Connection, interfaces: Interfaces) -> None:
+def test_the_collection_lists_and_finds_interfaces(conn: pyvirt.Connection, interfaces: Interfaces) -> None:
     [interface] = interfaces
     assert len(interfaces) == 1
     assert (interface.name, interface.mac_string) == ("eth1", "aa:bb:cc:dd:ee:ff")
@@ -108,7 +108,7 @@ def test_the_collection(conn: pyvirt.Connection, interfaces: Interfaces) -> None
     assert parse(interface.xml_desc(flags=InterfaceXMLFlags(0))).get("name") == "eth1"
 
 
-def test_looking_up(interfaces: Interfaces) -> None:
+def test_a_failed_lookup_raises_not_found(interfaces: Interfaces) -> None:
     look_ups: list[Callable[[], object]] = [
         lambda: interfaces["eth2"],
         lambda: interfaces.get("eth2"),
@@ -129,7 +129,7 @@ def test_looking_up(interfaces: Interfaces) -> None:
         interfaces.get("eth\0")
 
 
-def test_two_of_one_address(interfaces: Interfaces) -> None:
+def test_lookup_of_an_ambiguous_mac_raises(interfaces: Interfaces) -> None:
     interfaces.define(ethernet("eth7", MAC))
     assert interfaces.get(mac_string=MAC).name == "eth7"
     interfaces.define(ethernet("eth8", MAC))
@@ -138,7 +138,7 @@ def test_two_of_one_address(interfaces: Interfaces) -> None:
     assert caught.value.code == ErrorNumber.MULTIPLE_INTERFACES
 
 
-def test_up_and_down(interfaces: Interfaces) -> None:
+def test_an_interface_lives_from_define_to_undefine(interfaces: Interfaces) -> None:
     flags = ConnectListAllInterfacesFlags
     interface = interfaces.define(ethernet("eth7"))
     assert (interface.name, interface.mac_string) == ("eth7", "")
@@ -163,7 +163,7 @@ def test_up_and_down(interfaces: Interfaces) -> None:
             call()
 
 
-def test_defining_again_replaces(interfaces: Interfaces) -> None:
+def test_defining_again_replaces_the_interface(interfaces: Interfaces) -> None:
     interfaces.define(ethernet("eth7"))
     assert interfaces.define(ethernet("eth7", MAC)).mac_string == MAC
     assert interfaces["eth7"].mac_string == MAC
@@ -183,13 +183,13 @@ def test_defining_again_replaces(interfaces: Interfaces) -> None:
         (5, TypeError),
     ],
 )
-def test_what_is_no_interface_is_not_defined(interfaces: Interfaces, xml: XML, error: type[Exception]) -> None:
+def test_an_invalid_document_defines_nothing(interfaces: Interfaces, xml: XML, error: type[Exception]) -> None:
     with pytest.raises(error):
         interfaces.define(xml)
     assert all_names(interfaces) == ["eth1"]
 
 
-def test_flags_that_nobody_knows(interfaces: Interfaces) -> None:
+def test_unknown_flags_are_refused(interfaces: Interfaces) -> None:
     for call in (
         lambda: interfaces.list(ConnectListAllInterfacesFlags(1 << 30)),
         lambda: interfaces.define(ethernet("eth7"), flags=InterfaceDefineFlags(1 << 30)),
@@ -200,12 +200,12 @@ def test_flags_that_nobody_knows(interfaces: Interfaces) -> None:
     assert all_names(interfaces) == ["eth1"]
 
 
-def test_changes_are_kept(interfaces: Interfaces) -> None:
+def test_the_change_block_commits_at_its_end(interfaces: Interfaces) -> None:
     with interfaces.change():
         interfaces.define(ethernet("eth7"))
         interfaces["eth1"].destroy()
     assert (interfaces.names(), sorted(interfaces.defined_names())) == ([], ["eth1", "eth7"])
-    with pytest.raises(OperationInvalidError):  # nothing is under way any more
+    with pytest.raises(OperationInvalidError):  # no transaction is open any more
         interfaces.change_rollback()
 
 
@@ -218,13 +218,13 @@ def change_and_raise(interfaces: Interfaces, error: BaseException) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, GeneratorExit])
-def test_changes_are_taken_back(interfaces: Interfaces, error: type[BaseException]) -> None:
+def test_an_exception_in_the_change_block_rolls_back(interfaces: Interfaces, error: type[BaseException]) -> None:
     before = interfaces["eth1"].xml_desc()
     with pytest.raises(error, match="this one"):
         change_and_raise(interfaces, error("this one"))
     assert all_names(interfaces) == ["eth1"]
     assert interfaces["eth1"].xml_desc() == before
-    with interfaces.change():  # nothing is under way any more
+    with interfaces.change():  # no transaction is open any more
         pass
 
 
@@ -235,7 +235,7 @@ def change_within_change(interfaces: Interfaces) -> None:
             interfaces.define(ethernet("eth8"))
 
 
-def test_changes_within_changes(interfaces: Interfaces) -> None:
+def test_nested_change_blocks_are_refused(interfaces: Interfaces) -> None:
     with pytest.raises(OperationInvalidError, match="another transaction"):
         change_within_change(interfaces)
     assert all_names(interfaces) == ["eth1"]
@@ -247,7 +247,7 @@ def commit_within_change(interfaces: Interfaces) -> None:
         interfaces.change_commit()
 
 
-def test_changes_that_can_be_neither_kept_nor_taken_back(interfaces: Interfaces) -> None:
+def test_a_failed_commit_and_rollback_raises(interfaces: Interfaces) -> None:
     with pytest.raises(OperationInvalidError, match="rollback") as caught:
         commit_within_change(interfaces)
     assert caught.value.function == "virInterfaceChangeRollback"
@@ -256,12 +256,12 @@ def test_changes_that_can_be_neither_kept_nor_taken_back(interfaces: Interfaces)
     assert all_names(interfaces) == ["eth1", "eth7"]
 
 
-def test_changes_on_a_connection_that_closes() -> None:
+def test_closing_the_connection_in_a_change_block_raises() -> None:
     with pyvirt.connect("test:///default") as conn, pytest.raises(ClosedError), Interfaces(conn).change():
         conn.close()
 
 
-def test_changes_by_hand(interfaces: Interfaces) -> None:
+def test_changes_are_begun_and_ended_explicitly(interfaces: Interfaces) -> None:
     for end in (interfaces.change_commit, interfaces.change_rollback):
         with pytest.raises(OperationInvalidError):
             end()
@@ -277,7 +277,7 @@ def test_changes_by_hand(interfaces: Interfaces) -> None:
     assert all_names(interfaces) == ["eth1", "eth8"]
 
 
-def test_a_reader_changes_nothing() -> None:
+def test_a_read_only_connection_refuses_changes() -> None:
     with pyvirt.connect("test:///default", readonly=True) as conn:
         interfaces = Interfaces(conn)
         interface = interfaces["eth1"]

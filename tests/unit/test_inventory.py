@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Inventories: the same as asking each object, whatever the state of it."""
+"""Inventories equal what each object returns, whatever its state."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def asked_one_by_one(conn: pyvirt.Connection, *, reasons: bool) -> set[tuple[obj
 
 
 @pytest.mark.parametrize("autostart", [0, 3, 9, 12])  # those with the flag are listed, or those without
-def test_domains_are_what_they_say_themselves(conn: pyvirt.Connection, autostart: int) -> None:
+def test_rows_equal_what_each_domain_returns(conn: pyvirt.Connection, autostart: int) -> None:
     for domain in conn.domains.list()[:autostart]:
         domain.set_autostart(True)
     if autostart < 12:
@@ -49,7 +49,7 @@ def test_domains_are_what_they_say_themselves(conn: pyvirt.Connection, autostart
     assert {row.state for row in inventory} == {DomainState.RUNNING, DomainState.PAUSED, DomainState.SHUTOFF}
 
 
-def test_columns_stand_row_for_row(conn: pyvirt.Connection) -> None:
+def test_columns_have_one_value_per_row(conn: pyvirt.Connection) -> None:
     inventory = conn.domains.inventory()
     rows = list(inventory)
     assert inventory.names == [row.name for row in rows]
@@ -61,7 +61,7 @@ def test_columns_stand_row_for_row(conn: pyvirt.Connection) -> None:
     assert inventory.to_dicts() == [row._asdict() for row in rows]
 
 
-def test_a_row_by_name_or_uuid(conn: pyvirt.Connection) -> None:
+def test_rows_are_found_by_name_or_uuid(conn: pyvirt.Connection) -> None:
     inventory = conn.domains.inventory()
     row = next(iter(inventory))
     assert inventory[row.name] == inventory[row.uuid] == inventory.get(row.uuid) == row
@@ -72,7 +72,7 @@ def test_a_row_by_name_or_uuid(conn: pyvirt.Connection) -> None:
         inventory[UUID(int=0)]
 
 
-def test_it_outlives_its_connection() -> None:
+def test_an_inventory_outlives_its_connection() -> None:
     with temporary_host(domains=3) as uri, pyvirt.connect(uri) as conn:
         domains = conn.domains.inventory()
         networks = conn.networks.inventory()
@@ -83,21 +83,21 @@ def test_it_outlives_its_connection() -> None:
     assert (bytes(states), bytes(ids)) == expected
 
 
-def test_a_host_without_domains() -> None:
+def test_a_host_without_domains_gives_an_empty_inventory() -> None:
     with temporary_host(domains=0) as uri, pyvirt.connect(uri) as conn:
         inventory = conn.domains.inventory()
         assert (len(inventory), list(inventory), inventory.to_dicts()) == (0, [], [])
         assert list(inventory.states) == list(inventory.autostart) == []
 
 
-def test_a_closed_connection(conn: pyvirt.Connection) -> None:
+def test_a_closed_connection_raises_closed_error(conn: pyvirt.Connection) -> None:
     conn.close()
     with pytest.raises(pyvirt.ClosedError):
         conn.domains.inventory()
 
 
-def test_states_from_listings_alone(conn: pyvirt.Connection) -> None:
-    """What is done where the driver has no bulk statistics."""
+def test_states_are_derived_from_listings_where_bulk_statistics_are_missing(conn: pyvirt.Connection) -> None:
+    """This is done where the driver has no bulk statistics."""
     listing = _Listing.of_all(lib.PV_DOMAIN, conn, "virConnectListAllDomains")
     states = dict(zip(listing.names, _states(conn, listing), strict=True))
     assert states == {domain.name: domain.state().state for domain in conn.domains}
@@ -115,7 +115,7 @@ def test_a_domain_that_is_new_in_a_second_listing_has_no_row(conn: pyvirt.Connec
     assert set(marks.values()) == {True}
 
 
-def test_networks_and_pools(conn: pyvirt.Connection) -> None:
+def test_networks_and_pools_equal_what_each_object_returns(conn: pyvirt.Connection) -> None:
     conn.networks["net-1"].destroy()
     conn.networks["net-2"].set_autostart(True)
     conn.storage_pools["pool-1"].destroy()
@@ -125,7 +125,7 @@ def test_networks_and_pools(conn: pyvirt.Connection) -> None:
         assert len({active for _, _, active, _, _ in expected}) == 2
 
 
-def test_volumes_devices_and_interfaces(conn: pyvirt.Connection) -> None:
+def test_volumes_devices_and_interfaces_have_inventories(conn: pyvirt.Connection) -> None:
     volumes = conn.storage_pools["pool-2"].volumes
     assert set(map(tuple, volumes.inventory())) == {(one.name, one.key) for one in volumes}
     assert volumes.inventory()["volume-3.raw"].key == volumes["volume-3.raw"].key
@@ -135,7 +135,7 @@ def test_volumes_devices_and_interfaces(conn: pyvirt.Connection) -> None:
         assert interface == ("eth1", default.interfaces["eth1"].mac_string, True)
 
 
-def test_what_the_driver_does_not_have_is_an_error_with_a_name(conn: pyvirt.Connection) -> None:
+def test_an_inventory_that_the_driver_lacks_raises_with_the_c_function(conn: pyvirt.Connection) -> None:
     with pytest.raises(pyvirt.OperationUnsupportedError) as caught:
         conn.secrets.inventory()
     assert caught.value.function == "virConnectListAllSecrets"
@@ -153,7 +153,7 @@ def test_parts_of_a_listing_are_appended(conn: pyvirt.Connection) -> None:
     }
 
 
-def test_an_empty_inventory_in_c() -> None:
+def test_a_new_inventory_in_c_is_empty() -> None:
     inventory = ffi.gc(lib.pv_inventory_new(lib.PV_NETWORK), lib.pv_inventory_free)
     view = ffi.new("pv_inventory_view *")
     lib.pv_inventory_describe(inventory, view)

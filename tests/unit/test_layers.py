@@ -183,7 +183,7 @@ def test_the_faces_for_people_use_the_public_api_only() -> None:
     assert [str(one) for one in faces if "._" in one.imported] == []
 
 
-def test_the_drop_in_stands_on_columns_and_events_at_most() -> None:
+def test_the_compat_layer_imports_no_model_service_or_face() -> None:
     above = [list(LAYERS).index("model"), list(LAYERS).index("services"), list(LAYERS).index("faces")]
     own = [one for one in IMPORTS if package_of(one.importer) == "compat" and package_of(one.imported) != "compat"]
 

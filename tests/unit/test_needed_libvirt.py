@@ -28,16 +28,16 @@ def test_of_tomorrow(number):
 
 
 @pytest.mark.parametrize("ci", ["", "true"])
-def test_what_needs_a_newer_libvirt_is_left_out(ci: str, tmp_path: Path) -> None:
+def test_tests_that_need_a_newer_libvirt_are_deselected(ci: str, tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(TESTS)
     settings = ["-c", str(ROOT / "pyproject.toml"), "-o", "pythonpath=", "-p", "tests.support.plugin"]
     done = run("-m", "pytest", *settings, "-p", "no:cacheprovider", "-v", tmp_path, env={"CI": ci})
     if ci and pyvirt.library_version() >= WHOLE:
         assert done.returncode == pytest.ExitCode.USAGE_ERROR
-        assert "these would be left out: " in done.stderr
+        assert "these would be deselected: " in done.stderr
         assert "test_of_tomorrow[1]" in done.stderr
     else:
         assert done.returncode == 0, done.stdout
-        assert ": 1 tests left out, which need a newer one" in done.stdout
+        assert ": 1 tests deselected, which need a newer one" in done.stdout
         assert "3 passed, 1 deselected" in done.stdout
         assert "test_of_tomorrow[1]" not in done.stdout

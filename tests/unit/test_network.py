@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Networks on libvirt's test driver, in process; tests/daemon has those that carry packets."""
+"""Networks on libvirt's test driver, in process; tests/daemon has real networks."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def kinds(networks: Networks, network: Network) -> Flags:
 # ---- the collection ----
 
 
-def test_a_collection(libvirt_host: HostFactory) -> None:
+def test_the_collection_lists_and_finds_networks(libvirt_host: HostFactory) -> None:
     with pyvirt.connect(libvirt_host(domains=1, networks=3)) as conn:
         networks = Networks(conn)
         names = [network.name for network in networks]
@@ -85,17 +85,17 @@ def test_a_collection(libvirt_host: HostFactory) -> None:
 
 
 @pytest.mark.parametrize("form", [lambda u: u, str, lambda u: u.hex, lambda u: u.bytes])
-def test_get_by_uuid(
+def test_get_finds_a_network_by_uuid(
     networks: Networks, default: Network, form: Callable[[uuid.UUID], str | bytes | uuid.UUID]
 ) -> None:
     assert networks.get(uuid=form(default.uuid)) == default
 
 
-def test_get_by_name(networks: Networks, default: Network) -> None:
+def test_get_finds_a_network_by_name(networks: Networks, default: Network) -> None:
     assert networks.get("default") == networks.get(name="default") == default
 
 
-def test_get_what_is_not_there(networks: Networks) -> None:
+def test_lookup_of_a_missing_network_raises_not_found(networks: Networks) -> None:
     with pytest.raises(NetworkNotFoundError, match="nobody"):
         networks["nobody"]
     with pytest.raises(NetworkNotFoundError, match="nobody"):
@@ -106,7 +106,7 @@ def test_get_what_is_not_there(networks: Networks) -> None:
     assert networks.get(uuid=UNKNOWN, default=0) == 0
 
 
-def test_get_takes_one_thing(networks: Networks) -> None:
+def test_get_takes_exactly_one_key(networks: Networks) -> None:
     with pytest.raises(TypeError, match="exactly one of name and uuid"):
         networks.get()
     with pytest.raises(TypeError, match="exactly one of name and uuid"):
@@ -131,7 +131,7 @@ def test_handles_of_one_network_are_equal(networks: Networks, default: Network) 
         assert Networks(other)["default"] != default
 
 
-def test_repr(networks: Networks) -> None:
+def test_a_repr_needs_no_open_connection(networks: Networks) -> None:
     network = networks["default"]
     unread = networks["default"]
     assert repr(network) == f"<pyvirt.Network 'default' {network.uuid}>"
@@ -169,14 +169,14 @@ def test_all_methods_are_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("call", METHODS.values(), ids=list(METHODS))
-def test_a_closed_network(default: Network, call: Callable[[Network], object]) -> None:
+def test_a_closed_network_raises_closed_error(default: Network, call: Callable[[Network], object]) -> None:
     default.close()
     with pytest.raises(ClosedError, match="this Network is closed"):
         call(default)
 
 
 @pytest.mark.parametrize("call", METHODS.values(), ids=list(METHODS))
-def test_a_closed_connection(call: Callable[[Network], object]) -> None:
+def test_a_closed_connection_raises_closed_error(call: Callable[[Network], object]) -> None:
     with pyvirt.connect("test:///default") as conn:
         networks = Networks(conn)
         network = networks["default"]
@@ -188,21 +188,21 @@ def test_a_closed_connection(call: Callable[[Network], object]) -> None:
 
 
 @pytest.mark.parametrize("call", METHODS.values(), ids=list(METHODS))
-def test_a_network_that_is_gone(networks: Networks, call: Callable[[Network], object]) -> None:
+def test_a_removed_network_raises_not_found(networks: Networks, call: Callable[[Network], object]) -> None:
     network = networks.create(LAB)
     network.destroy()
     with pytest.raises((NetworkNotFoundError, OperationUnsupportedError, NotSupportedError)) as caught:
         call(network)
-    if caught.type is not NetworkNotFoundError:  # the driver, or this libvirt, does not even look
+    if caught.type is not NetworkNotFoundError:  # the driver, or this libvirt, does not look it up
         assert (caught.value.function or "").startswith(
             ("virNetworkGetDHCPLeases", "virNetworkListAllPorts", "virNetworkGetMetadata")
         )
 
 
-# ---- life ----
+# ---- life cycle ----
 
 
-def test_defined_started_stopped_undefined(networks: Networks) -> None:
+def test_a_persistent_network_lives_from_define_to_undefine(networks: Networks) -> None:
     network = networks.define(LAB)
     assert (network.is_persistent(), network.is_active()) == (True, False)
     assert kinds(networks, network) == Flags.PERSISTENT | Flags.INACTIVE | Flags.NO_AUTOSTART
@@ -220,7 +220,7 @@ def test_defined_started_stopped_undefined(networks: Networks) -> None:
     assert "lab" not in networks
 
 
-def test_a_transient_network_vanishes(networks: Networks) -> None:
+def test_a_transient_network_disappears_when_destroyed(networks: Networks) -> None:
     network = networks.create(LAB)
     assert (network.is_persistent(), network.is_active()) == (False, True)
     assert kinds(networks, network) == Flags.TRANSIENT | Flags.ACTIVE | Flags.NO_AUTOSTART
@@ -240,7 +240,7 @@ def test_a_transient_network_becomes_persistent(networks: Networks) -> None:
     assert "lab" not in networks
 
 
-def test_autostart(networks: Networks) -> None:
+def test_autostart_is_set_and_cleared(networks: Networks) -> None:
     network = networks.define(LAB)
     assert network.autostart() is False
     network.set_autostart(True)
@@ -250,7 +250,7 @@ def test_autostart(networks: Networks) -> None:
     assert network.autostart() is False
 
 
-def test_bridge_name(default: Network, networks: Networks) -> None:
+def test_bridge_name_raises_for_a_network_without_a_bridge(default: Network, networks: Networks) -> None:
     assert default.bridge_name() == "virbr0"
     direct = networks.define("<network><name>direct</name><forward mode='private' dev='eth0'/></network>")
     with pytest.raises(Error, match="does not have a bridge name"):
@@ -260,7 +260,7 @@ def test_bridge_name(default: Network, networks: Networks) -> None:
 # ---- configuration ----
 
 
-def test_define_again_changes_it(networks: Networks) -> None:
+def test_defining_again_changes_the_network(networks: Networks) -> None:
     network = networks.define(LAB)
     assert networks.define(network.xml_desc().replace("10.9.8.99", "10.9.8.88")) == network
     assert "10.9.8.88" in network.xml_desc()
@@ -275,18 +275,18 @@ def test_a_transient_network_cannot_be_edited(networks: Networks) -> None:
     assert not network.is_persistent()
 
 
-def test_edit_needs_a_driver_that_shows_what_is_stored(default: Network) -> None:
+def test_edit_needs_a_driver_that_returns_the_stored_configuration(default: Network) -> None:
     with pytest.raises(InvalidArgumentError, match="unsupported flags"), default.edit():
         pass
 
 
-# Without a daemon, older ones take the section for the command and the other way round.
+# Without a daemon, older releases swap section and command.
 in_order = pytest.mark.libvirt("7.2", "hands the section and the command to a driver as it got them")
 
 
 @in_order
 @pytest.mark.parametrize("flags", [NetworkUpdateFlags.CURRENT, NetworkUpdateFlags.CONFIG])
-def test_update_a_section(networks: Networks, flags: NetworkUpdateFlags) -> None:
+def test_update_adds_and_deletes_in_a_section(networks: Networks, flags: NetworkUpdateFlags) -> None:
     network = networks.define(LAB)
     network.update(NetworkUpdateCommand.ADD_LAST, NetworkUpdateSection.IP_DHCP_HOST, LEASE_FOR_ONE, flags=flags)
     assert "10.9.8.77" in network.xml_desc()
@@ -295,7 +295,7 @@ def test_update_a_section(networks: Networks, flags: NetworkUpdateFlags) -> None
 
 
 @in_order
-def test_update_takes_the_right_parent(networks: Networks) -> None:
+def test_update_changes_the_chosen_parent(networks: Networks) -> None:
     two = "<ip address='10.9.9.1' prefix='24'/></network>"
     network = networks.define(LAB.replace("</network>", two))
     host = LEASE_FOR_ONE.replace("10.9.8.77", "10.9.9.77")
@@ -309,7 +309,7 @@ def test_update_takes_the_right_parent(networks: Networks) -> None:
 
 
 @in_order
-def test_update_what_cannot_be(networks: Networks) -> None:
+def test_an_invalid_update_changes_nothing(networks: Networks) -> None:
     network = networks.define(LAB)
     add, hosts = NetworkUpdateCommand.ADD_LAST, NetworkUpdateSection.IP_DHCP_HOST
     before = network.xml_desc()
@@ -334,7 +334,7 @@ def test_update_what_cannot_be(networks: Networks) -> None:
 # ---- metadata ----
 
 
-def test_metadata(default: Network) -> None:
+def test_metadata_needs_a_newer_libvirt(default: Network) -> None:
     metadata = default.metadata
     assert repr(metadata) == f"<pyvirt.NetworkMetadata of {default!r}>"
     if pyvirt.library_version() < (9, 7, 0):
@@ -375,7 +375,7 @@ def assert_no_metadata(metadata: NetworkMetadata) -> None:
 # ---- what the test driver lacks ----
 
 
-def test_unsupported(default: Network) -> None:
+def test_calls_that_the_driver_lacks_raise_unsupported(default: Network) -> None:
     port = default.ports
     calls: dict[str, Callable[[], object]] = {
         "virNetworkGetDHCPLeases": default.dhcp_leases,
@@ -407,14 +407,16 @@ BAD: dict[str, tuple[xmldesc.XML, type[Exception], str]] = {
 
 
 @pytest.mark.parametrize(("xml", "error", "message"), BAD.values(), ids=list(BAD))
-def test_bad_documents(networks: Networks, xml: xmldesc.XML, error: type[Exception], message: str) -> None:
+def test_invalid_documents_define_nothing(
+    networks: Networks, xml: xmldesc.XML, error: type[Exception], message: str
+) -> None:
     for make in (networks.define, networks.create):
         with pytest.raises(error, match=message):
             make(xml)
     assert [network.name for network in networks] == ["default"]
 
 
-def test_a_name_that_is_taken(networks: Networks) -> None:
+def test_defining_a_taken_name_is_refused(networks: Networks) -> None:
     lab = networks.create(LAB)
     for make in (networks.define, networks.create):
         with pytest.raises(OperationFailedError, match="'lab' already exists with uuid"):
@@ -424,7 +426,7 @@ def test_a_name_that_is_taken(networks: Networks) -> None:
     assert len(networks) == 2
 
 
-def test_flags_go_another_way(networks: Networks) -> None:
+def test_flags_choose_the_c_function(networks: Networks) -> None:
     odd = LAB.replace("<forward/>", "<odd/>")
     calls: dict[str, Callable[[], object]] = {
         "virNetworkDefineXMLFlags": lambda: networks.define(odd, flags=NetworkDefineFlags.VALIDATE),
@@ -439,7 +441,7 @@ def test_flags_go_another_way(networks: Networks) -> None:
     assert len(networks) == 1
 
 
-def test_names_of_any_kind(networks: Networks) -> None:
+def test_lookup_by_any_unknown_name_raises(networks: Networks) -> None:
     for name in ("x" * 10_000, "ä\N{SNOWMAN}", "", "a b"):
         assert name not in networks
         with pytest.raises((NetworkNotFoundError, InvalidArgumentError)):
@@ -448,7 +450,7 @@ def test_names_of_any_kind(networks: Networks) -> None:
         networks["default\0"]
 
 
-def test_readonly() -> None:
+def test_a_read_only_connection_refuses_changes() -> None:
     with pyvirt.connect("test:///default", readonly=True) as conn:
         networks = Networks(conn)
         network = networks["default"]
@@ -460,7 +462,7 @@ def test_readonly() -> None:
         assert len(networks) == 1
 
 
-def test_handles_let_go(networks: Networks) -> None:
+def test_handles_are_listed_and_freed_repeatedly(networks: Networks) -> None:
     for _ in range(3):
         for network in networks.list():
             assert network.xml_desc()

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +22,7 @@ from pyvirt.nodedev import NodeDevice, NodeDevices
 from pyvirt.xmldesc import XML, parse
 from tests.support.drivers import NEWER, unless_lacking
 from tests.support.method_tables import Call, functions_named, still_lacking
+from tests.support.resources import resident_memory
 
 # The test driver's devices by the names of their parents.
 TREE = {None: {"computer"}, "computer": {"scsi_host1", "scsi_host2"}, "scsi_host1": {"scsi_host11"}}
@@ -73,7 +72,7 @@ def names(found: list[NodeDevice]) -> set[str]:
 
 
 @pytest.mark.parametrize("call", UNSUPPORTED, ids=str)
-def test_what_the_driver_lacks(devices: NodeDevices, call: Call) -> None:
+def test_calls_that_the_driver_lacks_raise_unsupported(devices: NodeDevices, call: Call) -> None:
     with pytest.raises(NotSupportedError, match=call.function) as caught:
         call(devices)
     assert (caught.value.code, caught.value.function) == (ErrorNumber.NO_SUPPORT, call.function)
@@ -82,7 +81,7 @@ def test_what_the_driver_lacks(devices: NodeDevices, call: Call) -> None:
 @pytest.mark.parametrize(
     "call", still_lacking(UNSUPPORTED_OF_DEVICE, "virNodeDeviceIsActive", "virNodeDeviceIsPersistent"), ids=str
 )
-def test_what_the_driver_lacks_of_a_device(devices: NodeDevices, call: Call) -> None:
+def test_calls_of_a_device_that_the_driver_lacks_raise_unsupported(devices: NodeDevices, call: Call) -> None:
     with pytest.raises(NotSupportedError, match=call.function) as caught:
         call(devices["computer"])
     assert (caught.value.code, caught.value.function) == (ErrorNumber.NO_SUPPORT, call.function)
@@ -91,12 +90,12 @@ def test_what_the_driver_lacks_of_a_device(devices: NodeDevices, call: Call) -> 
 @pytest.mark.parametrize(
     "call", [*SUPPORTED, *UNSUPPORTED, NAME, *SUPPORTED_OF_DEVICE, *UNSUPPORTED_OF_DEVICE], ids=str
 )
-def test_docstrings_name_the_function(call: Call) -> None:
+def test_docstrings_name_the_c_function(call: Call) -> None:
     assert call.function in functions_named(call.method)
 
 
 @pytest.mark.parametrize("call", [*SUPPORTED, *UNSUPPORTED], ids=str)
-def test_a_closed_connection(call: Call) -> None:
+def test_every_call_on_a_closed_connection_raises_closed_error(call: Call) -> None:
     with pyvirt.connect("test:///default") as conn:
         devices = NodeDevices(conn)
     with pytest.raises(ClosedError):
@@ -104,7 +103,7 @@ def test_a_closed_connection(call: Call) -> None:
 
 
 @pytest.mark.parametrize("call", [*SUPPORTED_OF_DEVICE, *UNSUPPORTED_OF_DEVICE], ids=str)
-def test_a_closed_device(devices: NodeDevices, call: Call) -> None:
+def test_a_closed_device_raises_closed_error(devices: NodeDevices, call: Call) -> None:
     device = devices["computer"]
     device.close()
     with pytest.raises(ClosedError):
@@ -122,7 +121,7 @@ def test_a_closed_device_keeps_a_name_that_was_read_before(devices: NodeDevices)
         NAME(unread)
 
 
-def test_the_collection(conn: pyvirt.Connection, devices: NodeDevices) -> None:
+def test_the_collection_lists_and_finds_devices(conn: pyvirt.Connection, devices: NodeDevices) -> None:
     assert names(list(devices)) == names(devices.list()) == NAMES
     assert len(devices) == 4
     assert "computer" in devices
@@ -139,7 +138,7 @@ def test_the_collection(conn: pyvirt.Connection, devices: NodeDevices) -> None:
     assert repr(device) == "<pyvirt.NodeDevice 'scsi_host2'>"
 
 
-def test_capabilities(devices: NodeDevices) -> None:
+def test_flags_filter_by_capability(devices: NodeDevices) -> None:
     flags = ConnectListAllNodeDeviceFlags
     assert names(devices.list(flags.CAP_SCSI_HOST)) == NAMES - {"computer"}
     assert names(devices.list(flags.CAP_SYSTEM | flags.CAP_SCSI_HOST)) == NAMES
@@ -152,13 +151,13 @@ def test_capabilities(devices: NodeDevices) -> None:
     assert devices["scsi_host1"].caps() == ["scsi_host"]
 
 
-def test_flags_that_nobody_knows(devices: NodeDevices) -> None:
+def test_unknown_flags_are_refused(devices: NodeDevices) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         devices.list(ConnectListAllNodeDeviceFlags(1 << 27))
     assert caught.value.function == "virConnectListAllNodeDevices"
 
 
-def test_the_tree(devices: NodeDevices) -> None:
+def test_the_tree_equals_parents_and_children(devices: NodeDevices) -> None:
     assert {parent: names(children) for parent, children in devices.tree().items()} == TREE
     for parent, children in TREE.items():
         for child in children:
@@ -168,14 +167,14 @@ def test_the_tree(devices: NodeDevices) -> None:
         assert names(devices[name].children()) == TREE.get(name, set())
 
 
-def test_no_parent_is_no_old_error(conn: pyvirt.Connection, devices: NodeDevices) -> None:
+def test_the_top_device_has_no_parent_whatever_failed_before(conn: pyvirt.Connection, devices: NodeDevices) -> None:
     top = devices["computer"]
-    for _ in range(3):  # nobody asks for these
+    for _ in range(3):  # no test asks for these
         assert not lib.virNodeDeviceLookupByName(conn._ptr, b"nobody")
     assert top.parent_name() is None
 
 
-def test_a_parent_that_was_unplugged(devices: NodeDevices) -> None:
+def test_parent_of_an_orphan_raises_not_found(devices: NodeDevices) -> None:
     device = devices["scsi_host11"]
     devices["scsi_host1"].destroy()
     with pytest.raises(NodeDeviceNotFoundError, match="scsi_host1"):
@@ -183,12 +182,12 @@ def test_a_parent_that_was_unplugged(devices: NodeDevices) -> None:
     assert device.parent_name() == "scsi_host1"
 
 
-def test_xml_desc(devices: NodeDevices) -> None:
+def test_xml_desc_returns_the_document(devices: NodeDevices) -> None:
     root = parse(devices["scsi_host1"].xml_desc())
     assert (root.findtext("name"), root.findtext("parent")) == ("scsi_host1", "computer")
 
 
-def test_a_virtual_hba_comes_and_goes(devices: NodeDevices) -> None:
+def test_a_virtual_hba_is_created_and_destroyed(devices: NodeDevices) -> None:
     device = devices.create(VHBA)
     assert device.name not in NAMES
     assert device.parent() == devices["scsi_host1"]
@@ -209,20 +208,20 @@ def test_a_virtual_hba_comes_and_goes(devices: NodeDevices) -> None:
         ("<domain/>", Error),
         ("<device/>", Error),
         (VHBA.replace("scsi_host1", "nobody"), Error),
-        *([] if NEWER else [(VHBA.replace("wwnn", "nnww"), Error)]),  # later ones make up what is missing
+        *([] if NEWER else [(VHBA.replace("wwnn", "nnww"), Error)]),  # later releases invent what is missing
         ("<device\0/>", InvalidArgumentError),
         ("\ud800", InvalidArgumentError),
         (b"<device/>", Error),
         (5, TypeError),
     ],
 )
-def test_what_is_no_device_is_not_made(devices: NodeDevices, xml: XML, error: type[Exception]) -> None:
+def test_an_invalid_document_creates_nothing(devices: NodeDevices, xml: XML, error: type[Exception]) -> None:
     with pytest.raises(error):
         devices.create(xml)
     assert names(devices.list()) == NAMES
 
 
-def test_looking_up(devices: NodeDevices) -> None:
+def test_a_failed_lookup_raises_not_found(devices: NodeDevices) -> None:
     with pytest.raises(NodeDeviceNotFoundError, match="nobody") as caught:
         devices["nobody"]
     assert caught.value.code == ErrorNumber.NO_NODE_DEVICE
@@ -237,12 +236,12 @@ def test_looking_up(devices: NodeDevices) -> None:
 @pytest.mark.parametrize(
     "wanted", [{}, {"wwnn": "1"}, {"wwpn": "1"}, {"name": "a", "wwnn": "1", "wwpn": "1"}, {"name": "a", "wwpn": "1"}]
 )
-def test_look_ups_that_say_too_little_or_too_much(devices: NodeDevices, wanted: dict[str, str]) -> None:
+def test_get_takes_exactly_one_kind_of_key(devices: NodeDevices, wanted: dict[str, str]) -> None:
     with pytest.raises(TypeError, match="wwnn and wwpn"):
         devices.get(**wanted)
 
 
-def test_a_reader_changes_nothing() -> None:
+def test_a_read_only_connection_refuses_changes() -> None:
     with pyvirt.connect("test:///default", readonly=True) as conn:
         devices = NodeDevices(conn)
         device = devices["scsi_host2"]
@@ -266,9 +265,7 @@ def test_a_reader_changes_nothing() -> None:
         assert device.parent_name() == "computer"
 
 
-def test_an_error_that_somebody_keeps_does_not_keep_the_connection(
-    conn: pyvirt.Connection, devices: NodeDevices
-) -> None:
+def test_a_kept_error_does_not_keep_the_connection_open(conn: pyvirt.Connection, devices: NodeDevices) -> None:
     kept: list[Error] = []
     device = devices["scsi_host2"]
     device.destroy()
@@ -279,10 +276,10 @@ def test_an_error_that_somebody_keeps_does_not_keep_the_connection(
         kept.append(caught.value)
     conn.close()
     with pyvirt.connect("test:///default") as again:
-        assert "scsi_host2" in NodeDevices(again)  # the driver starts anew when the last connection has gone
+        assert "scsi_host2" in NodeDevices(again)  # the driver is reset when the last connection is closed
 
 
-def test_names_that_came_after_counting(conn: pyvirt.Connection) -> None:
+def test_names_added_after_counting_are_listed(conn: pyvirt.Connection) -> None:
     rooms: list[int] = []
 
     def fill(pointer: Any, array: Any, room: int) -> int:
@@ -294,14 +291,9 @@ def test_names_that_came_after_counting(conn: pyvirt.Connection) -> None:
 
 
 def test_names_do_not_leak(devices: NodeDevices) -> None:
-    def resident() -> int:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-
     for _ in range(500):
         devices.names()
-    gc.collect()
-    before = resident()
+    before = resident_memory()
     for _ in range(100_000):  # unfreed, 12 MiB at the least
         devices.names()
-    gc.collect()
-    assert resident() - before < 4 << 20
+    assert resident_memory() - before < 4 << 20

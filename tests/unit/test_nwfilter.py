@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Network filters where there are none: libvirt's test driver.  tests/daemon has real ones."""
+"""Network filters on libvirt's test driver, which has none; tests/daemon has real ones."""
 
 from __future__ import annotations
 
@@ -43,23 +43,25 @@ CALLS: dict[str, Callable[[Both], object]] = {
 
 
 @pytest.mark.parametrize(("function", "call"), CALLS.items(), ids=list(CALLS))
-def test_what_the_driver_lacks(both: Both, function: str, call: Callable[[Both], object]) -> None:
+def test_calls_that_the_driver_lacks_raise_unsupported(
+    both: Both, function: str, call: Callable[[Both], object]
+) -> None:
     with pytest.raises(NotSupportedError, match=re.escape(function)) as caught:
         call(both)
     assert caught.value.function == function
-    # Not so where the installed libvirt is too old for the function itself.
+    # Except where the installed libvirt is too old for the function itself.
     assert isinstance(caught.value, OperationUnsupportedError) or "needs libvirt" in caught.value.message
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
-def test_a_closed_connection(call: Callable[[Both], object]) -> None:
+def test_every_call_on_a_closed_connection_raises_closed_error(call: Callable[[Both], object]) -> None:
     with pyvirt.connect("test:///default") as conn:
         both = Both(NWFilters(conn), NWFilterBindings(conn))
     with pytest.raises(ClosedError):
         call(both)
 
 
-def test_bad_arguments(both: Both) -> None:
+def test_invalid_arguments_are_refused(both: Both) -> None:
     with pytest.raises(TypeError, match="exactly one of name and uuid"):
         both.filters.get()
     with pytest.raises(TypeError, match="exactly one of name and uuid"):
@@ -74,6 +76,6 @@ def test_bad_arguments(both: Both) -> None:
         both.bindings.get(b"vnet0")  # type: ignore[arg-type]
 
 
-def test_repr(both: Both) -> None:
+def test_a_repr_names_the_connection(both: Both) -> None:
     assert repr(both.filters) == f"<pyvirt.NWFilters of {both.filters._conn!r}>"
     assert repr(both.bindings) == f"<pyvirt.NWFilterBindings of {both.filters._conn!r}>"

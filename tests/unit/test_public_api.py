@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What ``import pyvirt`` gives, and what it costs."""
+"""The names of ``import pyvirt``, and the cost of the import."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.processes import output_of, run
 
 PACKAGE = Path(pyvirt.__file__).parent
 
-# Each takes longer to import than libvirt and all of pyvirt's own.
+# Each takes longer to import than libvirt and all of pyvirt.
 HEAVY = "typing dataclasses uuid lxml logging re inspect contextlib json asyncio numpy click rich subprocess".split()
 
 MODULES = sorted(
@@ -29,7 +29,7 @@ MODULES = sorted(
 
 
 @pytest.mark.parametrize("name", pyvirt.__all__)
-def test_every_promised_name_is_there(name: str) -> None:
+def test_every_name_in_all_exists(name: str) -> None:
     value = getattr(pyvirt, name)
     assert not isinstance(value, ModuleType)
     assert name in dir(pyvirt)
@@ -38,50 +38,50 @@ def test_every_promised_name_is_there(name: str) -> None:
         assert value.__doc__
 
 
-def test_names_are_promised_once_and_in_order() -> None:
+def test_names_in_all_are_unique_and_no_enumerations() -> None:
     assert len(set(pyvirt.__all__)) == len(pyvirt.__all__)
     assert pyvirt.__all__[-len(enums.__all__) :] == enums.__all__
 
 
-def test_every_error_is_promised() -> None:
+def test_every_error_is_in_all() -> None:
     ours = {name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, Exception)}
     assert ours - set(pyvirt.__all__) == set()
 
 
-def test_every_enumeration_can_be_asked_for() -> None:
+def test_every_enumeration_is_an_attribute_of_pyvirt() -> None:
     assert set(enums.__all__) <= set(dir(pyvirt))
     assert pyvirt.DomainState is enums.DomainState
     assert pyvirt.StatsGroup is enums.StatsGroup
 
 
 @pytest.mark.parametrize("name", ["Nothing", "domain_state", "VIR_DOMAIN_RUNNING", "__path_to_nowhere__", "enum"])
-def test_a_name_that_is_not_there(name: str) -> None:
+def test_an_unknown_name_raises_attribute_error(name: str) -> None:
     with pytest.raises(AttributeError, match=f"module 'pyvirt' has no attribute '{name}'"):
         getattr(pyvirt, name)
     assert not hasattr(pyvirt, name)
 
 
-def test_a_type_checker_knows_which_names_there_are() -> None:
+def test_a_type_checker_knows_the_public_names() -> None:
     with pytest.raises(AttributeError):
         pyvirt.Nothing  # type: ignore[attr-defined]  # noqa: B018
     assert callable(pyvirt.bulk.map)  # a module, and not "object"
 
 
-def test_a_star_import_has_what_is_promised() -> None:
+def test_a_star_import_imports_every_name_in_all() -> None:
     assert output_of(
         "from pyvirt import *; import pyvirt; print(set(pyvirt.__all__) - {'__version__'} <= set(globals()))"
     ) == ("True\n")
 
 
-def test_the_version() -> None:
+def test_the_version_is_well_formed() -> None:
     assert re.fullmatch(r"\d+\.\d+(\.\d+)?(\.?(dev|a|b|rc)\d+)?", pyvirt.__version__)
 
 
-def test_it_is_typed() -> None:
+def test_the_package_has_a_py_typed_file() -> None:
     assert (PACKAGE / "py.typed").is_file()
 
 
-# ---- what it costs ----
+# ---- the cost of an import ----
 
 
 def test_importing_pyvirt_loads_nothing_heavy() -> None:
@@ -101,7 +101,7 @@ def test_importing_pyvirt_loads_nothing_heavy() -> None:
     assert not ours & {"pyvirt.models", "pyvirt.stats", "pyvirt.uri", "pyvirt.host", "pyvirt.xmldesc", "pyvirt.testing"}
 
 
-def test_what_most_programs_do_loads_nothing_heavy_either() -> None:
+def test_common_calls_load_nothing_heavy() -> None:
     program = """
 import sys
 before = set(sys.modules)
@@ -129,7 +129,7 @@ def test_every_module_can_be_imported_first_and_without_a_warning(module: str) -
 
 
 @pytest.mark.parametrize("options", [["-O"], ["-OO"], ["-bb"], ["-I"], ["-X", "utf8=0"]], ids=" ".join)
-def test_other_ways_to_run_python(options: list[str]) -> None:
+def test_pyvirt_works_with_other_options_of_python(options: list[str]) -> None:
     program = f"""
 import sys
 sys.path[:0] = {sys.path!r}
@@ -142,7 +142,7 @@ with pyvirt.connect("test:///default") as conn:
     assert (done.returncode, done.stdout, done.stderr) == (0, "1 1 RUNNING\n", "")
 
 
-def test_an_import_in_a_thread() -> None:
+def test_pyvirt_can_be_imported_in_a_thread() -> None:
     program = """
 import threading
 def work():

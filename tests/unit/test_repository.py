@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What holds for every file, so that nobody has to look for it in a review."""
+"""Rules for every file, so that a review need not check them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.support import ROOT
 
 SOURCE = ROOT / "src" / "pyvirt"
 
-NOT_OURS = {"build", "dist", "__pycache__"}  # and what begins with a dot, except for these:
+NOT_OURS = {"build", "dist", "__pycache__"}  # and names that begin with a dot, except for these:
 HIDDEN = {".ci", ".github", ".clang-format", ".editorconfig", ".gitignore", ".pre-commit-config.yaml"}
 SOURCE_SUFFIXES = {".py", ".pyi", ".c", ".h", ".sh", ".toml", ".in", ".debian", ".fedora", ".yml"}
 LONGEST = 800
 LICENCE = "SPDX-License-Identifier: LGPL-2.1-or-later"
 
-# Written so that this file does not hold them: a note to come back is an issue, a path of one machine is a mistake.
+# Written so that this file does not contain them: a reminder belongs in an issue, a path of one machine is a mistake.
 FORBIDDEN = re.compile(
     r"\b(?:FIX" r"ME|TO" r"DO|XX" r"X|HA" r"CK)\b|(?<![\w.:/-])/(?:home|Users|wo" r"rk)/\w|\bcoding[:=]"
 )
@@ -61,13 +61,13 @@ def test_the_walk_finds_the_repository() -> None:
     assert {"src/pyvirt/errors.py", "src/pyvirt/_native/errors.c", "tests/unit/test_repository.py"} <= names
 
 
-def test_every_source_says_its_licence_first() -> None:
+def test_every_source_begins_with_its_licence() -> None:
     without = [name_of(path) for path in SOURCES if LICENCE not in "".join(path.read_text().splitlines()[:2])]
 
     assert without == []
 
 
-def test_no_source_is_too_long_to_read() -> None:
+def test_no_source_is_longer_than_800_lines() -> None:
     lengths = {name_of(path): path.read_text().count("\n") for path in SOURCES}
     # The first two are generated, the third has the length of libvirt's headers.
     exempt = ("src/pyvirt/enums/", "src/pyvirt/_core/lib.pyi", "cdefs/")
@@ -75,7 +75,7 @@ def test_no_source_is_too_long_to_read() -> None:
     assert {name: n for name, n in lengths.items() if n > LONGEST and not name.startswith(exempt)} == {}
 
 
-def test_no_forbidden_words() -> None:
+def test_no_source_contains_a_forbidden_word() -> None:
     texts = [path for path in FILES if path.suffix not in (".json", ".svg", ".png") and path.name != "LICENSE"]
     found = [
         f"{name_of(path)}:{number}: {line.strip()}"
@@ -87,7 +87,7 @@ def test_no_forbidden_words() -> None:
     assert found == []
 
 
-def test_the_version_stands_in_one_place() -> None:
+def test_the_version_is_written_in_one_place() -> None:
     version = re.compile(rf"(?<![\d.]){re.escape(pyvirt.__version__)}(?![\d.]*\d)")
     places = [name_of(path) for path in FILES if path.suffix != ".json" and version.search(path.read_text())]
 
@@ -117,7 +117,7 @@ def test_the_gateway_alone_imports_the_extensions() -> None:
 
 
 def test_cffi_is_used_in_one_way() -> None:
-    """No callback made at run time, no library opened by name, no compiler at import: all is in the extension."""
+    """No callback made at run time, no library opened by name, no compiler at import: the extension has everything."""
     ways = {"callback", "verify", "dlopen"}
     used = [
         f"{name_of(path)}:{node.lineno}"
@@ -146,7 +146,7 @@ def undocumented(tree: ast.AST, prefix: str) -> Iterator[str]:
 
 def test_everything_public_is_documented() -> None:
     modules = {name_of(path): tree for path, tree in SHIPPED.items() if path.suffix == ".py"}
-    lists = "src/pyvirt/enums/"  # generated; each enumeration in there says what it is
+    lists = "src/pyvirt/enums/"  # generated; each enumeration has its own docstring
     public = {name: tree for name, tree in modules.items() if not re.search(r"/_(?!_)", name)}
 
     assert [name for name, tree in modules.items() if not ast.get_docstring(tree) and lists not in name] == []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""libvirt's test driver has no secrets, so here is what needs none: tests/daemon/test_secret_daemon.py has the rest."""
+"""Tests that need no secrets, as libvirt's test driver has none; tests/daemon/test_secret_daemon.py has the others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def secrets() -> Iterator[Secrets]:
 
 
 @pytest.mark.parametrize(("function", "call"), CALLS.items(), ids=list(CALLS))
-def test_a_driver_without_secrets(secrets: Secrets, function: str, call: Callable[[Secrets], object]) -> None:
+def test_a_driver_without_secrets_raises_unsupported(
+    secrets: Secrets, function: str, call: Callable[[Secrets], object]
+) -> None:
     with pytest.raises(OperationUnsupportedError, match=function) as caught:
         call(secrets)
     assert (caught.value.code, caught.value.function) == (ErrorNumber.NO_SUPPORT, function)
@@ -49,13 +51,15 @@ def test_a_driver_without_secrets(secrets: Secrets, function: str, call: Callabl
         lambda secrets: secrets.get(SOME, default=None),
     ],
 )
-def test_nothing_there_is_not_the_same_as_not_able_to(secrets: Secrets, ask: Callable[[Secrets], object]) -> None:
+def test_a_driver_without_secrets_is_not_an_empty_collection(
+    secrets: Secrets, ask: Callable[[Secrets], object]
+) -> None:
     with pytest.raises(OperationUnsupportedError):
         ask(secrets)
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
-def test_a_closed_connection(call: Callable[[Secrets], object]) -> None:
+def test_every_call_on_a_closed_connection_raises_closed_error(call: Callable[[Secrets], object]) -> None:
     with pyvirt.connect("test:///default") as conn:
         secrets = Secrets(conn)
     with pytest.raises(ClosedError):
@@ -63,7 +67,7 @@ def test_a_closed_connection(call: Callable[[Secrets], object]) -> None:
 
 
 @pytest.mark.parametrize("uuid", ["", "nobody", "c7a5fdbd", b"", b"x" * 17])
-def test_what_is_no_uuid(secrets: Secrets, uuid: str | bytes) -> None:
+def test_an_invalid_uuid_is_refused(secrets: Secrets, uuid: str | bytes) -> None:
     with pytest.raises(InvalidArgumentError):
         secrets[uuid]
     with pytest.raises(InvalidArgumentError):
@@ -71,7 +75,7 @@ def test_what_is_no_uuid(secrets: Secrets, uuid: str | bytes) -> None:
     assert uuid not in secrets
 
 
-def test_look_ups_that_say_too_little_or_too_much(secrets: Secrets) -> None:
+def test_get_takes_exactly_one_kind_of_key(secrets: Secrets) -> None:
     volume = SecretUsageType.VOLUME
     look_ups: list[Callable[[], object]] = [
         secrets.get,
@@ -88,6 +92,6 @@ def test_look_ups_that_say_too_little_or_too_much(secrets: Secrets) -> None:
 @pytest.mark.parametrize(
     ("xml", "error"), [("<secret\0/>", InvalidArgumentError), (b"<secret\0/>", InvalidArgumentError)]
 )
-def test_what_c_cannot_hold(secrets: Secrets, xml: str | bytes, error: type[Exception]) -> None:
+def test_documents_that_c_cannot_hold_are_refused(secrets: Secrets, xml: str | bytes, error: type[Exception]) -> None:
     with pytest.raises(error):
         secrets.define(xml)

@@ -49,7 +49,7 @@ def snapshots(domain: Domain) -> Snapshots:
 
 @pytest.fixture
 def tree(snapshots: Snapshots) -> Snapshots:
-    """first, and after it left and right, and after right last."""
+    """A tree: left and right follow first, and last follows right."""
     first = snapshots.create(name="first")
     snapshots.create(name="left")
     first.revert()
@@ -65,7 +65,7 @@ def names(found: list[Snapshot]) -> list[str]:
 # ---- the collection ----
 
 
-def test_a_collection(tree: Snapshots, domain: Domain) -> None:
+def test_the_collection_lists_and_finds_snapshots(tree: Snapshots, domain: Domain) -> None:
     assert names(tree.list()) == names(list(tree)) == sorted(tree.names()) == ["first", "last", "left", "right"]
     assert len(tree) == 4
     assert tree.domain is domain
@@ -76,14 +76,14 @@ def test_a_collection(tree: Snapshots, domain: Domain) -> None:
     assert 5 not in tree
 
 
-def test_no_snapshots(snapshots: Snapshots) -> None:
+def test_a_domain_without_snapshots_has_an_empty_collection(snapshots: Snapshots) -> None:
     assert snapshots.list() == snapshots.names() == snapshots.roots() == snapshots.leaves() == []
     assert len(snapshots) == 0
     assert not snapshots.has_current()
     assert snapshots.current() is None
 
 
-def test_lists_of_some(tree: Snapshots) -> None:
+def test_flags_filter_the_list(tree: Snapshots) -> None:
     assert names(tree.roots()) == tree.names(List.ROOTS) == ["first"]
     assert names(tree.leaves()) == sorted(tree.names(List.LEAVES)) == ["last", "left"]
     assert names(tree.list(List.NO_LEAVES)) == ["first", "right"]
@@ -94,7 +94,7 @@ def test_lists_of_some(tree: Snapshots) -> None:
     assert tree["first"].has_metadata()
 
 
-def test_one_that_is_not_there(tree: Snapshots) -> None:
+def test_lookup_of_a_missing_snapshot_raises_not_found(tree: Snapshots) -> None:
     default = object()
     assert tree.get("nobody", default=default) is default
     assert tree.get("left", default=default) == tree["left"]
@@ -107,7 +107,7 @@ def test_one_that_is_not_there(tree: Snapshots) -> None:
 # ---- the tree ----
 
 
-def test_parents_and_children(tree: Snapshots) -> None:
+def test_parents_and_children_are_found(tree: Snapshots) -> None:
     first, last = tree["first"], tree["last"]
     assert last.parent() == tree["right"]
     assert tree["left"].parent() == first
@@ -119,7 +119,7 @@ def test_parents_and_children(tree: Snapshots) -> None:
     assert last.children() == last.children_names() == []
 
 
-def test_the_current_one(tree: Snapshots) -> None:
+def test_the_current_snapshot_changes_with_revert(tree: Snapshots) -> None:
     assert tree.has_current()
     assert tree.current() == tree["last"]
     assert tree["last"].is_current()
@@ -128,7 +128,7 @@ def test_the_current_one(tree: Snapshots) -> None:
     assert tree.current() == tree["first"]
 
 
-def test_reverting(tree: Snapshots, domain: Domain) -> None:
+def test_revert_restores_the_state(tree: Snapshots, domain: Domain) -> None:
     tree["first"].revert(flags=Revert.PAUSED)
     assert domain.state().state is DomainState.PAUSED
     domain.destroy()
@@ -138,7 +138,7 @@ def test_reverting(tree: Snapshots, domain: Domain) -> None:
         tree["first"].revert(flags=Revert.PAUSED | Revert.RUNNING)
 
 
-def test_deleting(tree: Snapshots) -> None:
+def test_delete_removes_one_or_its_children(tree: Snapshots) -> None:
     last = tree["last"]
     tree["right"].delete()
     assert last.parent() == tree["first"]
@@ -154,23 +154,23 @@ def test_deleting(tree: Snapshots) -> None:
     assert last.name == "last"
 
 
-# ---- making them ----
+# ---- creating snapshots ----
 
 
-def test_what_is_said_of_one(snapshots: Snapshots) -> None:
+def test_create_accepts_a_name_and_a_description(snapshots: Snapshots) -> None:
     root = parse(snapshots.create(name="<a> & 'b'", description='Tom & "Jerry"').xml_desc())
     assert (root.findtext("name"), root.findtext("description")) == ("<a> & 'b'", 'Tom & "Jerry"')
     assert root.findtext("domain/name") == "test"
     assert snapshots["<a> & 'b'"].is_current()
 
 
-def test_names_made_up_by_libvirt(snapshots: Snapshots) -> None:
+def test_libvirt_chooses_a_name_where_none_is_given(snapshots: Snapshots) -> None:
     assert snapshots.create(description="of no name").name.isdigit()  # the time
     snapshots.current().delete()  # type: ignore[union-attr]
     assert snapshots.create().name.isdigit()
 
 
-def test_one_of_a_document(snapshots: Snapshots, domain: Domain) -> None:
+def test_create_accepts_a_document(snapshots: Snapshots, domain: Domain) -> None:
     xml = "<domainsnapshot><name>off</name><memory snapshot='no'/></domainsnapshot>"
     running = snapshots.create(name="on")
     assert snapshots.list(List.ACTIVE) == snapshots.list(List.INTERNAL) == [running]
@@ -180,7 +180,7 @@ def test_one_of_a_document(snapshots: Snapshots, domain: Domain) -> None:
     assert snapshots.list(List.EXTERNAL) == snapshots.list(List.DISK_ONLY) == []
 
 
-def test_redefining(tree: Snapshots) -> None:
+def test_a_tree_is_redefined_from_its_documents(tree: Snapshots) -> None:
     documents = [snapshot.xml_desc() for snapshot in tree.list(List.TOPOLOGICAL)]
     tree["first"].delete(flags=Delete.CHILDREN)
     assert len(tree) == 0
@@ -217,14 +217,14 @@ def test_redefining(tree: Snapshots) -> None:
         (TypeError, lambda snapshots: snapshots.list("roots")),
     ],
 )  # fmt: skip
-def test_bad_input(snapshots: Snapshots, error: type[Exception], call: Call) -> None:
+def test_bad_input_changes_nothing(snapshots: Snapshots, error: type[Exception], call: Call) -> None:
     snapshots.create(name="there")
     with pytest.raises(error):
         call(snapshots)
     assert snapshots.names() == ["there"]
 
 
-def test_a_domain_that_is_gone(tree: Snapshots, domain: Domain) -> None:
+def test_snapshots_of_a_removed_domain_raise_not_found(tree: Snapshots, domain: Domain) -> None:
     left = tree["left"]
     domain.destroy()
     with pytest.raises(OperationInvalidError, match="4 snapshots"):
@@ -238,7 +238,7 @@ def test_a_domain_that_is_gone(tree: Snapshots, domain: Domain) -> None:
     assert left.domain.name == "test"
 
 
-def test_on_a_read_only_connection() -> None:
+def test_a_read_only_connection_refuses_to_create() -> None:
     with pyvirt.connect("test:///default", readonly=True) as conn:
         snapshots = Snapshots(conn.domains["test"])
         assert len(snapshots) == 0
@@ -250,7 +250,7 @@ def test_on_a_read_only_connection() -> None:
 # ---- handles ----
 
 
-def test_handles_compare_by_what_they_are_of(tree: Snapshots, domain: Domain) -> None:
+def test_handles_compare_by_name_and_domain(tree: Snapshots, domain: Domain) -> None:
     again = Snapshots(domain.connection.domains.get(uuid=domain.uuid))
     assert tree["left"] == again["left"]
     assert len({tree["left"], again["left"], tree["right"]}) == 2
@@ -271,7 +271,7 @@ def test_reprs_never_fail(domain: Domain) -> None:
     assert repr(snapshots).startswith("<pyvirt.Snapshots of")
 
 
-def test_closed(tree: Snapshots, domain: Domain) -> None:
+def test_closed_handles_raise_closed_error(tree: Snapshots, domain: Domain) -> None:
     left, right = tree["left"], tree["right"]
     right.close()
     with pytest.raises(ClosedError, match="this Snapshot is closed"):
@@ -285,7 +285,7 @@ def test_closed(tree: Snapshots, domain: Domain) -> None:
             call()
 
 
-def test_a_snapshot_outlives_the_rest_of_python() -> None:
+def test_a_snapshot_keeps_its_domain_alive() -> None:
     with pyvirt.connect("test:///default") as conn:
         snapshot = Snapshots(conn.domains["test"]).create(name="alone")
         gc.collect()
@@ -293,12 +293,12 @@ def test_a_snapshot_outlives_the_rest_of_python() -> None:
         assert snapshot.is_current()
 
 
-def test_no_room_for_typing_errors(snapshots: Snapshots) -> None:
+def test_assigning_an_unknown_attribute_raises(snapshots: Snapshots) -> None:
     with pytest.raises(AttributeError):
         snapshots.create().typo = 1  # type: ignore[attr-defined]
 
 
-def test_docstrings_name_their_functions() -> None:
+def test_docstrings_name_the_c_function() -> None:
     for cls in (Snapshot, Snapshots):
         for name, member in vars(cls).items():
             if not name.startswith("_"):

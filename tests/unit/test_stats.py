@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Statistics as columns: against libvirt's own records, and against records that no driver here makes."""
+"""Statistics as columns, compared with libvirt's own records and with records that no available driver makes."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from tests.support.records import (
     Feed,
     Field,
     record_fields,
-    used_memory,
 )
+from tests.support.resources import used_memory
 
 if TYPE_CHECKING:
     from pyvirt._core.params import TypedValue
@@ -51,7 +51,7 @@ def domains(conn: pyvirt.Connection) -> list[Domain]:
 
 
 def plain_call(conn: pyvirt.Connection, groups: int = 0) -> dict[bytes, dict[str, TypedValue]]:
-    """What virConnectGetAllDomainStats says, field by field, by UUID."""
+    """Return the fields from virConnectGetAllDomainStats, by UUID."""
     records = ffi.new("virDomainStatsRecordPtr **")
     count = lib.virConnectGetAllDomainStats(conn._ptr, groups, records, 0)
     assert count >= 0
@@ -79,7 +79,7 @@ def test_every_field_of_every_domain_is_kept(conn: pyvirt.Connection) -> None:
     assert frame.fields == sum(map(len, expected.values())) > 0
 
 
-def test_domains_are_named_as_their_handles_say(conn: pyvirt.Connection) -> None:
+def test_domains_have_the_names_of_their_handles(conn: pyvirt.Connection) -> None:
     frame = stats(conn)
     handles = {domain.uuid: domain for domain in conn.domains}
     assert len(frame.domains.names) == len(handles)
@@ -89,7 +89,7 @@ def test_domains_are_named_as_their_handles_say(conn: pyvirt.Connection) -> None
 
 
 @since("virDomainListGetStats")
-def test_only_the_domains_asked_for(conn: pyvirt.Connection, domains: list[Domain]) -> None:
+def test_only_the_requested_domains_are_in_the_frame(conn: pyvirt.Connection, domains: list[Domain]) -> None:
     frame = conn.domains.stats(domains=domains[3:6])
     assert sorted(frame.domains.names) == sorted(domain.name for domain in domains[3:6])
     assert len(conn.domains.stats(domains=[])) == 0
@@ -104,7 +104,7 @@ def test_filters_of_the_listing_apply(conn: pyvirt.Connection) -> None:
 
 
 @since("virConnectGetAllDomainStats")
-def test_a_group_that_nobody_knows_is_refused(conn: pyvirt.Connection) -> None:
+def test_an_unknown_group_is_refused(conn: pyvirt.Connection) -> None:
     with pytest.raises(pyvirt.NotSupportedError, match="0x10000000"):
         conn.domains.stats(StatsGroup(1 << 28))
 
@@ -115,7 +115,7 @@ def test_domains_of_another_connection_are_refused(conn: pyvirt.Connection, doma
         other.domains.stats(domains=[*domains[:1], *other.domains])
 
 
-def test_a_closed_connection_says_so() -> None:
+def test_a_closed_connection_raises_closed_error() -> None:
     with pyvirt.connect("test:///default") as conn:
         frame = stats(conn)
     with pytest.raises(pyvirt.ClosedError):
@@ -140,7 +140,7 @@ def test_a_view_outlives_its_frame(conn: pyvirt.Connection) -> None:
     del frame
     gc.collect()
     assert gone() is None
-    for _ in range(20):  # would reuse the memory if it were free
+    for _ in range(20):  # would reuse the memory if it were freed
         stats(conn)
     assert values.tolist() == expected
     assert ids.tolist() == expected_ids
@@ -203,7 +203,7 @@ def test_integers_keep_every_bit(domains: list[Domain]) -> None:
     }  # fmt: skip
 
 
-def test_what_is_absent_is_not_zero(domains: list[Domain]) -> None:
+def test_an_absent_value_is_not_zero(domains: list[Domain]) -> None:
     records: list[tuple[Domain, list[Field]]] = [
         (domains[0], [("cpu.time", ULLONG, 5), ("name", STRING, "a")]),
         (domains[1], []),
@@ -227,7 +227,7 @@ def test_a_name_of_two_types_is_two_columns(domains: list[Domain]) -> None:
     assert frame.to_dicts() == [{"x": 1}, {"x": "one"}]
 
 
-def test_of_a_name_twice_the_last_counts(domains: list[Domain]) -> None:
+def test_the_last_of_two_values_with_one_name_is_kept(domains: list[Domain]) -> None:
     twice: list[Field] = [("s", STRING, "first"), ("n", INT, 1), ("s", STRING, "2"), ("n", INT, 2), ("t", STRING, "t")]
     frame = Feed().frame([(domains[0], twice), (domains[1], [("s", STRING, "other")])])
     assert frame.to_dicts() == [{"s": "2", "n": 2, "t": "t"}, {"s": "other"}]
@@ -238,8 +238,8 @@ def test_of_a_name_twice_the_last_counts(domains: list[Domain]) -> None:
     "name",
     ["", ".", "a.", ".1", "1", "1.a", "a.01.b", "a.1", "a.*.b", "a.4294967296.b", "a..b", "é.1.ü", "a.1.1", "x" * 79],
 )
-def test_odd_names_come_back_as_they_were(domains: list[Domain], name: str) -> None:
-    # Beside names that a careless parser would take for the same.
+def test_odd_names_are_kept(domains: list[Domain], name: str) -> None:
+    # Besides names that a careless parser would confuse with it.
     others = ["a.1.b", "a.1.c", ".a.1.b", "a.*.1.b", "a.1.*.b", "b"]
     fields: list[Field] = [(other, INT, number) for number, other in enumerate([*others, name])]
     frame = Feed().frame([(domains[0], fields)])
@@ -254,7 +254,7 @@ def test_parts_of_a_host_make_one_frame(domains: list[Domain]) -> None:
     assert frame.tables["net"].domain.tolist() == [row // 2 for row in range(14)]
 
 
-def test_text_beyond_ascii(domains: list[Domain]) -> None:
+def test_text_beyond_ascii_is_kept(domains: list[Domain]) -> None:
     texts = ["Grüße", "", "日本", "\udcff", "plain"]
     frame = Feed().frame([(domain, [("t", STRING, text)]) for domain, text in zip(domains, texts, strict=False)])
     assert frame.tables["domain"]["t"].to_list() == texts
@@ -263,7 +263,9 @@ def test_text_beyond_ascii(domains: list[Domain]) -> None:
 
 @settings(max_examples=400, deadline=None)
 @given(ticks=st.lists(st.lists(record_fields, max_size=6), min_size=1, max_size=4))
-def test_any_records_come_back(domains: list[Domain], ticks: list[list[list[tuple[str, tuple[int, object]]]]]) -> None:
+def test_any_records_are_returned_unchanged(
+    domains: list[Domain], ticks: list[list[list[tuple[str, tuple[int, object]]]]]
+) -> None:
     feed = Feed()
     for records in ticks:
         frame = feed.frame(
@@ -273,7 +275,7 @@ def test_any_records_come_back(domains: list[Domain], ticks: list[list[list[tupl
             ]
         )
         assert frame.to_dicts() == [{name: value for name, (_, value) in fields} for fields in records]
-        # The columns hold the same again.
+        # The columns contain the same values.
         found: list[dict[str, object]] = [{} for _ in records]
         for table in frame.tables.values():
             for name, column in table.items():
@@ -287,7 +289,7 @@ def test_any_records_come_back(domains: list[Domain], ticks: list[list[list[tupl
 
 
 def rates_of(frame: pyvirt.StatsFrame, before: pyvirt.StatsFrame, table: str, column: str) -> list[float | None]:
-    """Growth, not per second: what the test put in."""
+    """Return the growth, not per second: the values of the test."""
     rates = frame.rates(before)
     return [None if rate is None else round(rate * rates.seconds, 6) for rate in rates[table][column].to_list()]
 
@@ -310,7 +312,7 @@ def test_rates_find_domains_by_uuid_and_devices_by_name(domains: list[Domain]) -
             (domains[3], [("cpu.time", ULLONG, 50)]),  # new
             (domains[2], [("cpu.time", ULLONG, 3)]),  # restarted
             (domains[1], [("cpu.time", ULLONG, 2**64 - 1)]),
-            (domains[0], [("cpu.time", ULLONG, 160), *net(0, "vnet1", 25), *net(1, "vnet2", 1)]),  # vnet0 is gone
+            (domains[0], [("cpu.time", ULLONG, 160), *net(0, "vnet1", 25), *net(1, "vnet2", 1)]),  # vnet0 was removed
         ]
     )
     assert rates_of(now, before, "domain", "cpu.time") == [None, None, 9, 60]
@@ -328,10 +330,10 @@ def test_rates_find_vcpus_by_their_number(domains: list[Domain]) -> None:
     assert rates_of(now, before, "vcpu", "time") == [None, 3]
 
 
-def test_rates_go_by_the_time_at_which_each_domain_came(domains: list[Domain]) -> None:
+def test_rates_use_the_time_at_which_each_domain_was_read(domains: list[Domain]) -> None:
     feed = Feed()
     slow, fast = domains[:2]
-    # The slow one is the last to come the second time, and its host would spoil the rate of the other.
+    # The slow domain arrives last in the second frame, and would distort the rate of the other one.
     before = feed.frame([(slow, [("cpu.time", ULLONG, 0)])], [(fast, [("cpu.time", ULLONG, 0)])])
     now = feed.frame([(fast, [("cpu.time", ULLONG, 10**9)])], [(slow, [("cpu.time", ULLONG, 10**9)])])
     rates = now.rates(before)
@@ -347,12 +349,12 @@ def test_a_domain_started_anew_has_no_rates() -> None:
         assert len(before.domains.ids) == 2
         again.destroy()
         again.start()
-        # Its counter is higher than it was before all the same.
+        # Its counter is nevertheless higher than before.
         now = feed.frame([(same, [("cpu.time", ULLONG, 15)]), (again, [("cpu.time", ULLONG, 500)])])
         assert rates_of(now, before, "domain", "cpu.time") == [5, None]
 
 
-def test_rates_of_frames_from_different_connections(domains: list[Domain]) -> None:
+def test_rates_match_frames_of_different_connections(domains: list[Domain]) -> None:
     before = Feed().frame([(domains[0], [("other", INT, 1), ("net.0.name", STRING, "a"), ("cpu.time", ULLONG, 10)])])
     now = Feed().frame([(domains[0], [("cpu.time", ULLONG, 11)])])
     assert rates_of(now, before, "domain", "cpu.time") == [1]
@@ -367,7 +369,7 @@ def test_gauges_have_no_rate(domains: list[Domain]) -> None:
     }
 
 
-def test_rates_want_an_older_frame(conn: pyvirt.Connection) -> None:
+def test_rates_need_an_older_frame(conn: pyvirt.Connection) -> None:
     first = stats(conn)
     second = stats(conn)
     with pytest.raises(ValueError, match="older"):
@@ -378,7 +380,7 @@ def test_rates_want_an_older_frame(conn: pyvirt.Connection) -> None:
 
 
 def test_frames_give_their_memory_back(domains: list[Domain]) -> None:
-    """Bytes in use, as the C library counts them, after many frames are those after one."""
+    """After many frames the C library counts as many bytes in use as after one."""
     feed = Feed()
     shape: list[Field] = [(f"vcpu.{i}.time", ULLONG, i) for i in range(50)] + [("block.0.path", STRING, "/x" * 50)]
     records = [(domain, shape) for domain in domains]
@@ -398,8 +400,11 @@ def test_frames_give_their_memory_back(domains: list[Domain]) -> None:
     assert used_memory() - before < 64 * 1024
 
 
-def test_the_heap_stays_between_ticks() -> None:
-    """glibc hands the end of the heap back, and a tick of a small host would fault it in again; not with an engine."""
+def test_the_heap_does_not_grow_between_ticks() -> None:
+    """glibc returns the end of the heap to the system, and each tick of a small host would fault it in again.
+
+    An engine prevents that.
+    """
     program = """
         import ctypes
         from pyvirt.stats.engine import new_schema

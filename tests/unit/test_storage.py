@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Storage pools and volumes on libvirt's test driver; what only a daemon can do is in tests/daemon."""
+"""Storage pools and volumes on libvirt's test driver; tests/daemon has what only a daemon can do."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_pools_are_a_collection(pools: StoragePools, pool: StoragePool) -> None:
     assert repr(pools) == f"<pyvirt.StoragePools of {pools._conn!r}>"
 
 
-def test_a_pool_by_each_of_its_names(pools: StoragePools, pool: StoragePool) -> None:
+def test_a_pool_is_found_by_name_or_uuid(pools: StoragePools, pool: StoragePool) -> None:
     uuid = object_uuid("pool-1")
     assert pool.uuid == uuid
     for found in (pools.get("pool-1"), pools.get(uuid=uuid), pools.get(uuid=str(uuid)), pools.get(uuid=uuid.bytes)):
@@ -90,24 +90,24 @@ def test_a_pool_by_each_of_its_names(pools: StoragePools, pool: StoragePool) -> 
 
 
 @pytest.mark.parametrize("wanted", [{"name": "nobody"}, {"uuid": UNKNOWN}])
-def test_a_pool_that_is_not_there(pools: StoragePools, wanted: dict[str, str]) -> None:
+def test_lookup_of_a_missing_pool_raises_not_found(pools: StoragePools, wanted: dict[str, str]) -> None:
     with pytest.raises(StoragePoolNotFoundError, match=next(iter(wanted.values()))):
         pools.get(**wanted)
     assert pools.get(**wanted, default=None) is None
 
 
-def test_the_test_driver_does_not_know_target_paths(pools: StoragePools) -> None:
+def test_lookup_by_target_path_raises_unsupported(pools: StoragePools) -> None:
     with pytest.raises(OperationUnsupportedError, match="virStoragePoolLookupByTargetPath"):
         pools.get(target_path="/var/lib/libvirt/pool-1", default=None)
 
 
 @pytest.mark.parametrize("wanted", [{}, {"name": "pool-1", "uuid": UNKNOWN}, {"uuid": UNKNOWN, "target_path": "/"}])
-def test_get_takes_one_of_three(pools: StoragePools, wanted: dict[str, str]) -> None:
+def test_get_takes_exactly_one_key(pools: StoragePools, wanted: dict[str, str]) -> None:
     with pytest.raises(TypeError, match="exactly one"):
         pools.get(**wanted)
 
 
-def test_flags_choose_pools(pools: StoragePools, pool: StoragePool) -> None:
+def test_flags_filter_the_list(pools: StoragePools, pool: StoragePool) -> None:
     inactive = pools.define(POOL.format("stored"))
     transient = pools.create(POOL.format("passing"))
     pool.set_autostart(True)
@@ -128,7 +128,7 @@ def test_flags_choose_pools(pools: StoragePools, pool: StoragePool) -> None:
     assert listed(List.LOGICAL) == set()
 
 
-def test_sources(pools: StoragePools) -> None:
+def test_find_sources_returns_a_document(pools: StoragePools) -> None:
     groups = parse(pools.find_sources("logical"))
     assert [name.text for name in groups.iterfind("source/name")] == ["testvg1", "testvg2"]
     exports = parse(pools.find_sources("netfs", "<source><host name='filer'/></source>"))
@@ -142,7 +142,7 @@ def test_sources(pools: StoragePools) -> None:
 # ---- a pool ----
 
 
-def test_a_pool_says_what_it_is(pool: StoragePool, conn: Connection) -> None:
+def test_a_pool_describes_itself(pool: StoragePool, conn: Connection) -> None:
     assert pool.connection is conn
     assert repr(pool) == f"<pyvirt.StoragePool 'pool-1' {object_uuid('pool-1')}>"
     assert isinstance(pool.uuid, UUID)
@@ -150,18 +150,18 @@ def test_a_pool_says_what_it_is(pool: StoragePool, conn: Connection) -> None:
     assert pool.is_persistent()
     root = parse(pool.xml_desc())
     assert (root.tag, root.findtext("name")) == ("pool", "pool-1")
-    with pytest.raises(InvalidArgumentError, match="flags"):  # of the test driver's; a daemon knows it
+    with pytest.raises(InvalidArgumentError, match="flags"):  # of the test driver; a daemon accepts it
         pool.xml_desc(flags=StorageXMLFlags.INACTIVE)
 
 
-def test_a_pool_says_how_full_it_is(pool: StoragePool) -> None:
+def test_info_returns_the_sizes_of_a_pool(pool: StoragePool) -> None:
     info = pool.info()
     assert info == StoragePoolInfo(StoragePoolState.RUNNING, 100 * GIB, 4 * GIB, 96 * GIB)
     pool.volumes.create(VOLUME.format("more", GIB))
     assert pool.info() == StoragePoolInfo(StoragePoolState.RUNNING, 100 * GIB, 5 * GIB, 95 * GIB)
 
 
-def test_the_life_of_a_persistent_pool(pools: StoragePools) -> None:
+def test_a_persistent_pool_lives_from_define_to_undefine(pools: StoragePools) -> None:
     pool = pools.define(POOL.format("mine"))
     assert not pool.is_active()
     assert pool.is_persistent()
@@ -181,7 +181,7 @@ def test_the_life_of_a_persistent_pool(pools: StoragePools) -> None:
         pool.info()
 
 
-def test_a_transient_pool_is_gone_when_it_stops(pools: StoragePools) -> None:
+def test_a_transient_pool_disappears_when_it_stops(pools: StoragePools) -> None:
     pool = pools.create(POOL.format("passing"))
     assert pool.is_active()
     assert not pool.is_persistent()
@@ -203,7 +203,7 @@ def test_a_transient_pool_becomes_persistent(pools: StoragePools) -> None:
 
 
 @pytest.mark.parametrize("method", ["start", "build", "delete", "undefine"])
-def test_what_an_active_pool_refuses(pool: StoragePool, method: str) -> None:
+def test_an_active_pool_refuses_some_operations(pool: StoragePool, method: str) -> None:
     with pytest.raises(OperationInvalidError, match="pool-1"):
         getattr(pool, method)()
     assert pool.is_active()
@@ -221,7 +221,7 @@ def test_what_an_active_pool_refuses(pool: StoragePool, method: str) -> None:
         lambda pool: pool.volumes.create(VOLUME.format("x", 1)),
     ],
 )
-def test_what_a_pool_that_is_not_active_refuses(pool: StoragePool, call: Callable[[StoragePool], object]) -> None:
+def test_an_inactive_pool_refuses_some_operations(pool: StoragePool, call: Callable[[StoragePool], object]) -> None:
     pool.destroy()
     with pytest.raises(OperationInvalidError, match="not active"):
         call(pool)
@@ -242,7 +242,7 @@ def test_what_a_pool_that_is_not_active_refuses(pool: StoragePool, call: Callabl
     ],
 )
 @pytest.mark.parametrize("method", ["define", "create"])
-def test_bad_pools_leave_nothing_behind(
+def test_invalid_pools_define_nothing(
     pools: StoragePools, method: str, xml: XML, error: type[Exception] | tuple[type[Exception], ...], message: str
 ) -> None:
     with pytest.raises(error, match=message):
@@ -266,7 +266,9 @@ def test_bad_pools_leave_nothing_behind(
         (lambda pools: pools["pool-1"].volumes["volume-1.raw"].resize(-1), OverflowError),
     ],
 )
-def test_bad_arguments(pools: StoragePools, look_up: Callable[[StoragePools], object], error: type[Exception]) -> None:
+def test_invalid_arguments_are_refused(
+    pools: StoragePools, look_up: Callable[[StoragePools], object], error: type[Exception]
+) -> None:
     with pytest.raises(error) as caught:
         look_up(pools)
     assert str(caught.value)
@@ -293,7 +295,7 @@ def test_volumes_are_a_collection(pool: StoragePool, volume: StorageVolume) -> N
     assert repr(volumes) == f"<pyvirt.StorageVolumes of {pool!r}>"
 
 
-def test_a_volume_says_what_it_is(pool: StoragePool, volume: StorageVolume, conn: Connection) -> None:
+def test_a_volume_describes_itself(pool: StoragePool, volume: StorageVolume, conn: Connection) -> None:
     path = "/var/lib/libvirt/pool-1/volume-1.raw"
     assert volume.connection is conn
     assert (volume.name, volume.key, volume.path()) == ("volume-1.raw", path, path)
@@ -303,7 +305,7 @@ def test_a_volume_says_what_it_is(pool: StoragePool, volume: StorageVolume, conn
     assert volume.pool() == pool
 
 
-def test_volumes_of_any_pool(pools: StoragePools, volume: StorageVolume) -> None:
+def test_a_volume_is_found_by_key_or_path(pools: StoragePools, volume: StorageVolume) -> None:
     for found in (pools.volume(key=volume.key), pools.volume(path=volume.path())):
         assert found == volume
         assert hash(found) == hash(volume)
@@ -316,7 +318,7 @@ def test_volumes_of_any_pool(pools: StoragePools, volume: StorageVolume) -> None
             pools.volume(**wrong)
 
 
-def test_volumes_come_and_go(pool: StoragePool) -> None:
+def test_volumes_are_created_and_deleted(pool: StoragePool) -> None:
     volume = pool.volumes.create(VOLUME.format("new", 12345))
     assert volume.info() == StorageVolumeInfo(StorageVolType.FILE, 12345, 12345)
     volume.delete()
@@ -325,7 +327,7 @@ def test_volumes_come_and_go(pool: StoragePool) -> None:
         volume.info()
 
 
-def test_copies(pools: StoragePools, pool: StoragePool, volume: StorageVolume) -> None:
+def test_volumes_are_cloned(pools: StoragePools, pool: StoragePool, volume: StorageVolume) -> None:
     copy = volume.clone("copy.raw")
     assert (copy.name, copy.path()) == ("copy.raw", "/var/lib/libvirt/pool-1/copy.raw")
     assert copy.info() == volume.info()
@@ -344,13 +346,13 @@ def test_copies(pools: StoragePools, pool: StoragePool, volume: StorageVolume) -
         ("<volume/>", XMLError),
         ("<volume><name>x</name></volume>", XMLError),
         ("<volume><name>x</name><capacity unit='stones'>1</capacity></volume>", InvalidArgumentError),
-        (VOLUME.format("volume-2.raw", 1), OperationFailedError),  # a daemon says AlreadyExistsError
-        (VOLUME.format("x", 1 << 60), Error),  # an internal error, to the test driver
+        (VOLUME.format("volume-2.raw", 1), OperationFailedError),  # a daemon raises AlreadyExistsError
+        (VOLUME.format("x", 1 << 60), Error),  # an internal error of the test driver
         (VOLUME.format("\0", 1), InvalidArgumentError),
         (None, TypeError),
     ],
 )
-def test_bad_volumes_leave_nothing_behind(pool: StoragePool, xml: str, error: type[Exception]) -> None:
+def test_invalid_volumes_create_nothing(pool: StoragePool, xml: str, error: type[Exception]) -> None:
     source = pool.volumes["volume-1.raw"]
     for make in (pool.volumes.create, lambda xml: pool.volumes.create_from(xml, source)):
         with pytest.raises(error) as caught:
@@ -368,7 +370,7 @@ def test_bad_volumes_leave_nothing_behind(pool: StoragePool, xml: str, error: ty
         ("virConnectGetStoragePoolCapabilities", lambda volume: StoragePools(volume.connection).capabilities()),
     ],
 )
-def test_what_the_test_driver_lacks(
+def test_calls_that_the_driver_lacks_raise_unsupported(
     volume: StorageVolume, function: str, call: Callable[[StorageVolume], object]
 ) -> None:
     with pytest.raises(OperationUnsupportedError, match=function):
@@ -402,7 +404,7 @@ def test_capabilities_are_read() -> None:
 
 
 @pytest.mark.parametrize("xml", ["", "<capabilities/>"])
-def test_what_is_no_capabilities(xml: str) -> None:
+def test_other_documents_are_refused_as_capabilities(xml: str) -> None:
     with pytest.raises(XMLError):
         StoragePoolCapabilities.parse(xml)
 
@@ -410,7 +412,7 @@ def test_what_is_no_capabilities(xml: str) -> None:
 # ---- handles ----
 
 
-def test_read_only(libvirt_test_uri: str) -> None:
+def test_a_read_only_connection_refuses_changes(libvirt_test_uri: str) -> None:
     with pyvirt.connect(libvirt_test_uri, readonly=True) as conn:
         pool = StoragePools(conn)["pool-1"]
         assert len(pool.volumes) == 4
@@ -419,7 +421,7 @@ def test_read_only(libvirt_test_uri: str) -> None:
                 call()
 
 
-def test_after_closing(pools: StoragePools, conn: Connection) -> None:
+def test_closed_handles_raise_closed_error(pools: StoragePools, conn: Connection) -> None:
     pool, other = pools["pool-1"], pools["pool-1"]
     volume = pool.volumes["volume-1.raw"]
     known = pool.name
@@ -435,7 +437,7 @@ def test_after_closing(pools: StoragePools, conn: Connection) -> None:
             call()
 
 
-def test_many_volumes(libvirt_host: HostFactory) -> None:
+def test_thousands_of_volumes_are_listed(libvirt_host: HostFactory) -> None:
     with pyvirt.connect(libvirt_host(domains=0, pools=1, volumes=3000)) as conn:
         volumes = StoragePools(conn)["pool-1"].volumes
         assert len({volume.key for volume in volumes}) == len(volumes) == len(set(volumes.names())) == 3000

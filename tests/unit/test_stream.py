@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What can be seen of a stream without a daemon to open one."""
+"""What can be tested of a stream without a daemon."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyvirt import StreamEventType
 from pyvirt.stream import Stream
 
 
-def test_waiting_where_no_descriptor_is_left(conn: pyvirt.Connection) -> None:
+def test_wait_raises_when_no_file_descriptor_is_left(conn: pyvirt.Connection) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with Stream(conn) as stream:
         resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
@@ -25,6 +25,6 @@ def test_waiting_where_no_descriptor_is_left(conn: pyvirt.Connection) -> None:
         assert caught.value.errno == errno.EMFILE
 
 
-def test_waiting_for_what_nobody_has_opened(conn: pyvirt.Connection) -> None:
+def test_waiting_on_an_unopened_stream_raises(conn: pyvirt.Connection) -> None:
     with Stream(conn) as stream, pytest.raises(pyvirt.Error, match="not supported"):
         stream.wait(StreamEventType.READABLE)

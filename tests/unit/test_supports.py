@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What a driver says that it implements; and that to ask changes nothing."""
+"""What a driver implements, and that asking changes nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECRET = "<secret ephemeral='no' private='yes'><usage type='volume'><volume>/dis
 
 @pytest.fixture
 def conn() -> Iterator[pyvirt.Connection]:
-    """A host that has an object of each kind that the test driver knows."""
+    """A host with an object of each kind that the test driver supports."""
     with pyvirt.connect("test:///default") as conn:
         conn.domains["test"].snapshots.create(SNAPSHOT)
         conn.storage_pools["default-pool"].volumes.create(VOLUME)
@@ -33,7 +33,7 @@ def conn() -> Iterator[pyvirt.Connection]:
 
 
 def everything(conn: pyvirt.Connection) -> list[object]:
-    """All of a host that can be seen."""
+    """Return everything visible of a host."""
     seen: list[object] = []
     for domain in conn.domains:
         seen += [domain.xml_desc(), domain.state(), domain.autostart(), domain.id, domain.is_persistent()]
@@ -48,7 +48,7 @@ def everything(conn: pyvirt.Connection) -> list[object]:
     return [*seen, sorted(device.name for device in conn.node_devices), conn.host.info()]
 
 
-def test_to_ask_for_everything_changes_nothing(conn: pyvirt.Connection) -> None:
+def test_supports_changes_nothing(conn: pyvirt.Connection) -> None:
     before = everything(conn)
 
     answers = {name: conn.supports(name) for name in FACTS}
@@ -63,7 +63,7 @@ def test_to_ask_for_everything_changes_nothing(conn: pyvirt.Connection) -> None:
 
 
 @pytest.mark.parametrize("kind", ["domain", "snapshot", "network", "pool", "volume", "interface", "device"])
-def test_to_ask_about_one_object_changes_nothing_either(conn: pyvirt.Connection, kind: str) -> None:
+def test_supports_of_one_object_changes_nothing(conn: pyvirt.Connection, kind: str) -> None:
     domain, pool = conn.domains["test"], conn.storage_pools["default-pool"]
     obj = {
         "domain": domain,
@@ -104,7 +104,7 @@ def test_to_ask_about_one_object_changes_nothing_either(conn: pyvirt.Connection,
         ("virNodeDeviceGetParent", True),
         ("virDomainCreateLinux", True),
         ("virDomainLookupByName", True),
-        ("virGetVersion", True),  # no driver has a say in it
+        ("virGetVersion", True),  # independent of the driver
         ("virDomainGetName", True),
         ("virDomainCreateXMLWithFiles", True),
         ("virDomainBackupBegin", False),
@@ -112,7 +112,7 @@ def test_to_ask_about_one_object_changes_nothing_either(conn: pyvirt.Connection,
         ("virDomainMigrateGetMaxSpeed", False),
         ("virNWFilterDefineXML", False),
         ("virConnectListAllNWFilters", False),
-        ("virNWFilterGetXMLDesc", False),  # there are no filters
+        ("virNWFilterGetXMLDesc", False),  # the driver has no filters
         ("virDomainQemuMonitorCommand", False),
         ("virDomainLxcOpenNamespace", False),
         ("virAdmConnectListServers", False),
@@ -126,9 +126,9 @@ def test_to_ask_about_one_object_changes_nothing_either(conn: pyvirt.Connection,
         ("virDomainCheckpointDelete", None),  # the test driver has none
     ],
 )
-def test_what_the_test_driver_says(conn: pyvirt.Connection, name: str, answer: bool | None) -> None:
+def test_supports_gives_the_expected_answers(conn: pyvirt.Connection, name: str, answer: bool | None) -> None:
     assert conn.supports(name) is answer
-    assert conn.supports(name) is answer  # remembered or not
+    assert conn.supports(name) is answer  # cached or not
 
 
 LACKING: dict[str, Callable[[pyvirt.Domain], object]] = {
@@ -145,7 +145,7 @@ LACKING: dict[str, Callable[[pyvirt.Domain], object]] = {
 
 
 @pytest.mark.parametrize("function", sorted(LACKING))
-def test_no_is_what_the_call_itself_says(conn: pyvirt.Connection, function: str) -> None:
+def test_a_function_reported_as_unsupported_raises_unsupported(conn: pyvirt.Connection, function: str) -> None:
     assert conn.supports(function) is False
     with pytest.raises(pyvirt.OperationUnsupportedError) as caught:
         LACKING[function](conn.domains["test"])
@@ -160,16 +160,16 @@ def test_no_is_what_the_call_itself_says(conn: pyvirt.Connection, function: str)
         (29, "virDomainGetState", None),
         (42, "virDomainGetState", True),
         (74, "virDomainGetState", True),
-        (74, "virDomainCreateWithFiles", False),  # over TCP there is no way for a file
+        (74, "virDomainCreateWithFiles", False),  # a file cannot be passed over TCP
         (74, "virDomainOpenGraphicsFD", False),
         (0, "virDomainGetSecurityLabelList", None),  # a daemon that lacks it fails without a reason
     ],
 )
-def test_what_an_error_tells(code: int, name: str, answer: bool | None) -> None:
+def test_errors_of_a_probe_are_interpreted(code: int, name: str, answer: bool | None) -> None:
     assert _supports._verdict(name, pyvirt.Error("no", code=code), False) is answer
 
 
-def test_a_lost_link_tells_nothing() -> None:
+def test_a_lost_connection_is_raised_and_not_interpreted() -> None:
     with pytest.raises(pyvirt.ConnectionLostError):
         _supports._verdict("virDomainGetState", pyvirt.ConnectionLostError("gone", code=38), False)
 
@@ -183,7 +183,7 @@ def test_a_function_newer_than_the_library_is_not_supported(conn: pyvirt.Connect
         assert False in answers.values()
 
 
-def test_without_an_object_to_ask_with(libvirt_host: HostFactory) -> None:
+def test_without_an_object_the_answer_is_none(libvirt_host: HostFactory) -> None:
     with pyvirt.connect(libvirt_host(domains=0)) as conn:
         assert conn.supports("virDomainGetState") is None
         assert conn.supports("virConnectListAllDomains") is True
@@ -191,7 +191,7 @@ def test_without_an_object_to_ask_with(libvirt_host: HostFactory) -> None:
         assert conn.supports("virDomainGetState") is True
 
 
-def test_a_reading_connection_tells_only_what_reads() -> None:
+def test_a_read_only_connection_answers_only_for_functions_that_read() -> None:
     with pyvirt.connect("test:///default", readonly=True) as conn:
         assert conn.supports("virDomainGetState") is True
         assert conn.supports("virDomainDestroyFlags") is None
@@ -222,12 +222,12 @@ def test_an_object_is_asked_about_itself(conn: pyvirt.Connection) -> None:
         ("", "no function ''"),
     ],
 )
-def test_a_name_that_no_function_has(conn: pyvirt.Connection, name: str, hint: str) -> None:
+def test_an_unknown_function_name_is_refused(conn: pyvirt.Connection, name: str, hint: str) -> None:
     with pytest.raises(pyvirt.InvalidArgumentError, match=hint):
         conn.supports(name)
 
 
-def test_a_closed_connection_does_not_answer(conn: pyvirt.Connection) -> None:
+def test_a_closed_connection_raises_closed_error(conn: pyvirt.Connection) -> None:
     assert conn.supports("virDomainGetInfo") is True
     conn.close()
     for name in ("virDomainGetState", "virGetVersion"):
@@ -235,7 +235,7 @@ def test_a_closed_connection_does_not_answer(conn: pyvirt.Connection) -> None:
             conn.supports(name)
 
 
-def test_nothing_is_left_to_hold_the_connection(conn: pyvirt.Connection) -> None:
+def test_supports_does_not_keep_the_connection_open(conn: pyvirt.Connection) -> None:
     for name in OURS:
         conn.supports(name)
     pointer = lib.virDomainGetConnect(conn.domains["test"]._ptr)
@@ -249,7 +249,7 @@ def test_nothing_is_left_to_hold_the_connection(conn: pyvirt.Connection) -> None
         lib.pv_error_free(lib.pv_error_take())
 
 
-# ---- the tables, against the facts of libvirt's API ----
+# ---- the tables, compared with libvirt's API ----
 
 
 def test_no_flag_of_libvirt_is_the_unknown_one() -> None:
@@ -257,8 +257,8 @@ def test_no_flag_of_libvirt_is_the_unknown_one() -> None:
     assert used == []
 
 
-def test_flags_are_told_by_the_signature() -> None:
-    """A last argument that is an unsigned int is flags, but for what is not called."""
+def test_flags_are_recognised_by_the_signature() -> None:
+    """A last argument of type unsigned int is flags, except for functions that are never called."""
     for name in sorted(OURS):
         home, types = _supports._find(name)
         arguments = types.typeof(getattr(home, name)).args
@@ -268,14 +268,14 @@ def test_flags_are_told_by_the_signature() -> None:
             assert looks_like_flags == (bool(last) and last[0][0] == "flags"), name
 
 
-def test_the_library_answers_for_itself_since_ever() -> None:
-    """What is answered without a call is in every libvirt that pyvirt runs with."""
+def test_functions_answered_without_a_call_exist_in_every_libvirt() -> None:
+    """Functions answered without a call exist in every supported libvirt."""
     of_library = [name for name in OURS if _supports._LIBRARY.fullmatch(name)]
     assert len(of_library) > 60
     assert [name for name in of_library if release(FACTS[name]["since"]) > (6, 0, 0)] == []
 
 
-def test_nothing_that_reads_writes() -> None:
+def test_functions_probed_without_flags_only_read() -> None:
     without_flags = {name for name in OURS if (FACTS[name]["args"] or [["", ""]])[-1][0] != "flags"}
     verbs = ("Set", "Create", "Destroy", "Undefine", "Pin", "Attach", "Save", "Abort", "Suspend", "Resume", "Reset")
     for name in filter(_supports._READS.fullmatch, without_flags):
@@ -283,17 +283,17 @@ def test_nothing_that_reads_writes() -> None:
         assert not any(verb in rest for verb in verbs), name
 
 
-# ---- what a call returns after all ----
+# ---- objects that a probe returns ----
 
 
-def test_what_a_call_hands_out_is_dropped(conn: pyvirt.Connection) -> None:
+def test_objects_returned_by_a_probe_are_freed(conn: pyvirt.Connection) -> None:
     arguments = _supports.Arguments(conn, None)
     signature = ffi.typeof(lib.virConnectListAllDomains)
     values = [arguments.value(kind, 0) for kind in signature.args]
     count = lib.virConnectListAllDomains(*values)
     assert count == 1
     domain = values[1][0][0]
-    lib.virDomainRef(domain)  # so that it can be looked at afterwards
+    lib.virDomainRef(domain)  # so that it can be inspected afterwards
 
     arguments.release(signature.result, count)
     arguments.close()

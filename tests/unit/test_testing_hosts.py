@@ -18,8 +18,8 @@ from pyvirt.uri import URI
 
 
 def virsh(uri: str, *command: str) -> list[str]:
-    """Ask libvirt's own client; it knows networks and pools whatever of them pyvirt does."""
-    # It fits one libvirt only, and we may be running on another.
+    """Ask libvirt's own client, independently of pyvirt."""
+    # virsh works with one libvirt only, and pyvirt may run on another.
     env = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
     answer = subprocess.run(["virsh", "-c", uri, *command], check=True, capture_output=True, text=True, env=env)
     return answer.stdout.split()
@@ -31,7 +31,7 @@ def test_libvirt_finds_every_domain_in_its_state(libvirt_host: HostFactory) -> N
     assert states == {DomainState.RUNNING: 1000, DomainState.PAUSED: 500, DomainState.SHUTOFF: 500}
 
 
-def test_domains_are_what_their_names_say(libvirt_host: HostFactory) -> None:
+def test_domains_have_the_requested_size_and_devices(libvirt_host: HostFactory) -> None:
     uri = libvirt_host(domains=7, vcpus=(1, 2), memory=64 << 20, disks=(0, 3), interfaces=2, networks=3)
     with pyvirt.connect(uri) as conn:
         assert sorted(domain.name for domain in conn.domains) == [domain_name(n) for n in range(1, 8)]
@@ -46,7 +46,7 @@ def test_domains_are_what_their_names_say(libvirt_host: HostFactory) -> None:
     assert len({mac.get("address") for mac in devices.iterfind("interface/mac")}) == 2
 
 
-def test_networks_pools_and_volumes(libvirt_host: HostFactory) -> None:
+def test_networks_pools_and_volumes_are_made(libvirt_host: HostFactory) -> None:
     uri = libvirt_host(domains=1, networks=300, pools=2, volumes=3)
     assert len(virsh(uri, "net-list", "--name")) == 300
     assert virsh(uri, "net-uuid", "net-300") == [str(object_uuid("net-300"))]
@@ -54,7 +54,7 @@ def test_networks_pools_and_volumes(libvirt_host: HostFactory) -> None:
     assert virsh(uri, "vol-key", "volume-3.raw", "--pool", "pool-2") == ["/var/lib/libvirt/pool-2/volume-3.raw"]
 
 
-def test_a_host_without_anything(libvirt_host: HostFactory) -> None:
+def test_an_empty_host_is_made(libvirt_host: HostFactory) -> None:
     uri = libvirt_host(domains=0, networks=0, pools=0)
     with pyvirt.connect(uri) as conn:
         assert list(conn.domains) == []
@@ -66,7 +66,7 @@ def test_the_same_arguments_give_the_same_host() -> None:
 
 
 @pytest.mark.parametrize(("running", "paused"), [(0.8, 0.3), (-0.1, 0.0), (1.1, 0.0), (0.5, -0.2)])
-def test_fractions_of_more_than_a_whole(running: float, paused: float) -> None:
+def test_fractions_above_1_are_refused(running: float, paused: float) -> None:
     with pytest.raises(ValueError, match="fractions"):
         host_xml(domains=10, running=running, paused=paused)
 
@@ -82,7 +82,7 @@ def test_credentials_are_demanded(libvirt_host: HostFactory) -> None:
             assert len(conn.domains) == 1
 
 
-def test_a_temporary_host_goes_away() -> None:
+def test_a_temporary_host_is_removed() -> None:
     with temporary_host(domains=2) as uri:
         path = Path(URI.parse(uri).path)
         assert path.is_absolute()
@@ -92,7 +92,7 @@ def test_a_temporary_host_goes_away() -> None:
     assert not path.parent.exists()
 
 
-def test_a_path_with_strange_characters(tmp_path: Path) -> None:
+def test_a_path_with_special_characters_works(tmp_path: Path) -> None:
     path = tmp_path / "a host #1, 100% ?.xml"
     uri = write_host(path, domains=3)
     assert uri == host_uri(path)
@@ -109,7 +109,7 @@ def test_every_test_has_a_host_of_its_own(libvirt_test_uri: str) -> None:
         assert len(other.domains) == 4
 
 
-def test_the_command_line(tmp_path: Path) -> None:
+def test_the_command_line_writes_a_host(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pyvirt.testing", "host", "--domains", "12", "-o", str(tmp_path / "h.xml")]
     output = subprocess.run(command, check=True, capture_output=True, text=True)
     assert output.stderr == ""
@@ -119,7 +119,7 @@ def test_the_command_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--domains", "-1"], ["--domains", "many"], ["--running", "2"]])
-def test_the_command_line_refuses(arguments: list[str], tmp_path: Path) -> None:
+def test_the_command_line_refuses_invalid_arguments(arguments: list[str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pyvirt.testing", "host", *arguments, "-o", str(tmp_path / "h.xml")]
     outcome = subprocess.run(command, capture_output=True, text=True, check=False)
     assert outcome.returncode != 0

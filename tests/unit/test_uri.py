@@ -81,13 +81,13 @@ PARSED = {
 
 
 @pytest.mark.parametrize(("text", "uri"), PARSED.items())
-def test_parts_are_told_and_put_together_again(text: str, uri: URI) -> None:
+def test_parts_are_parsed_and_joined_again(text: str, uri: URI) -> None:
     assert URI.parse(text) == uri
     assert URI.parse(str(uri)) == uri
     assert eval(repr(uri), {"URI": URI}) == uri
 
 
-def test_text_is_the_usual_form() -> None:
+def test_well_formed_text_is_unchanged() -> None:
     for text in (
         "test:///default",
         "qemu+ssh://root@[::1]:22/system?socket=/run/x&no_verify=1&z=%26",
@@ -107,7 +107,7 @@ def test_text_is_the_usual_form() -> None:
         ("qemu:///x?a", "qemu:///x?a="),
     ],
 )
-def test_equal(texts: tuple[str, ...]) -> None:
+def test_equivalent_uris_are_equal(texts: tuple[str, ...]) -> None:
     first, *others = map(URI.parse, texts)
     for other in others:
         assert other == first
@@ -118,7 +118,7 @@ def test_equal(texts: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ("test:///default", "TEST:///default"),  # libvirt takes TEST for a driver that it does not know
+        ("test:///default", "TEST:///default"),  # libvirt treats TEST as an unknown driver
         ("test:///default", "test+unix:///default"),  # in this process and in a daemon
         ("qemu://h/system", "qemu+tls://h/system"),
         ("qemu://h", "qemu://h/"),
@@ -127,11 +127,11 @@ def test_equal(texts: tuple[str, ...]) -> None:
         ("qemu:///x?no_tty=0", "qemu:///x"),
     ],
 )
-def test_different(one: str, other: str) -> None:
+def test_different_uris_differ(one: str, other: str) -> None:
     assert URI.parse(one) != URI.parse(other)
 
 
-def test_not_equal_to_its_text() -> None:
+def test_a_uri_does_not_equal_its_text() -> None:
     assert URI("test", "/default") != "test:///default"
 
 
@@ -176,7 +176,7 @@ def test_semicolons_separate_only_where_no_ampersand_follows() -> None:
         ("test:///a?b=%00", "NUL"),
     ],
 )
-def test_malformed(text: str, message: str) -> None:
+def test_malformed_uris_are_refused(text: str, message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=message) as caught:
         URI.parse(text)
     assert isinstance(caught.value, ValueError)
@@ -213,12 +213,12 @@ def test_only_text_is_parsed(text: str) -> None:
         ({"path": "/\ud800"}, "surrogate"),
     ],
 )
-def test_parts_that_no_uri_can_hold(parts: dict[str, object], message: str) -> None:
+def test_parts_that_no_uri_can_hold_are_refused(parts: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=message):
         URI("qemu", "/system").replace(**parts)
 
 
-def test_replace() -> None:
+def test_replace_returns_a_changed_copy() -> None:
     uri = URI.parse("qemu+ssh://root@h/system?keyfile=/k&z=1")
     assert str(uri.replace(host="g", keyfile=None, no_tty=True)) == "qemu+ssh://root@g/system?no_tty=1&z=1"
     assert str(uri) == "qemu+ssh://root@h/system?keyfile=/k&z=1"
@@ -226,7 +226,7 @@ def test_replace() -> None:
         uri.replace(hostname="g")
 
 
-def test_immutable_and_small() -> None:
+def test_uris_are_immutable_and_have_no_dict() -> None:
     uri = URI("test", "/default")
     with pytest.raises(AttributeError):
         uri.path = "/other"  # type: ignore[misc]
@@ -235,9 +235,9 @@ def test_immutable_and_small() -> None:
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("text", PARSED)
-def test_pickles_and_copies(text: str, protocol: int) -> None:
+def test_uris_survive_pickle_and_copy(text: str, protocol: int) -> None:
     uri = URI.parse(text)
-    if protocol > 1:  # older protocols know no slots
+    if protocol > 1:  # older protocols do not support slots
         assert pickle.loads(pickle.dumps(uri, protocol)) == uri
     assert copy.deepcopy(uri) == uri
 
@@ -254,12 +254,12 @@ def test_pickles_and_copies(text: str, protocol: int) -> None:
         ("esx://h/", True, "tls"),
     ],
 )
-def test_where_it_leads(text: str, remote: bool, transport: str) -> None:
+def test_remote_local_and_transport_are_derived(text: str, remote: bool, transport: str) -> None:
     uri = URI.parse(text)
     assert (uri.remote, uri.local, uri.effective_transport) == (remote, not remote, transport)
 
 
-# A path is whatever bytes a file is called by; those that are no UTF-8 are surrogates in Python.
+# A path is any bytes of a file name; those that are not UTF-8 are surrogates in Python.
 texts = st.text(max_size=12) | st.binary(max_size=3).map(lambda data: data.decode("utf-8", "surrogateescape"))
 texts = texts.filter(lambda text: "\0" not in text)
 hosts = texts.filter(lambda text: text != "" and not text.startswith("["))
@@ -292,7 +292,7 @@ def uris(draw: st.DrawFn) -> URI:
 
 @settings(deadline=None)
 @given(uris())
-def test_round_trip(uri: URI) -> None:
+def test_any_uri_survives_the_way_to_text_and_back(uri: URI) -> None:
     text = str(uri)
     assert text.isascii()
     again = URI.parse(text)
@@ -302,7 +302,7 @@ def test_round_trip(uri: URI) -> None:
 
 
 def libvirt_parses(text: str) -> bool:
-    """Ask libvirt itself: nobody's transport makes it stop right after parsing."""
+    """Return whether libvirt parses *text*: an unknown transport makes it stop right after parsing."""
     try:
         assert not lib.virConnectOpenReadOnly(encode(text)), f"{text} was opened"
         raise last_error("virConnectOpenReadOnly")
@@ -320,7 +320,7 @@ pieces = st.sampled_from([*"/?#&;=:@[]%+.~!'|<é ", "//", "%20", "%zz", "a", "B"
 @example("//[]:1/x")
 @example("/x#a[b]")
 @example("//u%20x:p@h:1/x")
-def test_libvirt_parses_what_we_parse(rest: str) -> None:
+def test_libvirt_accepts_the_same_text(rest: str) -> None:
     text = f"test+nobody:{rest}"
     try:
         URI.parse(text)
@@ -329,11 +329,11 @@ def test_libvirt_parses_what_we_parse(rest: str) -> None:
     else:
         ours = True
     theirs = libvirt_parses(text)
-    # libxml2 looks at nothing between brackets; we want an address there.
+    # libxml2 accepts anything between brackets; pyvirt requires an address.
     assert ours == theirs or (theirs and "[" in text)
 
 
 @settings(deadline=None)
 @given(uris())
-def test_libvirt_parses_what_we_write(uri: URI) -> None:
+def test_libvirt_accepts_the_text_of_any_uri(uri: URI) -> None:
     assert libvirt_parses(str(uri.replace(transport="nobody")))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Objects that come and go while somebody looks: a listing is one moment, and what is gone by then is left out."""
+"""Objects that come and go during a listing: a listing shows one moment, and removed objects are left out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VHBA = """<device><parent>scsi_host1</parent><capability type='scsi_host'><capab
 
 
 def come_and_go(conn: pyvirt.Connection, number: int) -> None:
-    """Make one of each kind, and remove it."""
+    """Create and remove one object of each kind."""
     name = f"passing-{number % 7}"
     made: list[pyvirt.Domain | pyvirt.Network | pyvirt.StoragePool] = [
         conn.domains.define(domain_xml(name)),
@@ -89,7 +89,7 @@ LOOKS: dict[str, Callable[[pyvirt.Connection], object]] = {
 
 
 @pytest.mark.parametrize("name", LOOKS)
-def test_looking_while_things_come_and_go(name: str, conn: pyvirt.Connection) -> None:
+def test_collections_are_readable_while_objects_come_and_go(name: str, conn: pyvirt.Connection) -> None:
     look = LOOKS[name]
     before = look(conn)
     with traffic(conn):
@@ -98,7 +98,7 @@ def test_looking_while_things_come_and_go(name: str, conn: pyvirt.Connection) ->
     assert name == "statistics" or look(conn) == before  # statistics change by themselves
 
 
-def test_a_loop_that_removes_what_is_to_come(conn: pyvirt.Connection) -> None:
+def test_a_loop_may_remove_objects_that_it_has_not_reached(conn: pyvirt.Connection) -> None:
     for number in range(5):
         conn.domains.define(domain_xml(str(number)))
     seen = []
@@ -111,9 +111,9 @@ def test_a_loop_that_removes_what_is_to_come(conn: pyvirt.Connection) -> None:
     assert [domain.name for domain in conn.domains] == ["test"]
 
 
-def test_a_list_in_parts_has_once_what_stops_between_them(conn: pyvirt.Connection) -> None:
+def test_a_domain_that_stops_between_two_parts_is_listed_once(conn: pyvirt.Connection) -> None:
     class TooLong(Domains):
-        """So many domains that a list has to come in parts, and one that stops after the first."""
+        """So many domains that a list comes in parts, and one that stops after the first part."""
 
         __slots__ = ()
 
@@ -129,8 +129,8 @@ def test_a_list_in_parts_has_once_what_stops_between_them(conn: pyvirt.Connectio
     assert [domain.name for domain in TooLong(conn)] == ["test"]
 
 
-def test_what_belongs_to_something_that_is_gone(conn: pyvirt.Connection) -> None:
-    """The owner is not what one iterates over: that it is gone is told."""
+def test_children_of_a_removed_object_raise_not_found(conn: pyvirt.Connection) -> None:
+    """A removed owner is reported, unlike removed items of a listing."""
     domain = conn.domains["test"]
     snapshot = domain.snapshots.create(name="kept")
     domain.snapshots["kept"].delete()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Waiting, and looking now and then, for any time that somebody may name."""
+"""Waiting and polling with any timeout."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pyvirt.events import DomainLifecycle
 
 
 @pytest.mark.parametrize("timeout", [None, 60, inf])
-def test_waiting_for_longer_than_the_system_does(monkeypatch: pytest.MonkeyPatch, timeout: float | None) -> None:
+def test_very_long_timeouts_are_accepted(monkeypatch: pytest.MonkeyPatch, timeout: float | None) -> None:
     monkeypatch.setattr(_poll, "_LONGEST", 1)
     reader, writer = os.pipe()
     timer = threading.Timer(0.05, os.write, (writer, b"x"))
@@ -31,7 +31,7 @@ def test_waiting_for_longer_than_the_system_does(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("timeout", [0.01, 0, -1])
-def test_waiting_in_vain(timeout: float) -> None:
+def test_waiting_without_data_times_out(timeout: float) -> None:
     reader, writer = os.pipe()
     try:
         assert not _poll.wait_readable(reader, timeout)
@@ -40,7 +40,7 @@ def test_waiting_in_vain(timeout: float) -> None:
         os.close(writer)
 
 
-def test_looking_all_the_time() -> None:
+def test_an_interval_of_0_is_accepted() -> None:
     assert len(list(islice(poll_times(None, 0), 5))) == 5
     with (
         pyvirt.connect("test:///default") as conn,
@@ -49,7 +49,7 @@ def test_looking_all_the_time() -> None:
         assert len(list(islice(looks, 5))) == 5
 
 
-def test_listening_without_end() -> None:
+def test_an_infinite_timeout_is_accepted() -> None:
     with pyvirt.connect("test:///default") as conn, conn.events.listen(DomainLifecycle, timeout=inf) as listener:
         timer = threading.Timer(0.05, listener.close)
         timer.start()

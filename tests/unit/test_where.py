@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``where``: each question against what a loop over everything finds."""
+"""``where``: each condition is compared with the result of a loop over everything."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BACKUP, OWNER = "http://example.com/backup", "http://example.com/owner"
 
 @pytest.fixture
 def conn(libvirt_host: HostFactory) -> Iterator[pyvirt.Connection]:
-    """Domains: web-1 runs, web-2 is paused, web-3 is off, db-1 has crashed, db-2 is transient, db-3 sleeps."""
+    """Domains: web-1 is running, web-2 paused, web-3 inactive, db-1 crashed, db-2 transient, db-3 suspended."""
     uri = libvirt_host(domains=2, running=1.0, networks=3, pools=2)
     file = Path(uri.removeprefix("test://"))
     text = file.read_text()
@@ -101,25 +101,25 @@ Ask = Callable[[pyvirt.Domains], list[pyvirt.Domain]]
         (lambda d: d.where(state=DomainState.PAUSED, name="web-*", metadata=BACKUP), "web-2"),
     ],
 )
-def test_domains(conn: pyvirt.Connection, ask: Ask, expected: str) -> None:
+def test_where_finds_domains(conn: pyvirt.Connection, ask: Ask, expected: str) -> None:
     assert names(ask(conn.domains)) == expected.split()
 
 
-def test_what_is_found_is_a_list_of_domains(conn: pyvirt.Connection) -> None:
+def test_where_returns_a_list_of_domains(conn: pyvirt.Connection) -> None:
     [domain] = conn.domains.where(name="web-1")
     assert type(domain) is pyvirt.Domain
     assert domain == conn.domains["web-1"]
 
 
-def test_the_element_comes_parsed(conn: pyvirt.Connection) -> None:
+def test_the_metadata_predicate_receives_a_parsed_element(conn: pyvirt.Connection) -> None:
     seen: list[str] = []
     conn.domains.where(metadata={OWNER: lambda element: seen.append(etree.tostring(element).decode())})
     assert len(seen) == 1
     assert ">red</" in seen[0]
 
 
-def test_what_vanishes_meanwhile_is_left_out(conn: pyvirt.Connection) -> None:
-    """The first that is looked at takes the transient one away, the listing had both."""
+def test_a_domain_removed_during_where_is_left_out(conn: pyvirt.Connection) -> None:
+    """The first call destroys the transient domain, which the listing still contained."""
     conn.domains["web-1"].metadata.set_description("stays")
 
     def is_first(name: str) -> bool:
@@ -131,7 +131,7 @@ def test_what_vanishes_meanwhile_is_left_out(conn: pyvirt.Connection) -> None:
     assert names(conn.domains.where(name=is_first, state=[DomainState.RUNNING], description="*")) == ["web-1"]
 
 
-def test_what_vanishes_before_states_are_asked_for_is_left_out(conn: pyvirt.Connection) -> None:
+def test_a_domain_removed_before_the_states_are_read_is_left_out(conn: pyvirt.Connection) -> None:
     def remove(name: str) -> bool:
         passing = conn.domains.get("db-2", default=None)
         if passing is not None:
@@ -141,7 +141,7 @@ def test_what_vanishes_before_states_are_asked_for_is_left_out(conn: pyvirt.Conn
     assert names(conn.domains.where(name=remove, state=[DomainState.RUNNING, DomainState.CRASHED])) == ["db-1", "web-1"]
 
 
-def test_all_that_states_are_asked_for_may_have_vanished(conn: pyvirt.Connection) -> None:
+def test_every_domain_may_be_removed_before_the_states_are_read(conn: pyvirt.Connection) -> None:
     def remove(name: str) -> bool:
         conn.domains[name].undefine()
         return True
@@ -150,7 +150,7 @@ def test_all_that_states_are_asked_for_may_have_vanished(conn: pyvirt.Connection
     assert names(conn.domains.where(name=remove, active=False, state=[DomainState.SHUTOFF, DomainState.CRASHED])) == []
 
 
-def test_an_error_is_not_taken_for_no(conn: pyvirt.Connection) -> None:
+def test_errors_are_raised_and_not_taken_for_a_mismatch(conn: pyvirt.Connection) -> None:
     def broken(name: str) -> bool:
         raise RuntimeError(name)
 
@@ -165,7 +165,7 @@ def test_an_error_is_not_taken_for_no(conn: pyvirt.Connection) -> None:
         conn.domains.where()
 
 
-def test_the_daemon_sorts_out_what_it_has_flags_for() -> None:
+def test_conditions_with_a_flag_are_filtered_by_the_daemon() -> None:
     flags = flags_for(ConnectListAllDomainsFlags, active=True, persistent=False, autostart=None, snapshots=True)
     expected = (
         ConnectListAllDomainsFlags.ACTIVE
@@ -175,7 +175,7 @@ def test_the_daemon_sorts_out_what_it_has_flags_for() -> None:
     assert flags == expected
 
 
-def test_networks_and_pools(conn: pyvirt.Connection) -> None:
+def test_where_finds_networks_and_pools(conn: pyvirt.Connection) -> None:
     networks = [network.name for network in conn.networks]
     conn.networks[networks[0]].destroy()
     conn.networks[networks[1]].set_autostart(True)
@@ -191,7 +191,7 @@ def test_networks_and_pools(conn: pyvirt.Connection) -> None:
     assert [pool.name for pool in conn.storage_pools.where(name=pools[1])] == [pools[1]]
 
 
-def test_volumes_and_snapshots(conn: pyvirt.Connection) -> None:
+def test_where_finds_volumes_and_snapshots(conn: pyvirt.Connection) -> None:
     pool = next(iter(conn.storage_pools))
     for name in ("a.img", "b.img", "b.iso"):
         pool.volumes.create(f"<volume><name>{name}</name><capacity>1</capacity></volume>")
@@ -205,7 +205,7 @@ def test_volumes_and_snapshots(conn: pyvirt.Connection) -> None:
     assert names(conn.domains.where(snapshots=True)) == ["web-1"]
 
 
-def test_interfaces_and_devices() -> None:
+def test_where_finds_interfaces_and_devices() -> None:
     with pyvirt.connect("test:///default") as conn:
         assert [interface.name for interface in conn.interfaces.where(active=True, name="eth*")] == ["eth1"]
         assert conn.interfaces.where(active=False) == []
@@ -225,12 +225,12 @@ def test_interfaces_and_devices() -> None:
     ("capability", "flag"),
     [("pci", "CAP_PCI_DEV"), ("usb", "CAP_USB_INTERFACE"), ("usb_device", "CAP_USB_DEV"), ("net", "CAP_NET")],
 )
-def test_capabilities_are_called_as_in_xml(capability: str, flag: str) -> None:
+def test_capabilities_have_their_names_from_xml(capability: str, flag: str) -> None:
     with pyvirt.connect("test:///default") as conn:
         assert conn.node_devices._capability(capability) == ConnectListAllNodeDeviceFlags[flag]
 
 
-def test_secrets_are_told_by_flags() -> None:
+def test_conditions_on_secrets_become_flags() -> None:
     flags = flags_for(ConnectListAllSecretsFlags, ephemeral=True, private=False)
     assert flags == ConnectListAllSecretsFlags.EPHEMERAL | ConnectListAllSecretsFlags.NO_PRIVATE
     with pyvirt.connect("test:///default") as conn, pytest.raises(pyvirt.OperationUnsupportedError):

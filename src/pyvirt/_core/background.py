@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A call that takes long, watched meanwhile."""
+"""Run a blocking call in a thread while reporting its progress."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def run_watched(call: Callable[[], T], report: Callable[[], object], abort: Callable[[], object], interval: float) -> T:
-    """Return what *call* does in a thread of its own, and call *report* here every *interval* seconds meanwhile.
+    """Run *call* in a thread and return its result; call *report* in this thread every *interval* seconds.
 
-    When that raises, or on Ctrl-C, *abort* is called again and again until the call has ended.
+    If *report* raises, or on Ctrl-C, *abort* is called repeatedly until *call* has ended.
     """
     result: list[T] = []
     failure: list[BaseException] = []
@@ -36,7 +36,7 @@ def run_watched(call: Callable[[], T], report: Callable[[], object], abort: Call
             report()
     except BaseException:
         while not done.is_set():
-            abort()  # it has perhaps not begun yet
+            abort()  # again and again, because the call may not have begun yet
             done.wait(interval)
         raise
     if failure:

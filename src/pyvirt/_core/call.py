@@ -133,7 +133,7 @@ BY_CODE: Mapping[int, type[Error]] = {
 }
 
 # A dead link, by (code, error domain): the same code from the QEMU driver is one sick guest, and RPC is the code of a
-# message that was too large, after which the connection goes on.
+# message that was too large, after which the connection still works.
 _LOST_LINK = frozenset(
     {
         (codes.INTERNAL_ERROR, codes.FROM_RPC),
@@ -157,7 +157,7 @@ def _class_for(code: int, domain: int, conn: HasLink | None) -> type[Error]:
 
 
 def _text(pointer: CData) -> str | None:
-    # Not decode() of text.py: that module stands on this one.
+    # Not decode() of text.py, which may import this module.
     return ffi.string(pointer).decode("utf-8", "replace") if pointer else None
 
 
@@ -189,12 +189,12 @@ def last_error(function: str, conn: HasLink | None = None) -> Error:
 
 
 def forget() -> None:
-    """Drop this thread's error: for code that looks at a result and needs no reason."""
+    """Drop this thread's error, for code that needs only the result of a call."""
     lib.pv_error_free(lib.pv_error_take())
 
 
 def check(result: int, function: str, conn: HasLink | None = None) -> int:
-    """Return *result*, or raise this thread's error when it is negative: for calls that no object makes.
+    """Return *result*, or raise this thread's error if it is negative; for calls without an object.
 
     Arguments as in :func:`last_error`.
     """

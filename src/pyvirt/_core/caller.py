@@ -2,7 +2,7 @@
 """The one place where an object calls C.
 
 Every method of the model that calls libvirt does so through :class:`Caller`: it passes the object's pointer, converts
-the result, and raises the error of a call that failed under the name of the function that was called.  What has to
+the result, and raises the error of a call that failed under the name of the function that was called.  Whatever has to
 hold for every call is added here.  ``tests/unit/test_calls.py`` finds methods that call C past it.
 
 No pointer of a handle stands in a local variable when an error is raised: in a traceback it would keep the connection
@@ -63,7 +63,7 @@ class Caller:
 
     def _call(self, function: Callable[[CData, Unpack[Ts]], int], *args: Unpack[Ts]) -> int:
         """Call *function* and return its result; a negative one is an error."""
-        # Without this case the call would build a list and a tuple for nothing: a tenth of the whole call.
+        # The second form avoids building a list and a tuple for no arguments, a tenth of the whole call.
         result = function(self._ptr, *args) if args else function(self._ptr)  # type: ignore[call-arg]
         if result < 0:
             del args

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Documents to C: text, the bytes of a file, or an element, and libvirt gets UTF-8.
+"""Documents for C: text, the bytes of a file or an lxml element become UTF-8.
 
-lxml is not loaded for it: whoever has an element has done that.
+This does not load lxml: a caller that has an element has loaded it.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from pyvirt._core.lib import CData
     from pyvirt.xmldesc import XML
 
-_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8"}  # how some files begin
+_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8"}  # byte order marks
 
 
 def encode_xml(xml: XML) -> bytes:
-    """Return a document as a C string wants it.
+    """Return a document as the bytes of a C string.
 
-    :raises InvalidArgumentError: it holds a NUL or a surrogate that stands for no byte
-    :raises TypeError: it is none of the three
-    :raises XMLError: its bytes are in no encoding that there is
+    :raises InvalidArgumentError: it contains a NUL, or a surrogate that does not represent a byte
+    :raises TypeError: it is not text, bytes or an element
+    :raises XMLError: its bytes are in an unknown encoding
     """
     return encode(xml_text(xml))
 
@@ -35,11 +35,11 @@ def encode_xml_or_null(xml: XML | None) -> CData:
 
 
 def xml_text(xml: XML) -> str:
-    """Return the text of a document for ``encode``, or for what takes text and encodes it itself."""
+    """Return the text of a document, for functions that encode it themselves."""
     if isinstance(xml, bytes):
         xml = _decode(xml)
     if isinstance(xml, str):
-        # libvirt gets UTF-8, whatever a declaration says: libxml2 2.9 ignores it there, newer ones heed it.
+        # libvirt gets UTF-8, so the declared encoding is blanked: libxml2 2.9 ignores it there, newer ones obey it.
         start, end = _encoding_at(xml)
         return f"{xml[:start]}{' ' * (end - start)}{xml[end:]}" if start else xml
     if isinstance(xml, getattr(sys.modules.get("lxml.etree"), "_Element", ())):
@@ -50,7 +50,7 @@ def xml_text(xml: XML) -> str:
 
 
 def _decode(data: bytes) -> str:
-    """Return the text of a file.  Bytes that are not in its encoding stay as they are, for libvirt to find."""
+    """Return the text of a file.  Bytes that are invalid in its encoding stay unchanged, and libvirt reports them."""
     marked = next((encoding for mark, encoding in _MARKS.items() if data.startswith(mark)), None)
     try:
         text = data.decode(marked or "utf-8", "surrogateescape")
@@ -58,11 +58,11 @@ def _decode(data: bytes) -> str:
         named = text[start:end].replace("'", '"').split('"')
         return text if marked or len(named) < 3 else data.decode(named[1], "surrogateescape")
     except (LookupError, ValueError) as error:
-        raise XMLError(f"this is no XML: {error}") from None
+        raise XMLError(f"cannot parse the XML document: {error}") from None
 
 
 def _encoding_at(text: str) -> tuple[int, int]:
-    """Return where a declaration has an encoding, or 0 and 0; what cannot be one stays, for libvirt to find."""
+    """Return the range of the encoding in an XML declaration, or 0 and 0; libvirt reports an invalid declaration."""
     end = text.find("?>") if text.startswith(("<?xml", "\ufeff<?xml")) else -1
     start = text.find("encoding", 0, end) if end > 0 else -1
     named = text[max(start, 0) : max(end, 0)]

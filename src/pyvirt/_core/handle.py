@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Who owns the C pointers, and what happens to them.
+"""Handles: objects that own a C pointer.
 
 A handle holds one pointer in its ``_ptr`` slot, as a cffi object that drops the reference when it dies.  Closing
 empties the slot and turns the handle into its closed form, where reading the pointer raises :class:`ClosedError`; a
-call under way in another thread holds the cffi object itself, and the pointer lives until that call returns.
+call in progress in another thread holds the cffi object itself, and the pointer lives until that call returns.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _gc = ffi.gc
 
 
 class Owner(Caller):
-    """Something that holds one C pointer until it is closed."""
+    """An object that holds one C pointer until it is closed."""
 
     __slots__ = ("__weakref__", "_ptr")
 
@@ -40,19 +40,19 @@ class Owner(Caller):
     _release: ClassVar[CFunction[[CData], object]]
 
     def _refuse(self) -> NoReturn:
-        """Say that it is closed, and why."""
+        """Raise :class:`ClosedError` with the reason."""
         raise NotImplementedError
 
     def _drop(self) -> None:
-        """Let go of the pointer, which lives on in calls under way.  Harmless when repeated."""
+        """Release the pointer, which calls in progress keep.  Calling it again has no effect."""
         self.__class__ = _closed_form(type(self))
         try:
             _slot.__delete__(self)
         except AttributeError:
-            pass  # closed before, or by another thread meanwhile
+            pass  # already closed, perhaps by another thread
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(f"a {type(self).__name__} lives in one process and cannot be pickled or copied")
+        raise TypeError(f"{type(self).__name__} objects belong to one process and cannot be pickled or copied")
 
 
 _slot = Owner.__dict__["_ptr"]
@@ -60,10 +60,10 @@ _closed_forms: dict[type[Owner], type[Owner]] = {}
 
 
 def _closed_form(cls: type[T]) -> type[T]:
-    """Return what objects of *cls* turn into when they are closed: the same, but to ask for the pointer raises.
+    """Return the class of closed objects of *cls*: the same, but reading the pointer raises.
 
-    A ``__getattr__`` would do, but Python looks up every attribute of a class that has one the slow way: that takes a
-    tenth as long as the whole of a call to libvirt's test driver.
+    A ``__getattr__`` would have the same effect, but makes Python look up every attribute of the class in a slow way:
+    that costs a tenth of a call to libvirt's test driver.
     """
     closed = _closed_forms.get(cls)
     if closed is None:
@@ -74,7 +74,7 @@ def _closed_form(cls: type[T]) -> type[T]:
 
 
 class Handle(Owner):
-    """One C object, and the connection it came from."""
+    """One C object and its connection."""
 
     __slots__ = ("_conn",)
 
@@ -88,7 +88,7 @@ class Handle(Owner):
 
     @classmethod
     def _many(cls, conn: Root, pointers: Iterable[CData]) -> list[Self]:
-        """Own many references at once: a listing of 10,000 should cost little more than libvirt's part."""
+        """Own many references at once, so that a listing of 10,000 costs little more than libvirt's part."""
         owned = list(map(_gc, pointers, repeat(cls._release)))
         made: list[Self] = list(map(cls.__new__, repeat(cls, len(owned))))
         for handle, ptr in zip(made, owned, strict=True):
@@ -110,11 +110,11 @@ class Handle(Owner):
         return False
 
     def close(self) -> None:
-        """Let go of the C object now rather than when Python collects this one.  Harmless when repeated."""
+        """Release the C object now, not only when Python deletes this one.  Calling it again has no effect."""
         self._drop()
 
     def _disown(self) -> None:
-        """Forget the pointer without releasing it: it belongs to the process before a fork."""
+        """Forget the pointer without releasing it: it belongs to the parent process of a fork."""
         try:
             _gc(_slot.__get__(self), None)
         except AttributeError:
@@ -125,13 +125,14 @@ class Handle(Owner):
         raise NotImplementedError
 
     def _remember(self) -> None:
-        """Ask C who it is, so that it can still be told when the handle is closed."""
+        """Read the identity from C now, so that it is known when the handle is closed."""
         self._identity()
 
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
-        if not isinstance(other, Handle) or self._release is not other._release:  # of another kind; types change
+        # Not by type, which changes when a handle is closed.
+        if not isinstance(other, Handle) or self._release is not other._release:
             return NotImplemented
         return self._conn is other._conn and self._identity() == other._identity()
 

@@ -2,7 +2,7 @@
 """The gateway: the only module that imports the compiled extensions.
 
 ``lib`` holds libvirt's functions by their C names, ``ffi`` their types.  libvirt-qemu, libvirt-lxc and libvirt-admin
-are extensions of their own, loaded when first asked for: a host without libvirt-admin still imports pyvirt.
+are separate extensions, loaded when they are first used: a host without libvirt-admin still imports pyvirt.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from importlib import import_module
 
 from pyvirt._libvirt import ffi, lib
 
-# From here on each error is copied when libvirt raises it, and nothing is printed to stderr.
+# From now on each error is copied when libvirt raises it, and libvirt prints nothing to stderr.
 lib.pv_errors_install()
 
 
@@ -21,7 +21,7 @@ def load_extension(name):
     :raises ImportError: this build of pyvirt was made without that library
     """
     extension = import_module(f"pyvirt._libvirt_{name}")
-    # Stubs in there record their error where check() of this process looks for it.
+    # The stubs in that extension record their errors where last_error() finds them.
     extension.lib.pv_unsupported_hook = ffi.addressof(lib, "pv_error_unsupported")
     return extension.lib, extension.ffi
 

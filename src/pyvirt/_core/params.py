@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     TypedValue: TypeAlias = "int | float | bool | str"
-    #: the same where only who asks for a field by its name can know what it is
+    #: the same where only the caller, who names the field, knows its type
     FieldValue: TypeAlias = Any
 
 # virTypedParameterType
@@ -42,17 +42,17 @@ _ADD: dict[int, Callable[..., int]] = {
 
 
 def items(params: Any, count: int) -> Iterator[tuple[str, TypedValue]]:
-    """Yield the names and values of an array that stays the caller's."""
+    """Yield the names and values of an array, which the caller frees."""
     for i in range(count):
         param = params[i]
         read = _READ.get(param.type)
-        # A type newer than this code: there is no telling which member of the union to read.
+        # For a type newer than this code, the member of the union to read is unknown.
         if read is not None:
             yield decode(param.field), read(param.value)
 
 
 def to_dict(params: Any, count: int) -> dict[str, TypedValue]:
-    """Return an array as a dictionary; the array stays the caller's."""
+    """Return an array, which the caller frees, as a dictionary."""
     return dict(items(params, count))
 
 
@@ -65,14 +65,14 @@ def _guess_type(name: str, value: TypedValue) -> int:
         return DOUBLE
     if isinstance(value, str):
         return STRING
-    raise TypeError(f"parameter {name!r} takes a number, a bool or a str, not {type(value).__name__}")
+    raise TypeError(f"parameter {name!r} must be a number, a bool or a str, not {type(value).__name__}")
 
 
 def add_field(params: Any, count: Any, room: Any, name: str, kind: int, value: TypedValue) -> None:
-    """Append one to an array that grows; *kind* is a virTypedParameterType."""
+    """Append a parameter to a growing array; *kind* is a virTypedParameterType."""
     add = _ADD.get(kind)
     if add is None:
-        raise InvalidArgumentError(f"parameter {name!r}: libvirt has no type {kind}")
+        raise InvalidArgumentError(f"parameter {name!r}: {kind} is not a type of libvirt's parameters")
     field = encode(name)
     try:
         result = add(params, count, room, field, encode(value) if kind == STRING else value)  # type: ignore[arg-type]
@@ -87,8 +87,8 @@ def add_field(params: Any, count: Any, room: Any, name: str, kind: int, value: T
 class Params:
     """A virTypedParameter array made from a dictionary, freed when the ``with`` block ends.
 
-    *types* gives the C type a name wants (virTypedParameterType); libvirt does not convert.  Names without one go by
-    their value: ``bool``, ``int`` (unsigned long long, or long long when negative), ``float``, ``str``.
+    *types* has the C type for each name (virTypedParameterType), because libvirt does not convert.  For other names the
+    type follows from the value: ``bool``, ``int`` (unsigned long long, or long long when negative), ``float``, ``str``.
 
     :raises InvalidArgumentError: a name or value that C cannot hold
     """
@@ -112,7 +112,7 @@ class Params:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of parameters."""
         count: int = self._count[0]
         return count
 

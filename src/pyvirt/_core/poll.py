@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Waiting for a file descriptor, in a way that signals can interrupt."""
+"""Wait for a file descriptor; signals can interrupt it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGEST = 24 * 3600 * 1000
 def wait_readable(fd: int, timeout: float | None) -> bool:
     """Wait until *fd* is readable; return whether it is.
 
-    :param timeout: seconds; ``None`` waits without end
+    :param timeout: seconds; ``None`` waits indefinitely
     """
     poll = select.poll()
     poll.register(fd, select.POLLIN)

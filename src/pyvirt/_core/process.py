@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Rules that hold for a whole process: one library of libvirt's, what happens at a fork, and what at exit.
+"""Rules for a whole process: only one of libvirt's libraries, and what happens at a fork and at exit.
 
-The order matters, so there is one list: at a fork, and at exit, what was registered last acts first; then the event
-loop stops.  Importing this module has these effects; :mod:`pyvirt.connection` does.
+The order matters, so there is one list.  At a fork and at exit the participant that was added last acts first, and then
+the event loop stops.  Importing this module installs the hooks; :mod:`pyvirt.connection` imports it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         def at_exit(self) -> None: ...
 
 
-_FAREWELL = 1000  # milliseconds
+_EXIT_TIMEOUT = 1000  # milliseconds
 _CONNECTION = ffi.typeof("virConnectPtr")  # and not that of libvirt-admin, which only its own library can close
 
 _library: Slot[str] = Slot()
@@ -41,7 +41,7 @@ _participants: list[Participant] = []
 
 
 def use_library(name: str) -> None:
-    """Note that a connection through the library *name* is about to be opened.
+    """Reserve this process for the library *name*, before a connection through it is opened.
 
     libvirt and libvirt-admin each bring the same classes and register them with GLib, which knows them by name: the
     second to do so crashes the process (libvirt 9.0 to 11.3 at least, in C too).
@@ -63,9 +63,9 @@ def add_participant(participant: Participant) -> None:
 def _before_fork() -> None:
     for participant in reversed(_participants):
         participant.before_fork()
-    # Not in the middle of a callback, which may hold locks of libvirt's; and a process of one thread can be forked
-    # without a warning.
-    lib.pv_loop_pause(_FAREWELL)
+    # Not during a callback, which may hold locks of libvirt; and Python does not warn about a fork if the loop's
+    # thread has stopped.
+    lib.pv_loop_pause(_EXIT_TIMEOUT)
 
 
 def _after_fork_in_parent() -> None:
@@ -77,7 +77,7 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     lib.pv_loop_resume()
     for root in _open_roots():
-        root._purging = Lock()  # the thread that held the old one does not exist here
+        root._purging = Lock()  # the thread that held the old one does not exist in the child
         root._disown("the connection was opened before fork() and belongs to the parent process")
     for participant in _participants:
         participant.after_fork_in_child()
@@ -86,12 +86,12 @@ def _after_fork_in_child() -> None:
 def _at_exit() -> None:
     """Stop the participants, close what is open, and stop the event loop.
 
-    Connections are closed politely, so that no daemon logs a client that vanished, but only for a limited time.
+    Connections are closed in order, so that no daemon logs a vanished client, but only for a limited time.
     """
     for participant in reversed(_participants):
         participant.at_exit()
     _close_connections()
-    lib.pv_loop_pause(_FAREWELL)
+    lib.pv_loop_pause(_EXIT_TIMEOUT)
 
 
 def _close_connections() -> None:
@@ -120,7 +120,7 @@ def _close_connections() -> None:
     if pointers:
         connections = ffi.new("virConnectPtr[]", pointers)
         array = ffi.new("pv_source *[]", sources)
-        lib.pv_close_within(connections, len(pointers), array, owners, len(sources), _FAREWELL)
+        lib.pv_close_within(connections, len(pointers), array, owners, len(sources), _EXIT_TIMEOUT)
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

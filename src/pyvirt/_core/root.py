@@ -25,24 +25,24 @@ if TYPE_CHECKING:
     from pyvirt._core.lib import CData, CFunction
 
     class Child(Protocol):
-        """What a connection has to empty when it closes."""
+        """An object that its connection closes."""
 
         def close(self) -> None: ...
         def _disown(self) -> None: ...
 
 
 class Root(Owner):
-    """A connection: owns its own C pointer and knows the handles that came from it."""
+    """The base class of connections: owns a C pointer and knows the handles that came from it."""
 
     __slots__ = ("_children", "_children_limit", "_purging", "_why_closed")
 
     _is_alive: ClassVar[CFunction[[CData], int]]
-    _exiting: ClassVar[bool] = False  # not a global, which may be gone when the last finalisers run
+    _exiting: ClassVar[bool] = False  # not a global, which Python may delete before the last finalisers run
 
     def __init__(self, ptr: CData) -> None:
         """Own the reference *ptr*, which must not be NULL."""
         self._why_closed: str | None = None
-        # Has no lock: a finaliser or a signal handler may close this connection while it is at work here.  All of it
+        # There is no lock, because a finaliser or a signal handler may close this connection at any point.  Everything
         # rests on single operations of a list, which the GIL (or the list's own lock) makes atomic.
         self._children: list[ref[Child]] = []
         self._children_limit = 256
@@ -52,7 +52,7 @@ class Root(Owner):
 
     @property
     def _conn(self) -> Self:
-        return self  # as a handle has one
+        return self  # handles have a _conn too
 
     def _refuse(self) -> NoReturn:
         raise self._closed_error() or ClosedError("the connection is closed")
@@ -75,16 +75,16 @@ class Root(Owner):
         return alive == 1
 
     def _adopt(self, child: Child) -> None:
-        """Remember *child*, to empty it when this connection closes."""
+        """Register *child*, to close it when this connection closes."""
         children = self._children
         children.append(ref(child))
-        if self._why_closed:  # closed by another thread since the pointer was made
+        if self._why_closed:  # another thread has closed the connection in the meantime
             child.close()
         elif len(children) > self._children_limit:
             self._forget_dead()
 
     def _adopt_all(self, made: Iterable[Child]) -> None:
-        """Remember many handles at once."""
+        """Register many handles at once."""
         self._children.extend(map(ref, made))
         if self._why_closed:
             self._close_children()
@@ -92,12 +92,12 @@ class Root(Owner):
             self._forget_dead()
 
     def _forget_dead(self) -> None:
-        """Drop the references to handles that are gone; paid for by as many handles made since the last time."""
+        """Remove dead references; called only after as many new ones as there were, so it is cheap per handle."""
         if not self._purging.acquire(blocking=False):
             return
         try:
-            # Others only append, so what is behind `seen` stays, in one step; or they close, after which nothing in
-            # this list matters.
+            # Other threads only append, so the entries after `seen` stay; or they close the connection, after which
+            # this list does not matter.
             children = self._children
             seen = len(children)
             children[:seen] = [child for child in children[:seen] if child() is not None]
@@ -121,7 +121,8 @@ class Root(Owner):
     def close(self) -> None:
         """Close the connection and its socket, even if objects of it are still referenced.
 
-        A call under way in another thread ends undisturbed, and the socket with it.  Harmless when repeated.
+        A call in progress in another thread is not interrupted, and the socket closes when it returns.  Calling it
+        again has no effect.
         (virConnectClose)
         """
         if self._why_closed is None:
@@ -130,11 +131,11 @@ class Root(Owner):
         self._drop()
 
     def _take_sources(self) -> list[CData]:
-        """Return the sources of events that are registered with it, for somebody else to deregister."""
+        """Return the registered sources of events; the caller deregisters them."""
         return []
 
     def _disown(self, why: str) -> CData | None:
-        """Close it without releasing anything: that is up to somebody else.  Return the pointer."""
+        """Close it without releasing anything, and return the pointer, which the caller may release."""
         self._why_closed = why
         for child in self._take_children():
             child._disown()
@@ -158,7 +159,7 @@ class Root(Owner):
             if self._exiting or self._why_closed is not None or not self._ptr:
                 return
         except (AttributeError, ClosedError):
-            return  # __init__ did not get that far
+            return  # __init__ has failed
         try:
             warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
         finally:
@@ -169,6 +170,6 @@ _roots: WeakValueDictionary[int, Root] = WeakValueDictionary()
 
 
 def _open_roots() -> list[Root]:
-    # Not by iterating over the dictionary, to which another thread may add.
+    # Not by iterating over the dictionary: another thread may add to it.
     roots = [root() for root in _roots.valuerefs()]
     return [root for root in roots if root is not None and root._why_closed is None]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Text to C and back.
 
-libvirt speaks UTF-8, but a file in a storage pool may be called anything: as in Python's own file functions, bytes that
-are no UTF-8 become lone surrogates (``surrogateescape``) and go back as the same bytes.
+libvirt uses UTF-8, but the name of a file in a storage pool may be any bytes.  As in Python's own file functions, bytes
+that are not valid UTF-8 become lone surrogates (``surrogateescape``), which become the same bytes again.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ _free = lib.free
 
 
 def encode(text: str) -> bytes:
-    """Return *text* as a C string wants it.
+    """Return *text* as the bytes of a C string.
 
-    :raises InvalidArgumentError: it holds a NUL or a surrogate that stands for no byte
+    :raises InvalidArgumentError: it contains a NUL, or a surrogate that does not represent a byte
     :raises TypeError: it is not a ``str``
     """
     try:
         data = text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
-        raise InvalidArgumentError(f"text with a lone surrogate at position {error.start} has no UTF-8 form") from None
+        raise InvalidArgumentError(f"text must not have a lone surrogate, at position {error.start}") from None
     except AttributeError:
         raise TypeError(f"expected str, got {type(text).__name__}") from None
     if b"\0" in data:
-        raise InvalidArgumentError(f"text holds a NUL at byte {data.index(0)}, where C would end it")
+        raise InvalidArgumentError(f"text must not contain a NUL, at byte {data.index(0)}: C would end it there")
     return data
 
 
@@ -41,13 +41,13 @@ def encode_or_null(text: str | None) -> Any:
 
 
 def decode(pointer: Any) -> str:
-    """Return the text behind a ``const char *`` that libvirt keeps."""
+    """Return the text of a ``const char *``, which libvirt keeps."""
     data: bytes = _string(pointer)
     return data.decode("utf-8", "surrogateescape")
 
 
 def decode_or_none(pointer: Any) -> str | None:
-    """Return the text behind a ``const char *`` that libvirt keeps, ``None`` for NULL."""
+    """Return the text of a ``const char *``, which libvirt keeps; ``None`` for NULL."""
     return decode(pointer) if pointer else None
 
 
@@ -60,13 +60,13 @@ def take_string(pointer: Any) -> str:
 
 
 def string_array(items: list[str]) -> tuple[Any, Any]:
-    """Return ``const char **`` ending in NULL, and what must stay alive as long as it."""
+    """Return a ``const char **`` that ends with NULL, and an object that must stay alive as long as it."""
     kept = [ffi.new("char[]", encode(item)) for item in items]
     return ffi.new("const char *[]", [*kept, ffi.NULL]), kept
 
 
 def take_strings(array: Any, count: int) -> list[str]:
-    """Return the *count* texts of a ``char **`` that a call allocated, and free them and it."""
+    """Return the *count* texts of a ``char **`` that a call allocated; free the texts and the array."""
     try:
         return [decode(array[i]) for i in range(count)]
     finally:

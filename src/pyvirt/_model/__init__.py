@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What all kinds of libvirt's objects share."""
+"""The base classes and functions that all kinds of libvirt's objects share."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What all collections have in common: iteration, ``len``, ``in``, look-ups.
+"""The base class of collections: iteration, ``len``, ``in``, look-ups.
 
-A class says which C functions list and find; they begin at the *owner*: the connection, or the pool, network or domain
-that the objects are of.
+A class names the C functions that list and find objects.  Their first argument is the *owner*: the connection, or the
+pool, network or domain that the objects belong to.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from pyvirt.xmldesc import XML
 
     T = TypeVar("T", bound=Handle)
-    #: What a look-up returns instead of raising: nothing else, if the caller did not say.
+    #: The type of a look-up's default; without one a look-up returns nothing else.
     D = TypeVar("D", default=Never)
 
     ListAll: TypeAlias = CFunction[[CData, CData, int], int]
-    #: A method, and the keys that it takes; ``None`` was not given.
+    #: A method, and its keys; ``None`` stands for a key that was not given.
     Way: TypeAlias = tuple[Callable[..., T], object] | tuple[Callable[..., T], object, object]
 else:
     T = None
@@ -47,9 +47,9 @@ _unpack = ffi.unpack
 def as_uuid(uuid: UUID | str | bytes) -> bytes:
     """Return the bytes of a UUID given in any of its forms.
 
-    :raises InvalidArgumentError: this is no UUID
+    :raises InvalidArgumentError: it is not a valid UUID
     """
-    # A uuid.UUID has bytes.  Not isinstance(): importing its module is half of what this takes.
+    # A uuid.UUID has bytes.  isinstance() would import its module, which takes half of the time of this function.
     given: object = getattr(uuid, "bytes", uuid)
     if isinstance(given, str):
         from uuid import UUID
@@ -57,16 +57,16 @@ def as_uuid(uuid: UUID | str | bytes) -> bytes:
         try:
             return UUID(given).bytes
         except ValueError:
-            raise InvalidArgumentError(f"{given[:64]!r} is no UUID") from None
+            raise InvalidArgumentError(f"{given[:64]!r} is not a valid UUID") from None
     if not isinstance(given, bytes | bytearray):
-        raise TypeError(f"a UUID is a uuid.UUID, its text, or its 16 bytes, not {type(uuid).__name__}")
+        raise TypeError(f"expected a UUID as uuid.UUID, str or 16 bytes, got {type(uuid).__name__}")
     if len(given) != 16:
-        raise InvalidArgumentError(f"a UUID has 16 bytes, not {len(given)}")
+        raise InvalidArgumentError(f"a UUID must have 16 bytes, not {len(given)}")
     return bytes(given)
 
 
 def _as_text(key: object) -> str:
-    """Return what shows a key that an object was looked up by."""
+    """Return the key of a look-up as text."""
     if isinstance(key, bytes):
         from uuid import UUID
 
@@ -75,7 +75,7 @@ def _as_text(key: object) -> str:
 
 
 class Collection(Typed[T]):
-    """Objects of one kind.  Each use asks libvirt; nothing is remembered."""
+    """Objects of one kind.  Each use calls libvirt; nothing is cached."""
 
     __slots__ = ("_conn", "_owner")
 
@@ -140,18 +140,18 @@ class Collection(Typed[T]):
         return self._look_up(wanted, type(self)._look_up_by_uuid, wanted)
 
     def _get(self, default: D, what: str, *ways: Way[T]) -> T | D:
-        """Look up in the one of *ways* whose keys were given.
+        """Look up by the one of *ways* whose keys were given.
 
-        :raises TypeError: give *what*
+        :raises TypeError: the keys of none, or of several, were given; *what* describes the right ones
         """
         given = None
         for way in ways:
             if way[1] is not None or way[-1] is not None:
                 if given or None in way:
-                    raise TypeError(f"give {what}")
+                    raise TypeError(f"expected {what}")
                 given = way
         if given is None:
-            raise TypeError(f"give {what}")
+            raise TypeError(f"expected {what}")
         try:
             return given[0](*given[1:])
         except self._not_found:
@@ -168,11 +168,11 @@ class Collection(Typed[T]):
         return self._count()
 
     def __getitem__(self, name: str) -> T:
-        """Return the object called *name*, or raise a :class:`NotFoundError`."""
+        """Return the object with that *name*, or raise a :class:`NotFoundError`."""
         return self._by_name(name)
 
     def __contains__(self, item: object) -> bool:
-        """Whether an object of that name, or that very object, is there."""
+        """Return whether an object with that name, or that object, exists."""
         if isinstance(item, str):
             try:
                 self[item]
@@ -183,16 +183,16 @@ class Collection(Typed[T]):
 
 
 class UUIDCollection(Collection[T]):
-    """Objects without names, by their UUIDs."""
+    """A collection of objects that have UUIDs, but not names."""
 
     __slots__ = ()
 
     def __getitem__(self, uuid: UUID | str | bytes) -> T:
-        """Return the object of that *uuid*, or raise a :class:`NotFoundError`."""
+        """Return the object with that *uuid*, or raise a :class:`NotFoundError`."""
         return self._by_uuid(uuid)
 
     def __contains__(self, item: object) -> bool:
-        """Whether an object of that UUID, or that very object, is there."""
+        """Return whether an object with that UUID, or that object, exists."""
         from uuid import UUID
 
         return super().__contains__(str(item) if isinstance(item, UUID) else item)

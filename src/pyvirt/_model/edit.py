@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Changing a stored configuration as a tree: ``with domain.edit() as root: …``"""
+"""Change a stored configuration as a tree: ``with domain.edit() as root: …``"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     F = TypeVar("F", contravariant=True)
 
     class Storable(Protocol[F]):
-        """Something that may have a stored configuration."""
+        """An object that may have a stored configuration."""
 
         @property
         def name(self) -> str: ...
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def edit(read: Callable[[], str], define: Callable[[_Element], object]) -> Iterator[_Element]:
-    """Hand over what *read* returns, and *define* what a block makes of it; nothing if the block raises."""
+    """Yield the document that *read* returns, and *define* it after the block; do nothing if the block raises."""
     root = parse(read())
     yield root
     define(root)
@@ -39,7 +39,7 @@ def edit(read: Callable[[], str], define: Callable[[_Element], object]) -> Itera
 def stored(one: Storable[F], flags: F) -> str:
     """Return the stored configuration.
 
-    :raises OperationInvalidError: it is transient
+    :raises OperationInvalidError: the object is transient
     """
     if not one.is_persistent():
         kind = type(one).__name__

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Opening a connection with credentials: the C side of :mod:`pyvirt.auth`.
+"""Open a connection with credentials: the C side of :mod:`pyvirt.auth`.
 
-This is one of the few places where libvirt calls Python, as it waits for the answer.  What goes wrong in there must not
-cross C: it is kept and raised once libvirt has given up.
+This is one of the few places where libvirt calls Python, because it waits for the answer.  An exception must not cross
+C: it is kept, and raised when libvirt has given up.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from pyvirt._core.lib import CData
     from pyvirt.auth import Auth
 
-# All that libvirt's drivers ask for: USERNAME AUTHNAME PASSPHRASE ECHOPROMPT NOECHOPROMPT REALM EXTERNAL.
+# All types that libvirt's drivers request: USERNAME AUTHNAME PASSPHRASE ECHOPROMPT NOECHOPROMPT REALM EXTERNAL.
 _TYPES = (1, 2, 5, 6, 7, 8, 9)
 
 
-class _Dialogue:
-    """One opening: who answers, and the exception that answering raised."""
+class _AuthExchange:
+    """One attempt to open a connection: the source of the answers, and the exception that it raised."""
 
     def __init__(self, auth: Auth) -> None:
         self.answer = answer_with(auth)
@@ -43,7 +43,7 @@ class _Dialogue:
         if answer is None:
             return False
         if not isinstance(answer, str):
-            raise TypeError(f"auth answers with a str or None, not {type(answer).__name__}")
+            raise TypeError(f"auth must return a str or None, not {type(answer).__name__}")
         data = encode(answer)
         copy = ffi.cast("char *", lib.malloc(len(data) + 1))  # libvirt frees it
         if not copy:
@@ -56,36 +56,36 @@ class _Dialogue:
 
 @ffi.def_extern(error=-1)
 def pv_py_auth(credentials: CData, count: int, opaque: CData) -> int:
-    dialogue = ffi.from_handle(opaque)
+    exchange = ffi.from_handle(opaque)
     try:
-        filled = [dialogue.fill(credentials[i]) for i in range(count)]
+        filled = [exchange.fill(credentials[i]) for i in range(count)]
     except BaseException as error:
-        dialogue.error = error
+        exchange.error = error
         return -1
-    dialogue.gave_up = not all(filled)
-    return -1 if dialogue.gave_up else 0
+    exchange.gave_up = not all(filled)
+    return -1 if exchange.gave_up else 0
 
 
 def open_with(uri: CData, auth: Auth, flags: int) -> CData:
     """Return the pointer of a new connection, or NULL.  (virConnectOpenAuth)
 
-    :raises AuthenticationError: *auth* gave up; or it raised, that is the cause
+    :raises AuthenticationError: *auth* returned ``None``; or it raised, and that exception is the cause
     """
-    dialogue = _Dialogue(auth)
-    opaque = ffi.new_handle(dialogue)
+    exchange = _AuthExchange(auth)
+    opaque = ffi.new_handle(exchange)
     types = ffi.new("int[]", _TYPES)
     asked = ffi.new(
         "virConnectAuth *",
         {"credtype": types, "ncredtype": len(_TYPES), "cb": lib.pv_py_auth, "cbdata": opaque},
     )
     pointer = lib.pv_connect_open(uri, asked, flags)
-    if dialogue.error is not None:
+    if exchange.error is not None:
         if pointer:
             lib.pv_release_connect(pointer)
         forget()
-        if not isinstance(dialogue.error, Exception):
-            raise dialogue.error
-        raise AuthenticationError("the auth callable failed") from dialogue.error
-    if dialogue.gave_up and not pointer:
+        if not isinstance(exchange.error, Exception):
+            raise exchange.error
+        raise AuthenticationError("the auth callable raised an exception") from exchange.error
+    if exchange.gave_up and not pointer:
         raise last_error("virConnectOpenAuth").recast(AuthenticationError)
     return pointer

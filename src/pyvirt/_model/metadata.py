@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What programs note about a domain or a network, in its own configuration."""
+"""Metadata: notes of programs in the configuration of a domain or a network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ else:
     F = None
 
 _CURRENT: Never = 0  # type: ignore[assignment]  # in the enumeration of each kind of flags
-_DESCRIPTION, _TITLE, _ELEMENT = range(3)  # in DomainMetadataType and NetworkMetadataType
+_DESCRIPTION, _TITLE, _ELEMENT = range(3)  # the values of DomainMetadataType and NetworkMetadataType
 
 
 class MetadataMixin(Caller, Typed[F]):
@@ -38,34 +38,34 @@ class MetadataMixin(Caller, Typed[F]):
         """Return the element of a namespace as text.  (virDomainGetMetadata, virNetworkGetMetadata)
 
         :param uri: the namespace, ``"http://example.com/backup"``
-        :raises MetadataNotFoundError: there is none
+        :raises MetadataNotFoundError: there is no such metadata
         """
         return self._get(_ELEMENT, uri, flags)
 
     def set(self, uri: str, xml: XML, *, key: str, flags: F = _CURRENT) -> None:
-        """Store an element, in place of the one that namespace has.  (virDomainSetMetadata, virNetworkSetMetadata)
+        """Set the element of a namespace.  (virDomainSetMetadata, virNetworkSetMetadata)
 
         :param uri: the namespace
         :param xml: the element, without the namespace
-        :param key: the prefix that the namespace gets: ``<key:…>``
-        :raises XMLError: *xml* is no XML
+        :param key: the prefix of the namespace: ``<key:…>``
+        :raises XMLError: *xml* is not well-formed
         """
         self._set(_ELEMENT, xml_text(xml), key, uri, flags)
 
     def delete(self, uri: str, *, flags: F = _CURRENT) -> None:
         """Remove the element of a namespace, if there is one.  (virDomainSetMetadata, virNetworkSetMetadata)"""
-        # libvirt wants a key and does not look at it.
+        # libvirt requires a key and ignores it.
         self._set(_ELEMENT, None, "x", uri, flags)
 
     def title(self, *, flags: F = _CURRENT) -> str:
         """Return the title.  (virDomainGetMetadata, virNetworkGetMetadata)
 
-        :raises MetadataNotFoundError: there is none
+        :raises MetadataNotFoundError: there is no such metadata
         """
         return self._get(_TITLE, None, flags)
 
     def set_title(self, title: str | None, *, flags: F = _CURRENT) -> None:
-        """Store a title, ``None`` for no more.  (virDomainSetMetadata, virNetworkSetMetadata)
+        """Set the title; ``None`` removes it.  (virDomainSetMetadata, virNetworkSetMetadata)
 
         :param title: one line
         """
@@ -74,12 +74,12 @@ class MetadataMixin(Caller, Typed[F]):
     def description(self, *, flags: F = _CURRENT) -> str:
         """Return the description.  (virDomainGetMetadata, virNetworkGetMetadata)
 
-        :raises MetadataNotFoundError: there is none
+        :raises MetadataNotFoundError: there is no such metadata
         """
         return self._get(_DESCRIPTION, None, flags)
 
     def set_description(self, description: str | None, *, flags: F = _CURRENT) -> None:
-        """Store a description of as many lines as you like, ``None`` for no more.
+        """Set the description, which may have several lines; ``None`` removes it.
 
         (virDomainSetMetadata, virNetworkSetMetadata)
         """

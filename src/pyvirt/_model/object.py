@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the objects of a connection have in common: what tells them apart, what they are called, how they show.
+"""The base classes of objects: identity, name, repr, autostart.
 
-None of it asks the daemon: a handle knows these things, and remembers them once it was asked.  A class says which C
-functions tell.
+Identity and name need no round trip: libvirt's handle has them, and they are cached when they are first read.  A class
+names the C functions that return them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Object(Handle, Typed[K]):
         kind = f"pyvirt.{type(self).__name__}"
         try:
             return f"<{kind} {self._label()}>"
-        except Exception:  # closed before anybody asked for the name: a repr never fails
+        except Exception:  # closed before the name was read: a repr must not raise
             return f"<{kind} closed>"
 
     @property
@@ -57,16 +57,16 @@ class Object(Handle, Typed[K]):
             return self._key
 
     def _ask_identity(self) -> K:
-        """Ask the handle for what tells it from others of its kind."""
+        """Read the value that identifies it among objects of its kind."""
         raise NotImplementedError
 
     def _label(self) -> str:
-        """Return what shows which one it is."""
+        """Return the text that identifies it in a repr."""
         raise NotImplementedError
 
 
 class Named(Object[K]):
-    """Something with a name."""
+    """An object with a name."""
 
     __slots__ = ("_name",)
 
@@ -75,7 +75,7 @@ class Named(Object[K]):
 
     @property
     def name(self) -> str:
-        """The name when this handle was looked up, or what its own ``rename`` made of it.
+        """The name when this handle was looked up, or the one that its own ``rename`` set.
 
         (virDomainGetName, virDomainSnapshotGetName, virDomainCheckpointGetName, virNetworkGetName,
         virStoragePoolGetName, virStorageVolGetName, virNodeDeviceGetName, virInterfaceGetName, virNWFilterGetName)
@@ -91,7 +91,7 @@ class Named(Object[K]):
 
 
 class KnownByName(Named[str]):
-    """Something that is told from others by its name."""
+    """An object that its name identifies."""
 
     __slots__ = ()
 
@@ -100,7 +100,7 @@ class KnownByName(Named[str]):
 
 
 class KnownByUUID(Object[bytes]):
-    """Something that is told from others by its UUID."""
+    """An object that its UUID identifies."""
 
     __slots__ = ()
 
@@ -124,7 +124,7 @@ class KnownByUUID(Object[bytes]):
 
 
 class NamedByUUID(KnownByUUID, Named[bytes]):
-    """Something with a name that is told from others by its UUID."""
+    """An object with a name that its UUID identifies."""
 
     __slots__ = ()
 
@@ -137,7 +137,7 @@ class NamedByUUID(KnownByUUID, Named[bytes]):
 
 
 class Autostarting(Object[K]):
-    """Something that can come up by itself."""
+    """An object that can start automatically."""
 
     __slots__ = ()
 
@@ -145,17 +145,17 @@ class Autostarting(Object[K]):
     _set_autostart: ClassVar[CFunction[[CData, int], int]]
 
     def autostart(self) -> bool:
-        """Return whether it starts with the host, a mediated device with its parent.
+        """Return whether it starts with the host, or a mediated device with its parent.
 
         (virDomainGetAutostart, virNetworkGetAutostart, virStoragePoolGetAutostart, virNodeDeviceGetAutostart)
         """
         return self._call_bool(type(self)._get_autostart)
 
     def set_autostart(self, autostart: bool) -> None:
-        """Say whether it starts with the host, a mediated device with its parent.
+        """Set whether it starts with the host, or a mediated device with its parent.
 
         (virDomainSetAutostart, virNetworkSetAutostart, virStoragePoolSetAutostart, virNodeDeviceSetAutostart)
 
-        :raises OperationInvalidError: it is transient; of a storage pool an :class:`InvalidArgumentError`
+        :raises OperationInvalidError: it is transient; for a storage pool that is an :class:`InvalidArgumentError`
         """
         self._call(type(self)._set_autostart, bool(autostart))

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``conn.supports("virDomainGetState")``: ask a driver what it implements, and change nothing.
+"""``conn.supports("virDomainGetState")``: ask a driver which functions it implements, without a side effect.
 
-libvirt has no question for that.  But its public functions answer ``VIR_ERR_NO_SUPPORT`` when the driver's table has
-no such function, the remote driver hands on what the daemon's says, and a driver that has the function begins it by
-refusing flags that it does not know.  So a function with flags is called with one that nobody knows; one without is
-called as it is if it only reads, or with a text that can be neither a path, nor a document, nor a name.
+libvirt has no function for that.  But its public functions report ``VIR_ERR_NO_SUPPORT`` if the driver lacks the
+function, the remote driver passes on the daemon's answer, and a driver that has the function first rejects flags that
+it does not know.  So a function with flags is called with an unknown flag.  A function without flags is called normally
+if it only reads, or else with a text that is not a path, a document or a name.
 
-The order of libvirt's own checks decides what the other arguments have to be: a read-only connection and missing
-arguments are refused before the driver is asked, so every pointer points to something.  How to call is read from the C
-signature; the tables here hold what a signature does not say.
+The order of libvirt's own checks determines the other arguments: libvirt rejects a read-only connection and missing
+arguments before it asks the driver, so every pointer points to something.  The C signature tells how to call a
+function; the tables here hold what it does not tell.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from pyvirt._core.lib import CData
     from pyvirt.connection import Connection
 
-#: A flag of no function of libvirt's; bits are given out from below, and a few for all kinds from above.
+#: A flag that no function of libvirt uses: libvirt assigns bits from the lowest, and a few general ones from the top.
 UNKNOWN_FLAG = 1 << 27
-# No path, as /dev/null is no directory; no document; and no name that anybody gives.
+# Not a path, because /dev/null is not a directory; not a document; and not a name in use.
 _TEXT = b"/dev/null/pyvirt"
 _ROOM = 64  # bytes for a text, a UUID, a CPU map
 
-# The library itself answers, whatever the driver: handles, errors, what it read when the connection opened.
+# The library itself answers, with any driver: handles, errors, values read when the connection was opened.
 _LIBRARY = re.compile(
     r"vir\w+(Ref|Free)|virConnectClose|virConn\w*(LastError|SetErrorFunc)|vir\w+GetConnect|virConnectGet(Type|URI)"
     r"|virDomainGetID|vir([A-Z]\w+?)Get(Name|UUID|UUIDString)|virStorageVolGetKey|virInterfaceGetMACString"
@@ -47,33 +47,33 @@ _LIBRARY = re.compile(
     r"|virNetworkPortGetNetwork|virDomainLxcEnter\w+|virStreamNew"
 )
 
-# Not to be asked without leaving a trace, or not at all.
+# They cannot be called without a side effect, or not at all.
 _UNTOLD = re.compile(
-    # A callback, or the connection's settings, would change.
+    # These change a callback or the settings of the connection.
     r"vir\w+Event(Dereg|Reg)ister(Any)?|vir\w+(Register|Unregister)CloseCallback|virConnectSet(KeepAlive|Identity)"
-    # The library does most of it, with two drivers.
+    # The library does most of the work, with two drivers.
     r"|virDomainMigrate(2|3|ToURI[23]?)?"
-    # These want a socket or an open file, and hand it over first.
+    # These need a socket or an open file, and pass it on first.
     r"|virDomainOpenGraphics|virDomainFDAssociate"
-    # A pool with nothing to build announces that it was built, whatever the flags.
+    # A pool with nothing to build sends an event that it was built, with any flags.
     r"|virStoragePoolBuild"
     # The last argument looks like flags.
     r"|virDomainSetVcpus"
 )
 
-# Without flags: those that only read, and those that refuse what they are given.
+# Functions without flags: those that only read, and those that reject their arguments.
 _READS = re.compile(
     r"vir\w+(Get|NumOf|List|LookupBy)\w*|vir\w+Is(Active|Persistent|Updated|Encrypted|Secure|Alive)"
     r"|virDomain(Block|Interface)Stats"
 )
 _REFUSES = re.compile(r"vir\w+(Define|Create)XML|virDomain(Attach|Detach)Device|virDomainRestore")
 
-# The library makes them of others.
+# The library implements them by other functions.
 _ALIASES = {"virDomainCreateLinux": "virDomainCreateXML"}
 _BY_TEXT = re.compile(r"(vir\w+LookupByUUID)String")
 
-# Function -> {position of an argument: its value}, where 1 will not do.
-_ELEMENT = {1: 2}  # the only kind of metadata that has a key and a namespace
+# Function -> {position of an argument: its value}, where 1 is not suitable.
+_ELEMENT = {1: 2}  # the only kind of metadata with a key and a namespace
 _NO_FILES = {2: 0}
 _VALUES = {
     "virDomainGetMetadata": _ELEMENT,
@@ -85,13 +85,13 @@ _VALUES = {
     "virDomainQemuMonitorCommandWithFiles": _NO_FILES,
 }
 
-# Refused by the library when the driver cannot be given open files.
+# The library rejects these if open files cannot be passed to the driver.
 _PASSES_FILES = re.compile(r"virDomain\w*(WithFiles|OpenGraphicsFD)")
 # Returns text that belongs to the object.
 _BORROWED = frozenset({"virNodeDeviceGetParent"})
 
 
-# C type -> where objects of it come from.
+# C type -> the functions that return objects of it.
 _SOURCES: dict[str, Callable[[Connection], Iterator[Handle]]] = {
     "virDomainPtr": lambda conn: iter(conn.domains),
     "virDomainSnapshotPtr": lambda conn: (
@@ -123,20 +123,20 @@ _CONNECTION, _STREAM, _PARAM = map(ffi.typeof, ("virConnectPtr", "virStreamPtr",
 
 
 class _NothingToAsk(Exception):
-    """The function needs an object, and there is none."""
+    """The function needs an object, and none exists."""
 
 
 def supports(conn: Connection, name: str, obj: Handle | None) -> bool | None:
-    """Return what :meth:`Connection.supports` returns; answers about no object in particular are remembered."""
+    """See :meth:`Connection.supports`; answers that are not about one object are cached."""
     if obj is not None:
         if obj._conn is not conn:
-            raise InvalidArgumentError(f"{obj!r} is not of this connection")
+            raise InvalidArgumentError(f"{obj!r} does not belong to this connection")
         return _answer(conn, name, obj)
     known = conn._supported
     if name not in known:
         answer = _answer(conn, name, None)
         if answer is None:
-            return None  # perhaps there will be an object to ask with
+            return None  # not cached: such an object may exist later
         known[name] = answer
     return known[name]
 
@@ -190,7 +190,7 @@ def _find(name: str) -> tuple[CData, CData]:
 
 def _call(conn: Connection, function: CData, name: str, signature: CData, obj: Handle | None) -> bool | None:
     if obj is not None and not {ffi.typeof(obj._ptr), ffi.typeof(ffi.typeof(obj._ptr).cname + "*")} & {*signature.args}:
-        raise InvalidArgumentError(f"{name} takes no {type(obj).__name__}")
+        raise InvalidArgumentError(f"{name} does not take a {type(obj).__name__}")
     arguments = Arguments(conn, obj)
     fixed = _VALUES.get(name, {})
     pointer = signature.result.kind == "pointer"
@@ -214,10 +214,10 @@ def _call(conn: Connection, function: CData, name: str, signature: CData, obj: H
 def _verdict(name: str, error: Error, nothing: bool) -> bool | None:
     if isinstance(error, ConnectionLostError):
         raise error
-    if not error.code:  # no reason: there was nothing to return, or a daemon that kept the reason to itself
+    if not error.code:  # no error: the result is empty, or the daemon did not pass the error on
         return True if nothing else None
     if error.code == codes.OPERATION_DENIED:
-        return None  # the library says that of a read-only connection before it looks at the driver
+        return None  # for a read-only connection the library reports this before it asks the driver
     if error.code == codes.ARGUMENT_UNSUPPORTED and _PASSES_FILES.fullmatch(name):
         return False
     return error.code != codes.NO_SUPPORT
@@ -231,10 +231,10 @@ class Arguments:
         self._obj = obj
         self._alive: list[object] = []
         self._streams: list[CData] = []
-        self._lists: list[tuple[CData, CData]] = []  # what a pointer to a pointer was before, and where it is
+        self._lists: list[tuple[CData, CData]] = []  # the earlier value of a pointer to a pointer, and its address
 
     def value(self, kind: CData, number: int) -> CData:
-        """Make an argument of the C type *kind*, which is *number* if it is one."""
+        """Make an argument of the C type *kind*; a number has the value *number*."""
         if kind.kind != "pointer":
             return number
         if kind is _CONNECTION:
@@ -260,7 +260,7 @@ class Arguments:
             self._lists.append((room[0], room))
             return room
         if kind is _PARAM:
-            param = ffi.new(kind, {"type": 1})  # INT: the remote driver sends no other value than a proper one
+            param = ffi.new(kind, {"type": 1})  # INT: the remote driver sends only valid values
             ffi.memmove(param.field, _TEXT, len(_TEXT))
             return param
         return ffi.new(kind, 1) if item.kind == "primitive" else ffi.new(kind)
@@ -278,7 +278,7 @@ class Arguments:
         try:
             handle = next(_KINDS[kind](self._conn), None)
         except NotFoundError:
-            handle = None  # what held it has vanished meanwhile
+            handle = None  # its owner was deleted in the meantime
         if handle is None:
             raise _NothingToAsk
         self._alive.append(handle)
@@ -292,7 +292,7 @@ class Arguments:
         return stream
 
     def release(self, kind: CData, result: CData) -> None:
-        """Drop what a call has returned after all, by its result or in its arguments."""
+        """Release the values that a call has returned after all, as its result or in its arguments."""
         if kind.kind == "pointer":
             self._drop(kind, result)
         for before, room in self._lists:
@@ -309,7 +309,7 @@ class Arguments:
             lib.free(pointer)
 
     def close(self) -> None:
-        """Free what was made for the call."""
+        """Free the arguments."""
         for stream in self._streams:
             lib.virStreamFree(stream)
         self._alive.clear()

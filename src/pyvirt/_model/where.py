@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``conn.domains.where(name="web-*", active=True)``: objects by what they are called, how they are, what they carry.
+"""``conn.domains.where(name="web-*", active=True)``: filter a collection by name, state or contents.
 
-What a list function has flags for, the driver sorts out, in one call.  Names are known by then.  What is left costs a
-call for all, or one for each, and is asked last, of those that are left.  Whatever vanishes meanwhile is left out.
+Where the list function has flags for a condition, the driver filters, in one call.  Names are known then.  The other
+conditions cost one call, or one for each object, so they are checked last, for the remaining objects only.  Objects
+that are deleted during the call are left out.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
     from pyvirt.enums.nodedev import ConnectListAllNodeDeviceFlags
     from pyvirt.enums.secret import SecretUsageType
 
-    #: A glob, an expression that is searched for, or what tells by a text whether it fits.
+    #: A glob, an expression that is searched for, or a function that returns whether a text matches.
     Pattern: TypeAlias = str | re.Pattern[str] | Callable[[str], object]
 
 T = TypeVar("T", bound=Handle)
 
-# A question of yes or no -> the flags for it.
+# Condition -> its flags for true and false.
 _SWITCHES = {
     "active": ("ACTIVE", "INACTIVE"),
     "persistent": ("PERSISTENT", "TRANSIENT"),
@@ -39,12 +40,12 @@ _SWITCHES = {
     "private": ("PRIVATE", "NO_PRIVATE"),
 }
 
-# What XML calls otherwise than the flags do.
+# Capabilities whose name in XML differs from the name of the flag.
 _CAPABILITIES = {"ccw": "ccw_dev", "css": "css_dev", "pci": "pci_dev", "usb": "usb_interface", "usb_device": "usb_dev"}
 
 
 def flags_for(kind: type[IntFlag], **switches: bool | None) -> int:
-    """Return the flags of a list function that keep what answers to *switches*; ``None`` does not care."""
+    """Return the flags of a list function for the conditions *switches*; ``None`` stands for no condition."""
     chosen = kind(0)
     for name, wanted in switches.items():
         if wanted is not None:
@@ -54,18 +55,18 @@ def flags_for(kind: type[IntFlag], **switches: bool | None) -> int:
 
 
 def fits(pattern: Pattern) -> Callable[[str], object]:
-    """Return what tells whether a text fits."""
+    """Return the function that returns whether a text matches *pattern*."""
     if isinstance(pattern, str):
         return re.compile(translate(pattern)).match
     if isinstance(pattern, re.Pattern):
         return pattern.search
     if callable(pattern):
         return pattern
-    raise TypeError(f"a pattern is a glob, a compiled expression or a callable, not {type(pattern).__name__}")
+    raise TypeError(f"expected a glob, a compiled expression or a callable, got {type(pattern).__name__}")
 
 
 def choose(found: Iterable[T], *tests: Callable[[T], object]) -> list[T]:
-    """Return those that pass all *tests*; what is no longer there passes none."""
+    """Return those that pass all *tests*; a deleted object passes none."""
     chosen = []
     for item in found:
         try:
@@ -77,7 +78,7 @@ def choose(found: Iterable[T], *tests: Callable[[T], object]) -> list[T]:
 
 
 def named(pattern: Pattern | None, attribute: str = "name") -> list[Callable[[Handle], object]]:
-    """Return the test of a name, if there is to be one."""
+    """Return the test of a name, or no test without a pattern."""
     if pattern is None:
         return []
     matches = fits(pattern)
@@ -85,12 +86,12 @@ def named(pattern: Pattern | None, attribute: str = "name") -> list[Callable[[Ha
 
 
 class WhereNamed(Collection[T]):
-    """A collection of objects that have names, and no flags."""
+    """A collection of objects with names, whose list function has no flags."""
 
     __slots__ = ()
 
     def where(self, *, name: Pattern | None = None) -> list[T]:
-        """Return those with a fitting name.
+        """Return the objects whose name matches.
 
         :param name: a glob, ``"web-*"``; a compiled expression, searched for; or a callable
         """
@@ -105,7 +106,7 @@ class WhereActive(Collection[T]):
     _flags: ClassVar[type[IntFlag]]
 
     def where(self, *, name: Pattern | None = None, active: bool | None = None) -> list[T]:
-        """Return those that answer to everything that is given.
+        """Return the objects that meet all given conditions.
 
         :param name: a glob, ``"eth*"``; a compiled expression, searched for; or a callable
         """
@@ -127,7 +128,7 @@ class WhereLiving(Collection[T]):
         persistent: bool | None = None,
         autostart: bool | None = None,
     ) -> list[T]:
-        """Return those that answer to everything that is given.
+        """Return the objects that meet all given conditions.
 
         :param name: a glob, ``"web-*"``; a compiled expression, searched for; or a callable
         """
@@ -150,11 +151,11 @@ class WhereCapable(Collection[T]):
         active: bool | None = None,
         persistent: bool | None = None,
     ) -> list[T]:
-        """Return those that answer to everything that is given.
+        """Return the objects that meet all given conditions.
 
         :param name: a glob, ``"pci_*"``; a compiled expression, searched for; or a callable
         :param capability: as in XML, ``"net"`` or ``"scsi_host"``, or one or several ``CAP_…`` flags
-        :param active: whether it is there, not only defined; since libvirt 7.3
+        :param active: whether it is active, not only defined; since libvirt 7.3
         :param persistent: whether it is defined; since libvirt 10.1
         :raises InvalidArgumentError: no such capability
         """
@@ -167,7 +168,8 @@ class WhereCapable(Collection[T]):
         known = {name[4:].lower(): flag for name, flag in self._flags.__members__.items() if name.startswith("CAP_")}
         flag = known.get(_CAPABILITIES.get(capability, capability))
         if flag is None:
-            raise InvalidArgumentError(f"no capability {capability[:80]!r}: there are {', '.join(sorted(known))}")
+            names = ", ".join(sorted(known))
+            raise InvalidArgumentError(f"unknown capability {capability[:80]!r}; the known ones are {names}")
         return flag
 
 
@@ -186,9 +188,9 @@ class WhereUsed(Collection[T]):
         ephemeral: bool | None = None,
         private: bool | None = None,
     ) -> list[T]:
-        """Return those that answer to everything that is given.
+        """Return the objects that meet all given conditions.
 
-        :param usage_id: what it is for: a glob; a compiled expression, searched for; or a callable
+        :param usage_id: the object that uses it: a glob; a compiled expression, searched for; or a callable
         """
         found = self._list(flags_for(self._flags, ephemeral=ephemeral, private=private))
         tests = named(usage_id, "usage_id")

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""pyvirt for asyncio and trio: the same objects with the same names, whose methods are awaited.
+"""pyvirt for asyncio and trio: the same objects and names as in :mod:`pyvirt`, with methods that you await.
 
 >>> async with pyvirt.aio.connect("test:///default") as conn:  # doctest: +SKIP
 ...     async for domain in conn.domains:
 ...         print(domain.name, (await domain.state()).state.name)
 test RUNNING
 
-Needs anyio, ``pip install 'pyvirt[aio]'``.  See docs/aio.md.
+It needs anyio: ``pip install 'pyvirt[aio]'``.  See docs/aio.md.
 
-``_generated`` holds what ``ci/gen_aio`` writes from the synchronous model.  All other files are written by hand.
+``ci/gen_aio`` writes ``_generated`` from the synchronous model.  All other files are written by hand.
 """
 
 from __future__ import annotations

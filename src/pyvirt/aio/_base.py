@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What all asynchronous objects have in common: each wraps one of the synchronous model, and has nothing of its own."""
+"""The base classes of the asynchronous objects.  Each wraps an object of the synchronous model and adds no state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-S = TypeVar("S", covariant=True)  # of the synchronous model
+S = TypeVar("S", covariant=True)  # a class of the synchronous model
 A = TypeVar("A")  # its asynchronous counterpart
 T = TypeVar("T")
 D = TypeVar("D")
@@ -34,9 +34,9 @@ class Async(Generic[S]):
 
     @property
     def sync(self) -> S:
-        """The object of the synchronous model, each of whose calls blocks.
+        """The object of the synchronous model, whose calls block.
 
-        For :meth:`Connection.run <pyvirt.aio.Connection.run>`, and for code that runs in a thread.
+        Use it in :meth:`Connection.run <pyvirt.aio.Connection.run>`, and in code that runs in a thread.
         """
         return self._sync
 
@@ -51,34 +51,34 @@ class Async(Generic[S]):
 
 
 class AsyncHandle(Async[H]):
-    """One that holds something of libvirt's."""
+    """An asynchronous object whose synchronous object owns a C object."""
 
     __slots__ = ()
 
     def __del__(self) -> None:
         try:
-            self._runtime.workers.bury(self._sync)
+            self._runtime.workers.release_soon(self._sync)
         except AttributeError:
             pass  # __init__ did not get that far
 
     @property
     def closed(self) -> bool:
-        """Whether the object, or its connection, was closed."""
+        """Whether the object or its connection was closed."""
         return self._sync.closed
 
     def close(self) -> None:
-        """Let go of the C object now rather than when Python collects this one.  Asks nobody, so it is not awaited."""
+        """Release the C object now, not when Python collects this object.  No request is made, so do not await it."""
         self._sync.close()
 
 
 class AsyncRoot(Async[R]):
-    """A connection: ``async with`` closes it."""
+    """A connection.  ``async with`` closes it."""
 
     __slots__ = ()
 
     @property
     def closed(self) -> bool:
-        """Whether it was closed, or is about to be."""
+        """Whether the connection was closed, or is being closed."""
         return self._runtime.workers.closing or self._sync.closed
 
     @property
@@ -88,29 +88,29 @@ class AsyncRoot(Async[R]):
 
     @property
     def in_flight(self) -> int:
-        """How many requests are in flight, those included for which nobody waits any more."""
+        """How many requests are in flight, including abandoned ones, which no task waits for."""
         return self._runtime.workers.in_flight
 
     async def run(self, function: Callable[[R], T], *, timeout: float | None = None) -> T:
-        """Call *function* with the synchronous connection, in a thread, as one of the requests in flight.
+        """Call *function* with the synchronous connection, in a thread; it counts as one request in flight.
 
-        For several calls in one go, and for what only the synchronous model has.
+        Use it for several calls in one go, and for features that only the synchronous model has.
 
-        :raises OperationTimeoutError: it is not done within *timeout* seconds; it goes on in the background
+        :raises OperationTimeoutError: *function* did not end within *timeout* seconds; it continues in the background
         """
         return await self._runtime.call(timeout, lambda: function(self._sync))
 
     async def close(self) -> None:
-        """Close it and its socket, even if objects of it are still referenced.  Harmless when repeated.
+        """Close the connection and its socket, even if its objects are still in use.  Calling it again has no effect.
 
-        Calls that have not begun fail with :class:`ClosedError`; those under way may end, but not for longer than
-        ``close_timeout``.  Cancelling this hurries nothing: it is what a cancelled task does last.
+        Calls that have not begun raise :class:`ClosedError`.  Calls under way may end within ``close_timeout`` seconds.
+        Cancelling the task does not make this faster: a cancelled task closes its connection before it ends.
         """
         await self._runtime.close(self._sync.close)
 
     async def __aenter__(self) -> Self:
         if self.closed:
-            self._sync.__enter__()  # raises, and says why
+            self._sync.__enter__()  # raises ClosedError with the reason
         return self
 
     async def __aexit__(
@@ -119,25 +119,25 @@ class AsyncRoot(Async[R]):
         await self.close()
 
 
-class Each(AsyncIterator[T]):
-    """What ``async for`` goes through: asks once, at the first step."""
+class LazyIterator(AsyncIterator[T]):
+    """An asynchronous iterator over a list that it fetches at the first step."""
 
-    __slots__ = ("_ask", "_rest")
+    __slots__ = ("_fetch", "_reversed_items")
 
-    def __init__(self, ask: Callable[[], Awaitable[list[T]]]) -> None:
-        self._ask: Callable[[], Awaitable[list[T]]] | None = ask
-        self._rest: list[T] = []
+    def __init__(self, fetch: Callable[[], Awaitable[list[T]]]) -> None:
+        self._fetch: Callable[[], Awaitable[list[T]]] | None = fetch
+        self._reversed_items: list[T] = []
 
     async def __anext__(self) -> T:
-        if self._ask is not None:
-            ask, self._ask = self._ask, None
-            self._rest = (await ask())[::-1]
-        if not self._rest:
+        if self._fetch is not None:
+            fetch, self._fetch = self._fetch, None
+            self._reversed_items = (await fetch())[::-1]
+        if not self._reversed_items:
             raise StopAsyncIteration
-        return self._rest.pop()
+        return self._reversed_items.pop()
 
 
-# ---- what generated code wraps and unwraps with ----
+# ---- wrapping and unwrapping, for generated code ----
 
 
 @overload
@@ -145,27 +145,27 @@ def unwrap(value: Async[S]) -> S: ...
 @overload
 def unwrap(value: T) -> T: ...
 def unwrap(value: object) -> object:
-    """Return what the synchronous model knows: the object behind an asynchronous one, anything else as it is."""
+    """Return the synchronous object of an asynchronous one; return any other value unchanged."""
     return value._sync if isinstance(value, Async) else value
 
 
 def unwrap_each(values: Iterable[Async[S]]) -> list[S]:
-    """Return the objects behind several."""
+    """Return the synchronous objects of several asynchronous ones."""
     return [unwrap(value) for value in values]
 
 
 def wrap_or_none(make: Callable[[Runtime, S], A], runtime: Runtime, found: S | None) -> A | None:
-    """Wrap what was found, if anything was."""
+    """Return the asynchronous object for *found*, or ``None`` for ``None``."""
     return None if found is None else make(runtime, found)
 
 
 def wrap_or_default(make: Callable[[Runtime, S], A], runtime: Runtime, found: object, default: D) -> A | D:
-    """Wrap what was found, or return the *default* that came instead."""
+    """Return the asynchronous object for *found*, or *default* if *found* is the default."""
     return default if found is default else make(runtime, cast(S, found))
 
 
 def dispose(result: object) -> None:
-    """Close what a call has brought that nobody waits for any more."""
+    """Close the objects in the result of an abandoned call."""
     if isinstance(result, Async):
         if isinstance(result._sync, Root | Handle):
             result._sync.close()
@@ -178,7 +178,7 @@ def dispose(result: object) -> None:
 
 
 def close_files(result: int | list[int] | tuple[str, list[int]]) -> None:
-    """Close file descriptors that a call has brought."""
+    """Close the file descriptors in the result of an abandoned call."""
     import os
 
     if isinstance(result, int):

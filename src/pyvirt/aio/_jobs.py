@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Waiting for states and jobs, and transfers: a task sleeps where the synchronous model lets a thread sleep.
+"""Waiting for states and jobs, and transfers.  Where the synchronous model lets a thread sleep, a task sleeps here.
 
-So a thousand tasks can wait for a thousand domains; each checks its own from time to time, with one request.
+So a thousand tasks can wait for a thousand domains: each task checks its own domain from time to time, by one request.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import anyio
 
 from pyvirt.aio._base import unwrap
-from pyvirt.aio._runtime import poster
+from pyvirt.aio._runtime import loop_scheduler
 from pyvirt.domain._conditions import BlockJobDone, JobEnded, StateReached
 from pyvirt.domain._wait import new_listener
 from pyvirt.errors import ClosedError, ConnectionLostError, Error, OperationAbortedError, OperationTimeoutError
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _FIRST_PAUSE = 0.005  # seconds
-_LAST_CHECK = 1.0
+_LAST_CHECK = 1.0  # seconds that the last check may take, even if the time is over
 
 
 async def wait_for(domain: Domain, *states: DomainState, timeout: float | None, interval: float) -> DomainStateReason:
@@ -60,13 +60,13 @@ async def wait_for_job(job: Job, *, timeout: float | None, progress: JobProgress
 async def wait_for_block_job(
     job: BlockJob, *, timeout: float | None, progress: JobProgress | None, interval: float
 ) -> None:
-    """Wait until a block job has done its work."""
+    """Wait until a copy or an active commit is ready for ``pivot()``, or any other block job has ended."""
     reports = _Reports(progress)
     await _wait(job._runtime, BlockJobDone(job._sync, reports.add_if_wanted, interval), timeout, interval, reports)
 
 
 class _Reports:
-    """Progress that a thread reports, until the task passes it on."""
+    """Progress that a thread has reported, and that the task passes to the callback."""
 
     def __init__(self, progress: JobProgress | None) -> None:
         self._progress = progress
@@ -74,14 +74,14 @@ class _Reports:
 
     @property
     def add_if_wanted(self) -> JobProgress | None:
-        """The function that the thread calls, ``None`` if there is no progress callback."""
+        """The function that the thread calls; ``None`` if there is no progress callback."""
         return None if self._progress is None else self._add
 
     def _add(self, done: int, size: int) -> None:
         self._reports.append((done, size))
 
     def pass_on(self) -> None:
-        """Call the progress callback in this task."""
+        """Call the progress callback, in this task."""
         reports, self._reports = self._reports, []
         if self._progress is not None:
             for done, size in reports:
@@ -102,10 +102,10 @@ async def _wait(
     first = True
     try:
         while True:
-            # The last check may take a moment too, but a daemon that does not answer must not delay this forever.
-            patience = None if timeout is None else max(end - anyio.current_time(), _LAST_CHECK)
+            # The last check may take a moment too, but a daemon that does not answer must not delay it indefinitely.
+            limit = None if timeout is None else max(end - anyio.current_time(), _LAST_CHECK)
             try:
-                met = await runtime.call(patience, condition.met)
+                met = await runtime.call(limit, condition.met)
             finally:
                 if reports is not None:
                     reports.pass_on()
@@ -125,11 +125,11 @@ async def _wait(
                 await _wait_for_event(listener, min(left, max(condition.recheck, interval)))
     finally:
         if listener is not None:
-            runtime.workers.later(listener.close)
+            runtime.workers.run_in_background(listener.close)
 
 
 def _pauses(interval: float) -> Iterator[float]:
-    """Yield the seconds between two checks where there are no events: few at first, in the end *interval*."""
+    """Yield the seconds to sleep between checks where there are no events: few at first, *interval* in the end."""
     pause = _FIRST_PAUSE
     while True:
         yield min(pause, interval)
@@ -142,7 +142,7 @@ async def _wait_for_event(listener: Listener[Event], timeout: float) -> None:
             await anyio.wait_readable(listener)
         listener.take()
     except (ClosedError, ConnectionLostError):
-        pass  # the next check raises it
+        pass  # the next check raises the error
 
 
 def _close(listener: Listener[Event] | None) -> None:
@@ -153,7 +153,7 @@ def _close(listener: Listener[Event] | None) -> None:
 async def watch(
     job: Job, call: Callable[[], Awaitable[T]], progress: JobProgress, *, interval: float, timeout: float | None
 ) -> T:
-    """Return what *call* does, which is this domain's job, and tell *progress* how far it is."""
+    """Await *call*, which runs a job of this domain, report its progress to *progress*, and return the result."""
     results: list[T] = []
     failures: list[Exception] = []
     ended = False
@@ -182,12 +182,12 @@ async def watch(
                 group.start_soon(report)
                 group.start_soon(work)
     finally:
-        if not ended:  # cancelled, or late, or progress raised
+        if not ended:  # cancelled, the timeout has passed, or the progress callback raised an exception
             await _abort(job)
     if results:
         return results[0]
     if not failures:
-        raise OperationTimeoutError(f"the job was not over after {timeout:g} s, and is aborted")
+        raise OperationTimeoutError(f"the job had not ended after {timeout:g} s, and was aborted")
     raise failures[0]
 
 
@@ -195,7 +195,7 @@ async def _report(job: Job, progress: JobProgress) -> None:
     try:
         info = await job.info()
     except Error:
-        return  # that of the call itself counts
+        return  # the call itself raises the error that counts
     if info is not None:
         progress(info.data_processed, info.data_total)
 
@@ -206,7 +206,7 @@ async def _abort(job: Job) -> None:
             try:
                 await job.abort()
                 return
-            except Error:  # it has perhaps not begun yet
+            except Error:  # perhaps the job has not begun yet
                 await anyio.sleep(0.05)
 
 
@@ -221,12 +221,13 @@ async def migrate(
     timeout: float | None,
     **more: object,
 ) -> Domain | None:
-    """Move a domain, and return it as *dest* has it."""
+    """Migrate a domain, and return the domain on *dest*."""
     from pyvirt.aio._generated.connection import Connection
     from pyvirt.aio._generated.domain.domain import Domain
 
     runtime = migration._runtime
-    to = cast("Callable[..., SyncDomain | None]", migration._sync.to)  # its overloads say more than is known here
+    # The overloads of to() need types that are not known here.
+    to = cast("Callable[..., SyncDomain | None]", migration._sync.to)
 
     def call() -> Domain | None:
         found = to(unwrap(dest), values, flags=flags, **more)
@@ -254,7 +255,7 @@ async def download(
     flags: StorageVolDownloadFlags,
     timeout: float | None,
 ) -> int:
-    """Write the content of a volume into a file."""
+    """Write the content of a volume to a file."""
 
     def call(report: Callable[[int], None]) -> int:
         return volume._sync.download(dest, offset=offset, length=length, progress=report, flags=flags)
@@ -272,7 +273,7 @@ async def upload(
     flags: StorageVolUploadFlags,
     timeout: float | None,
 ) -> int:
-    """Write a file over the content of a volume."""
+    """Write a file to a volume, over its content."""
 
     def call(report: Callable[[int], None]) -> int:
         return volume._sync.upload(source, offset=offset, length=length, progress=report, flags=flags)
@@ -286,18 +287,18 @@ async def _transfer(
     progress: Callable[[int], object] | None,
     timeout: float | None,
 ) -> int:
-    """Make a call that reports in its thread, and can be ended by what that raises: so it ends when it is cancelled."""
-    post = poster()
+    """Make a transfer in a thread.  It ends when its progress report raises, so a cancelled task can stop it."""
+    schedule = loop_scheduler()
     failures: list[Exception] = []
-    over = False
+    stopped = False
 
     def report(moved: int) -> None:
-        if over or failures:
+        if stopped or failures:
             raise OperationAbortedError("the transfer was cancelled")
         if progress is not None:
-            post(lambda: tell(moved))
+            schedule(lambda: report_in_task(moved))
 
-    def tell(moved: int) -> None:
+    def report_in_task(moved: int) -> None:
         assert progress is not None
         try:
             progress(moved)
@@ -310,7 +311,7 @@ async def _transfer(
         if not failures:
             raise
     finally:
-        over = True
+        stopped = True
     if failures:
         raise failures[0]
     return moved

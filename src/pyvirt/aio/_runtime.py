@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""How a task waits for a call that blocks: the one place through which every asynchronous method goes."""
+"""How a task waits for a blocking call.  Every asynchronous method calls libvirt through this module."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ T = TypeVar("T")
 A = TypeVar("A", bound="_Closable")
 
 
-def poster() -> Callable[[Callable[[], object]], None]:
-    """Return a function that has others called in the event loop that runs here, from any thread, without waiting."""
+def loop_scheduler() -> Callable[[Callable[[], object]], None]:
+    """Return a function that any thread may call to run another function in this event loop.  It does not wait."""
     token = current_token().native_token
     if isinstance(token, asyncio.AbstractEventLoop):
         return cast("Callable[[Callable[[], object]], None]", token.call_soon_threadsafe)
@@ -42,25 +42,25 @@ def poster() -> Callable[[Callable[[], object]], None]:
 
 
 async def wait(signal: Signal) -> None:
-    """Wait until *signal* is set, in whatever thread."""
-    post = poster()
+    """Wait until *signal* is set, in any thread."""
+    schedule = loop_scheduler()
     event = anyio.Event()
 
-    def tell() -> None:
+    def wake_task() -> None:
         try:
-            post(event.set)
-        except RuntimeError:  # the loop has ended: nobody waits
+            schedule(event.set)
+        except RuntimeError:  # the loop has ended, and the task with it
             pass
 
-    if signal.listen(tell):
+    if signal.add_listener(wake_task):
         try:
             await event.wait()
         finally:
-            signal.forget(tell)
+            signal.remove_listener(wake_task)
 
 
 class Runtime:
-    """What the asynchronous objects of one connection share: its threads and its manners."""
+    """What the asynchronous objects of one connection share: its threads and its timeouts."""
 
     __slots__ = ("_closed", "_lock", "call_timeout", "close_timeout", "dispose", "workers")
 
@@ -86,49 +86,49 @@ class Runtime:
         dispose: Callable[[T], object] | None = None,
         essential: bool = False,
     ) -> T:
-        """Return what *function* returns, which is called in a thread.
+        """Call *function* in a thread, and return its result.
 
-        When the task is cancelled, or *timeout* passes, a call that has not begun never will; another one ends in
-        the background, and what it returns goes to *dispose*.
+        When the task is cancelled, or *timeout* passes, a call that has not begun never begins.  A call that has begun
+        ends in the background, and its result is passed to *dispose*.
 
-        :param timeout: seconds, the waiting for one's turn included; ``None`` takes the connection's, ``inf`` none
+        :param timeout: seconds, including the time in the queue; ``None`` uses the connection's, ``inf`` sets no limit
         :param dispose: by default closes the objects of libvirt in the result
-        :param essential: it begins even if nobody waits for it any more
-        :raises OperationTimeoutError: it was not done within *timeout*
+        :param essential: make the call even if the task stops waiting before it begins
+        :raises OperationTimeoutError: the call did not end within *timeout*
         """
-        patience = self.call_timeout if timeout is None else timeout
+        limit = self.call_timeout if timeout is None else timeout
         if not essential:
             await checkpoint_if_cancelled()
         job = Job(function, dispose or self.dispose, essential=essential)
         self.workers.submit(job)
         try:
-            if patience is None or patience == inf:
+            if limit is None or limit == inf:
                 await wait(job.done)
             else:
-                with anyio.move_on_after(patience):
+                with anyio.move_on_after(limit):
                     await wait(job.done)
         except BaseException:
             self.workers.abandon(job)
             raise
         if not job.finished:
             self.workers.abandon(job)
-            assert patience is not None
+            assert limit is not None
             raise OperationTimeoutError(
-                f"the call was not answered within {patience:g} s; it goes on in the background"
+                f"the call was not answered within {limit:g} s; it continues in the background"
                 if job.begun
-                else f"the call did not begin within {patience:g} s: {self.workers.limit} others were in flight"
+                else f"the call did not begin within {limit:g} s: {self.workers.limit} other calls were in flight"
             )
-        self.workers.settle(job)
+        self.workers.mark_taken(job)
         return job.take()
 
-    def context(self, timeout: float | None, function: Callable[[], AbstractContextManager[T]]) -> Entered[T]:
-        """Return an asynchronous context manager for the one that *function* makes."""
-        return Entered(self, timeout, function)
+    def context(self, timeout: float | None, function: Callable[[], AbstractContextManager[T]]) -> ThreadedContext[T]:
+        """Return an asynchronous context manager for the synchronous one that *function* makes."""
+        return ThreadedContext(self, timeout, function)
 
-    async def last_words(self, error: BaseException, function: Callable[[], T]) -> T | None:
-        """Call *function* at the end of a block that raised *error*: it is called in any case.
+    async def call_after_error(self, error: BaseException, function: Callable[[], T]) -> T | None:
+        """Call *function* at the end of a block that raised *error*, even if the task is cancelled.
 
-        A cancelled task waits for as long as closing may take, to see how it goes; any other one until it is done.
+        A cancelled task waits for the result for at most ``close_timeout``, any other task until the call has ended.
         """
         if not isinstance(error, anyio.get_cancelled_exc_class()):
             return await self.call(inf, function, essential=True)
@@ -137,28 +137,29 @@ class Runtime:
         return None
 
     async def close(self, close: Callable[[], None]) -> None:
-        """Take no more calls, wait for those under way, and call *close* in a thread; all of it for a bounded time."""
+        """Refuse new calls, wait for those under way, and call *close* in a thread; all of this for a limited time."""
         with self._lock:
             first = self._closed is None
             closed = self._closed = self._closed or Signal()
         if first:
-            self.workers.refuse()
+            self.workers.refuse_calls()
 
             def work() -> None:
                 try:
                     self.workers.drain(self.close_timeout)
-                    close()  # which waits for the daemon, that may be dead
+                    close()  # waits for the daemon, which may be dead
                 finally:
                     closed.set()
 
-            # Of its own: all threads may be stuck in calls.  It ends the connection even if this task is killed.
+            # A separate thread, because all others may be stuck in calls.  It closes the connection even if this task
+            # ends.
             Thread(target=work, name="pyvirt-aio-close", daemon=True).start()
-        # Twice: once for the calls, once for the connection.
+        # Twice: once for the calls under way, once for closing the connection.
         with anyio.move_on_after(2 * self.close_timeout, shield=True):
             await wait(closed)
 
 
-class Entered(Generic[T]):
+class ThreadedContext(Generic[T]):
     """A context manager of the synchronous model, entered and left in a thread."""
 
     __slots__ = ("_function", "_manager", "_runtime", "_timeout")
@@ -176,7 +177,7 @@ class Entered(Generic[T]):
         return await self._runtime.call(self._timeout, manager.__enter__, dispose=self._leave)
 
     def _leave(self, entered: object) -> None:
-        """Leave what was entered when nobody waited for it any more, as a block does that raises."""
+        """Leave a context that was entered after the task had stopped waiting, as if its block had raised an error."""
         assert self._manager is not None
         error = OperationAbortedError("the task was cancelled before the block began")
         try:
@@ -195,11 +196,11 @@ class Entered(Generic[T]):
 
         if error is None:
             return await self._runtime.call(self._timeout, leave, essential=True)
-        return await self._runtime.last_words(error, leave)
+        return await self._runtime.call_after_error(error, leave)
 
 
 class Opening(Generic[A]):
-    """A connection that is about to be opened: ``async with`` closes it as well, ``await`` leaves that to you."""
+    """A connection to open: ``async with`` opens and closes it; ``await`` only opens it, and you close it."""
 
     __slots__ = ("_make", "_opened", "_runtime", "_timeout")
 
@@ -213,7 +214,7 @@ class Opening(Generic[A]):
         try:
             return await self._runtime.call(self._timeout, self._make)
         except BaseException:
-            self._runtime.workers.refuse()
+            self._runtime.workers.refuse_calls()
             raise
 
     def __await__(self) -> Generator[object, None, A]:

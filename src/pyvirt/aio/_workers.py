@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The threads that make a connection's calls, and what becomes of a call that nobody waits for any more.
+"""The threads that make the calls of a connection, and what happens to calls that no task waits for any longer.
 
-libvirt's calls block, and none of them can be interrupted.  So a task hands its call to a thread and waits; when it
-is cancelled it stops waiting, and the call is *abandoned*: if it has not begun it never will, else it ends in the
-background and its result is disposed of.  The thread is the slot: there are as many as requests may be in flight, so
-that an abandoned call counts until it ends.
+libvirt's calls block, and none of them can be interrupted.  So a task passes its call to a thread and waits.  When the
+task is cancelled, it stops waiting and the call is *abandoned*: if it has not begun, it never begins; otherwise it ends
+in the background and its result is disposed of.  A thread makes one call at a time, and there are as many threads as
+requests may be in flight, so an abandoned call counts until it ends.
 
-anyio's own threads would not do.  On asyncio it gives the token of an abandoned call back while the call still runs,
-so the daemon would see more requests than allowed; and its threads keep the interpreter from exiting.  These are
-daemon threads: one that waits for a dead daemon holds nobody up.
+anyio's own threads are not suitable.  On asyncio, anyio releases the limiter token of an abandoned call while that call
+is still running, so the daemon would get more requests than allowed; and anyio's threads keep the interpreter from
+exiting.  The threads here are daemon threads: one that waits for a dead daemon does not delay the exit.
 
 Nothing here knows an event loop.
 """
@@ -28,36 +28,36 @@ from pyvirt.errors import ClosedError
 
 T = TypeVar("T", covariant=True)
 
-_IDLE = 10.0  # seconds until a thread without work ends
-_PATIENCE = 0.05  # seconds that a thread gives an event loop that is behind
-_MANY = 16  # handles that nobody needs any more, and which may wait for the next call if they are fewer
+_IDLE_SECONDS = 10.0  # after which a thread without work ends
+_TAKE_SECONDS = 0.05  # for which a thread waits until a busy event loop takes results
+_RELEASE_BATCH = 16  # handles to release that make a call of their own; fewer wait for the next call
 
 
 class Signal:
-    """Something that happens once, in any thread.  Who listens is told in the thread in which it happens."""
+    """Something that happens once, in any thread.  Listeners are called in that thread."""
 
     __slots__ = ("_listeners", "_lock", "_set")
 
     def __init__(self) -> None:
-        self._lock = RLock()  # see Workers
+        self._lock = RLock()  # reentrant for the same reason as the lock of Workers
         self._set = False
         self._listeners: list[Callable[[], None]] = []
 
-    def listen(self, listener: Callable[[], None]) -> bool:
-        """Tell *listener* when it happens; return whether it is still to happen."""
+    def add_listener(self, listener: Callable[[], None]) -> bool:
+        """Call *listener* when it happens; return ``False`` if it has happened already."""
         with self._lock:
             if not self._set:
                 self._listeners.append(listener)
             return not self._set
 
-    def forget(self, listener: Callable[[], None]) -> None:
-        """Do not tell *listener*."""
+    def remove_listener(self, listener: Callable[[], None]) -> None:
+        """Do not call *listener*."""
         with self._lock:
             if listener in self._listeners:
                 self._listeners.remove(listener)
 
     def set(self) -> None:
-        """Say that it has happened."""
+        """Record that it has happened, and call the listeners."""
         with self._lock:
             self._set = True
             listeners, self._listeners = self._listeners, []
@@ -69,39 +69,48 @@ class Job(Generic[T]):
     """One call, on its way from a task to a thread and back."""
 
     __slots__ = (
-        *("_abandoned", "_context", "_dispose", "_essential", "_function", "_result", "_untaken"),
-        *("begun", "done", "error", "finished"),
+        "_abandoned",
+        "_context",
+        "_dispose",
+        "_essential",
+        "_function",
+        "_result",
+        "_untaken",
+        "begun",
+        "done",
+        "error",
+        "finished",
     )
 
     _result: T
 
     def __init__(self, function: Callable[[], T], dispose: Callable[[T], object], *, essential: bool = False) -> None:
-        """Prepare a call of *function*, whose result goes to *dispose* if nobody waits for it.
+        """Prepare a call of *function*; its result is passed to *dispose* if no task waits for it.
 
-        :param essential: it is made even if nobody waits for it, or the connection closes, before it has begun
+        :param essential: make the call even if the task stops waiting, or the connection closes, before the call begins
         """
         self._function = function
         self._dispose = dispose
         self._essential = essential
         self._context = copy_context()
         self._abandoned = self._untaken = False
-        #: Whether a thread has begun with it.
+        #: Whether a thread has begun the call.
         self.begun = False
         #: Whether there is a result or an error to take.
         self.finished = False
-        #: What it raised.
+        #: The exception that the call raised.
         self.error: BaseException | None = None
-        #: Set when it is finished.
+        #: Set when the call is finished.
         self.done = Signal()
 
     def take(self) -> T:
-        """Return the result, or raise the error.  Only once, after it is finished."""
+        """Return the result, or raise the error.  Call it once only, after the call is finished."""
         error, self.error = self.error, None
         if error is not None:
             try:
                 raise error
             finally:
-                del error  # which holds this frame
+                del error  # its traceback refers to this frame
         try:
             return self._result
         finally:
@@ -111,32 +120,32 @@ class Job(Generic[T]):
         """Dispose of the result."""
         try:
             self._dispose(self._result)
-        except Exception:  # there is nobody to tell, and nothing to be done
+        except Exception:  # no task is left to receive it, and nothing can be done
             pass
 
 
 class Workers:
-    """As many threads as requests may be in flight, started when needed."""
+    """As many threads as requests may be in flight, started when they are needed."""
 
     def __init__(self, limit: int) -> None:
         if limit < 1:
-            raise ValueError(f"at least one request must be allowed in flight, not {limit}")
-        #: How many calls may be under way.
+            raise ValueError(f"max_requests must be at least 1, not {limit}")
+        #: How many calls may be under way at a time.
         self.limit = limit
-        #: How many were, at most.
+        #: The highest number of calls that were under way at a time.
         self.most_in_flight = 0
         self._pid = os.getpid()
-        # Reentrant: when Python collects a coroutine that waits for a call, in whatever this thread is at in here, the
-        # call is abandoned.
+        # Reentrant: Python may collect a coroutine that waits for a call while this thread holds the lock, and the call
+        # is then abandoned in this thread.
         lock = RLock()
         self._lock = lock
         self._has_work = Condition(lock)
-        self._has_rest = Condition(lock)
-        self._has_room = Condition(lock)
-        # Jobs are kept as objects: in here nobody looks at what they return.
+        self._call_ended = Condition(lock)
+        self._result_taken = Condition(lock)
+        # Jobs of any result type: results are not used here.
         self._waiting: OrderedDict[Job[object], None] = OrderedDict()
         self._running: set[Job[object]] = set()
-        self._graves: list[object] = []
+        self._unreleased: list[object] = []
         self._untaken = 0
         self._threads = 0
         self._idle = 0
@@ -144,7 +153,7 @@ class Workers:
 
     @property
     def in_flight(self) -> int:
-        """How many calls are under way, abandoned ones included."""
+        """How many calls are under way, including abandoned ones."""
         return len(self._running)
 
     @property
@@ -154,13 +163,13 @@ class Workers:
 
     @property
     def closing(self) -> bool:
-        """Whether no more calls are taken."""
+        """Whether new calls are refused."""
         return self._closing
 
     def submit(self, job: Job[object]) -> None:
-        """Have *job* done when its turn comes.
+        """Queue *job* for a thread.
 
-        :raises ClosedError: no more calls are taken
+        :raises ClosedError: new calls are refused
         """
         if self._pid != os.getpid():
             raise ClosedError("the connection was opened before fork() and belongs to the parent process")
@@ -171,13 +180,13 @@ class Workers:
             if self._idle >= len(self._waiting):
                 self._has_work.notify()
                 return
-            # At exit no thread starts any more, and what is left over is dropped with the process.
+            # When the interpreter exits, no thread can be started; jobs that are left are dropped with the process.
             if self._threads >= self.limit or sys.is_finalizing():
                 return
             self._threads += 1
         try:
             Thread(target=self._work, name="pyvirt-aio", daemon=True).start()
-        except BaseException:  # no more threads: if there is none at all, nobody would ever come to this job
+        except BaseException:  # no thread could be started: without any other thread this job would never run
             with self._lock:
                 self._threads -= 1
                 if self._threads:
@@ -185,16 +194,16 @@ class Workers:
                 self._waiting.pop(job, None)
             raise
 
-    def settle(self, job: Job[object]) -> None:
-        """Say that whoever waited for *job* has seen that it is over."""
+    def mark_taken(self, job: Job[object]) -> None:
+        """Note that the task has received the end of *job*, or waits for it no longer."""
         with self._lock:
             if job._untaken:
                 job._untaken = False
                 self._untaken -= 1
-                self._has_room.notify()
+                self._result_taken.notify()
 
     def abandon(self, job: Job[object]) -> None:
-        """Wait no more for *job*: it does not begin, or it ends in the background and is disposed of."""
+        """Stop waiting for *job*: it does not begin, or it ends in the background and its result is disposed of."""
         if self._pid != os.getpid():
             return
         with self._lock:
@@ -203,85 +212,88 @@ class Workers:
             job._abandoned = True
             if not job._essential:
                 self._waiting.pop(job, None)
-            # The result was there, but the task was cancelled before it saw it.
-            late = job.finished and job.error is None
-            self.settle(job)
-            self._has_rest.notify_all()
-        if late:
-            self.later(job.discard)  # not here, in the thread of an event loop: to dispose of a connection blocks
+            # The result had arrived, but the task was cancelled before it took the result.
+            has_result = job.finished and job.error is None
+            self.mark_taken(job)
+            self._call_ended.notify_all()
+        if has_result:
+            # Not in this thread, which runs the event loop: to dispose of a connection blocks.
+            self.run_in_background(job.discard)
 
-    def later(self, function: Callable[[], object]) -> None:
-        """Have *function* called, for which nobody waits."""
-        job = Job(function, _nothing, essential=True)
+    def run_in_background(self, function: Callable[[], object]) -> None:
+        """Call *function* in one of the threads; no task waits for it."""
+        job = Job(function, _ignore, essential=True)
         job._abandoned = True
         try:
             self.submit(job)
-        except (RuntimeError, ClosedError):  # no more threads, or those of another process: Python does what it can
+        except (RuntimeError, ClosedError):  # no thread could be started, or this is a forked child: finalisers must do
             pass
 
-    def bury(self, handle: object) -> None:
-        """Let go of *handle* in one of the threads, soon, rather than here, in the thread of an event loop.
+    def release_soon(self, handle: object) -> None:
+        """Drop the reference to *handle* in one of the threads, not in this thread, which runs the event loop.
 
-        To free something of libvirt's releases the GIL, and whoever is busy takes it: an event loop that drops a
-        listing of 100 would stand in line a hundred times.
+        Freeing an object of libvirt releases the GIL, and then a busy thread may take it: an event loop that drops a
+        list of 100 objects would wait for the GIL a hundred times.
         """
         if self._closing:
-            return  # there is nothing to be freed any more
-        graves = self._graves
-        graves.append(handle)
-        if len(graves) >= _MANY and not self._running and not self._waiting:  # else somebody comes by anyhow
-            self.later(graves.clear)
+            return  # closing the connection releases all its handles
+        unreleased = self._unreleased
+        unreleased.append(handle)
+        # If a call is running or waiting, the thread that makes it releases them.
+        if len(unreleased) >= _RELEASE_BATCH and not self._running and not self._waiting:
+            self.run_in_background(unreleased.clear)
 
-    def refuse(self) -> None:
-        """Take no more calls; those that have not begun fail with :class:`ClosedError`."""
+    def refuse_calls(self) -> None:
+        """Refuse new calls; calls that have not begun fail with :class:`ClosedError`."""
         with self._lock:
             self._closing = True
             failed = [job for job in list(self._waiting) if not job._essential]
             for job in failed:
                 self._waiting.pop(job, None)
-            self._give_up(failed)
+            self._fail(failed)
             self._has_work.notify_all()
         for job in failed:
             job.done.set()
 
     def drain(self, timeout: float) -> None:
-        """Wait until all calls are over but for abandoned ones; for *timeout* seconds, then those are too.  Blocks."""
+        """Wait until all calls but abandoned ones have ended; after *timeout* seconds, abandon the others.  Blocks."""
         end = monotonic() + timeout
         with self._lock:
             while self._waiting or not all(job._abandoned and not job._essential for job in self._running):
                 left = end - monotonic()
-                if left <= 0 or not self._has_rest.wait(left):
+                if left <= 0 or not self._call_ended.wait(left):
                     break
             stuck = [job for job in (*self._running, *self._waiting) if not (job._abandoned or job.finished)]
-            self._give_up(stuck)
+            self._fail(stuck)
         for job in stuck:
             job.done.set()
 
-    def _give_up(self, jobs: list[Job[object]]) -> None:
+    def _fail(self, jobs: list[Job[object]]) -> None:
         for job in jobs:
             job._abandoned = job.finished = True
             job.error = ClosedError("the connection was closed before this call was answered")
 
     def _work(self) -> None:
+        """Make calls until this thread is no longer needed."""
         while True:
-            job = self._next()
+            job = self._next_job()
             if job is None:
                 return
-            heard = self._do(job)
+            is_awaited = self._make_call(job)
             done = job.done
-            del job  # or its result would live on here, while this thread is idle
-            if heard:
+            del job  # otherwise its result would stay alive while this thread is idle
+            if is_awaited:
                 done.set()
-            self._graves.clear()
+            self._unreleased.clear()
 
-    def _next(self) -> Job[object] | None:
-        """Return the next job to be done, or ``None`` when it is time for this thread to end."""
-        end = monotonic() + _IDLE
+    def _next_job(self) -> Job[object] | None:
+        """Return the next job, or ``None`` when this thread must end."""
+        end = monotonic() + _IDLE_SECONDS
         with self._lock:
-            # Results that nobody has looked at pile up in a loop that is behind, which would then handle all of them
-            # at one turn, and be late for everything else.
+            # Results that no task has taken pile up while the event loop is busy.  The loop would then handle all of
+            # them in one turn, and be late for everything else.
             if self._untaken >= 2 * self.limit:
-                self._has_room.wait(_PATIENCE)
+                self._result_taken.wait(_TAKE_SECONDS)
             while not self._waiting:
                 left = end - monotonic()
                 if self._closing or left <= 0:
@@ -296,8 +308,8 @@ class Workers:
             self.most_in_flight = max(self.most_in_flight, len(self._running))
             return job
 
-    def _do(self, job: Job[object]) -> bool:
-        """Make the call, and return whether anybody is there to hear of it."""
+    def _make_call(self, job: Job[object]) -> bool:
+        """Make the call, and return whether a task waits for its end."""
         result = error = None
         try:
             result = job._context.run(job._function)
@@ -311,12 +323,12 @@ class Workers:
                 job.finished = job._untaken = True
                 self._untaken += 1
         if abandoned and error is None:
-            job.discard()  # still in this slot: to dispose of something may be a request as well
+            job.discard()  # while this call still counts: disposing may be a request too
         with self._lock:
             self._running.discard(job)
-            self._has_rest.notify_all()
+            self._call_ended.notify_all()
         return not abandoned
 
 
-def _nothing(result: object) -> None:
-    """Dispose of what needs no disposal."""
+def _ignore(result: object) -> None:
+    """Dispose of a result that needs no disposal."""

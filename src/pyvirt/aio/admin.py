@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The asynchronous face of :mod:`pyvirt.admin`."""
+"""The asynchronous counterpart of :mod:`pyvirt.admin`."""
 
 from __future__ import annotations
 

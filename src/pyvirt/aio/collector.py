@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Bulk statistics in ticks, awaited: ``async for frame in pyvirt.aio.Collector(conn, interval=5)``.
+"""Bulk statistics in ticks, for asyncio and trio: ``async for frame in pyvirt.aio.Collector(conn, interval=5)``.
 
-Written by hand.  A collector has threads of its own, which ask a few domains each; one more waits for all of them here.
+A collector has its own threads, each of which asks for a few domains.  Here one more thread waits for all of them.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from pyvirt.collector import CollectedFrame
     from pyvirt.connection import Connection as SyncConnection
 
-_FAREWELL = 1.0  # seconds; a tick under way ends as soon as the collector is closed
+_CLOSE_TIMEOUT = 1.0  # seconds; a tick under way ends as soon as the collector is closed
 
 
 class Collector(AsyncIterator["CollectedFrame"]):
-    """Statistics of one connection or many.  ``async with`` ends it, and ``async for`` makes ticks.
+    """Statistics of one connection or several.  ``async for`` makes ticks, and ``async with`` closes the collector.
 
-    The requests of a tick come on top of those of the connections, up to *workers* for each; to have both within what
-    libvirtd serves at a time, give a collector connections of its own.  The parameters are those of
-    :class:`pyvirt.Collector`.
+    A tick makes up to *workers* requests on each connection, in addition to the connection's own requests.  Use
+    separate connections for a collector, so that the sum stays within the number of requests that libvirtd serves at a
+    time.  The parameters are those of :class:`pyvirt.Collector`.
     """
 
-    __slots__ = ("_end", "_runtime", "sync")
+    __slots__ = ("_closed", "_runtime", "sync")
 
     def __init__(
         self,
@@ -55,20 +55,20 @@ class Collector(AsyncIterator["CollectedFrame"]):
             given = {name: conn.sync for name, conn in connections.items()}
         else:
             given = [conn.sync for conn in ((connections,) if isinstance(connections, Connection) else connections)]
-        #: That of the synchronous model.
+        #: The collector of the synchronous model.
         self.sync = SyncCollector(given, groups=groups, interval=interval, deadline=deadline, workers=workers)
-        self._runtime = Runtime(1, None, _FAREWELL, dispose)
-        self._end = Signal()
+        self._runtime = Runtime(1, None, _CLOSE_TIMEOUT, dispose)
+        self._closed = Signal()
 
     async def collect(self, *, timeout: float | None = None) -> CollectedFrame:
-        """Make one tick now and return its frame, at the deadline at the latest.
+        """Make one tick now, and return its frame by the deadline.
 
-        A tick that is cancelled goes on until then, and the next one begins after it.
+        If the task is cancelled, the tick continues until its deadline, and the next tick begins after that.
         """
         return await self._runtime.call(timeout, self.sync.collect)
 
     def __aiter__(self) -> Self:
-        iter(self.sync)  # raises, without an interval
+        iter(self.sync)  # raises ValueError without an interval
         return self
 
     async def __anext__(self) -> CollectedFrame:
@@ -78,13 +78,13 @@ class Collector(AsyncIterator["CollectedFrame"]):
             if pause <= 0:
                 return await self._runtime.call(inf, self.sync.collect)
             with anyio.move_on_after(pause):
-                await wait(self._end)
+                await wait(self._closed)
         raise StopAsyncIteration
 
     async def close(self) -> None:
-        """End its threads, and a tick under way with :class:`ClosedError`.  Harmless when repeated."""
-        self._runtime.workers.refuse()
-        self._end.set()
+        """Stop the threads; a tick under way raises :class:`ClosedError`.  Calling it again has no effect."""
+        self._runtime.workers.refuse_calls()
+        self._closed.set()
         await self._runtime.close(self.sync.close)
 
     async def __aenter__(self) -> Self:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Events that are awaited: ``async for event in conn.events.listen(DomainLifecycle)``.
+"""Events for asyncio and trio: ``async for event in conn.events.listen(DomainLifecycle)``.
 
-Written by hand, as hardly anything of it is a request: events lie in a queue of C, whose file descriptor the event
-loop waits for.  A task that waits for events holds no request and no thread.
+This module is not generated, because hardly any of its methods makes a request: events wait in a queue in C, and the
+event loop watches the file descriptor of that queue.  A task that waits for events holds no request and no thread.
 
-Events are those of :mod:`pyvirt.events`, with handles of the synchronous model: names and UUIDs are there to be read,
-and ``conn.awaited(event.domain)`` is what calls can be made with.
+Events are those of :mod:`pyvirt.events`.  Their handles belong to the synchronous model: read names and UUIDs from
+them, and get a handle for calls with ``conn.awaited(event.domain)``.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from uuid import UUID
 import anyio
 from anyio.lowlevel import checkpoint
 
-from pyvirt.aio._base import Async, Each, unwrap
-from pyvirt.aio._runtime import Runtime, poster
+from pyvirt.aio._base import Async, LazyIterator, unwrap
+from pyvirt.aio._runtime import Runtime, loop_scheduler
 from pyvirt.errors import ClosedError, ConnectionLostError
 from pyvirt.events import DomainWatch as SyncDomainWatch
 from pyvirt.events import Event, EventsLost, WatchedDomain
 from pyvirt.events import Subscription as SyncSubscription
 from pyvirt.events.hub import BUFFER
 from pyvirt.events.hub import Events as SyncEvents
-from pyvirt.events.watch import AGAIN
+from pyvirt.events.watch import RECHECK_SECONDS
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -46,7 +46,7 @@ F = TypeVar("F", bound=Event)
 G = TypeVar("G", bound=Event)
 K = TypeVar("K", bound=Event, covariant=True)
 
-_CHUNK = 256  # events that are taken at once, which is less than a millisecond
+_CHUNK = 256  # events that a loop takes at once: this takes less than a millisecond
 
 
 class Events(Async[SyncEvents]):
@@ -56,7 +56,7 @@ class Events(Async[SyncEvents]):
 
     @property
     def connection(self) -> Connection:
-        """The connection whose events these are."""
+        """The connection that the events come from."""
         from pyvirt.aio._generated.connection import Connection
 
         return Connection(self._runtime, self._sync.connection)
@@ -68,11 +68,11 @@ class Events(Async[SyncEvents]):
 
     @on_error.setter
     def on_error(self, hook: ErrorHook | None) -> None:
-        """Have *hook* called when a callback raises."""
+        """Set the function that is called when a callback raises."""
         self._sync.on_error = hook
 
     if TYPE_CHECKING:
-        # As the model has them.
+        # Those of pyvirt.events.hub, written again, because Listener and Domain are other classes here.
 
         @overload
         def listen(
@@ -131,17 +131,17 @@ class Events(Async[SyncEvents]):
     def listen(
         self, *kinds: type[Event], timeout: float | None = None, domain: Domain | None = None, buffer: int = BUFFER
     ) -> Listener[Event]:
-        """Take in events, for a loop to have: ``async for event in conn.events.listen(DomainLifecycle): …``
+        """Collect events for a loop: ``async for event in conn.events.listen(DomainLifecycle): …``
 
-        It begins with the first step of the loop, or with a block, that also ends it:
+        Listening starts with the first step of the loop, or with a block, which also ends it:
         ``async with conn.events.listen(DomainLifecycle) as events: …``
 
-        :param kinds: classes of :mod:`pyvirt.events`, also such as others derive from; without any all that there are
-        :param timeout: seconds after which the loop ends if nothing came; ``None`` waits without end
-        :param domain: only events about this one; *kinds* must be of domains, which is also the default
-        :param buffer: how many events wait for the loop at most; the rest is counted, see :class:`EventsLost`
-        :raises NotSupportedError: the driver, or the libvirt at either end, has no such events
-        :raises ConnectionLostError: the link is gone
+        :param kinds: classes of :mod:`pyvirt.events`, or bases of several; without any, all kinds
+        :param timeout: seconds without an event after which the loop ends; ``None`` waits indefinitely
+        :param domain: only events about this domain; *kinds* must be kinds of domain events, and default to all of them
+        :param buffer: how many events wait for the loop at most; more are lost and counted, see :class:`EventsLost`
+        :raises NotSupportedError: the driver, or libvirt at either end, does not support such events
+        :raises ConnectionLostError: the connection is lost
         """
         sync, about = self._sync, unwrap(domain)
         return Listener(self._runtime, lambda: sync.listen(*kinds, timeout=timeout, domain=about, buffer=buffer))
@@ -154,17 +154,17 @@ class Events(Async[SyncEvents]):
         domain: Domain | None = None,
         timeout: float | None = None,
     ) -> Subscription[E]:
-        """Call *callback* with each event of a kind from here on, until cancelled or the connection is closed.
+        """Call *callback* with each event of a kind from now on, until cancelled or the connection is closed.
 
-        It is called in the event loop that runs here, so it must not block.  Nothing bounds how many calls wait for a
-        loop that is busy, as :meth:`listen` does.
+        The callback is called in the event loop of this task, so it must not block.  The number of calls that wait for
+        a busy loop is not limited; :meth:`listen` has a limit.
 
-        :param kind: a class of :mod:`pyvirt.events`, or one that several derive from: ``DomainEvent``
-        :param domain: only events about this one; *kind* must be of domains
+        :param kind: a class of :mod:`pyvirt.events`, or a base of several, such as ``DomainEvent``
+        :param domain: only events about this domain; *kind* must be a kind of domain event
         """
-        post = poster()
+        schedule = loop_scheduler()
         made: list[SyncSubscription[E]] = []
-        begun = Flag()  # the first event may be faster than the thread that subscribes
+        begun = Flag()  # the first event may arrive before the subscription is in *made*
 
         def call(sync: SyncSubscription[E], event: E) -> None:
             if sync.active:
@@ -177,7 +177,7 @@ class Events(Async[SyncEvents]):
             begun.wait()
             for sync in made:
                 try:
-                    post(lambda: call(sync, event))  # noqa: B023  # there is one at most
+                    schedule(lambda: call(sync, event))  # noqa: B023  # made has at most one item
                 except RuntimeError:  # the loop has ended
                     pass
 
@@ -193,33 +193,33 @@ class Events(Async[SyncEvents]):
 
 
 class Subscription(Generic[E]):
-    """A callback that gets events until :meth:`cancel`.  ``async with`` cancels it as well."""
+    """A callback that receives events until :meth:`cancel`.  ``async with`` cancels it at the end of its block."""
 
     __slots__ = ("_callback", "_runtime", "sync")
 
     def __init__(self, runtime: Runtime, sync: SyncSubscription[E], callback: Callable[[E], object]) -> None:
         self._runtime = runtime
         self._callback = callback
-        #: That of the synchronous model.
+        #: The subscription of the synchronous model.
         self.sync = sync
 
     @property
     def kind(self) -> type[E]:
-        """What it is subscribed to."""
+        """The kind of events that the callback receives."""
         return self.sync.kind
 
     @property
     def callback(self) -> Callable[[E], object]:
-        """What is called."""
+        """The function that is called with each event."""
         return self._callback
 
     @property
     def active(self) -> bool:
-        """Whether it still gets events: neither cancelled, nor the connection closed."""
+        """Whether the callback still receives events: not after :meth:`cancel`, or when the connection is closed."""
         return self.sync.active
 
     async def cancel(self) -> None:
-        """Get no more events.  Harmless when repeated."""
+        """Stop receiving events.  Calling it again has no effect."""
         await self._runtime.call(None, self.sync.cancel, essential=True)
 
     async def __aenter__(self) -> Self:
@@ -232,11 +232,11 @@ class Subscription(Generic[E]):
 
 
 class Listener(AsyncIterator["K | EventsLost"], Generic[K]):
-    """Events one after the other, or as many as there are; see :meth:`Events.listen`.
+    """Events one by one, or all that have arrived; see :meth:`Events.listen`.
 
-    The loop ends when nothing came for the ``timeout`` it was made with, and when the listener or the connection is
-    closed.  When the link is lost, whatever came before is handed out first; then a listener for ``ConnectionClosed``
-    hands that out and ends, any other raises :class:`ConnectionLostError`.
+    The loop ends when no event arrives for ``timeout`` seconds, and when the listener or the connection is closed.
+    When the connection is lost, events from before that are returned first.  Then a listener for ``ConnectionClosed``
+    returns that event and ends; any other listener raises :class:`ConnectionLostError`.
     """
 
     __slots__ = ("_listen", "_runtime", "_sync", "_taken")
@@ -247,24 +247,25 @@ class Listener(AsyncIterator["K | EventsLost"], Generic[K]):
         self._sync: SyncListener[K] | None = None
         self._taken: deque[K | EventsLost] = deque()
 
-    async def _begun(self) -> SyncListener[K]:
+    async def _start(self) -> SyncListener[K]:
+        """Return the synchronous listener, which starts listening when it is created."""
         if self._sync is None:
             if self._listen is None:
-                raise ClosedError("this listener is closed")
+                raise ClosedError("the listener is closed")
             self._sync = await self._runtime.call(None, self._listen, dispose=lambda found: found.close())
         return self._sync
 
     @property
     def closed(self) -> bool:
-        """Whether it, or the connection, was closed."""
+        """Whether the listener or its connection was closed."""
         return self._listen is None or (self._sync is not None and self._sync.closed)
 
     async def take(self, most: int = 1024) -> list[K | EventsLost]:
-        """Return what has come, up to *most* events, oldest first, and wait until that is something.
+        """Wait for at least one event, and return all that have arrived, at most *most*, oldest first.
 
-        Returns nothing where the loop would end.
+        Returns an empty list where the loop would end.
 
-        :raises ConnectionLostError: the link is gone, and everything else has been handed out
+        :raises ConnectionLostError: the connection is lost, and all earlier events have been returned
         """
         taken = self._taken
         if not taken:
@@ -272,11 +273,11 @@ class Listener(AsyncIterator["K | EventsLost"], Generic[K]):
         return [taken.popleft() for _ in range(min(most, len(taken)))]
 
     async def _more(self, most: int) -> list[K | EventsLost]:
-        """Wait for the next events; none at the end."""
+        """Wait for the next events; return an empty list at the end."""
         if self.closed:
             return []
-        sync = await self._begun()
-        await checkpoint()  # before anything is taken: what a cancelled task had would be lost
+        sync = await self._start()
+        await checkpoint()  # before events are taken, because a task that is cancelled later would lose them
         while True:
             try:
                 if events := sync.take(most):
@@ -286,7 +287,7 @@ class Listener(AsyncIterator["K | EventsLost"], Generic[K]):
             except ClosedError:
                 return []
             except ConnectionLostError:
-                if sync._tells:
+                if sync._delivers_closed:
                     return []
                 raise
             if waiting.cancelled_caught:
@@ -300,21 +301,21 @@ class Listener(AsyncIterator["K | EventsLost"], Generic[K]):
         return self._taken.popleft()
 
     def chunks(self, most: int = 1024) -> AsyncIterator[list[K | EventsLost]]:
-        """Return an iterator over lists of up to *most* events, as they come: that costs far less than one by one.
+        """Return an iterator over lists of up to *most* events, which costs far less than one by one.
 
-        Ends as the loop over the events does.
+        It ends as the loop over the events does.
         """
         return _Chunks(self, most)
 
     async def close(self) -> None:
-        """Stop listening.  Harmless when repeated."""
+        """Stop listening.  Calling it again has no effect."""
         self._listen = None
         self._taken.clear()
         if self._sync is not None:
             await self._runtime.call(None, self._sync.close, essential=True)
 
     async def __aenter__(self) -> Self:
-        await self._begun()
+        await self._start()
         return self
 
     async def __aexit__(
@@ -329,11 +330,11 @@ async def _leave(runtime: Runtime, error: BaseException | None, leave: Callable[
     if error is None:
         await runtime.call(None, leave, essential=True)
     else:
-        await runtime.last_words(error, leave)
+        await runtime.call_after_error(error, leave)
 
 
 class _Chunks(AsyncIterator["list[K | EventsLost]"], Generic[K]):
-    """No asynchronous generator, which trio wants to be closed."""
+    """An iterator, because trio requires that asynchronous generators are closed."""
 
     __slots__ = ("_listener", "_most")
 
@@ -349,65 +350,65 @@ class _Chunks(AsyncIterator["list[K | EventsLost]"], Generic[K]):
 
 
 class DomainWatch(Async[SyncDomainWatch]):
-    """Domains by name, UUID or handle, and their states, kept current by events.
+    """Domains by name, UUID or handle, and their states, which events keep current.
 
-    ``async with await conn.domains.watch() as watch``.  Each use takes in the events that have come since the last one,
-    and asks for the states of the domains that they are about: on a host where nothing happens nothing is asked.
+    ``async with await conn.domains.watch() as watch``.  Each use first takes the events since the previous use, and
+    asks for the states of the domains that these are about: on a host where nothing happens, the daemon is not asked.
     """
 
     __slots__ = ()
 
     @property
     def closed(self) -> bool:
-        """Whether it, or the connection, was closed."""
+        """Whether the watch or its connection was closed."""
         return self._sync.closed
 
     async def get(self, key: str | UUID | Domain, *, timeout: float | None = None) -> WatchedDomain | None:
-        """Return the domain of that name or UUID, ``None`` if there is none."""
+        """Return the domain with this name, UUID or handle, or ``None``."""
         return await self._runtime.call(timeout, lambda: self._sync.get(unwrap(key)))
 
     async def contains(self, key: object, *, timeout: float | None = None) -> bool:
-        """Return whether there is a domain of that name or UUID, or that very one."""
+        """Return whether there is a domain with this name, UUID or handle."""
         return await self._runtime.call(timeout, lambda: unwrap(key) in self._sync)
 
     async def count(self, *, timeout: float | None = None) -> int:
-        """Return how many domains there are."""
+        """Return the number of domains."""
         return await self._runtime.call(timeout, lambda: len(self._sync))
 
     def __aiter__(self) -> AsyncIterator[str]:
-        return Each(lambda: self._runtime.call(None, lambda: list(self._sync.snapshot())))
+        return LazyIterator(lambda: self._runtime.call(None, lambda: list(self._sync.snapshot())))
 
     async def snapshot(self, *, timeout: float | None = None) -> dict[str, WatchedDomain]:
-        """Return all of them by their names, as they are now: one state of affairs, where a loop would see many."""
+        """Return all domains by name, as of one moment; a loop over the watch would see changes in between."""
         return await self._runtime.call(timeout, self._sync.snapshot)
 
     async def update(self, *, timeout: float | None = None) -> None:
-        """Take in what has happened; every other method does so by itself."""
+        """Take the events that have arrived; all other methods do this first."""
         await self._runtime.call(timeout, self._sync.update)
 
     async def wait(self, timeout: float | None = None) -> set[UUID]:
-        """Wait until something has changed since the last call of this, and return of which domains.
+        """Wait until domains have changed since the last call of this method; return their UUIDs.
 
-        Those that are gone are among them.
+        They include domains that no longer exist.
 
-        :param timeout: seconds, after which nothing is returned; ``None`` waits without end
+        :param timeout: seconds, after which an empty set is returned; ``None`` waits indefinitely
         """
         with anyio.move_on_after(timeout):
             while True:
-                changed = await self._runtime.call(None, lambda: self._sync.wait(0), dispose=self._see_again)
+                changed = await self._runtime.call(None, lambda: self._sync.wait(0), dispose=self._restore_changes)
                 if changed:
                     return changed
-                with anyio.move_on_after(AGAIN):
+                with anyio.move_on_after(RECHECK_SECONDS):
                     await anyio.wait_readable(self._sync)
         return set()
 
-    def _see_again(self, changed: set[UUID]) -> None:
-        """Keep for the next time what a cancelled task was about to return."""
+    def _restore_changes(self, changed: set[UUID]) -> None:
+        """Keep the result of an abandoned call for the next one."""
         with self._sync._lock:
             self._sync._changed |= changed
 
     async def close(self) -> None:
-        """Watch no more.  Harmless when repeated."""
+        """Stop watching.  Calling it again has no effect."""
         await self._runtime.call(None, self._sync.close, essential=True)
 
     async def __aenter__(self) -> Self:
@@ -420,7 +421,7 @@ class DomainWatch(Async[SyncDomainWatch]):
 
 
 async def watch(domains: Domains, *, buffer: int, timeout: float | None) -> DomainWatch:
-    """Begin to watch the domains of a connection."""
+    """Start watching the domains of a connection."""
     runtime, sync = domains._runtime, domains._sync
 
     def call() -> DomainWatch:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The asynchronous face of :mod:`pyvirt.lxc`."""
+"""The asynchronous counterpart of :mod:`pyvirt.lxc`."""
 
 from __future__ import annotations
 

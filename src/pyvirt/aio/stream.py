@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Streams that are awaited: the bytes of a volume, a console, a channel.
+"""Streams for asyncio and trio: the bytes of a volume, a console or a channel.
 
-Written by hand, as hardly anything of it is a request.  libvirt keeps what has come for a stream and sends what is to
-go from its own event loop, so reading and writing never wait here: a task waits for readiness, in its own event loop,
-and holds no request meanwhile.  What a cancelled task was about to read is not lost, the next one gets it.
+This module is not generated, because hardly any of its methods makes a request.  libvirt's event loop receives and
+sends the data of a stream, so reading and writing never block.  A task that waits until a stream is ready waits in its
+own event loop, and holds no request.  Data that a cancelled task was about to read is not lost: the next read returns
+it.
 """
 
 from __future__ import annotations
@@ -28,47 +29,47 @@ if TYPE_CHECKING:
     from pyvirt.aio._generated.connection import Connection
     from pyvirt.aio._generated.storage.volumes import StorageVolume
 
-_CHUNK = 1 << 18  # bytes that come at once, unless somebody wants another number
+_CHUNK = 1 << 18  # bytes that one step of a loop reads at most
 
 
 class Stream(Async[SyncStream]):
-    """A stream, for a method of a volume or a domain to open: ``async for chunk in stream``.
+    """A stream, which a method of a volume or a domain opens: ``async for chunk in stream``.
 
-    Leaving its ``async with`` block closes the stream, and an exception there aborts it.
+    Leaving its ``async with`` block closes the stream; an exception in the block aborts it.
     """
 
     __slots__ = ()
 
     @property
     def connection(self) -> Connection:
-        """The connection it belongs to."""
+        """The connection that the stream belongs to."""
         from pyvirt.aio._generated.connection import Connection
 
         return Connection(self._runtime, self._sync.connection)
 
     @property
     def closed(self) -> bool:
-        """Whether it has ended."""
+        """Whether the stream has ended."""
         return self._sync.closed
 
     def readable(self) -> bool:
-        """Return whether it brings bytes."""
+        """Return whether bytes can be read from the stream."""
         return self._sync.readable()
 
     def writable(self) -> bool:
-        """Return whether it takes bytes."""
+        """Return whether bytes can be written to the stream."""
         return self._sync.writable()
 
     # ---- bytes ----
 
     async def _when_ready(self, call: Callable[[], int | None], events: StreamEventType) -> int:
-        await checkpoint()  # also when bytes are there at every turn: others want theirs
+        await checkpoint()  # lets other tasks run even if the stream is always ready
         while (count := call()) is None:
             await self.wait(events)
         return count
 
     async def read(self, size: int = -1) -> bytes:
-        """Read what has come, up to *size* bytes, and wait until that is something; ``b""`` is the end.
+        """Wait for at least one byte, and return the bytes that have arrived, at most *size*; ``b""`` is the end.
 
         (virStreamRecv)
 
@@ -81,23 +82,23 @@ class Stream(Async[SyncStream]):
         return bytes(memoryview(buffer)[:count])
 
     async def readinto(self, buffer: Buffer, /) -> int:
-        """Read what has come, up to the length of *buffer*; 0 is the end.  (virStreamRecv)"""
+        """Read the bytes that have arrived into *buffer*, and return their number; 0 is the end.  (virStreamRecv)"""
         return await self._when_ready(lambda: self._sync.readinto(buffer), StreamEventType.READABLE)
 
     async def readinto_or_hole(self, buffer: Buffer, /) -> int:
-        """Read as :meth:`readinto` does, but stop at the holes of a sparse stream: -1 says that one comes next.
+        """Read as :meth:`readinto` does, but stop at holes of a sparse stream: -1 means that a hole comes next.
 
         (virStreamRecvFlags)
         """
         return await self._when_ready(lambda: self._sync.readinto_or_hole(buffer), StreamEventType.READABLE)
 
     async def write(self, data: Buffer, /) -> int:
-        """Send all of *data*, and return how many bytes that was.  (virStreamSend)"""
-        rest = memoryview(data).cast("B")
-        size = len(rest)
-        while rest:
-            count = await self._when_ready(lambda: self._sync.write(rest), StreamEventType.WRITABLE)  # noqa: B023
-            rest = rest[count:]
+        """Send all of *data*, and return its number of bytes.  (virStreamSend)"""
+        unsent = memoryview(data).cast("B")
+        size = len(unsent)
+        while unsent:
+            count = await self._when_ready(lambda: self._sync.write(unsent), StreamEventType.WRITABLE)  # noqa: B023
+            unsent = unsent[count:]
         return size
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -112,7 +113,7 @@ class Stream(Async[SyncStream]):
     # ---- holes ----
 
     async def recv_hole(self) -> int:
-        """Return how many bytes the hole has that comes next, and pass it.  (virStreamRecvHole)"""
+        """Skip the hole that comes next, and return its length in bytes.  (virStreamRecvHole)"""
         return self._sync.recv_hole()
 
     async def send_hole(self, length: int) -> None:
@@ -122,12 +123,12 @@ class Stream(Async[SyncStream]):
     # ---- readiness ----
 
     async def wait(self, events: StreamEventType, *, timeout: float | None = None) -> StreamEventType:
-        """Wait until it is ready, and return for what; for nothing when the time is over.
+        """Wait until the stream is ready, and return the events that occurred; none of them after *timeout*.
 
         (virStreamEventAddCallback, virStreamEventUpdateCallback, virStreamEventRemoveCallback)
 
-        :param events: what to wait for, ``READABLE`` or ``WRITABLE``; an error and the end are told anyhow
-        :param timeout: seconds; ``None`` waits without end
+        :param events: what to wait for, ``READABLE`` or ``WRITABLE``; an error and the end are always returned too
+        :param timeout: seconds; ``None`` waits indefinitely
         """
         watch = self._sync._watch_for(events)
         with anyio.move_on_after(timeout):
@@ -137,18 +138,18 @@ class Stream(Async[SyncStream]):
     # ---- the end ----
 
     async def finish(self, *, timeout: float | None = None) -> None:
-        """Say that all is sent, or read, and close it: only now it is certain that it has arrived.  (virStreamFinish)
+        """Finish the transfer and close the stream; without an error, all data has arrived.  (virStreamFinish)
 
-        :raises Error: it has not
+        :raises Error: the data has not arrived
         """
         await self._runtime.call(timeout, self._sync.finish, essential=True)
 
     async def abort(self, *, timeout: float | None = None) -> None:
-        """Break it off, and close it.  Harmless when repeated.  (virStreamAbort)"""
+        """Abort the transfer and close the stream.  Calling it again has no effect.  (virStreamAbort)"""
         await self._runtime.call(timeout, self._sync.abort, essential=True)
 
     async def close(self, *, timeout: float | None = None) -> None:
-        """End it: :meth:`abort` if there may be more to read, else :meth:`finish`.  Harmless when repeated."""
+        """Call :meth:`abort` if there may be more to read, else :meth:`finish`.  Calling it again has no effect."""
         await self._runtime.call(timeout, self._sync.close, essential=True)
 
     async def __aenter__(self) -> Self:
@@ -160,13 +161,13 @@ class Stream(Async[SyncStream]):
         if error is None:
             await self.close()
         else:
-            await self._runtime.last_words(error, self._sync.abort)
+            await self._runtime.call_after_error(error, self._sync.abort)
 
 
 async def open_volume(
     volume: StorageVolume, mode: str, *, offset: int, length: int, flags: StreamFlags, timeout: float | None
 ) -> Stream:
-    """Open the content of a volume; what is below waits for nothing, so *flags* have ``NONBLOCK`` in any case."""
+    """Open the content of a volume.  ``NONBLOCK`` is added to *flags*, because :class:`Stream` needs it."""
     runtime = volume._runtime
     flags |= StreamFlags.NONBLOCK
     return await runtime.call(

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What a host can do, and what a hypervisor on it offers to guests: two of libvirt's documents as plain data.
+"""Capabilities of a host, and of a hypervisor for its guests: two of libvirt's documents as plain data.
 
-What a document does not say is ``None`` or empty; what these classes leave out is in ``xml``.  Sizes are bytes.
+Values that a document does not contain are ``None`` or empty.  ``xml`` has the whole document, including the parts that
+these classes omit.  Sizes are bytes.
 """
 
 from pyvirt.capabilities.domain import CPUMode, CPUModel, DomainCapabilities, Support

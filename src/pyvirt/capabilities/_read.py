@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Reading what may be there: no element, attribute or number is taken for granted."""
+"""Read elements, attributes and numbers of a document, each of which may be missing."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from pyvirt.xmldesc import XML
 
 _UNITS = {"B": 1, "bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
-_LAST_CPU = (1 << 16) - 1  # beyond is nonsense, which would only fill our memory
+_LAST_CPU = (1 << 16) - 1  # a higher number cannot be right, and would only fill memory
 
 
 def document(xml: XML, tag: str) -> tuple[_Element, str]:
-    """Return the root of a document, which is a *tag*, and its text."""
+    """Return the root of a document, which must be *tag*, and the text of the document."""
     root = tree_of(xml)
     if root.tag != tag:
         raise XMLError(f"expected a <{tag}> document, got <{root.tag}>")
@@ -28,50 +28,50 @@ def document(xml: XML, tag: str) -> tuple[_Element, str]:
 
 
 def text(parent: _Element, path: str) -> str | None:
-    """Return the text of a child."""
+    """Return the text of the element at *path*, or ``None``."""
     return (parent.findtext(path) or "").strip() or None
 
 
 def texts(parent: _Element, path: str) -> tuple[str, ...]:
-    """Return the texts of the children at *path*."""
+    """Return the texts of all elements at *path*."""
     return tuple(element.text or "" for element in parent.iterfind(path))
 
 
 def attribute(parent: _Element, path: str, name: str) -> str | None:
-    """Return an attribute of a child."""
+    """Return an attribute of the element at *path*, or ``None``."""
     element = parent.find(path)
     return None if element is None else element.get(name)
 
 
 def attributes(parent: _Element, path: str, name: str) -> tuple[str, ...]:
-    """Return an attribute of the children at *path* that have it."""
+    """Return an attribute of all elements at *path* that have it."""
     return tuple(value for element in parent.iterfind(path) if (value := element.get(name)) is not None)
 
 
 def tags(parent: _Element, path: str) -> tuple[str, ...]:
-    """Return the names of the children at *path*."""
+    """Return the tags of all elements at *path*."""
     return tuple(str(element.tag) for element in parent.iterfind(path))
 
 
 def number(value: str | None) -> int | None:
-    """Return a number that is not negative."""
+    """Return a non-negative integer, or ``None`` for any other text."""
     value = (value or "").strip()
     return int(value) if value.isascii() and value.isdecimal() and len(value) < 21 else None
 
 
 def yes(value: str | None) -> bool | None:
-    """Return what ``yes`` or ``on`` and ``no`` or ``off`` mean; ``unknown`` is ``None``."""
+    """Return ``True`` for ``yes`` and ``on``, ``False`` for ``no`` and ``off``, otherwise ``None``."""
     return {"yes": True, "on": True, "no": False, "off": False}.get(value or "")
 
 
 def size(value: str | None, unit: str | None) -> int | None:
-    """Return a size in bytes."""
+    """Return a size in bytes; the default unit is KiB."""
     count, factor = number(value), _UNITS.get(unit or "KiB")
     return None if count is None or factor is None else count * factor
 
 
 def cpu_set(value: str | None) -> frozenset[int]:
-    """Return the CPUs of a list like ``0-3,8``."""
+    """Return the CPUs in a list such as ``0-3,8``."""
     cpus: set[int] = set()
     for part in (value or "").split(","):
         first, _, last = part.partition("-")
@@ -82,5 +82,5 @@ def cpu_set(value: str | None) -> frozenset[int]:
 
 
 def known(pairs: Iterable[tuple[int | None, int | None]]) -> dict[int, int]:
-    """Return the pairs of which both are there."""
+    """Return the pairs without ``None`` as a dict."""
     return {key: value for key, value in pairs if key is not None and value is not None}

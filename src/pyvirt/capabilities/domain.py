@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The ``<domainCapabilities>`` document: what a hypervisor offers to guests."""
+"""The ``<domainCapabilities>`` document: the features that a hypervisor offers to guests."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """Whether guests can have something, and the values that its attributes may take."""
+    """Whether guests can have a device or feature, and the allowed values of its attributes."""
 
     supported: bool | None
     #: ``{"bus": ("ide", "virtio"), …}``
     enums: Mapping[str, tuple[str, ...]]
-    #: values of the thing itself, such as the paths of firmware images
+    #: allowed values of the device or feature itself, such as the paths of firmware images
     values: tuple[str, ...]
 
 
@@ -31,13 +31,13 @@ class CPUModel:
     """A named CPU model."""
 
     name: str
-    #: whether it runs here as it is; ``None`` where the hypervisor does not know
+    #: whether it can be used on this host unchanged; ``None`` if the hypervisor does not know
     usable: bool | None
     vendor: str | None
     deprecated: bool
-    #: what it stands for, where it is an alias
+    #: the model that it stands for, if it is an alias
     canonical: str | None
-    #: the features that a guest would have to do without
+    #: the features of the model that a guest cannot have on this host
     blockers: frozenset[str]
 
 
@@ -47,7 +47,7 @@ class CPUMode:
 
     supported: bool | None
     enums: Mapping[str, tuple[str, ...]]
-    #: those to choose from, or for ``host-model`` the one it means
+    #: the models to choose from; for ``host-model`` the model that it stands for
     models: tuple[CPUModel, ...]
     #: for ``host-model``
     vendor: str | None
@@ -57,9 +57,9 @@ class CPUMode:
 
 @dataclass(frozen=True, slots=True)
 class DomainCapabilities:
-    """What one emulator offers to guests with one type of machine."""
+    """The features that one emulator offers to guests with one machine type."""
 
-    #: of the emulator
+    #: the path of the emulator
     path: str | None
     #: ``"kvm"``, ``"qemu"``, …
     domain: str | None
@@ -75,14 +75,14 @@ class DomainCapabilities:
     devices: Mapping[str, Support]
     #: by element: ``features["sev"].supported``
     features: Mapping[str, Support]
-    #: the document all this was read from
+    #: the whole document
     xml: str = field(repr=False)
 
     @classmethod
     def parse(cls, xml: XML) -> DomainCapabilities:
         """Read a ``<domainCapabilities>`` document.
 
-        :raises XMLError: it is none
+        :raises XMLError: *xml* is not such a document
         """
         root, text = read.document(xml, "domainCapabilities")
         return cls(
@@ -116,7 +116,7 @@ def _enums(element: _Element) -> dict[str, tuple[str, ...]]:
 
 
 def _cpu_mode(mode: _Element) -> CPUMode:
-    # Not inside the model they belong to, but beside it.
+    # libvirt writes them beside the model that they belong to, not inside it.
     blockers = {
         element.get("model", ""): frozenset(read.attributes(element, "feature", "name"))
         for element in mode.iterfind("blockers")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The ``<capabilities>`` document: a host, and the kinds of guests that run on it."""
+"""The ``<capabilities>`` document: a host, and the kinds of guests that it can run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CPUTopology:
-    """How the CPUs of a host are put together; :class:`LogicalCPU` says it more exactly."""
+    """The numbers of sockets, dies, cores and threads of a host; :class:`LogicalCPU` is more exact."""
 
     sockets: int | None
     dies: int | None
@@ -28,30 +28,30 @@ class CPUTopology:
 
 @dataclass(frozen=True, slots=True)
 class HostCPU:
-    """The kind of CPU a host has."""
+    """The CPU of a host."""
 
     arch: str | None
-    #: the nearest one that libvirt knows; ``features`` come on top of it
+    #: the closest model that libvirt knows; the CPU has ``features`` in addition to those of the model
     model: str | None
     vendor: str | None
-    #: the version of its microcode
+    #: the version of the microcode
     microcode: int | None
     topology: CPUTopology | None
     features: frozenset[str]
-    #: the sizes memory pages can have, bytes
+    #: the possible sizes of memory pages, in bytes
     page_sizes: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class LogicalCPU:
-    """One CPU as the kernel counts them, and where it sits."""
+    """One CPU as the kernel numbers them, and its place in the topology."""
 
     id: int
     socket_id: int | None
     die_id: int | None
     cluster_id: int | None
     core_id: int | None
-    #: the CPUs of the same core, itself among them
+    #: the CPUs of the same core, including this one
     siblings: frozenset[int]
 
 
@@ -62,16 +62,16 @@ class NUMACell:
     id: int
     #: bytes
     memory: int | None
-    #: how many pages there are, by their size in bytes
+    #: the number of memory pages, by their size in bytes
     pages: Mapping[int, int]
-    #: the distance to each cell by its id, 10 to itself
+    #: the distance to each cell, by its id; 10 to the cell itself
     distances: Mapping[int, int]
     cpus: tuple[LogicalCPU, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CacheBank:
-    """A cache that CPUs share."""
+    """A cache that several CPUs share."""
 
     id: int | None
     level: int | None
@@ -84,7 +84,7 @@ class CacheBank:
 
 @dataclass(frozen=True, slots=True)
 class SecurityLabels:
-    """A security model, and the labels it gives to guests unless told otherwise, by type of domain."""
+    """A security model, and its default labels for guests, by type of domain."""
 
     model: str
     doi: str
@@ -93,15 +93,15 @@ class SecurityLabels:
 
 @dataclass(frozen=True, slots=True)
 class HostCapabilities:
-    """What there is on a host."""
+    """The hardware and features of a host."""
 
     uuid: UUID | None = None
     cpu: HostCPU | None = None
-    #: how it can sleep: ``"suspend_mem"``, ``"suspend_disk"``, ``"suspend_hybrid"``
+    #: the supported sleep states: ``"suspend_mem"``, ``"suspend_disk"``, ``"suspend_hybrid"``
     power_management: frozenset[str] = frozenset()
     iommu: bool | None = None
     live_migration: bool = False
-    #: the schemes of the URIs that guests can migrate to
+    #: the URI schemes for the migration of guests
     migration_transports: tuple[str, ...] = ()
     cells: tuple[NUMACell, ...] = ()
     caches: tuple[CacheBank, ...] = ()
@@ -110,10 +110,10 @@ class HostCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A machine type that an emulator knows."""
+    """A machine type of an emulator."""
 
     name: str
-    #: what it stands for, where it is an alias
+    #: the machine type that it stands for, if it is an alias
     canonical: str | None
     max_cpus: int | None
     deprecated: bool
@@ -121,7 +121,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class GuestDomain:
-    """A type of domain, and what it has that differs from the guest's."""
+    """A type of domain, with those of its properties that differ from the guest's."""
 
     type: str
     emulator: str | None
@@ -132,20 +132,20 @@ class GuestDomain:
 class GuestFeature:
     """A feature that guests can have."""
 
-    #: whether they have it unless told otherwise
+    #: whether guests have it by default
     default: bool | None
-    #: whether they can be told otherwise
+    #: whether the default can be changed
     toggle: bool | None
 
 
 @dataclass(frozen=True, slots=True)
 class GuestCapabilities:
-    """A kind of guest: an architecture and what boots on it."""
+    """A kind of guest: an architecture and a type of operating system."""
 
     #: ``"hvm"``, ``"exe"``, ``"xen"``
     os_type: str
     arch: str
-    #: bits
+    #: in bits
     wordsize: int | None
     emulator: str | None
     loader: str | None
@@ -156,18 +156,18 @@ class GuestCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """A host, and the kinds of guests that run on it."""
+    """A host, and the kinds of guests that it can run."""
 
     host: HostCapabilities
     guests: tuple[GuestCapabilities, ...]
-    #: the document all this was read from
+    #: the whole document
     xml: str = field(repr=False)
 
     @classmethod
     def parse(cls, xml: XML) -> Capabilities:
         """Read a ``<capabilities>`` document.
 
-        :raises XMLError: it is none
+        :raises XMLError: *xml* is not such a document
         """
         root, text = read.document(xml, "capabilities")
         host = root.find("host")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The ``<storagepoolCapabilities>`` document: which types of storage pools a daemon can have."""
+"""The ``<storagepoolCapabilities>`` document: the types of storage pools that a daemon supports."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StoragePoolSupport:
-    """Whether there can be pools of one type, and the formats that they know."""
+    """Whether a type of pool is supported, and its formats."""
 
     supported: bool | None
-    #: what a pool may lie on: file systems, partition tables, …
+    #: formats of the source of a pool: file systems, partition tables, …
     source_formats: tuple[str, ...]
     default_source_format: str | None
-    #: what its volumes may be
+    #: formats of its volumes
     volume_formats: tuple[str, ...]
     default_volume_format: str | None
 
@@ -32,14 +32,14 @@ class StoragePoolCapabilities:
 
     #: by type: ``pools["dir"].volume_formats``
     pools: Mapping[str, StoragePoolSupport]
-    #: the document all this was read from
+    #: the whole document
     xml: str = field(repr=False)
 
     @classmethod
     def parse(cls, xml: XML) -> StoragePoolCapabilities:
         """Read a ``<storagepoolCapabilities>`` document.
 
-        :raises XMLError: this is none
+        :raises XMLError: *xml* is not such a document
         """
         root, text = read.document(xml, "storagepoolCapabilities")
         pools = {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What programs wait for: a state, the end of a job, the work of a block job."""
+"""The conditions that programs wait for: a state, the end of a job, the result of a block job."""
 
 from __future__ import annotations
 

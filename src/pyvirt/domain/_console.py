@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The consoles, channels and displays of a domain: methods of :class:`~pyvirt.Domain`, kept apart for its length."""
+"""Consoles, channels and displays of a domain: methods of :class:`~pyvirt.Domain`, in a file of their own."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class ConsoleMethods(Caller):
     def console(self, name: str | None = None, *, flags: DomainConsoleFlags = _NO_CONSOLE_FLAGS) -> Stream:
         """Connect to a console, serial or parallel port of the running guest.  (virDomainOpenConsole)
 
-        The stream does not block: ``stream.wait(READABLE)`` waits.
+        The stream is non-blocking: use ``stream.wait(READABLE)`` to wait.
 
         :param name: the alias of the device in its configuration; ``None`` takes the first console or serial port
-        :param flags: with ``FORCE`` whoever is connected is thrown out
-        :raises OperationFailedError: somebody is connected
+        :param flags: with ``FORCE`` another client that is connected is disconnected
+        :raises OperationFailedError: another client is connected
         """
         stream = _stream(self._conn)
         return stream._begin(lambda: self._call(lib.virDomainOpenConsole, encode_or_null(name), stream._ptr, flags))
@@ -56,10 +56,10 @@ class ConsoleMethods(Caller):
     def channel(self, name: str | None = None, *, flags: DomainChannelFlags = _NO_CHANNEL_FLAGS) -> Stream:
         """Connect to a channel to the running guest.  (virDomainOpenChannel)
 
-        The stream does not block: ``stream.wait(READABLE)`` waits.
+        The stream is non-blocking: use ``stream.wait(READABLE)`` to wait.
 
         :param name: its alias or its target's name, ``"org.qemu.guest_agent.0"``; ``None`` takes the first
-        :param flags: with ``FORCE`` whoever is connected is thrown out
+        :param flags: with ``FORCE`` another client that is connected is disconnected
         """
         stream = _stream(self._conn)
         return stream._begin(lambda: self._call(lib.virDomainOpenChannel, encode_or_null(name), stream._ptr, flags))
@@ -67,8 +67,8 @@ class ConsoleMethods(Caller):
     def screenshot(self, screen: int = 0) -> Screenshot:
         """Return what a display of the running guest shows.  (virDomainScreenshot)
 
-        :param screen: which, counted from 0
-        :raises OperationUnsupportedError: it has no display
+        :param screen: the number of the screen, from 0
+        :raises OperationUnsupportedError: the domain has no display
         """
         from pyvirt.models import Screenshot
         from pyvirt.stream import Stream
@@ -84,26 +84,26 @@ class ConsoleMethods(Caller):
             return Screenshot(kinds[0], stream.readall())
 
     def open_graphics(self, fd: int, index: int = 0, *, flags: DomainOpenGraphicsFlags = _NO_GRAPHICS_FLAGS) -> None:
-        """Connect one end of a socket pair to a display; the other is the client's.  (virDomainOpenGraphics)
+        """Connect one end of a socket pair to a display; the client uses the other end.  (virDomainOpenGraphics)
 
-        :param fd: that end, which stays the caller's to close
-        :param index: which display, in the order of its configuration
-        :param flags: with ``SKIPAUTH`` it asks for no password
+        :param fd: the file descriptor of that end; the caller closes it
+        :param index: the number of the display, in the order of the configuration, from 0
+        :param flags: with ``SKIPAUTH`` the display does not ask for a password
         """
         self._call(lib.virDomainOpenGraphics, index, fd, flags)
 
     def open_graphics_fd(self, index: int = 0, *, flags: DomainOpenGraphicsFlags = _NO_GRAPHICS_FLAGS) -> int:
         """Connect to a display; return the socket, which the caller closes.  (virDomainOpenGraphicsFD)
 
-        :param index: which display, in the order of its configuration
-        :param flags: with ``SKIPAUTH`` it asks for no password
+        :param index: the number of the display, in the order of the configuration, from 0
+        :param flags: with ``SKIPAUTH`` the display does not ask for a password
         :raises NotSupportedError: the connection is not local
         """
         return self._call(lib.virDomainOpenGraphicsFD, index, flags)
 
     def graphics_reload(self, type: DomainGraphicsReloadType = _ANY) -> None:
-        """Have displays read their TLS certificates again.  (virDomainGraphicsReload)
+        """Reload the TLS certificates of displays.  (virDomainGraphicsReload)
 
-        :param type: of which protocol
+        :param type: the protocol of the displays
         """
         self._call(lib.virDomainGraphicsReload, type, 0)

@@ -32,11 +32,11 @@ class GuestIOMethods(Caller):
     _conn: Connection
 
     def send_key(self, keycodes: Iterable[int], *, codeset: KeycodeSet = _LINUX, holdtime: int = 0) -> None:
-        """Press keys of the guest's keyboard together, and let them go.  (virDomainSendKey)
+        """Press keys of the guest's keyboard together, and release them.  (virDomainSendKey)
 
         :param keycodes: numbers of keys, at most 16
-        :param codeset: whose numbers they are; by default Linux's, ``KEY_…`` in ``input-event-codes.h``
-        :param holdtime: milliseconds until they are let go, 0 for the driver's choice
+        :param codeset: which numbering it is; by default Linux's, ``KEY_…`` in ``input-event-codes.h``
+        :param holdtime: milliseconds until they are released, 0 for the driver's default
         """
         codes = ffi.new("unsigned int[]", list(keycodes))
         self._call(lib.virDomainSendKey, codeset, holdtime, codes, len(codes), 0)
@@ -44,16 +44,16 @@ class GuestIOMethods(Caller):
     def send_process_signal(self, pid: int, signal: DomainProcessSignal) -> None:
         """Send a signal to a process of the guest.  (virDomainSendProcessSignal)
 
-        :param pid: its number in the guest, which for drivers may have to be 1; a negative one is a group's
+        :param pid: the process id in the guest; some drivers accept only 1; a negative number means a process group
         """
         self._call(lib.virDomainSendProcessSignal, pid, signal, 0)
 
     def inject_nmi(self) -> None:
-        """Send a non-maskable interrupt, of which many systems crash and write a dump.  (virDomainInjectNMI)"""
+        """Send a non-maskable interrupt; many systems then crash and write a dump.  (virDomainInjectNMI)"""
         self._call(lib.virDomainInjectNMI, 0)
 
     def messages(self, types: DomainMessageType = _ALL_TYPES) -> list[str]:
-        """Return the warnings that libvirt holds about it: deprecated settings, taints, …  (virDomainGetMessages)
+        """Return libvirt's warnings about the domain: deprecated settings, taints, …  (virDomainGetMessages)
 
         :param types: only these, all without any
         """
@@ -62,16 +62,16 @@ class GuestIOMethods(Caller):
         return take_strings(out[0], count)
 
     def security_label(self) -> SecurityLabel:
-        """Return what keeps the running guest apart, the first label where it has several.  (virDomainGetSecurityLabel)
+        """Return the security label of the running guest, the first one if it has several.  (virDomainGetSecurityLabel)
 
-        :returns: with an empty label where nothing does
+        :returns: the label is empty if no security driver confines the guest
         """
         out = ffi.new("virSecurityLabel *")
         self._call(lib.virDomainGetSecurityLabel, out)
         return _label(out)
 
     def security_labels(self) -> list[SecurityLabel]:
-        """Return a label of each security driver.  (virDomainGetSecurityLabelList)"""
+        """Return the label of each security driver.  (virDomainGetSecurityLabelList)"""
         out = ffi.new("virSecurityLabelPtr *")
         count = self._call(lib.virDomainGetSecurityLabelList, out)
         try:
@@ -82,12 +82,12 @@ class GuestIOMethods(Caller):
     def fd_associate(
         self, name: str, files: Iterable[int], *, flags: DomainFDAssociateFlags = _NO_ASSOCIATE_FLAGS
     ) -> None:
-        """Hand over open files for ``<source fdgroup='name'/>`` of a disk to use.  (virDomainFDAssociate)
+        """Pass open files to libvirt, for disks with ``<source fdgroup='name'/>``.  (virDomainFDAssociate)
 
-        libvirt holds them for as long as this connection is open.
+        libvirt keeps them open as long as this connection is open.
 
         :param name: the ``fdgroup``
-        :param files: file descriptors, which stay the caller's to close
+        :param files: file descriptors; the caller closes its own
         :raises NotSupportedError: the connection is not local
         """
         numbers = ffi.new("int[]", list(files))

@@ -21,15 +21,15 @@ class NativeConfig:
     _conn: Connection
 
     def xml_from_native(self, format: str, config: str) -> str:
-        """Return the XML of what a hypervisor's own configuration says.  (virConnectDomainXMLFromNative)
+        """Return the XML for a configuration in a hypervisor's own format.  (virConnectDomainXMLFromNative)
 
-        :param format: ``"lxc-tools"``, ``"xen-xl"``, ``"vmware-vmx"``, …, a driver has its own
+        :param format: ``"lxc-tools"``, ``"xen-xl"``, ``"vmware-vmx"``, …; each driver has its own
         :raises InvalidArgumentError: the driver does not know that format
         """
         return self._conn._call_string(lib.virConnectDomainXMLFromNative, encode(format), encode(config), 0)
 
     def xml_to_native(self, format: str, xml: XML) -> str:
-        """Return a domain in a hypervisor's own configuration.  (virConnectDomainXMLToNative)
+        """Return the configuration in a hypervisor's own format for a document.  (virConnectDomainXMLToNative)
 
         :param format: ``"qemu-argv"``, the command line that libvirt would start; ``"xen-xl"``, …
         :raises InvalidArgumentError: the driver does not know that format

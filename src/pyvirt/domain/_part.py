@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the sub-objects of a domain have in common.
+"""The base classes of the parts of a domain, ``domain.disks`` and others.
 
 They are made on access, hold the domain and perhaps a name, and ask libvirt only when a method is called.
 """
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 def known(values: Iterable[int]) -> Iterator[int | None]:
-    """Yield the numbers of a struct in which -1 stands for what the driver cannot tell."""
+    """Yield the numbers of a struct, ``None`` for -1, by which drivers report an unknown value."""
     return (None if value == -1 else value for value in values)
 
 
 class Part(Caller):
-    """One side of a domain."""
+    """A part of a domain: an object with methods of one subject."""
 
     __slots__ = ("_domain",)
 
@@ -75,7 +75,7 @@ class NamedPart(Part):
 
     @property
     def name(self) -> str:
-        """The name it was asked for by."""
+        """The name that this object was made with."""
         return self._name
 
     def _identity(self) -> tuple[object, ...]:
@@ -88,20 +88,20 @@ T = TypeVar("T", bound=NamedPart)
 class Parts(Part, Generic[T]):
     """All parts of a kind.
 
-    Indexing makes an object of any name and asks nobody: whether there is such a thing, the first call tells.
+    Indexing makes an object for any name without a call: if there is no such part, its first call raises.
     Iterating, ``len`` and ``in`` read the domain's configuration.
     """
 
     __slots__ = ()
 
     _kind: ClassVar[type[NamedPart]]
-    _elements: ClassVar[str]  # where they stand in the domain's document
+    _elements: ClassVar[str]  # their path in the domain's document
 
     def _name_of(self, element: _Element) -> str | None:
         raise NotImplementedError
 
     def list(self, *, flags: DomainXMLFlags = DomainXMLFlags(0)) -> list[T]:
-        """Return those in the running configuration, or with ``INACTIVE`` in the stored.  (virDomainGetXMLDesc)"""
+        """Return those in the running configuration, or with ``INACTIVE`` in the stored one.  (virDomainGetXMLDesc)"""
         from pyvirt.xmldesc import parse
 
         names = map(self._name_of, parse(self._domain.xml_desc(flags=flags)).iterfind(self._elements))
@@ -117,5 +117,5 @@ class Parts(Part, Generic[T]):
         return len(self.list())
 
     def __contains__(self, item: object) -> bool:
-        """Whether one of that name, or that very one, is there."""
+        """Return whether there is a part with that name, or that part."""
         return any(item in (part, part.name) for part in self.list())

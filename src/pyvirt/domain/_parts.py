@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The sub-objects of a domain: ``domain.disks``, ``domain.vcpus``, …  Each is imported and made when asked for."""
+"""The sub-objects of a domain: ``domain.disks``, ``domain.vcpus``, …  Each is imported and made when it is used."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class PartProperties:
 
     @property
     def devices(self) -> Devices:
-        """All that is attached: attach, detach, update."""
+        """Its devices: attach, detach, update."""
         from pyvirt.domain.devices import Devices
 
         return Devices(self._itself)
@@ -70,7 +70,7 @@ class PartProperties:
 
     @property
     def memory(self) -> Memory:
-        """Its memory: sizes, statistics, limits, a look inside."""
+        """Its memory: sizes, statistics, limits, content."""
         from pyvirt.domain.memory import Memory
 
         return Memory(self._itself)
@@ -161,21 +161,21 @@ class PartProperties:
 
     @property
     def job(self) -> Job:
-        """The job that runs on it: how far it is; ending it."""
+        """The job that runs on it: its progress, and how to abort it."""
         from pyvirt.domain.job import Job
 
         return Job(self._itself)
 
     @property
     def migration(self) -> Migration:
-        """Moving it to another host."""
+        """Its migration to another host."""
         from pyvirt.domain.migration import Migration
 
         return Migration(self._itself)
 
     @property
     def backup(self) -> Backup:
-        """Copying its disks while it runs."""
+        """Backups of its disks while it runs."""
         from pyvirt.domain.backup import Backup
 
         return Backup(self._itself)

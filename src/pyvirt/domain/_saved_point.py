@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What a domain's snapshots and checkpoints have in common: names, and a place in a tree."""
+"""The base classes of snapshots and checkpoints: named states of a domain that form a tree."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class SavedPoint(Named[tuple[bytes, str]]):
-    """A state of a domain that libvirt remembers by a name."""
+    """A state of a domain that libvirt stores under a name."""
 
     __slots__ = ()
 
@@ -35,7 +35,7 @@ class SavedPoint(Named[tuple[bytes, str]]):
 
     @property
     def domain(self) -> Domain:
-        """The domain it is of.  (virDomainSnapshotGetDomain, virDomainCheckpointGetDomain)"""
+        """The domain that it belongs to.  (virDomainSnapshotGetDomain, virDomainCheckpointGetDomain)"""
         pointer = self._call_nonzero(type(self)._get_domain)
         check(lib.virDomainRef(pointer), "virDomainRef")  # what is returned is the snapshot's own reference
         return Domain(self._conn, pointer)
@@ -51,11 +51,11 @@ class SavedPoint(Named[tuple[bytes, str]]):
         try:
             return self._call_object(type(self), function, 0)
         except NotFoundError:
-            self._look()  # libvirt reports the same for one that has no parent and for one that was deleted
+            self._check_exists()  # libvirt reports the same for one that has no parent and for one that was deleted
             return None
 
-    def _look(self) -> object:
-        """Make any call that fails if this is gone."""
+    def _check_exists(self) -> object:
+        """Make a call that fails if this was deleted."""
         raise NotImplementedError
 
 
@@ -63,37 +63,37 @@ M = TypeVar("M", bound=SavedPoint)
 
 
 class SavedPoints(WhereNamed[M]):
-    """All of a kind that a domain has."""
+    """All snapshots, or all checkpoints, of a domain."""
 
     __slots__ = ()
 
     _owner: Domain
-    _root: ClassVar[str]  # of their documents
+    _root: ClassVar[str]  # the root element of their documents
 
     @property
     def domain(self) -> Domain:
-        """The domain they are of."""
+        """The domain that they belong to."""
         return self._owner
 
     def _by_name(self, name: str) -> M:
         return self._look_up(name, type(self)._look_up_by_name, encode(name), 0)
 
     def get(self, name: str, *, default: D = RAISE) -> M | D:
-        """Return one by its name.  (virDomainSnapshotLookupByName, virDomainCheckpointLookupByName)
+        """Return the one with that name.  (virDomainSnapshotLookupByName, virDomainCheckpointLookupByName)
 
         :param default: returned instead of raising when the domain has none of that name
-        :raises NotFoundError: no such one
+        :raises NotFoundError: the domain has none of that name
         """
         return self._get(default, "a name", (self._by_name, name))
 
     def _document(self, xml: XML | None, **texts: str | None) -> bytes:
-        """Return *xml*, or the document that says no more than *texts*."""
+        """Return *xml*, or a document with nothing but *texts*."""
         given = {tag: text for tag, text in texts.items() if text is not None}
         if xml is not None:
             if given:
                 raise TypeError("give xml, or name and description")
             return encode_xml(xml)
         for text in given.values():
-            encode(text)  # or say what is wrong with it
+            encode(text)  # raises if C cannot hold it
         inner = "".join(f"<{tag}>{escape(text)}</{tag}>" for tag, text in given.items())
         return encode(f"<{self._root}>{inner}</{self._root}>")

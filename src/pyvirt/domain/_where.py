@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyvirt._model.where import Pattern
     from pyvirt.domain import Domain, Domains
 
-# State -> the flag that lists domains in it; OTHER lists all further ones.
+# State -> the flag that lists domains in it; OTHER lists those in all other states.
 _STATES = {DomainState.RUNNING: "RUNNING", DomainState.PAUSED: "PAUSED", DomainState.SHUTOFF: "SHUTOFF"}
 
 
@@ -33,7 +33,7 @@ def domains_where(
     description: Pattern | None,
     metadata: str | Mapping[str, Callable[[_Element], object]] | None,
 ) -> list[Domain]:
-    """Do what :meth:`Domains.where` promises."""
+    """See :meth:`Domains.where`."""
     flags = flags_for(kind, **switches)
     wanted = _several(states)
     if wanted is not None and not wanted:
@@ -61,7 +61,7 @@ def _several(states: DomainState | Iterable[DomainState] | None) -> set[DomainSt
 
 
 def _in_states(domains: Domains, found: list[Domain], wanted: set[DomainState]) -> list[Domain]:
-    """Return those that are in one of the states *wanted*, by one call for all where the driver has it."""
+    """Return those that are in one of the states *wanted*; by a single call if the driver has bulk statistics."""
     from pyvirt.enums.domain import StatsGroup
 
     if not found:
@@ -71,7 +71,7 @@ def _in_states(domains: Domains, found: list[Domain], wanted: set[DomainState]) 
     except NotSupportedError:
         return choose(found, lambda domain: domain.state().state in wanted)
     if "domain" not in frame.tables:
-        return []  # all of them have gone
+        return []  # all of them were deleted
     column = frame.tables["domain"]["state.state"].to_list()
     states = dict(zip(frame.domains.uuids, column, strict=True))
     return [domain for domain in found if states.get(domain.uuid) in wanted]

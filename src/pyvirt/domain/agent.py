@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``dom.agent``: what the agent inside a guest does and tells."""
+"""``dom.agent``: the agent inside a guest."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ _SECOND = 10**9  # nanoseconds
 class Agent(Part):
     """The guest's agent.
 
-    Every method waits for it, see :meth:`set_response_timeout`, and raises :class:`OperationInvalidError` when the
-    domain does not run, :class:`AgentUnresponsiveError` when there is no agent, or none that answers.  When it refuses
-    that is an :class:`AgentError`, or in libvirts that do not tell a plain :class:`Error`.  The addresses that it knows
-    are in ``dom.interfaces``.
+    Every method waits for the agent, see :meth:`set_response_timeout`.  It raises :class:`OperationInvalidError` if the
+    domain is not running, and :class:`AgentUnresponsiveError` if there is no agent or the agent does not answer.  If
+    the agent refuses a command, that is an :class:`AgentError`, or with an old libvirt a plain :class:`Error`.  The
+    addresses that the agent reports are in ``dom.interfaces``.
     """
 
     __slots__ = ()
 
     def guest_info(self, types: DomainGuestInfoTypes = DomainGuestInfoTypes(0)) -> GuestInfo:
-        """Return what the guest says about itself, nested as :class:`~pyvirt.domain.guest_info.GuestInfo` shows.
+        """Return the guest's description of itself, nested as :class:`~pyvirt.domain.guest_info.GuestInfo` shows.
 
         (virDomainGetGuestInfo)
 
-        :param types: what to ask for, without any all that the agent supports
-        :raises NotSupportedError: the agent lacks one that was asked for
+        :param types: which kinds of information; 0 for all that the agent supports
+        :raises NotSupportedError: the agent lacks one of *types*
         """
         call = lib.virDomainGetGuestInfo
         return nest(self._call_params(call, 0, before=(types,)))
@@ -54,8 +54,8 @@ class Agent(Part):
     def hostname(self, *, flags: DomainGetHostnameFlags = DomainGetHostnameFlags.AGENT) -> str:
         """Return the guest's host name.  (virDomainGetHostname)
 
-        :param flags: who is asked: with ``LEASE`` libvirt's own DHCP server in place of the agent, without any whom the
-            driver likes, which those that know no agents want
+        :param flags: the source: with ``AGENT`` the agent, with ``LEASE`` libvirt's own DHCP server, with 0 the
+            driver's default, which drivers without agents need
         """
         return self._call_string(lib.virDomainGetHostname, flags)
 
@@ -68,60 +68,61 @@ class Agent(Part):
         return now
 
     def set_time(self, time: int) -> None:
-        """Set the guest's clock, and its hardware clock by it.  (virDomainSetTime)
+        """Set the guest's clock, and its hardware clock too.  (virDomainSetTime)
 
         :param time: nanoseconds since 1970
         """
         self._call(lib.virDomainSetTime, *divmod(index(time), _SECOND), 0)
 
     def sync_time(self) -> None:
-        """Set the guest's clock by its hardware clock, as after a long pause.  (virDomainSetTime)"""
+        """Set the guest's clock from its hardware clock, for example after a long pause.  (virDomainSetTime)"""
         self._call(lib.virDomainSetTime, 0, 0, DomainSetTimeFlags.SYNC)
 
     def fs_info(self) -> list[FilesystemInfo]:
-        """Return the file systems that are mounted from disks.  (virDomainGetFSInfo)"""
+        """Return the mounted file systems and their disks.  (virDomainGetFSInfo)"""
         out = ffi.new("virDomainFSInfoPtr **")
         count = self._call(lib.virDomainGetFSInfo, out, 0)
         return _take_filesystems(out[0], count)
 
     def fs_freeze(self, mountpoints: Iterable[str] | None = None) -> int:
-        """Hold all writing to file systems until :meth:`fs_thaw`; return how many.  (virDomainFSFreeze)
+        """Freeze file systems until :meth:`fs_thaw`, and return their number.  (virDomainFSFreeze)
 
-        While they are held the agent does hardly anything else.
+        While they are frozen the agent refuses almost all other commands.
 
-        :param mountpoints: only those mounted there; ``None`` for all
-        :raises InvalidArgumentError: *mountpoints* is empty, which to libvirt would be all
+        :param mountpoints: only the file systems mounted there; ``None`` for all
+        :raises InvalidArgumentError: *mountpoints* is empty, which libvirt would take for all
         """
         pointer, count, _kept = _mountpoints(mountpoints)
         return self._call(lib.virDomainFSFreeze, pointer, count, 0)
 
     def fs_thaw(self, mountpoints: Iterable[str] | None = None) -> int:
-        """Let writing go on; return for how many file systems.  (virDomainFSThaw)
+        """Thaw frozen file systems, and return their number.  (virDomainFSThaw)
 
-        :param mountpoints: only those mounted there; ``None`` for all, QEMU's driver takes nothing else
+        :param mountpoints: only the file systems mounted there; ``None`` for all, the only value that QEMU's driver
+            accepts
         """
         pointer, count, _kept = _mountpoints(mountpoints)
         return self._call(lib.virDomainFSThaw, pointer, count, 0)
 
     def fs_trim(self, mountpoint: str | None = None, *, minimum: int = 0) -> None:
-        """Tell the disks what file systems do not use.  (virDomainFSTrim)
+        """Discard the unused blocks of file systems.  (virDomainFSTrim)
 
-        :param mountpoint: ``None`` for all; QEMU's driver takes nothing else
-        :param minimum: bytes that are worth it, a hint
+        :param mountpoint: a file system; ``None`` for all, the only value that QEMU's driver accepts
+        :param minimum: the smallest free range to discard, in bytes; a hint
         """
         self._call(lib.virDomainFSTrim, encode_or_null(mountpoint), minimum, 0)
 
     def set_user_password(
         self, user: str, password: str, *, flags: DomainSetUserPasswordFlags = DomainSetUserPasswordFlags(0)
     ) -> None:
-        """Change the password of a user of the guest.  (virDomainSetUserPassword)
+        """Set the password of a user of the guest.  (virDomainSetUserPassword)
 
-        :param password: in clear, or with ``ENCRYPTED`` as the guest stores it
+        :param password: in clear text, or with ``ENCRYPTED`` in flags as the guest stores it
         """
         self._call(lib.virDomainSetUserPassword, encode(user), encode(password), flags)
 
     def authorized_ssh_keys(self, user: str) -> list[str]:
-        """Return the keys that let in as that user, a line each.  (virDomainAuthorizedSSHKeysGet)"""
+        """Return the authorized SSH keys of a user, one line each.  (virDomainAuthorizedSSHKeysGet)"""
         out = ffi.new("char ***")
         count = self._call(lib.virDomainAuthorizedSSHKeysGet, encode(user), out, 0)
         return take_strings(out[0], count)
@@ -133,16 +134,16 @@ class Agent(Part):
         *,
         flags: DomainAuthorizedSSHKeysSetFlags = DomainAuthorizedSSHKeysSetFlags(0),
     ) -> None:
-        """Let in who has one of these keys, and nobody else.  (virDomainAuthorizedSSHKeysSet)
+        """Set the authorized SSH keys of a user.  (virDomainAuthorizedSSHKeysSet)
 
-        :param keys: lines as in ``authorized_keys``; none lets nobody in
-        :param flags: with ``APPEND`` others stay, with ``REMOVE`` these go and others stay
+        :param keys: lines as in ``authorized_keys``; an empty list removes all keys
+        :param flags: with ``APPEND`` *keys* are added to the others, with ``REMOVE`` they are removed
         """
         pointer, count, _kept = _texts(keys)
         self._call(lib.virDomainAuthorizedSSHKeysSet, encode(user), pointer, count, flags)
 
     def set_response_timeout(self, timeout: int) -> None:
-        """Say how long to wait for the agent, until the domain stops.  (virDomainAgentSetResponseTimeout)
+        """Set how long to wait for the agent; valid until the domain stops.  (virDomainAgentSetResponseTimeout)
 
         :param timeout: seconds, or one of :class:`~pyvirt.enums.DomainAgentResponseTimeout`
         """
@@ -150,9 +151,9 @@ class Agent(Part):
 
 
 def _texts(items: Iterable[str]) -> tuple[CData, int, CData]:
-    """Return an array for libvirt, how long it is, and what must stay alive as long as it."""
-    if isinstance(items, str):  # its letters would do, and one of them be "/"
-        raise TypeError(f"expected texts, got one: {items[:40]!r}")
+    """Return an array for libvirt, its length, and an object that must stay alive as long as the array."""
+    if isinstance(items, str):  # its letters are texts too, and one of them may be "/"
+        raise TypeError(f"expected several texts, got one: {items[:40]!r}")
     texts = list(items)
     pointer, kept = string_array(texts)
     return pointer, len(texts), kept
@@ -163,12 +164,12 @@ def _mountpoints(items: Iterable[str] | None) -> tuple[CData, int, CData]:
         return ffi.NULL, 0, ffi.NULL
     array = _texts(items)
     if not array[1]:
-        raise InvalidArgumentError("there are no mountpoints: None stands for all")
+        raise InvalidArgumentError("mountpoints must not be empty; use None for all")
     return array
 
 
 def _take_filesystems(array: CData, count: int) -> list[FilesystemInfo]:
-    """Return what a call allocated, and free it."""
+    """Return the values that a call has allocated, and free them."""
     try:
         return [_filesystem(array[i]) for i in range(count)]
     finally:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``dom.backup``: copies of a domain's disks as they are at one moment, while it runs on."""
+"""``dom.backup``: copies of a domain's disks as they are at one moment; the domain continues to run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Backup(Part):
     """The backup of a domain: there is one at a time, and it is the domain's job.
 
-    A push backup ends by itself, so ``dom.job.wait()``; a pull backup serves NBD until ``dom.job.abort()``.
+    A push backup ends by itself: use ``dom.job.wait()``.  A pull backup serves NBD until ``dom.job.abort()``.
     """
 
     __slots__ = ()
@@ -28,22 +28,22 @@ class Backup(Part):
         checkpoint_xml: XML | None = None,
         flags: DomainBackupBeginFlags = DomainBackupBeginFlags(0),
     ) -> None:
-        """Begin one; its state is that of this moment, whatever the guest writes meanwhile.  (virDomainBackupBegin)
+        """Begin a backup of the disks as they are now, whatever the guest writes later.  (virDomainBackupBegin)
 
-        :param xml: ``<domainbackup mode='push'>`` or ``'pull'``; with ``<incremental>`` only what has changed since
+        :param xml: ``<domainbackup mode='push'>`` or ``'pull'``; with ``<incremental>`` only the changes since
             that checkpoint
-        :param checkpoint_xml: ``<domaincheckpoint>``, to make one at the same moment
-        :param flags: with ``REUSE_EXTERNAL`` the files to write to are there already
-        :raises DomainCheckpointNotFoundError: ``<incremental>`` names none that there is
-        :raises OperationTimeoutError: another job runs, a backup for instance; QEMU's driver waits 30 s for it
+        :param checkpoint_xml: ``<domaincheckpoint>``, to make a checkpoint at the same moment
+        :param flags: with ``REUSE_EXTERNAL`` the target files exist already
+        :raises DomainCheckpointNotFoundError: the checkpoint in ``<incremental>`` does not exist
+        :raises OperationTimeoutError: another job is running, for example a backup; QEMU's driver waits 30 s for it
         :raises OperationUnsupportedError: the domain does not run, or its disks cannot be asked what has changed
-        :raises XMLError: this is no XML, or no backup
+        :raises XMLError: *xml* is not well-formed, or does not describe a backup
         """
         self._call(lib.virDomainBackupBegin, encode_xml(xml), encode_xml_or_null(checkpoint_xml), flags)
 
     def xml_desc(self) -> str:
-        """Return its description, with what *begin* left open.  (virDomainBackupGetXMLDesc)
+        """Return the description of the running backup, with the defaults filled in.  (virDomainBackupGetXMLDesc)
 
-        :raises DomainBackupNotFoundError: there is none at the moment
+        :raises DomainBackupNotFoundError: no backup is running
         """
         return self._call_string(lib.virDomainBackupGetXMLDesc, 0)

@@ -29,10 +29,10 @@ _PARAMETERS = {
 
 
 class Blkio(Part):
-    """What a domain may take of the host's disks.
+    """Weights and limits for a domain's use of the host's disks.
 
-    Names are :mod:`pyvirt.enums.params`' ``DOMAIN_BLKIO_…``.  ``weight`` is a number, what begins with ``device_`` a
-    text of paths and numbers: ``"/dev/sda,500,/dev/sdb,300"``.
+    Names are :mod:`pyvirt.enums.params`' ``DOMAIN_BLKIO_…``.  ``weight`` is a number; values of names that begin with
+    ``device_`` are texts of paths and numbers: ``"/dev/sda,500,/dev/sdb,300"``.
     """
 
     __slots__ = ()
@@ -40,7 +40,7 @@ class Blkio(Part):
     def parameters(self, *, flags: DomainModificationImpact = _CURRENT) -> dict[str, TypedValue]:
         """Return weights and limits.  (virDomainGetBlkioParameters)
 
-        :raises OperationInvalidError: the domain runs, and not in a control group
+        :raises OperationInvalidError: the domain is running, but not in a control group
         """
         return self._fill_params(lib.virDomainGetBlkioParameters, flags)
 
@@ -52,9 +52,9 @@ class Blkio(Part):
         flags: DomainModificationImpact = _CURRENT,
         **more: TypedValue,
     ) -> None:
-        """Change some of them: ``weight=500``; a device with 0 has no limit.  (virDomainSetBlkioParameters)
+        """Set some of them: ``weight=500``; 0 for a device means no limit.  (virDomainSetBlkioParameters)
 
-        :raises InvalidArgumentError: a text that says nothing
+        :raises InvalidArgumentError: a text is not a list of paths and numbers
         """
         with Params({**(values or {}), **more}, _PARAMETERS) as array:
             self._call(lib.virDomainSetBlkioParameters, array.pointer, array.count, flags)

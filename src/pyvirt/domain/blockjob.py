@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What goes on behind a disk while the guest uses it: a copy, a commit or a pull of its images."""
+"""Block jobs: a copy, a commit or a pull of the images of a disk, while the guest uses it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pyvirt.domain.domain import Domain
 
-    #: the names of each image of a disk, from the active one down
+    #: the names of each image of a disk, from the active image to the lowest
     Chain: TypeAlias = tuple[frozenset[str], ...]
 
 
@@ -46,9 +46,9 @@ def _layers(disk: _Element) -> Iterator[tuple[_Element, _Element]]:
 
 
 def _find_images(domain: Domain, disk: str) -> tuple[Chain, bool]:
-    """Return the images of a disk, and whether a copy of it may take its place.
+    """Return the images of a disk, and whether a copy of it is ready to replace it.
 
-    That is from the running configuration.  There are no images if there is no such disk.
+    Both are read from the running configuration.  There are no images if there is no such disk.
     """
     for element in parse(domain.xml_desc()).iterfind("devices/disk"):
         target, mirror = element.find("target"), element.find("mirror")
@@ -63,22 +63,22 @@ def _find_images(domain: Domain, disk: str) -> tuple[Chain, bool]:
 
 
 def chain_of(domain: Domain, disk: str) -> Chain:
-    """Return the images of a disk as its running configuration has them; none if there is no such disk."""
+    """Return the images of a disk in the running configuration; none if there is no such disk."""
     return _find_images(domain, disk)[0]
 
 
 class BlockJob(NamedPart):
-    """The job of a disk, whichever runs: there is at most one."""
+    """The block job of a disk: there is at most one at a time."""
 
     __slots__ = ("_before",)
 
     def __init__(self, domain: Domain, disk: str, before: Chain | None = None) -> None:
-        """Know the job of *disk*, and what its images were before it began, if it was begun here."""
+        """Make the job of *disk*; *before* are its images before the job began, if it was begun here."""
         super().__init__(domain, disk)
         self._before = before
 
     def info(self) -> BlockJobInfo | None:
-        """Return how far it is, ``None`` when there is no job.  (virDomainGetBlockJobInfo)"""
+        """Return the progress of the job, ``None`` if there is no job.  (virDomainGetBlockJobInfo)"""
         out = ffi.new("virDomainBlockJobInfo *")
         flags = DomainBlockJobInfoFlags.BANDWIDTH_BYTES
         if not self._call(lib.virDomainGetBlockJobInfo, encode(self._name), out, flags):
@@ -96,37 +96,37 @@ class BlockJob(NamedPart):
 
         (virDomainGetBlockJobInfo, virDomainGetXMLDesc)
 
-        Events tell when to look.
+        The job is checked after each event.
 
-        :param timeout: seconds; ``None`` waits without end
-        :param progress: called with how much is done and how much there is, in a unit of the hypervisor's choice
-        :param interval: seconds between calls of *progress*, and between looks where the driver has no events
-        :raises OperationFailedError: it ended and left the disk as it was: it failed, or somebody aborted it; of a
-            backup this cannot be told
-        :raises OperationTimeoutError: it was not done within *timeout*; it goes on
+        :param timeout: seconds; ``None`` waits indefinitely
+        :param progress: called with the amount done and the total, in a unit that the hypervisor chooses
+        :param interval: seconds between calls of *progress*, and between checks where the driver has no events
+        :raises OperationFailedError: the job ended and left the disk as it was: it failed or was aborted; for a backup
+            this cannot be determined
+        :raises OperationTimeoutError: the job was not done within *timeout*; it continues
         """
         from pyvirt.domain._conditions import BlockJobDone
 
         wait(BlockJobDone(self, progress, interval), timeout, interval)
 
     def abort(self, *, flags: DomainBlockJobAbortFlags = DomainBlockJobAbortFlags(0)) -> None:
-        """End it and leave the disk with the images it had.  (virDomainBlockJobAbort)
+        """Abort the job; the disk keeps its images.  (virDomainBlockJobAbort)
 
-        :param flags: with ``ASYNC`` it may end later
+        :param flags: with ``ASYNC`` this does not wait for the end of the job
         :raises InvalidArgumentError: there is no job
         """
         self._call(lib.virDomainBlockJobAbort, encode(self._name), flags)
 
     def pivot(self, *, flags: DomainBlockJobAbortFlags = DomainBlockJobAbortFlags(0)) -> None:
-        """End a copy or an active commit: from here on the guest uses the other image.  (virDomainBlockJobAbort)
+        """Complete a copy or an active commit: from now on the guest uses the other image.  (virDomainBlockJobAbort)
 
         :raises InvalidArgumentError: there is no job
-        :raises OperationInvalidError: it is not ready: :meth:`wait` for it
+        :raises OperationInvalidError: the job is not ready; use :meth:`wait`
         """
         self.abort(flags=flags | DomainBlockJobAbortFlags.PIVOT)
 
     def set_speed(self, bandwidth: int) -> None:
-        """Limit its speed.  (virDomainBlockJobSetSpeed)
+        """Set the limit of its speed.  (virDomainBlockJobSetSpeed)
 
         :param bandwidth: bytes per second, 0 for no limit
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``dom.checkpoints``: moments since when the hypervisor knows what has changed on a domain's disks."""
+"""``dom.checkpoints``: points in time from which the hypervisor records the changes of a domain's disks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Checkpoint(SavedPoint):
-    """A moment that an incremental backup can begin at."""
+    """A point in time; an incremental backup has the changes since then."""
 
     __slots__ = ()
 
@@ -32,28 +32,28 @@ class Checkpoint(SavedPoint):
     _get_name = lib.virDomainCheckpointGetName
     _get_domain = lib.virDomainCheckpointGetDomain
 
-    def _look(self) -> object:
+    def _check_exists(self) -> object:
         return self.xml_desc(flags=DomainCheckpointXMLFlags.NO_DOMAIN)
 
     def xml_desc(self, *, flags: DomainCheckpointXMLFlags = DomainCheckpointXMLFlags(0)) -> str:
         """Return its description, with the domain's configuration at that time.  (virDomainCheckpointGetXMLDesc)
 
-        :param flags: with ``SIZE`` also how many bytes have changed, which only a running domain knows
+        :param flags: with ``SIZE`` also the number of changed bytes, which is known only while the domain runs
         """
         return self._call_string(lib.virDomainCheckpointGetXMLDesc, flags)
 
     def parent(self) -> Checkpoint | None:
-        """Return the one that it was made after, ``None`` if it is a root.  (virDomainCheckpointGetParent)"""
+        """Return its parent, ``None`` for a root.  (virDomainCheckpointGetParent)"""
         return self._parent_by(lib.virDomainCheckpointGetParent)
 
     def children(self, *, flags: DomainCheckpointListFlags = DomainCheckpointListFlags(0)) -> CheckpointList:
-        """Return those made after it, with ``DESCENDANTS`` also theirs.  (virDomainCheckpointListAllChildren)"""
+        """Return its children, with ``DESCENDANTS`` also their descendants.  (virDomainCheckpointListAllChildren)"""
         return Checkpoints(self.domain)._wrap_list(lib.virDomainCheckpointListAllChildren, flags, self)
 
     def delete(self, *, flags: DomainCheckpointDeleteFlags = DomainCheckpointDeleteFlags(0)) -> None:
-        """Delete it: what has changed since, its parent then knows.  (virDomainCheckpointDelete)
+        """Delete it; its recorded changes become part of its parent.  (virDomainCheckpointDelete)
 
-        :param flags: with ``CHILDREN`` its descendants too, or with ``CHILDREN_ONLY`` just these
+        :param flags: with ``CHILDREN`` its descendants too, with ``CHILDREN_ONLY`` only its descendants
         """
         self._call(lib.virDomainCheckpointDelete, flags)
 
@@ -92,17 +92,17 @@ class Checkpoints(SavedPoints[Checkpoint]):
         description: str | None = None,
         flags: DomainCheckpointCreateFlags = DomainCheckpointCreateFlags(0),
     ) -> Checkpoint:
-        """Remember from now on what changes on the disks.  (virDomainCheckpointCreateXML)
+        """Record the changes of the disks from now on.  (virDomainCheckpointCreateXML)
 
-        ``dom.backup.begin`` makes one at the very moment of a backup.
+        ``dom.backup.begin`` can make a checkpoint at exactly the moment of a backup.
 
         :param xml: ``<domaincheckpoint>``, for more than a name and a description: only some of the disks, …
-        :param name: libvirt invents one if there is none
-        :param flags: with ``REDEFINE`` nothing is made: libvirt is told again of one that it forgot, as
-            :meth:`Checkpoint.xml_desc` described it
-        :raises OperationFailedError: a checkpoint of that name is there
+        :param name: libvirt chooses one if it is ``None``
+        :param flags: with ``REDEFINE`` libvirt stores the description of an existing checkpoint again, as
+            :meth:`Checkpoint.xml_desc` returned it
+        :raises OperationFailedError: a checkpoint of that name exists
         :raises OperationUnsupportedError: the domain does not run, or its disks cannot keep one
-        :raises XMLError: *xml* is no XML, or no checkpoint
+        :raises XMLError: *xml* is not well-formed, or does not describe a checkpoint
         """
         document = self._document(xml, name=name, description=description)
         return self._new(lib.virDomainCheckpointCreateXML, document, flags)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     DomainList: TypeAlias = list[Domain]  # in the class below, list is a method
     IntList: TypeAlias = list[int]
 
-# Of each group every domain is in exactly one.
+# Every domain is in exactly one flag of each group.
 _Flags = ConnectListAllDomainsFlags
 _PARTS = (
     (_Flags.ACTIVE, _Flags.INACTIVE),
@@ -52,7 +52,7 @@ _PARTS = (
 
 
 class Domains(NativeConfig, Collection[Domain]):
-    """The domains of a connection, running or not.
+    """The domains of a connection, active or not.
 
     ``for domain in conn.domains``, ``len(conn.domains)``, ``"web-1" in conn.domains``, ``conn.domains["web-1"]``.
     """
@@ -86,16 +86,17 @@ class Domains(NativeConfig, Collection[Domain]):
         description: Pattern | None = None,
         metadata: str | Mapping[str, Callable[[_Element], object]] | None = None,
     ) -> DomainList:
-        """Return the domains that answer to everything that is given; what vanishes meanwhile is left out.
+        """Return the domains that meet all given conditions; those deleted during the call are left out.
 
         :param name: a glob, ``"web-*"``; a compiled expression, searched for; or a callable
         :param state: one state, or any of several
         :param managed_save: whether it has a saved state that its next start goes on from
-        :param snapshots: whether it has some
-        :param title: a pattern like *name*; a domain without a title fits none.  Costs a call for each domain
-        :param description: the same of its description
-        :param metadata: a namespace of which it must have an element; or several, each with what tells by the element
-            whether it fits: ``{"http://example.com/backup": lambda element: element.get("day") == "1"}``.  Costs a
+        :param snapshots: whether it has snapshots
+        :param title: a pattern like *name*; a domain without a title never matches.  Costs a call for each domain
+        :param description: the same for the description
+        :param metadata: a namespace of which it must have an element; or several, each with a function that returns
+            whether the element matches: ``{"http://example.com/backup": lambda element: element.get("day") == "1"}``.
+            Costs a
             call for each domain
         """
         from pyvirt.domain._where import domains_where
@@ -134,7 +135,7 @@ class Domains(NativeConfig, Collection[Domain]):
 
     def _count(self) -> int:
         count: int = lib.virConnectListAllDomains(self._conn._ptr, ffi.NULL, 0)
-        # What is too long to be listed is also too long to be counted.
+        # A list that is larger than a message cannot be counted either.
         return count if count >= 0 else len(self._list(0))
 
     def __contains__(self, item: object) -> bool:
@@ -172,23 +173,25 @@ class Domains(NativeConfig, Collection[Domain]):
         return self._look_up(id, lib.virDomainLookupByID, id)
 
     def define(self, xml: XML, *, flags: DomainDefineFlags = DomainDefineFlags(0)) -> Domain:
-        """Store a configuration; a running domain of that UUID gets it at its next start.
+        """Store a configuration; a running domain of that UUID uses it from its next start on.
 
         (virDomainDefineXMLFlags)
 
-        :raises XMLError: *xml* is no XML, or no domain
+        :raises XMLError: *xml* is not well-formed, or does not describe a domain
         """
         return self._new(lib.virDomainDefineXMLFlags, encode_xml(xml), flags)
 
     def create(self, xml: XML, *, files: Iterable[int] = (), flags: DomainCreateFlags = DomainCreateFlags(0)) -> Domain:
-        """Start a domain that vanishes when it stops.  (virDomainCreateXML, virDomainCreateXMLWithFiles)
+        """Create and start a transient domain, which no longer exists when it stops.
 
-        It stays if a configuration was stored before, or is stored while it runs.
+        (virDomainCreateXML, virDomainCreateXMLWithFiles)
 
-        :param files: open file descriptors that the first process of a container inherits, there from 3 on
-        :raises XMLError: *xml* is no XML, or no domain
-        :raises OperationFailedError: a domain of that name or UUID is there, of another UUID or name
-        :raises OperationInvalidError: it runs already
+        If its configuration was stored before, or is stored while it runs, the domain is persistent.
+
+        :param files: open file descriptors that the first process of a container inherits, numbered from 3 there
+        :raises XMLError: *xml* is not well-formed, or does not describe a domain
+        :raises OperationFailedError: a domain with that name has another UUID, or one with that UUID another name
+        :raises OperationInvalidError: the domain is already running
         """
         numbers = [*files]
         if numbers:
@@ -204,11 +207,11 @@ class Domains(NativeConfig, Collection[Domain]):
         params: Mapping[str, TypedValue] | None = None,
         flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0),
     ) -> None:
-        """Start a domain from what :meth:`Domain.save` wrote.  (virDomainRestoreFlags, virDomainRestoreParams)
+        """Resume a domain from a file of :meth:`Domain.save`.  (virDomainRestoreFlags, virDomainRestoreParams)
 
         :param path: a file on the hypervisor's host
-        :param xml: a configuration to use in place of the saved one; only what the guest cannot see may differ
-        :param params: more of how to do it, the ``DOMAIN_SAVE_PARAM_…`` of :mod:`pyvirt.enums.params`
+        :param xml: a configuration to use instead of the saved one; it may differ only where the guest cannot see it
+        :param params: further options, the ``DOMAIN_SAVE_PARAM_…`` of :mod:`pyvirt.enums.params`
         """
         if params:
             with save_params(path, xml, params) as array:
@@ -217,13 +220,13 @@ class Domains(NativeConfig, Collection[Domain]):
             self._conn._call(lib.virDomainRestoreFlags, encode(path), encode_xml_or_null(xml), flags)
 
     def save_image_xml_desc(self, path: str, *, flags: DomainSaveImageXMLFlags = DomainSaveImageXMLFlags(0)) -> str:
-        """Return the configuration in a file that :meth:`Domain.save` wrote.  (virDomainSaveImageGetXMLDesc)"""
+        """Return the configuration in a file of :meth:`Domain.save`.  (virDomainSaveImageGetXMLDesc)"""
         return self._conn._call_string(lib.virDomainSaveImageGetXMLDesc, encode(path), flags)
 
     def save_image_define_xml(
         self, path: str, xml: XML, *, flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0)
     ) -> None:
-        """Change the configuration in a file that :meth:`Domain.save` wrote.  (virDomainSaveImageDefineXML)"""
+        """Set the configuration in a file of :meth:`Domain.save`.  (virDomainSaveImageDefineXML)"""
         self._conn._call(lib.virDomainSaveImageDefineXML, encode(path), encode_xml(xml), flags)
 
     def stats(
@@ -241,29 +244,32 @@ class Domains(NativeConfig, Collection[Domain]):
         :param domains: only these
         :param flags: which domains, as in :meth:`list`; ``NOWAIT`` skips those that are busy
         :raises OperationUnsupportedError: the driver has no bulk statistics
-        :raises NotSupportedError: it lacks one of *groups* and *flags* has ``ENFORCE_STATS``, or nobody knows the group
+        :raises NotSupportedError: the driver lacks one of *groups* and *flags* have ``ENFORCE_STATS``, or the group
+            does not exist
         """
         from pyvirt.stats import engine_of
 
         return engine_of(self._conn).collect(groups, domains, flags)
 
     def watch(self, *, buffer: int = 65_536) -> DomainWatch:
-        """Return a mapping of all domains and their states that events keep current: for who would list every second.
+        """Return a mapping of all domains to their states, which events keep current; cheaper than listing every
+        second.
 
         (virConnectListAllDomains, virDomainListGetStats, virConnectDomainEventRegisterAny)
 
-        :param buffer: how many events may come between two looks at it before everything is listed anew
+        :param buffer: how many events may arrive between two uses of it; after more, everything is listed again
         """
         from pyvirt.events.watch import DomainWatch
 
         return DomainWatch(self._conn, buffer=buffer)
 
     def inventory(self) -> DomainInventory:
-        """Return who is there as columns: names, UUIDs, ids, states, persistence, autostart.
+        """Return all domains as columns: names, UUIDs, ids, states, persistence, autostart.
 
         (virConnectGetAllDomainStats, virConnectListAllDomains)
 
-        At most four round trips, or as many more as one message cannot hold; so columns are some milliseconds apart.
+        It takes at most four round trips, and more only if a list is larger than a message.  So the columns are some
+        milliseconds apart.
         """
         from pyvirt.inventory import domains_of
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``dom.cpu``: the time that a domain takes of the host's CPUs."""
+"""``dom.cpu``: the time that a domain has used of the host's CPUs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from pyvirt._core.params import TypedValue
 
 _TOTAL = -1
-_MOST_CPUS = 128  # that a daemon tells of at once
+_MOST_CPUS = 128  # in one answer of a daemon
 
 
 class DomainCPU(Part):
-    """The time that a domain takes of the host's CPUs, in nanoseconds.
+    """The time that a domain has used of the host's CPUs, in nanoseconds.
 
     Names are :mod:`pyvirt.enums.params`' ``DOMAIN_CPU_STATS_…``.
     """
@@ -28,15 +28,15 @@ class DomainCPU(Part):
     def total(self) -> dict[str, TypedValue]:
         """Return the sum over all CPUs.  (virDomainGetCPUStats)
 
-        :raises OperationInvalidError: the domain does not run, or not in a control group
+        :raises OperationInvalidError: the domain is not running, or not in a control group
         """
         width = self._get_stats(ffi.NULL, 0, _TOTAL, 1)
         return self._read(width, _TOTAL, 1)[0]
 
     def per_cpu(self) -> dict[int, dict[str, TypedValue]]:
-        """Return it for each CPU, by the CPU's number.  (virDomainGetCPUStats)
+        """Return the times for each CPU, by the CPU's number.  (virDomainGetCPUStats)
 
-        :raises OperationInvalidError: the domain does not run, or not in a control group
+        :raises OperationInvalidError: the domain is not running, or not in a control group
         :raises OperationUnsupportedError: the host's control groups do not tell, as those of version 2
         """
         end = self._get_stats(ffi.NULL, 0, 0, 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``dom.devices``: plugging in and out."""
+"""``dom.devices``: attach, detach and update devices."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pyvirt.xmldesc import XML
 
 
-# Where a kind of device has what alone tells one from another.
+# For some kinds of devices, the path of the value that alone identifies one.
 _KEYS = {"disk": ("target", "dev"), "filesystem": ("target", "dir"), "interface": ("mac", "address")}
 
 
@@ -34,7 +34,7 @@ def _alias(device: _Element) -> str | None:
 
 
 def _describes(wanted: _Element, device: _Element) -> bool:
-    """Whether *device* has all that *wanted* says, or what alone tells such devices apart."""
+    """Return whether *device* has all of *wanted*, or the value that alone identifies such a device."""
     element, attribute = _KEYS.get(str(wanted.tag), ("", ""))
     key = wanted.find(element) if element else None
     if key is not None and (value := key.get(attribute)):
@@ -54,8 +54,8 @@ def _contains(whole: _Element, part: _Element) -> bool:
 class Devices(Part):
     """The devices of a domain.
 
-    ``flags`` choose the configuration that changes: the running one (``LIVE``), the stored one (``CONFIG``), both, or,
-    by default, the running one of a domain that runs and the stored one of any other.
+    ``flags`` choose the configuration that changes: the running one (``LIVE``), the stored one (``CONFIG``), both, or
+    by default the running one of an active domain and the stored one of an inactive domain.
     """
 
     __slots__ = ()
@@ -64,7 +64,7 @@ class Devices(Part):
         """Attach a device.  (virDomainAttachDeviceFlags)
 
         :param xml: one device element, ``<disk>…</disk>``
-        :raises XMLError: *xml* is no XML, or no device
+        :raises XMLError: *xml* is not well-formed, or does not describe a device
         :raises OperationInvalidError: the domain is not in the state that *flags* need
         """
         self._call(lib.virDomainAttachDeviceFlags, encode_xml(xml), flags)
@@ -72,14 +72,16 @@ class Devices(Part):
     def detach(self, xml: XML, *, flags: DeviceModify = DeviceModify.CURRENT, wait: float | None = None) -> None:
         """Detach a device.  (virDomainDetachDeviceFlags)
 
-        A running guest is asked to let go of it, and QEMU's driver waits for some seconds; the device is gone when it
-        has left the running configuration.  A guest without an operating system keeps what sits on PCI.
+        A running guest is asked to release the device, and QEMU's driver waits for some seconds.  The device is
+        detached when the running configuration no longer contains it.  A guest without an operating system never
+        releases a PCI
+        device.
 
-        :param xml: the device element, with as much of it as tells it from the others
-        :param wait: seconds to wait until a running guest has let go of it
+        :param xml: the device element, with as much as is needed to identify it
+        :param wait: seconds to wait until a running guest has released it; ``None`` does not wait
         :raises DeviceNotFoundError: no such device
-        :raises OperationTimeoutError: the guest has not let go of it within *wait*, but may still do so
-        :raises OperationFailedError: the guest does not let go of it
+        :raises OperationTimeoutError: the guest has not released it within *wait*, but may still do so
+        :raises OperationFailedError: the guest refuses to release it
         """
         document = encode_xml(xml)
         detach = partial(self._call, lib.virDomainDetachDeviceFlags, document, flags)
@@ -91,9 +93,9 @@ class Devices(Part):
     def detach_alias(
         self, alias: str, *, flags: DeviceModify = DeviceModify.CURRENT, wait: float | None = None
     ) -> None:
-        """Detach the device of that alias.  (virDomainDetachDeviceAlias)
+        """Detach the device with that alias.  (virDomainDetachDeviceAlias)
 
-        A running guest is only asked, without *wait*: see :meth:`detach`.
+        Without *wait* a running guest is only asked: see :meth:`detach`.
 
         :param alias: ``"net0"``, as in ``<alias name='net0'/>``
         """
@@ -104,7 +106,7 @@ class Devices(Part):
             self._detach_and_wait({alias}, flags, wait, detach)
 
     def _running(self) -> Iterator[_Element]:
-        """Yield the devices of the running configuration; none if it does not run."""
+        """Yield the devices of the running configuration; none if the domain is not running."""
         from pyvirt.xmldesc import parse
 
         if self._domain.is_active():
@@ -113,10 +115,10 @@ class Devices(Part):
     def _aliases_of(self, document: bytes) -> set[str]:
         """Return the alias of the running device that *document* describes.
 
-        libvirt takes other spellings than its own, ``0x1`` for ``0x0001``: if none is described, all of its kind are
-        returned, of which the one that libvirt has found will go.
+        libvirt accepts spellings other than its own, ``0x1`` for ``0x0001``: if none matches, the aliases of all
+        devices of its kind are returned, and libvirt detaches one of them.
 
-        :raises InvalidArgumentError: it could be several
+        :raises InvalidArgumentError: it describes several devices
         """
         from pyvirt.xmldesc import parse
 
@@ -124,13 +126,13 @@ class Devices(Part):
         kind = {alias: device for device in self._running() if device.tag == wanted.tag and (alias := _alias(device))}
         found = {alias for alias, device in kind.items() if _describes(wanted, device)}
         if len(found) > 1:
-            raise InvalidArgumentError(f"that could be {', '.join(found)}: which to wait for, its alias would tell")
+            raise InvalidArgumentError(f"the document matches several devices, {', '.join(found)}: add the alias")
         return found or set(kind)
 
     def _detach_and_wait(
         self, aliases: set[str], flags: DeviceModify, wait: float, detach: Callable[[], object]
     ) -> None:
-        """Detach, and wait until the first of *aliases* is gone."""
+        """Detach, and wait until the first of *aliases* is detached."""
         if not aliases or (flags & DeviceModify.CONFIG and not flags & DeviceModify.LIVE):
             detach()
             return
@@ -144,7 +146,7 @@ class Devices(Part):
                 self._look_for_refusal(aliases, checks.news_of("DomainDeviceRemovalFailed"))
         which = " or ".join(map(repr, sorted(aliases)))
         raise OperationTimeoutError(
-            f"device {which} was not gone {wait:g} s after the guest was asked for it",
+            f"the guest did not release device {which} within {wait:g} s",
             function="virDomainDetachDeviceFlags",
         )
 
@@ -153,7 +155,7 @@ class Devices(Part):
         for event in refusals:
             if event.alias in aliases:
                 raise OperationFailedError(
-                    f"the guest does not let go of device {event.alias!r}",
+                    f"the guest refuses to release device {event.alias!r}",
                     code=codes.OPERATION_FAILED,
                     function="virDomainDetachDeviceFlags",
                 )
@@ -161,22 +163,26 @@ class Devices(Part):
     def update(self, xml: XML, *, flags: DeviceModify = DeviceModify.CURRENT) -> None:
         """Change a device: other media in a drive, another link state, …  (virDomainUpdateDeviceFlags)
 
-        :param xml: the whole element as it shall be; what it leaves out is taken for its default
+        :param xml: the complete new element; for everything that it leaves out, the default applies
         :param flags: with ``FORCE`` the media of a locked drive changes too
         :raises NotSupportedError: that cannot change while the domain runs
         """
         self._call(lib.virDomainUpdateDeviceFlags, encode_xml(xml), flags)
 
     def hotplug(self, xml: XML) -> None:
-        """Attach a device to the running domain, also in drivers that know no flags.  (virDomainAttachDevice)
+        """Attach a device to the running domain, also in drivers that do not accept flags.
 
-        :raises OperationInvalidError: it does not run
+        (virDomainAttachDevice)
+
+        :raises OperationInvalidError: the domain is not running
         """
         self._call(lib.virDomainAttachDevice, encode_xml(xml))
 
     def hotunplug(self, xml: XML) -> None:
-        """Detach a device from the running domain, also in drivers that know no flags.  (virDomainDetachDevice)
+        """Detach a device from the running domain, also in drivers that do not accept flags.
 
-        :raises OperationInvalidError: it does not run
+        (virDomainDetachDevice)
+
+        :raises OperationInvalidError: the domain is not running
         """
         self._call(lib.virDomainDetachDevice, encode_xml(xml))

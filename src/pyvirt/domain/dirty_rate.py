@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``dom.dirty_rate``: how fast a guest writes to its memory, which says whether a live migration will end."""
+"""``dom.dirty_rate``: how fast a guest writes to its memory, which decides whether a live migration can end."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class DirtyRate(Part):
     def start(
         self, seconds: int = 1, *, flags: DomainDirtyRateCalcFlags = DomainDirtyRateCalcFlags.PAGE_SAMPLING
     ) -> None:
-        """Begin to measure, and return at once.  (virDomainStartDirtyRateCalc)
+        """Start a measurement, and return at once.  (virDomainStartDirtyRateCalc)
 
-        :param seconds: 1 to 60
+        :param seconds: the duration of the measurement, 1 to 60
         :param flags: how to measure
-        :raises OperationInvalidError: the domain does not run
+        :raises OperationInvalidError: the domain is not running
         """
         self._call(lib.virDomainStartDirtyRateCalc, seconds, flags)
 
     def stats(self) -> dict[str, TypedValue]:
-        """Return what the latest measurement found, or that it goes on.  (virDomainListGetStats)
+        """Return the result of the latest measurement, or that it is still running.  (virDomainListGetStats)
 
         ``dirtyrate.calc_status`` is a :class:`~pyvirt.enums.DomainDirtyRateStatus`; with ``MEASURED`` there is
         ``dirtyrate.megabytes_per_second``.

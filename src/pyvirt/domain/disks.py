@@ -39,7 +39,7 @@ _COPY_PARAMETERS = {
 
 
 def _pullable(chain: Chain, base: str | None = None) -> Chain:
-    """Return *chain*, or nothing if a pull of what is above *base* leaves it as it is even when all goes well."""
+    """Return *chain*, or nothing if a successful pull of the images above *base* does not change the chain."""
     below = chain[1:2]
     return chain if below and base not in below[0] else ()
 
@@ -48,7 +48,7 @@ class Disk(NamedPart):
     """A disk of a domain.
 
     Its name is the target in its configuration, ``"vda"``, or the path of its image.  Where a call is about one of
-    several images, ``"vda[3]"`` is that of this index in the running configuration.
+    several images, ``"vda[3]"`` is the image with index 3 in the running configuration.
     """
 
     __slots__ = ()
@@ -61,27 +61,27 @@ class Disk(NamedPart):
         Names are :mod:`pyvirt.enums.params`' ``DOMAIN_BLOCK_STATS_…``; times are nanoseconds.  The disk named ``""``
         is the sum of all.
 
-        :raises OperationInvalidError: the domain does not run
+        :raises OperationInvalidError: the domain is not running
         """
         call, name = lib.virDomainBlockStatsFlags, encode(self._name)
         return self._fill_params(call, 0, before=(name,))
 
     def basic_stats(self) -> BlockStats:
-        """Return how much was read and written, also in drivers that know no more than that.  (virDomainBlockStats)"""
+        """Return how much was read and written, also in drivers without more statistics.  (virDomainBlockStats)"""
         out = ffi.new("virDomainBlockStatsStruct *")
         self._call(lib.virDomainBlockStats, encode(self._name), out, ffi.sizeof("virDomainBlockStatsStruct"))
         return BlockStats(*known((out.rd_req, out.rd_bytes, out.wr_req, out.wr_bytes, out.errs)))
 
     def info(self) -> BlockInfo:
-        """Return its size for the guest, and on the host.  (virDomainGetBlockInfo)"""
+        """Return its size as the guest sees it, and on the host.  (virDomainGetBlockInfo)"""
         out = ffi.new("virDomainBlockInfo *")
         self._call(lib.virDomainGetBlockInfo, encode(self._name), out, 0)
         return BlockInfo(out.capacity, out.allocation, out.physical)
 
     def peek(self, offset: int, size: int) -> bytes:
-        """Read from its image: what a guest sees, if the image is raw.  (virDomainBlockPeek)
+        """Read from its image; for a raw image that is the content that the guest sees.  (virDomainBlockPeek)
 
-        :param size: bytes; a daemon takes no more than 4 MiB
+        :param size: bytes; a daemon accepts at most 4 MiB
         """
         buffer = ffi.new("char[]", size)
         self._call(lib.virDomainBlockPeek, encode(self._name), offset, size, buffer, 0)
@@ -90,16 +90,16 @@ class Disk(NamedPart):
     # ---- settings ----
 
     def resize(self, size: int, *, flags: DomainBlockResizeFlags = DomainBlockResizeFlags(0)) -> None:
-        """Give it another size while the guest uses it.  (virDomainBlockResize)
+        """Set its size while the guest uses it.  (virDomainBlockResize)
 
         :param size: bytes
-        :raises OperationInvalidError: the domain does not run
+        :raises OperationInvalidError: the domain is not running
         """
         flags |= DomainBlockResizeFlags.BYTES  # without it the size would be in KiB
         self._call(lib.virDomainBlockResize, encode(self._name), size, flags)
 
     def set_threshold(self, threshold: int) -> None:
-        """Have an event sent when an image has grown so far, once.  (virDomainSetBlockThreshold)
+        """Request one event when an image has grown to a size.  (virDomainSetBlockThreshold)
 
         :param threshold: bytes, 0 for no event
         """
@@ -122,9 +122,9 @@ class Disk(NamedPart):
         flags: DomainModificationImpact = DomainModificationImpact.CURRENT,
         **more: TypedValue,
     ) -> None:
-        """Limit its throughput: ``total_bytes_sec=10 << 20``.  (virDomainSetBlockIoTune)
+        """Set limits of its throughput: ``total_bytes_sec=10 << 20``.  (virDomainSetBlockIoTune)
 
-        :raises InvalidArgumentError: no such limit, or some that contradict each other
+        :raises InvalidArgumentError: no such limit, or two limits contradict each other
         """
         with Params({**(values or {}), **more}) as array:
             self._call(lib.virDomainSetBlockIoTune, encode(self._name), array.pointer, array.count, flags)
@@ -133,7 +133,7 @@ class Disk(NamedPart):
 
     @property
     def job(self) -> BlockJob:
-        """The job that runs behind it, whoever began it."""
+        """Its block job, also one that another program has started."""
         return BlockJob(self._domain, self._name)
 
     def copy_to(
@@ -145,14 +145,16 @@ class Disk(NamedPart):
         buf_size: int | None = None,
         flags: DomainBlockCopyFlags = DomainBlockCopyFlags(0),
     ) -> BlockJob:
-        """Begin to copy it; the copy follows what the guest writes until the job ends.  (virDomainBlockCopy)
+        """Start to copy it; the copy receives all writes of the guest until the job ends.  (virDomainBlockCopy)
 
-        ``job.wait()``, then ``job.pivot()`` to go on with the copy, or ``job.abort()`` to keep it as it is then.
+        Call ``job.wait()``, then ``job.pivot()`` to use the copy from then on, or ``job.abort()`` to keep it as it is
+        then.
 
         :param xml: the other image: ``<disk type='file'><source file='…'/><driver type='qcow2'/></disk>``
         :param granularity: bytes that are copied when one of them changes, a power of two
-        :param buf_size: bytes that may be on their way
-        :param flags: a persistent domain needs ``TRANSIENT_JOB``: a restart would know nothing of the copy
+        :param buf_size: bytes in transfer at most
+        :param flags: a persistent domain needs ``TRANSIENT_JOB``, because the job does not survive a restart of the
+            domain
         """
         given = zip(_COPY_PARAMETERS, (bandwidth, granularity, buf_size), strict=True)
         before = chain_of(self._domain, self._name)
@@ -169,11 +171,11 @@ class Disk(NamedPart):
         bandwidth: int = 0,
         flags: DomainBlockCommitFlags = DomainBlockCommitFlags(0),
     ) -> BlockJob:
-        """Begin to merge images down: from *top* into *base*.  (virDomainBlockCommit)
+        """Start to merge images down: from *top* into *base*.  (virDomainBlockCommit)
 
         :param base: a path or ``"vda[3]"``; ``None`` for the lowest image, or with ``SHALLOW`` the one below *top*
-        :param top: likewise; ``None`` for the active image, which needs ``ACTIVE``, and in the end a
-            :meth:`~BlockJob.pivot`
+        :param top: likewise; ``None`` for the active image, which needs ``ACTIVE``, and a
+            :meth:`~BlockJob.pivot` at the end
         """
         flags |= DomainBlockCommitFlags.BANDWIDTH_BYTES
         before = chain_of(self._domain, self._name)
@@ -182,7 +184,7 @@ class Disk(NamedPart):
         return BlockJob(self._domain, self._name, before)
 
     def pull(self, *, bandwidth: int = 0, flags: DomainBlockPullFlags = DomainBlockPullFlags(0)) -> BlockJob:
-        """Begin to merge all images up into the active one.  (virDomainBlockPull)"""
+        """Start to merge all images up into the active one.  (virDomainBlockPull)"""
         flags |= DomainBlockPullFlags.BANDWIDTH_BYTES
         before = chain_of(self._domain, self._name)
         self._call(lib.virDomainBlockPull, encode(self._name), bandwidth, flags)
@@ -195,7 +197,7 @@ class Disk(NamedPart):
         bandwidth: int = 0,
         flags: DomainBlockRebaseFlags = DomainBlockRebaseFlags(0),
     ) -> BlockJob:
-        """Begin to merge up into the active image all that is above *base*.  (virDomainBlockRebase)
+        """Start to merge all images above *base* up into the active one.  (virDomainBlockRebase)
 
         :param base: a path or ``"vda[3]"``; ``None`` for none, as in :meth:`pull`
         :param flags: with ``COPY`` it is a copy to the path *base*; :meth:`copy_to` can do more
@@ -219,11 +221,11 @@ class Disks(Parts[Disk]):
         return element.get("dev")
 
     def errors(self) -> dict[str, DomainDiskErrorCode]:
-        """Return the disks whose last operation failed, by target; none while all is well.
+        """Return the errors of disks whose last operation failed, by target.
 
         (virDomainGetDiskErrors)
 
-        :raises OperationInvalidError: the domain does not run
+        :raises OperationInvalidError: the domain is not running
         """
         room = self._call(lib.virDomainGetDiskErrors, ffi.NULL, 0, 0)
         if not room:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""One guest domain: what it is, and its life from defined to gone."""
+"""A guest domain: its identity, its state, and its life cycle."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ _NO_ID = 0xFFFFFFFF
 
 
 class _States(dict[int, "DomainStateReason"]):
-    """What pv_domain_state returns -> the tuple it means: there are few, and each is asked for without end."""
+    """Maps the result of pv_domain_state to a tuple: there are few, and monitoring asks for each again and again."""
 
     def __missing__(self, packed: int) -> DomainStateReason:
         from pyvirt.models import DomainStateReason
 
         state, reason = packed >> 32, packed & 0xFFFFFFFF
         made = DomainStateReason.decode(state, reason)
-        if len(self) < 1000:  # a broken daemon cannot make it grow for ever
+        if len(self) < 1000:  # so a broken daemon cannot make it grow without a limit
             self[packed] = made
         return made
 
@@ -71,13 +71,13 @@ def save_params(path: str, xml: XML | None, params: Mapping[str, TypedValue]) ->
 _states = _States()
 _known_states = {state.value: state for state in DomainState}
 
-# Looking them up in lib would add two percent to each call.
+# Looking them up in lib adds two percent to each call.
 _get_state = lib.pv_domain_state
 _get_info = lib.pv_domain_info
 
 
 def _new_info() -> DomainInfo:
-    """Load the models, which importing pyvirt does without, and step aside for the class."""
+    """Load the models, which importing pyvirt does not, and replace this function by the class."""
     global _new_info
     from pyvirt.models import DomainInfo
 
@@ -86,7 +86,7 @@ def _new_info() -> DomainInfo:
 
 
 class Domain(PartProperties, ConsoleMethods, GuestIOMethods, NamedByUUID, Autostarting[bytes]):
-    """A guest domain, running or not."""
+    """A guest domain, active or not."""
 
     __slots__ = ()
 
@@ -99,11 +99,12 @@ class Domain(PartProperties, ConsoleMethods, GuestIOMethods, NamedByUUID, Autost
 
     @property
     def id(self) -> int | None:
-        """The id it ran under when this handle last heard of it, ``None`` if it did not run.  (virDomainGetID)
+        """The id of the running domain as this handle knows it, ``None`` if it was not running.  (virDomainGetID)
 
-        A handle hears of it when it is looked up and from its own :meth:`start`.  What others do passes it by.  After
-        its own :meth:`destroy` or :meth:`save` some drivers forget the id, some do not.  A new handle knows:
-        ``conn.domains.get(uuid=domain.uuid).id``.
+        A handle gets the id when it is looked up and when its own :meth:`start` is called.  It does not notice when
+        another program starts or stops the domain.  After its own :meth:`destroy` or :meth:`save` some drivers reset
+        the id,
+        some do not.  A new handle has the current id: ``conn.domains.get(uuid=domain.uuid).id``.
         """
         number: int = lib.virDomainGetID(self._ptr)
         return None if number == _NO_ID else number
@@ -111,7 +112,7 @@ class Domain(PartProperties, ConsoleMethods, GuestIOMethods, NamedByUUID, Autost
     # ---- state ----
 
     def state(self) -> DomainStateReason:
-        """Return what it does and why.  (virDomainGetState)"""
+        """Return the state and its reason.  (virDomainGetState)"""
         packed = _get_state(self._ptr)
         if packed < 0:
             raise last_error("virDomainGetState", self._conn)
@@ -134,7 +135,10 @@ class Domain(PartProperties, ConsoleMethods, GuestIOMethods, NamedByUUID, Autost
         return info
 
     def control_info(self) -> DomainControlInfo:
-        """Return whether the hypervisor can be asked about it, without waiting.  (virDomainGetControlInfo)"""
+        """Return whether the hypervisor's control interface is free, without waiting for it.
+
+        (virDomainGetControlInfo)
+        """
         from pyvirt.enums.domain_state import DomainControlErrorReason, DomainControlState
         from pyvirt.models import DomainControlInfo
 
@@ -143,11 +147,11 @@ class Domain(PartProperties, ConsoleMethods, GuestIOMethods, NamedByUUID, Autost
         return DomainControlInfo(DomainControlState(out.state), DomainControlErrorReason(out.details), out.stateTime)
 
     def is_active(self) -> bool:
-        """Return whether it runs.  (virDomainIsActive)"""
+        """Return whether the domain is running or paused.  (virDomainIsActive)"""
         return self._call(lib.virDomainIsActive) == 1
 
     def is_persistent(self) -> bool:
-        """Return whether a configuration is stored, which outlives a stop.  (virDomainIsPersistent)"""
+        """Return whether a configuration is stored, which remains when the domain stops.  (virDomainIsPersistent)"""
         return self._call(lib.virDomainIsPersistent) == 1
 
     def is_updated(self) -> bool:
@@ -155,19 +159,20 @@ class Domain(PartProperties, ConsoleMethods, GuestIOMethods, NamedByUUID, Autost
         return self._call(lib.virDomainIsUpdated) == 1
 
     def os_type(self) -> str:
-        """Return what it boots, ``"hvm"`` or ``"exe"``.  (virDomainGetOSType)"""
+        """Return the type of operating system that it boots: ``"hvm"``, ``"exe"``, …  (virDomainGetOSType)"""
         return self._call_string(lib.virDomainGetOSType)
 
     def wait_for(self, *states: DomainState, timeout: float | None = None, interval: float = 0.2) -> DomainStateReason:
-        """Wait until it is in one of *states*, and return that one with its reason.
+        """Wait until the domain is in one of *states*, and return that state with its reason.
 
-        Events tell when to look.  A transient domain that is gone counts as SHUTOFF, its reason as UNKNOWN.
+        The state is checked after each event.  A transient domain that no longer exists counts as SHUTOFF, with the
+        reason UNKNOWN.
 
-        :param timeout: seconds; ``None`` waits without end, 0 looks once
-        :param interval: seconds between looks where the driver has no events
-        :raises OperationTimeoutError: it was in none of them within *timeout*
-        :raises DomainNotFoundError: it is gone, and nobody waits for SHUTOFF
-        :raises ClosedError: the connection was closed meanwhile
+        :param timeout: seconds; ``None`` waits indefinitely, 0 checks once
+        :param interval: seconds between two checks where the driver has no events
+        :raises OperationTimeoutError: it did not reach one of them within *timeout*
+        :raises DomainNotFoundError: the domain no longer exists, and SHUTOFF is not one of *states*
+        :raises ClosedError: the connection was closed while this waited
         """
         from pyvirt.domain._conditions import StateReached
         from pyvirt.domain._wait import wait
@@ -177,10 +182,10 @@ class Domain(PartProperties, ConsoleMethods, GuestIOMethods, NamedByUUID, Autost
     # ---- life ----
 
     def start(self, *, files: Iterable[int] = (), flags: DomainCreateFlags = DomainCreateFlags(0)) -> None:
-        """Start it; with a managed save it goes on from there.  (virDomainCreateWithFlags, virDomainCreateWithFiles)
+        """Start the domain; a managed save image is resumed.  (virDomainCreateWithFlags, virDomainCreateWithFiles)
 
-        :param files: open file descriptors that the first process of a container inherits, there from 3 on
-        :raises OperationInvalidError: it runs already
+        :param files: open file descriptors that the first process of a container inherits, numbered from 3 there
+        :raises OperationInvalidError: the domain is already running
         """
         numbers = list(files)
         if numbers:
@@ -189,41 +194,41 @@ class Domain(PartProperties, ConsoleMethods, GuestIOMethods, NamedByUUID, Autost
             self._call(lib.virDomainCreateWithFlags, flags)
 
     def shutdown(self, *, flags: DomainShutdownFlags = DomainShutdownFlags(0)) -> None:
-        """Ask the guest to shut down; it may take its time, or ignore it.  (virDomainShutdownFlags)"""
+        """Ask the guest to shut down; it may do so later, or never.  (virDomainShutdownFlags)"""
         self._call(lib.virDomainShutdownFlags, flags)
 
     def reboot(self, *, flags: DomainRebootFlags = DomainRebootFlags(0)) -> None:
-        """Ask the guest to reboot; it may take its time, or ignore it.  (virDomainReboot)"""
+        """Ask the guest to reboot; it may do so later, or never.  (virDomainReboot)"""
         self._call(lib.virDomainReboot, flags)
 
     def reset(self) -> None:
-        """Press the reset button.  (virDomainReset)"""
+        """Reset the guest, as the reset button does.  (virDomainReset)"""
         self._call(lib.virDomainReset, 0)
 
     def destroy(self, *, flags: DomainDestroyFlags = DomainDestroyFlags(0)) -> None:
-        """Stop it at once, as if by pulling the plug; nothing stored is lost.  (virDomainDestroyFlags)
+        """Stop the domain at once, as by pulling the plug; its configuration remains.  (virDomainDestroyFlags)
 
-        :raises OperationInvalidError: it does not run
+        :raises OperationInvalidError: the domain is not running
         """
         self._call(lib.virDomainDestroyFlags, flags)
 
     def suspend(self) -> None:
-        """Hold its vCPUs; memory stays.  (virDomainSuspend)"""
+        """Pause the vCPUs; the guest's memory stays.  (virDomainSuspend)"""
         self._call(lib.virDomainSuspend)
 
     def resume(self) -> None:
-        """Let the vCPUs go on.  (virDomainResume)"""
+        """Resume the paused vCPUs.  (virDomainResume)"""
         self._call(lib.virDomainResume)
 
     def pm_suspend(self, target: NodeSuspendTarget, *, duration: int = 0) -> None:
-        """Make the guest sleep, by its agent.  (virDomainPMSuspendForDuration)
+        """Suspend the guest by its agent, as its own power management does.  (virDomainPMSuspendForDuration)
 
-        :param duration: seconds until it is woken, 0 for until :meth:`pm_wakeup`
+        :param duration: seconds until the guest is woken; 0 waits for :meth:`pm_wakeup`
         """
         self._call(lib.virDomainPMSuspendForDuration, target, duration, 0)
 
     def pm_wakeup(self) -> None:
-        """Wake a sleeping guest.  (virDomainPMWakeup)"""
+        """Wake a suspended guest.  (virDomainPMWakeup)"""
         self._call(lib.virDomainPMWakeup, 0)
 
     def save(
@@ -234,13 +239,13 @@ class Domain(PartProperties, ConsoleMethods, GuestIOMethods, NamedByUUID, Autost
         params: Mapping[str, TypedValue] | None = None,
         flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0),
     ) -> None:
-        """Write its memory to a file and stop it; ``conn.domains.restore(path)`` goes on.
+        """Write the memory to a file and stop the domain; ``conn.domains.restore(path)`` resumes it.
 
         (virDomainSaveFlags, virDomainSaveParams)
 
         :param path: a file on the hypervisor's host
-        :param xml: a configuration to store in place of the running one
-        :param params: more of how to do it, the ``DOMAIN_SAVE_PARAM_…`` of :mod:`pyvirt.enums.params`
+        :param xml: a configuration to store instead of the running one
+        :param params: further options, the ``DOMAIN_SAVE_PARAM_…`` of :mod:`pyvirt.enums.params`
         """
         if params:
             with save_params(path, xml, params) as array:
@@ -249,47 +254,47 @@ class Domain(PartProperties, ConsoleMethods, GuestIOMethods, NamedByUUID, Autost
             self._call(lib.virDomainSaveFlags, encode(path), encode_xml_or_null(xml), flags)
 
     def managed_save(self, *, flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0)) -> None:
-        """Save it where libvirt keeps such files; the next start goes on from there.  (virDomainManagedSave)"""
+        """Write the memory to a file that libvirt manages; the next start resumes it.  (virDomainManagedSave)"""
         self._call(lib.virDomainManagedSave, flags)
 
     def has_managed_save_image(self) -> bool:
-        """Return whether the next start would go on from a saved state.  (virDomainHasManagedSaveImage)"""
+        """Return whether the next start resumes a saved state.  (virDomainHasManagedSaveImage)"""
         return self._call(lib.virDomainHasManagedSaveImage, 0) == 1
 
     def managed_save_remove(self) -> None:
-        """Drop the saved state: the next start boots.  (virDomainManagedSaveRemove)"""
+        """Delete the saved state, so that the next start boots.  (virDomainManagedSaveRemove)"""
         self._call(lib.virDomainManagedSaveRemove, 0)
 
     def managed_save_xml_desc(self, *, flags: DomainSaveImageXMLFlags = DomainSaveImageXMLFlags(0)) -> str:
-        """Return the configuration that the next start goes on with.  (virDomainManagedSaveGetXMLDesc)"""
+        """Return the configuration in the managed save image.  (virDomainManagedSaveGetXMLDesc)"""
         return self._call_string(lib.virDomainManagedSaveGetXMLDesc, flags)
 
     def managed_save_define_xml(self, xml: XML, *, flags: DomainSaveRestoreFlags = DomainSaveRestoreFlags(0)) -> None:
-        """Change the configuration that the next start goes on with.  (virDomainManagedSaveDefineXML)
+        """Set the configuration in the managed save image.  (virDomainManagedSaveDefineXML)
 
-        :param flags: also whether it then runs or is paused
+        :param flags: whether the next start resumes the domain running or paused
         """
         self._call(lib.virDomainManagedSaveDefineXML, encode_xml(xml), flags)
 
     def undefine(self, *, flags: DomainUndefineFlags = DomainUndefineFlags(0)) -> None:
-        """Drop the stored configuration; if it runs it becomes transient.  (virDomainUndefineFlags)
+        """Delete the stored configuration; a running domain becomes transient.  (virDomainUndefineFlags)
 
-        :raises OperationInvalidError: there is something, a saved state or a snapshot, that *flags* do not cover
+        :raises OperationInvalidError: the domain has a saved state or snapshots, and *flags* do not include them
         """
         self._call(lib.virDomainUndefineFlags, flags)
 
     def rename(self, name: str) -> None:
-        """Give a stopped domain another name.  (virDomainRename)"""
+        """Rename a stopped domain.  (virDomainRename)"""
         self._call(lib.virDomainRename, encode(name), 0)
-        # Some drivers tell libvirt's own handle, some do not, so this one has to be told.
+        # Only some drivers change the name in libvirt's own handle, so this handle sets it.
         self._name = name
 
     def autostart_once(self) -> bool:
-        """Return whether it starts when the host next does, and that time only.  (virDomainGetAutostartOnce)"""
+        """Return whether the domain starts with the next start of the host only.  (virDomainGetAutostartOnce)"""
         return self._call_bool(lib.virDomainGetAutostartOnce)
 
     def set_autostart_once(self, autostart: bool) -> None:
-        """Say whether it starts when the host next does, and that time only.  (virDomainSetAutostartOnce)"""
+        """Set whether the domain starts with the next start of the host only.  (virDomainSetAutostartOnce)"""
         self._call(lib.virDomainSetAutostartOnce, bool(autostart))
 
     def core_dump(
@@ -299,13 +304,13 @@ class Domain(PartProperties, ConsoleMethods, GuestIOMethods, NamedByUUID, Autost
         format: DomainCoreDumpFormat | None = None,
         flags: DomainCoreDumpFlags = _NO_DUMP_FLAGS,
     ) -> None:
-        """Write its memory to a file, for a debugger; it is held meanwhile, unless ``LIVE``.
+        """Write the memory to a file for a debugger.  The domain is paused during that, unless *flags* have ``LIVE``.
 
         (virDomainCoreDump, or with *format* virDomainCoreDumpWithFormat)
 
         :param path: a file on the hypervisor's host
-        :param format: one of those that are smaller needs ``MEMORY_ONLY``
-        :raises OperationInvalidError: it does not run
+        :param format: the compressed formats need ``MEMORY_ONLY`` in *flags*
+        :raises OperationInvalidError: the domain is not running
         """
         if format is None:
             self._call(lib.virDomainCoreDump, encode(path), flags)
@@ -319,26 +324,26 @@ class Domain(PartProperties, ConsoleMethods, GuestIOMethods, NamedByUUID, Autost
         *,
         flags: DomainModificationImpact = DomainModificationImpact.CURRENT,
     ) -> None:
-        """Say what becomes of it when the guest powers off, reboots or crashes.  (virDomainSetLifecycleAction)
+        """Set what happens to the domain when the guest powers off, reboots or crashes.  (virDomainSetLifecycleAction)
 
-        :raises NotSupportedError: the driver does not do *action* on *event*
+        :raises NotSupportedError: the driver does not support *action* for *event*
         """
         self._call(lib.virDomainSetLifecycleAction, event, action, flags)
 
     # ---- configuration ----
 
     def xml_desc(self, *, flags: DomainXMLFlags = DomainXMLFlags(0)) -> str:
-        """Return its configuration: the running one, or with ``INACTIVE`` the stored.  (virDomainGetXMLDesc)"""
+        """Return the configuration: the running one, or with ``INACTIVE`` the stored one.  (virDomainGetXMLDesc)"""
         return self._call_string(lib.virDomainGetXMLDesc, flags)
 
     def edit(self, *, flags: DomainDefineFlags = DomainDefineFlags(0)) -> AbstractContextManager[_Element]:
         """Change the stored configuration as a tree: ``with dom.edit() as root: …``
 
-        Read with its secrets, defined again when the block ends, left as it was when the block raises.  A domain that
-        runs gets it at its next start.  (virDomainGetXMLDesc, virDomainDefineXMLFlags)
+        The configuration is read with its secrets, and defined again when the block ends.  It is left as it was if the
+        block raises.  A running domain uses it from its next start on.  (virDomainGetXMLDesc, virDomainDefineXMLFlags)
 
         :raises OperationInvalidError: a transient domain has no stored configuration
-        :raises XMLError: the block has made something of it that is no domain
+        :raises XMLError: the changed document does not describe a domain
         """
         from pyvirt._model.edit import edit, stored
 

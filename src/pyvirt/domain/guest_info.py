@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What an agent tells about its guest, as plain data.
+"""The types of what an agent reports about its guest: plain data.
 
 libvirt sends it flat: ``fs.count`` is 2 and ``fs.1.mountpoint`` is ``"/home"``.  Here that is
-``info["fs"][1]["mountpoint"]``: what libvirt numbers is a list, what it groups a dictionary, each under libvirt's own
-name.  What the guest does not tell is not there, so ask with ``get``.
+``info["fs"][1]["mountpoint"]``: numbered fields become a list, grouped fields a dictionary, under libvirt's own names.
+Fields that the guest does not report are absent, so read them with ``get``.
 
-The classes are for the type checker.  At run time there are dictionaries and lists, which ``json.dumps`` takes, and in
-them is also what newer versions of libvirt add.
+The classes are for type checkers.  At run time the values are dictionaries and lists, which ``json.dumps`` accepts.
+They also contain fields that newer versions of libvirt add.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class GuestTimezone(TypedDict, total=False):
 
 
 class GuestFilesystemDisk(TypedDict, total=False):
-    """A disk that a file system is on."""
+    """A disk that contains a file system."""
 
     alias: str
     """What the domain's configuration calls it: ``"vda"``."""
@@ -40,7 +40,7 @@ class GuestFilesystemDisk(TypedDict, total=False):
 
 
 class GuestDependency(TypedDict, total=False):
-    """What a disk is made of: a volume group's physical volumes, the disk below an encrypted one."""
+    """A disk that another one is built on: a physical volume of a volume group, the disk below an encrypted one."""
 
     name: str
 
@@ -86,7 +86,7 @@ class GuestDevice(TypedDict, total=False):
     pciDevice: int
 
 
-# The rest has names that are no identifiers.
+# The names of the other fields are not identifiers.
 GuestUser = TypedDict(
     "GuestUser",
     {
@@ -143,14 +143,15 @@ GuestInfo = TypedDict(
 
 
 def nest(values: Mapping[str, TypedValue]) -> GuestInfo:
-    """Make lists and dictionaries of names with dots."""
+    """Return the nested form of fields whose names have dots."""
     root: dict[str, Node] = {}
-    for name, value in values.items():
+    # Short names first: a field whose name is the prefix of others is then found before them.
+    for name, value in sorted(values.items(), key=lambda item: item[0].count(".")):
         node = root
         *path, last = name.split(".")
         while path:
             inner = node.setdefault(path[0], {})
-            if not isinstance(inner, dict):  # a value of its own has that name: keep the rest in one piece
+            if not isinstance(inner, dict):  # the prefix is a field itself: keep the rest of the name in one piece
                 break
             node = inner
             del path[0]
@@ -159,7 +160,7 @@ def nest(values: Mapping[str, TypedValue]) -> GuestInfo:
 
 
 def _numbered(node: Node) -> Node:
-    """Return a list for what has a count."""
+    """Return numbered fields, which have a count, as a list."""
     if not isinstance(node, dict):
         return node
     inside = {name: _numbered(inner) for name, inner in node.items()}

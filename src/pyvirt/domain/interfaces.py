@@ -36,7 +36,7 @@ _BANDWIDTH = dict.fromkeys(
     UINT,
 )
 
-# All in milliseconds, but the number of rounds.
+# All in milliseconds, except the number of rounds.
 _ANNOUNCE = dict.fromkeys(
     (
         params.DOMAIN_ANNOUNCE_INTERFACE_INITIAL,
@@ -51,7 +51,7 @@ _ANNOUNCE = dict.fromkeys(
 class DomainInterface(NamedPart):
     """A network interface of a domain.
 
-    Its name is that of its end on the host, ``"vnet0"``, or its MAC address.
+    Its name is the name of its host side, ``"vnet0"``, or its MAC address.
     """
 
     __slots__ = ()
@@ -59,7 +59,7 @@ class DomainInterface(NamedPart):
     def stats(self) -> InterfaceStats:
         """Return how much was received and sent since the domain started.  (virDomainInterfaceStats)
 
-        :raises OperationInvalidError: the domain does not run
+        :raises OperationInvalidError: the domain is not running
         """
         size = ffi.sizeof("virDomainInterfaceStatsStruct")
         out = ffi.new("virDomainInterfaceStatsStruct *")
@@ -83,7 +83,7 @@ class DomainInterface(NamedPart):
         *,
         flags: DomainModificationImpact = DomainModificationImpact.CURRENT,
     ) -> None:
-        """Limit its throughput: ``{"inbound.average": 1000}``.  (virDomainSetInterfaceParameters)
+        """Set limits of its throughput: ``{"inbound.average": 1000}``.  (virDomainSetInterfaceParameters)
 
         :raises NotSupportedError: no such limit
         """
@@ -95,7 +95,7 @@ class DomainInterface(NamedPart):
 class DomainInterfaces(Parts[DomainInterface]):
     """The network interfaces of a domain: ``dom.interfaces["vnet0"]``, ``for nic in dom.interfaces``.
 
-    Iterating names them by their end on the host where it has a name, else by their MAC address.
+    Iterating yields them under the name of the host side if there is one, else under the MAC address.
     """
 
     __slots__ = ()
@@ -112,18 +112,18 @@ class DomainInterfaces(Parts[DomainInterface]):
     def addresses(
         self, source: DomainInterfaceAddressesSource = DomainInterfaceAddressesSource.LEASE
     ) -> list[InterfaceAddresses]:
-        """Return the IP addresses of its interfaces, as *source* knows them.  (virDomainInterfaceAddresses)
+        """Return the IP addresses of its interfaces, as *source* reports them.  (virDomainInterfaceAddresses)
 
         :param source: libvirt's own DHCP server, the guest's agent, or the host's ARP table
-        :raises OperationInvalidError: the domain does not run
-        :raises AgentUnresponsiveError: the agent is the source and not there
+        :raises OperationInvalidError: the domain is not running
+        :raises AgentUnresponsiveError: the source is the agent, and it does not answer
         """
         out = ffi.new("virDomainInterfacePtr **")
         count = self._call(lib.virDomainInterfaceAddresses, out, source, 0)
         return _take_addresses(out[0], count)
 
     def announce(self, device: str | None = None, **values: int) -> None:
-        """Tell the network by gratuitous ARP where the guest is now.  (virDomainAnnounceInterface)
+        """Announce the guest's location to the network by gratuitous ARP.  (virDomainAnnounceInterface)
 
         :param device: one interface; ``None`` for all
         :param values: ``initial``, ``step`` and ``max``, the pauses between the packets in milliseconds, and the
@@ -134,7 +134,7 @@ class DomainInterfaces(Parts[DomainInterface]):
 
 
 def _take_addresses(array: CData, count: int) -> list[InterfaceAddresses]:
-    """Return what a call allocated, and free it."""
+    """Return the values that a call has allocated, and free them."""
     try:
         return [_addresses(array[i]) for i in range(count)]
     finally:

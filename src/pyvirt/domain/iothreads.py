@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``dom.iothreads``: threads that do the input and output of disks."""
+"""``dom.iothreads``: threads that perform the input and output of disks."""
 
 from __future__ import annotations
 
@@ -39,24 +39,24 @@ class IOThreads(Part):
     __slots__ = ()
 
     def list(self, *, flags: DomainModificationImpact = _CURRENT) -> list[IOThreadInfo]:
-        """Return them, with the CPUs of the host that each may run on.  (virDomainGetIOThreadInfo)"""
+        """Return all of them, each with the host CPUs that it may run on.  (virDomainGetIOThreadInfo)"""
         out = ffi.new("virDomainIOThreadInfoPtr **")
         count = self._call(lib.virDomainGetIOThreadInfo, out, flags)
         return _take_threads(out[0], count)
 
     def add(self, id: int, *, flags: DomainModificationImpact = _CURRENT) -> None:
-        """Add one.  (virDomainAddIOThread)
+        """Add an I/O thread.  (virDomainAddIOThread)
 
-        :param id: a number that none has yet
+        :param id: a number that is not in use
         """
         self._call(lib.virDomainAddIOThread, id, flags)
 
     def remove(self, id: int, *, flags: DomainModificationImpact = _CURRENT) -> None:
-        """Remove one that no disk uses.  (virDomainDelIOThread)"""
+        """Remove an I/O thread that no disk uses.  (virDomainDelIOThread)"""
         self._call(lib.virDomainDelIOThread, id, flags)
 
     def pin(self, id: int, cpus: Iterable[int], *, flags: DomainModificationImpact = _CURRENT) -> None:
-        """Have one run on no other than *cpus*, numbers of the host's.  (virDomainPinIOThread)"""
+        """Pin an I/O thread to *cpus*, numbers of host CPUs.  (virDomainPinIOThread)"""
         bits = cpu_map(cpus)
         self._call(lib.virDomainPinIOThread, id, bits, len(bits), flags)
 
@@ -69,7 +69,7 @@ class IOThreads(Part):
         flags: DomainModificationImpact = _CURRENT,
         **more: TypedValue,
     ) -> None:
-        """Change how one polls, and how many threads help it: ``poll_max_ns=32768``.  (virDomainSetIOThreadParams)
+        """Set how an I/O thread polls and its pool of threads: ``poll_max_ns=32768``.  (virDomainSetIOThreadParams)
 
         Names are :mod:`pyvirt.enums.params`' ``DOMAIN_IOTHREAD_…``.
         """
@@ -78,7 +78,7 @@ class IOThreads(Part):
 
 
 def _take_threads(array: CData, count: int) -> list[IOThreadInfo]:
-    """Return what a call allocated, and free it."""
+    """Return the values that a call has allocated, and free them."""
     try:
         threads = (array[i] for i in range(count))
         return [IOThreadInfo(one.iothread_id, cpu_numbers(one.cpumap, one.cpumaplen)) for one in threads]

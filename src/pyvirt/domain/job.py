@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``dom.job``: the one long operation on a domain as a whole, a migration, a save, a dump or a backup."""
+"""``dom.job``: a long operation on a whole domain: a migration, a save, a dump or a backup."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-    #: is given how many bytes are done and how many there are
+    #: called with the bytes done and the total
     JobProgress: TypeAlias = Callable[[int, int], object]
 
 
 class Job(Part):
-    """The job of a domain, whoever began it: there is at most one."""
+    """The job of a domain, also one that another program has started: there is at most one at a time."""
 
     __slots__ = ()
 
     def info(self) -> DomainJobInfo | None:
-        """Return how far it is, ``None`` when there is no job.  (virDomainGetJobInfo)
+        """Return the progress of the job, ``None`` if there is no job.  (virDomainGetJobInfo)
 
-        :raises OperationInvalidError: the domain does not run
+        :raises OperationInvalidError: the domain is not running
         """
         out = ffi.new("virDomainJobInfo *")
         self._call(lib.virDomainGetJobInfo, out)
@@ -48,54 +48,56 @@ class Job(Part):
         )
 
     def stats(self, *, flags: DomainGetJobStatsFlags = DomainGetJobStatsFlags(0)) -> dict[str, TypedValue]:
-        """Return all that is known of it.  (virDomainGetJobStats)
+        """Return all statistics of the job.  (virDomainGetJobStats)
 
         Its ``"type"`` is a :class:`~pyvirt.enums.DomainJobType`, ``NONE`` when there is no job; the other names are
         :mod:`pyvirt.enums.params`' ``DOMAIN_JOB_…``: bytes, milliseconds, bytes per second.
 
-        :param flags: with ``COMPLETED`` of the latest one that ended, which is forgotten when it was asked for, unless
-            there is ``KEEP_COMPLETED``
+        :param flags: with ``COMPLETED`` those of the latest job that ended; libvirt forgets them when they are read,
+            unless *flags* have ``KEEP_COMPLETED``
         """
         kind = ffi.new("int *")
         found = self._call_params(lib.virDomainGetJobStats, flags, before=(kind,))
         return {"type": DomainJobType(kind[0]), **found}
 
     def wait(self, *, timeout: float | None = None, progress: JobProgress | None = None, interval: float = 0.2) -> None:
-        """Wait until there is no job; how it ended, :meth:`stats` of the ``COMPLETED`` one say.  (virDomainGetJobInfo)
+        """Wait until there is no job; :meth:`stats` with ``COMPLETED`` return its outcome.  (virDomainGetJobInfo)
 
-        Events tell when to look, of those jobs whose end drivers tell, and in any case it is looked every second.
+        The job is checked after each event, and at least once a second: drivers do not report the end of every job.
 
-        :param timeout: seconds; ``None`` waits without end
-        :param progress: called with how many bytes are done and how many there are, which may grow
-        :param interval: seconds between calls of *progress*, and between looks where the driver has no events
-        :raises OperationInvalidError: the domain does not run any more
-        :raises OperationTimeoutError: it was not over within *timeout*; it goes on
+        :param timeout: seconds; ``None`` waits indefinitely
+        :param progress: called with the bytes done and the total, which may grow
+        :param interval: seconds between calls of *progress*, and between checks where the driver has no events
+        :raises OperationInvalidError: the domain is no longer running
+        :raises OperationTimeoutError: the job was not over within *timeout*; it continues
         """
         from pyvirt.domain._conditions import JobEnded
 
         wait(JobEnded(self, progress, interval), timeout, interval)
 
     def abort(self, *, flags: DomainAbortJobFlags = DomainAbortJobFlags(0)) -> None:
-        """End it; whoever waits for it gets an :class:`OperationAbortedError`.
+        """Abort the job; the call that started it raises :class:`OperationAbortedError`.
 
         (virDomainAbortJob, or with *flags* virDomainAbortJobFlags)
 
-        :param flags: with ``POSTCOPY`` also a migration that runs on both sides, which can then be resumed
-        :raises OperationInvalidError: there is none, or it cannot be aborted any more
+        :param flags: with ``POSTCOPY`` also a migration in its post-copy phase, which can then be resumed
+        :raises OperationInvalidError: there is no job, or it can no longer be aborted
         """
-        # A daemon before 8.5 knows only the one without flags.
+        # A daemon before 8.5 has only the function without flags.
         if flags:
             self._call(lib.virDomainAbortJobFlags, flags)
         else:
             self._call(lib.virDomainAbortJob)
 
     def watch(self, call: Callable[[], T], progress: JobProgress, *, interval: float = 0.2) -> T:
-        """Return what *call* does, which is this domain's job: ``dom.job.watch(lambda: dom.save(path), show)``.
+        """Run *call*, which starts this domain's job, and report progress: ``dom.job.watch(lambda: dom.save(path),
+        show)``.
 
-        *call* runs in a thread of its own, *progress* in this one.  When that raises, or on Ctrl-C, the job is aborted.
+        *call* runs in a separate thread, *progress* in this one.  If *progress* raises, or on Ctrl-C, the job is
+        aborted.
         (virDomainGetJobInfo, virDomainAbortJob)
 
-        :param progress: called every *interval* seconds with how many bytes are done and how many there are
+        :param progress: called every *interval* seconds with the bytes done and the total
         """
         return run_watched(call, lambda: self._report(progress), self._try_to_abort, interval)
 
@@ -103,7 +105,7 @@ class Job(Part):
         try:
             info = self.info()
         except Error:
-            return  # that of the call itself counts
+            return  # the error of the call itself is raised
         if info is not None:
             progress(info.data_processed, info.data_total)
 

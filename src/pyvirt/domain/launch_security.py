@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``dom.launch_security``: guests whose memory is a secret to their host."""
+"""``dom.launch_security``: guests whose memory the host cannot read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class LaunchSecurity(Part):
-    """What the owner of such a guest checks and hands over while it is started but still paused.
+    """The values that the owner of such a guest checks and sets while it is started but still paused.
 
     Names are :mod:`pyvirt.enums.params`' ``DOMAIN_LAUNCH_SECURITY_…``.
     """
@@ -26,18 +26,19 @@ class LaunchSecurity(Part):
     def info(self) -> dict[str, TypedValue]:
         """Return how the guest was launched: AMD SEV's measurement, policy, …  (virDomainGetLaunchSecurityInfo)
 
-        Empty where nothing protects its memory.
+        The result is empty if the memory is not protected.
 
-        :raises OperationInvalidError: it does not run
+        :raises OperationInvalidError: the domain is not running
         """
         return self._call_params(lib.virDomainGetLaunchSecurityInfo, 0)
 
     def set_state(self, values: Mapping[str, TypedValue]) -> None:
         """Put a secret into the memory of a paused guest.  (virDomainSetLaunchSecurityState)
 
-        If it fails, libvirt advises to destroy the guest.
+        If this fails, libvirt recommends to destroy the guest.
 
-        :param values: ``{"sev-secret-header": …, "sev-secret": …}``, and where to, by default where the firmware says
+        :param values: ``{"sev-secret-header": …, "sev-secret": …}``, and optionally the address, by default one that
+            the firmware chooses
         """
         with Params(values) as array:
             self._call(lib.virDomainSetLaunchSecurityState, array.pointer, array.count, 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``dom.memory``: how much a domain has, how it uses it, and the limits on the host."""
+"""``dom.memory``: the size of a domain's memory, its use, and the limits on the host."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyvirt._core.params import TypedValue
 
 _CURRENT = DomainMemoryModFlags.CURRENT
-_MOST_STATS = 64  # more than any libvirt has
+_MOST_STATS = 64  # more than any libvirt reports
 
 _COUNTS = frozenset(
     {
@@ -45,7 +45,7 @@ _LIMITS = dict.fromkeys(
 
 
 def _kib(size: int) -> int:
-    """Return bytes as libvirt takes them, rounded up as libvirt does it in a domain's configuration."""
+    """Return bytes as KiB, which libvirt takes, rounded up as in a domain's configuration."""
     number = index(size)
     return -(-number // 1024) if number > 0 else number
 
@@ -53,7 +53,7 @@ def _kib(size: int) -> int:
 class Memory(Part):
     """The memory of a domain, all sizes in bytes.
 
-    ``flags`` choose the configuration, as in ``dom.devices``.  What it has at this moment, ``dom.info()`` tells.
+    ``flags`` choose the configuration, as in ``dom.devices``.  ``dom.info()`` returns the current size.
     """
 
     __slots__ = ()
@@ -61,43 +61,43 @@ class Memory(Part):
     # ---- how much ----
 
     def max(self) -> int:
-        """Return how much it can have.  (virDomainGetMaxMemory)"""
+        """Return the maximum size.  (virDomainGetMaxMemory)"""
         kib: int = self._call_nonzero(lib.virDomainGetMaxMemory)
         return kib << 10
 
     def set_max(self, size: int) -> None:
-        """Say how much it can have, also in drivers that know no flags.  (virDomainSetMaxMemory)
+        """Set the maximum size, also in drivers that do not accept flags.  (virDomainSetMaxMemory)
 
-        :raises OperationInvalidError: it runs, and that is more than the driver can do
+        :raises OperationInvalidError: the domain is running, and the driver cannot change its maximum then
         """
         self._call(lib.virDomainSetMaxMemory, _kib(size))
 
     def set(self, size: int, *, flags: DomainMemoryModFlags = _CURRENT) -> None:
-        """Say how much it shall have.  (virDomainSetMemoryFlags)
+        """Set the current size.  (virDomainSetMemoryFlags)
 
-        A running guest is asked to give the rest back (its balloon), and may take its time or ignore it.
+        A running guest is asked to give back the rest (by its balloon); it may do so later, or never.
 
-        :param flags: with ``MAXIMUM`` how much it can have, of most drivers in the stored configuration only
-        :raises InvalidArgumentError: more than it can have
+        :param flags: with ``MAXIMUM`` set the maximum size; most drivers do so in the stored configuration only
+        :raises InvalidArgumentError: *size* is larger than the maximum
         """
         self._call(lib.virDomainSetMemoryFlags, _kib(size), flags)
 
     def set_live(self, size: int) -> None:
-        """Say how much the running domain shall have, also in drivers that know no flags.  (virDomainSetMemory)
+        """Set the current size of a running domain, also in drivers that do not accept flags.  (virDomainSetMemory)
 
-        :raises OperationInvalidError: it does not run
+        :raises OperationInvalidError: the domain is not running
         """
         self._call(lib.virDomainSetMemory, _kib(size))
 
     # ---- what it does with it ----
 
     def stats(self) -> dict[DomainMemoryStatTags, int]:
-        """Return how the guest uses it, as far as its balloon driver tells.  (virDomainMemoryStats)
+        """Return how the guest uses the memory, as its balloon driver reports it.  (virDomainMemoryStats)
 
-        Bytes; faults and huge pages are counts, ``LAST_UPDATE`` is seconds since 1970.  What this pyvirt does not
-        know is as libvirt sent it.
+        Bytes; faults and huge pages are counts, ``LAST_UPDATE`` is seconds since 1970.  Statistics that this
+        pyvirt does not know are returned as libvirt sent them.
 
-        :raises OperationInvalidError: the domain does not run
+        :raises OperationInvalidError: the domain is not running
         """
         out = ffi.new("virDomainMemoryStatStruct[]", _MOST_STATS)
         count = self._call(lib.virDomainMemoryStats, out, _MOST_STATS, 0)
@@ -105,18 +105,19 @@ class Memory(Part):
         return {tag: value << 10 if tag in _SIZES else value for tag, value in found}
 
     def set_stats_period(self, seconds: int, *, flags: DomainMemoryModFlags = _CURRENT) -> None:
-        """Have the guest tell how it uses it every so often.  (virDomainSetMemoryStatsPeriod)
+        """Set how often the guest reports its use of the memory.  (virDomainSetMemoryStatsPeriod)
 
-        :param seconds: 0 for never
+        :param seconds: the period; 0 for never
         """
         self._call(lib.virDomainSetMemoryStatsPeriod, seconds, flags)
 
     def peek(self, start: int, size: int, *, flags: DomainMemoryFlags) -> bytes:
-        """Read from it.  (virDomainMemoryPeek)
+        """Read from the memory.  (virDomainMemoryPeek)
 
-        :param start: an address: with ``PHYSICAL`` the guest's own, with ``VIRTUAL`` that of what it is at just now
-        :param size: bytes; a daemon takes no more than 4 MiB
-        :raises OperationInvalidError: the domain does not run
+        :param start: an address: with ``PHYSICAL`` a physical one of the guest, with ``VIRTUAL`` one of its current
+            process
+        :param size: bytes; a daemon accepts at most 4 MiB
+        :raises OperationInvalidError: the domain is not running
         """
         buffer = ffi.new("char[]", size)
         self._call(lib.virDomainMemoryPeek, start, size, buffer, flags)
@@ -127,11 +128,11 @@ class Memory(Part):
     def parameters(
         self, *, flags: DomainModificationImpact = DomainModificationImpact.CURRENT
     ) -> dict[str, TypedValue | None]:
-        """Return the limits of what it uses of the host's, ``None`` where there is none.
+        """Return the limits of its use of the host's memory, ``None`` where there is none.
 
         (virDomainGetMemoryParameters)  Names are :mod:`pyvirt.enums.params`' ``DOMAIN_MEMORY_…``.
 
-        :raises OperationInvalidError: it runs, and not in a control group
+        :raises OperationInvalidError: the domain is running, but not in a control group
         """
         found = self._fill_params(lib.virDomainGetMemoryParameters, flags)
         return {name: _limit(name, value) for name, value in found.items()}
@@ -144,11 +145,11 @@ class Memory(Part):
         flags: DomainModificationImpact = DomainModificationImpact.CURRENT,
         **more: int | None,
     ) -> None:
-        """Limit what it uses of the host's: ``hard_limit=1 << 30``, ``None`` for no limit.
+        """Set limits of its use of the host's memory: ``hard_limit=1 << 30``, ``None`` for no limit.
 
         (virDomainSetMemoryParameters)
 
-        :raises InvalidArgumentError: no such limit, or some that contradict each other
+        :raises InvalidArgumentError: no such limit, or two limits contradict each other
         """
         limits = {**(values or {}), **more}
         sizes = {name: DOMAIN_MEMORY_PARAM_UNLIMITED if size is None else _kib(size) for name, size in limits.items()}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``dom.metadata``: what programs note about a domain, in its own configuration."""
+"""``dom.metadata``: notes of programs in a domain's configuration."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``dom.migration``: moving a domain to another host."""
+"""``dom.migration``: migrate a domain to another host."""
 
 from __future__ import annotations
 
@@ -67,27 +67,27 @@ _FIELDS = {field.replace(".", "_"): field for field in _TYPES}
 
 
 class MigrationParameters(TypedDict, total=False):
-    """The keyword arguments of :meth:`Migration.to`: libvirt's names, with underscores in the place of dots."""
+    """The keyword arguments of :meth:`Migration.to`: libvirt's names, with underscores instead of dots."""
 
-    #: where the hypervisor there listens: ``"tcp://host:port"``, ``"unix:///path"``
+    #: where the hypervisor of the other host listens: ``"tcp://host:port"``, ``"unix:///path"``
     migrate_uri: str
-    #: the domain's name there
+    #: the domain's name on the other host
     destination_name: str
-    #: its configuration there, made of ``dom.xml_desc(flags=DomainXMLFlags.MIGRATABLE)``; only what the guest cannot
-    #: see may differ
+    #: its configuration on the other host, made from ``dom.xml_desc(flags=DomainXMLFlags.MIGRATABLE)``; it may differ
+    #: only where the guest cannot see it
     destination_xml: XML
-    #: its stored configuration there, with ``PERSIST_DEST``
+    #: its stored configuration on the other host, with ``PERSIST_DEST``
     persistent_xml: XML
-    #: MiB per second, as the next
+    #: MiB per second, like the next one
     bandwidth: int
     bandwidth_postcopy: int
-    #: bytes per second that the last phase is expected to get
+    #: the expected bytes per second of the last phase
     bandwidth_avail_switchover: int
-    #: where the graphical console's clients go on
+    #: where the clients of the graphical console reconnect to
     graphics_uri: str
-    #: of the host there
+    #: the address that the other host listens on
     listen_address: str
-    #: the targets of the disks to copy, as the next two; with ``NON_SHARED_DISK`` or ``NON_SHARED_INC``
+    #: the targets of the disks to copy, like the next two; with ``NON_SHARED_DISK`` or ``NON_SHARED_INC``
     migrate_disks: Sequence[str]
     migrate_disks_detect_zeroes: Sequence[str]
     migrate_disks_target_zero: Sequence[str]
@@ -112,7 +112,7 @@ class MigrationParameters(TypedDict, total=False):
 
 
 class _Array(Params):
-    """A virTypedParameter array in which a name may stand several times, once for each text of a list."""
+    """A virTypedParameter array in which a name may occur several times, once for each text of a list."""
 
     def __init__(self, values: Values) -> None:
         single: dict[str, TypedValue] = {}
@@ -133,7 +133,7 @@ class _Array(Params):
             raise
 
     def _add_texts(self, name: str, texts: list[str]) -> None:
-        if not texts:  # libvirt's function then fails without a word
+        if not texts:  # libvirt's function then fails without an error
             raise InvalidArgumentError(f"parameter {name!r}: the list is empty")
         array, kept = string_array(texts)
         room = ffi.new("int *", self.count)
@@ -145,14 +145,14 @@ class _Array(Params):
 def _values(values: Values | None, more: Values) -> Values:
     for name in more:
         if name not in _FIELDS:
-            raise TypeError(f"a migration has no parameter {name!r}")
+            raise TypeError(f"unknown parameter of a migration: {name!r}")
     return {**(values or {}), **{_FIELDS[name]: value for name, value in more.items()}}
 
 
 class Migration(Part):
-    """Moving a domain to another host.
+    """The migration of a domain to another host.
 
-    Speeds are MiB per second, as libvirt counts them here.
+    Speeds are MiB per second, which is libvirt's unit here.
     """
 
     __slots__ = ()
@@ -193,20 +193,19 @@ class Migration(Part):
         progress: JobProgress | None = None,
         **more: object,
     ) -> Domain | None:
-        """Move it, and return it as *dest* has it: ``dom.migration.to(conn, flags=DomainMigrateFlags.LIVE)``.
+        """Migrate it, and return the domain on *dest*: ``dom.migration.to(conn, flags=DomainMigrateFlags.LIVE)``.
 
         (virDomainMigrate3, virDomainMigrateToURI3)
 
         :param dest: a connection to the other host; or its URI as this host's daemon reaches it, which then manages
-            all by itself (``PEER2PEER``) and nothing is returned; ``None`` where the hypervisor does without a
-            daemon there, and ``migrate_uri`` says where
-        :param values: parameters by libvirt's own names, those newer than pyvirt too
-        :param progress: called now and then with how many bytes are done and how many there are; when it raises, the
-            migration is aborted
+            the migration alone (``PEER2PEER``) and nothing is returned; ``None`` if the hypervisor needs no daemon on
+            the other host, and ``migrate_uri`` names that host
+        :param values: parameters by libvirt's own names, including those newer than pyvirt
+        :param progress: called regularly with the bytes done and the total; if it raises, the migration is aborted
         :param more: parameters, see :class:`MigrationParameters`
-        :raises MigrationUnsafeError: the disks are perhaps not the same there; ``UNSAFE`` says that they are
-        :raises OperationAbortedError: somebody aborted it; the domain runs on here
-        :raises OperationInvalidError: the domain does not run, and there is no ``OFFLINE``
+        :raises MigrationUnsafeError: the disks may not be the same on the other host; ``UNSAFE`` skips this check
+        :raises OperationAbortedError: the job was aborted; the domain continues on this host
+        :raises OperationInvalidError: the domain is not running, and *flags* lack ``OFFLINE``
         """
         with _Array(_values(values, more)) as array:  # type: ignore[arg-type]  # as the overloads have it
             call: Callable[[], Domain | None]
@@ -215,7 +214,7 @@ class Migration(Part):
             elif dest is None or isinstance(dest, str | URI):
                 call = partial(self._to_uri, dest, array, flags)
             else:
-                raise TypeError(f"a domain goes to a Connection, or the URI of one, not to {type(dest).__name__}")
+                raise TypeError(f"expected a Connection or a URI as the destination, got {type(dest).__name__}")
             return call() if progress is None else Job(self._domain).watch(call, progress)
 
     def _to_connection(self, dest: Connection, array: Params, flags: DomainMigrateFlags) -> Domain:
@@ -233,7 +232,7 @@ class Migration(Part):
     def max_speed(self, *, flags: DomainMigrateMaxSpeedFlags = DomainMigrateMaxSpeedFlags(0)) -> int:
         """Return the limit of its speed in MiB per second.  (virDomainMigrateGetMaxSpeed)
 
-        :param flags: with ``POSTCOPY`` that after the switch, 0 for none
+        :param flags: with ``POSTCOPY`` the limit after the switch; 0 means no limit
         """
         out = ffi.new("unsigned long *")
         self._call(lib.virDomainMigrateGetMaxSpeed, out, flags)
@@ -242,45 +241,45 @@ class Migration(Part):
     def set_max_speed(
         self, bandwidth: int, *, flags: DomainMigrateMaxSpeedFlags = DomainMigrateMaxSpeedFlags(0)
     ) -> None:
-        """Limit its speed.  (virDomainMigrateSetMaxSpeed)
+        """Set the limit of its speed.  (virDomainMigrateSetMaxSpeed)
 
         :param bandwidth: MiB per second
-        :param flags: with ``POSTCOPY`` that after the switch
+        :param flags: with ``POSTCOPY`` the limit after the switch
         """
         self._call(lib.virDomainMigrateSetMaxSpeed, bandwidth, flags)
 
     def max_downtime(self) -> int:
-        """Return for how many milliseconds the guest may stand still in the end.  (virDomainMigrateGetMaxDowntime)"""
+        """Return the maximum downtime of the guest at the end, in milliseconds.  (virDomainMigrateGetMaxDowntime)"""
         out = ffi.new("unsigned long long *")
         self._call(lib.virDomainMigrateGetMaxDowntime, out, 0)
         return _number(out)
 
     def set_max_downtime(self, downtime: int) -> None:
-        """Say for how long the guest may stand still in the end.  (virDomainMigrateSetMaxDowntime)
+        """Set the maximum downtime of the guest at the end.  (virDomainMigrateSetMaxDowntime)
 
         :param downtime: milliseconds
-        :raises OperationInvalidError: the domain does not run
+        :raises OperationInvalidError: the domain is not running
         """
         self._call(lib.virDomainMigrateSetMaxDowntime, downtime, 0)
 
     def compression_cache(self) -> int:
-        """Return the bytes of the cache that repeated pages are found in.  (virDomainMigrateGetCompressionCache)"""
+        """Return the size of the cache for repeated pages, in bytes.  (virDomainMigrateGetCompressionCache)"""
         out = ffi.new("unsigned long long *")
         self._call(lib.virDomainMigrateGetCompressionCache, out, 0)
         return _number(out)
 
     def set_compression_cache(self, size: int) -> None:
-        """Give the cache that repeated pages are found in another size.  (virDomainMigrateSetCompressionCache)
+        """Set the size of the cache for repeated pages.  (virDomainMigrateSetCompressionCache)
 
         :param size: bytes, which the hypervisor rounds
-        :raises OperationInvalidError: the domain does not run
+        :raises OperationInvalidError: the domain is not running
         """
         self._call(lib.virDomainMigrateSetCompressionCache, size, 0)
 
     def start_post_copy(self) -> None:
-        """Let the guest go on there at once and fetch its memory as it needs it.  (virDomainMigrateStartPostCopy)
+        """Run the guest on the other host now; its memory follows as it is needed.  (virDomainMigrateStartPostCopy)
 
-        :raises OperationInvalidError: no migration with ``POSTCOPY`` is on its way
+        :raises OperationInvalidError: no migration with ``POSTCOPY`` is running
         """
         self._call(lib.virDomainMigrateStartPostCopy, 0)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``dom.numa``: which memory of the host a domain gets."""
+"""``dom.numa``: the NUMA nodes that a domain's memory comes from."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Numa(Part):
     def parameters(self, *, flags: DomainModificationImpact = _CURRENT) -> dict[str, TypedValue]:
         """Return the mode and the nodes.  (virDomainGetNumaParameters)
 
-        :raises OperationInvalidError: the domain runs, and not in a control group
+        :raises OperationInvalidError: the domain is running, but not in a control group
         """
         return self._fill_params(lib.virDomainGetNumaParameters, flags)
 
@@ -43,9 +43,10 @@ class Numa(Part):
         flags: DomainModificationImpact = _CURRENT,
         **more: TypedValue,
     ) -> None:
-        """Choose other nodes, or another mode.  (virDomainSetNumaParameters)
+        """Set the nodes or the mode.  (virDomainSetNumaParameters)
 
-        :raises OperationInvalidError: the domain runs: its mode stays, and its nodes unless that is ``RESTRICTIVE``
+        :raises OperationInvalidError: the mode of a running domain cannot change, and its nodes only if the mode is
+            ``RESTRICTIVE``
         """
         with Params({**(values or {}), **more}, _PARAMETERS) as array:
             self._call(lib.virDomainSetNumaParameters, array.pointer, array.count, flags)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``dom.perf``: what the host's CPUs count while a domain runs."""
+"""``dom.perf``: the performance events that the host's CPUs count for a domain."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Perf(Part):
         flags: DomainModificationImpact = _CURRENT,
         **more: bool,
     ) -> None:
-        """Count some, or do not: ``cpu_cycles=True``.  (virDomainSetPerfEvents)
+        """Set which events are counted: ``cpu_cycles=True``.  (virDomainSetPerfEvents)
 
         :raises NotSupportedError: no such event
-        :raises Error: the host's kernel or CPU does not count that
+        :raises Error: the host's kernel or CPU cannot count such an event
         """
         events = {**(values or {}), **more}
         with Params(events, dict.fromkeys(events, BOOLEAN)) as array:

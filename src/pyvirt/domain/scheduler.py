@@ -37,18 +37,18 @@ _PARAMETERS = {
 
 
 class Scheduler(Part):
-    """What a domain may take of the host's CPUs.
+    """Shares and limits for a domain's use of the host's CPUs.
 
-    Names are :mod:`pyvirt.enums.params`' ``DOMAIN_SCHEDULER_…``: periods and quotas in microseconds, of quotas those
-    below 0 are no limit; shares and weights are relative to those of others.
+    Names are :mod:`pyvirt.enums.params`' ``DOMAIN_SCHEDULER_…``: periods and quotas are microseconds, and a
+    negative quota means no limit; shares and weights are relative to those of other domains.
     """
 
     __slots__ = ()
 
     def type(self) -> str:
-        """Return which scheduler it is: ``"posix"``, ``"credit"``, ``"allocation"``, …  (virDomainGetSchedulerType)
+        """Return the type of scheduler: ``"posix"``, ``"credit"``, ``"allocation"``, …  (virDomainGetSchedulerType)
 
-        :raises OperationInvalidError: the domain runs, and not in a control group
+        :raises OperationInvalidError: the domain is running, but not in a control group
         """
         return self._call_string(lib.virDomainGetSchedulerType, ffi.NULL)
 
@@ -61,12 +61,12 @@ class Scheduler(Part):
     def parameters(self, *, flags: DomainModificationImpact = _CURRENT) -> dict[str, TypedValue]:
         """Return shares, periods and quotas.  (virDomainGetSchedulerParametersFlags, virDomainGetSchedulerType)
 
-        :raises OperationInvalidError: the domain runs, and not in a control group
+        :raises OperationInvalidError: the domain is running, but not in a control group
         """
         return self._fill_params(lib.virDomainGetSchedulerParametersFlags, flags, room=self._count())
 
     def basic_parameters(self) -> dict[str, TypedValue]:
-        """Return them also in drivers that know no flags.
+        """Return the same in drivers that do not accept flags.
 
         (virDomainGetSchedulerParameters, virDomainGetSchedulerType)
         """
@@ -80,7 +80,7 @@ class Scheduler(Part):
         flags: DomainModificationImpact = _CURRENT,
         **more: TypedValue,
     ) -> None:
-        """Change some of them: ``vcpu_quota=50_000``.  (virDomainSetSchedulerParametersFlags)
+        """Set some of them: ``vcpu_quota=50_000``.  (virDomainSetSchedulerParametersFlags)
 
         :raises InvalidArgumentError: a value that is out of range
         """
@@ -88,6 +88,6 @@ class Scheduler(Part):
             self._call(lib.virDomainSetSchedulerParametersFlags, array.pointer, array.count, flags)
 
     def set_basic_parameters(self, values: Mapping[str, TypedValue] | None = None, /, **more: TypedValue) -> None:
-        """Change some of them, also in drivers that know no flags.  (virDomainSetSchedulerParameters)"""
+        """Set some of them, also in drivers that do not accept flags.  (virDomainSetSchedulerParameters)"""
         with Params({**(values or {}), **more}, _PARAMETERS) as array:
             self._call(lib.virDomainSetSchedulerParameters, array.pointer, array.count)

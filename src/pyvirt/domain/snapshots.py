@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``dom.snapshots``: states of a domain to go back to."""
+"""``dom.snapshots``: stored states of a domain, which it can be reverted to."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Snapshot(SavedPoint):
     _get_name = lib.virDomainSnapshotGetName
     _get_domain = lib.virDomainSnapshotGetDomain
 
-    def _look(self) -> object:
+    def _check_exists(self) -> object:
         return self.has_metadata()
 
     def xml_desc(self, *, flags: DomainSnapshotXMLFlags = DomainSnapshotXMLFlags(0)) -> str:
@@ -42,22 +42,25 @@ class Snapshot(SavedPoint):
         return self._call_string(lib.virDomainSnapshotGetXMLDesc, flags)
 
     def is_current(self) -> bool:
-        """Return whether it is the one that the domain goes on from.  (virDomainSnapshotIsCurrent)"""
+        """Return whether it is the current snapshot, which the domain's state derives from.
+
+        (virDomainSnapshotIsCurrent)
+        """
         return self._call(lib.virDomainSnapshotIsCurrent, 0) == 1
 
     def has_metadata(self) -> bool:
-        """Return whether libvirt keeps what only it knows: such a domain is not undefined by mistake.
+        """Return whether libvirt stores metadata of it, which prevents undefining the domain by mistake.
 
         (virDomainSnapshotHasMetadata)
         """
         return self._call(lib.virDomainSnapshotHasMetadata, 0) == 1
 
     def parent(self) -> Snapshot | None:
-        """Return the one that it was made after, ``None`` if it is a root.  (virDomainSnapshotGetParent)"""
+        """Return its parent, ``None`` for a root.  (virDomainSnapshotGetParent)"""
         return self._parent_by(lib.virDomainSnapshotGetParent)
 
     def children(self, *, flags: DomainSnapshotListFlags = DomainSnapshotListFlags(0)) -> SnapshotList:
-        """Return those made after it, with ``DESCENDANTS`` also theirs.  (virDomainSnapshotListAllChildren)"""
+        """Return its children, with ``DESCENDANTS`` also their descendants.  (virDomainSnapshotListAllChildren)"""
         return Snapshots(self.domain)._wrap_list(lib.virDomainSnapshotListAllChildren, flags, self)
 
     def children_names(self, *, flags: DomainSnapshotListFlags = DomainSnapshotListFlags(0)) -> NameList:
@@ -66,18 +69,20 @@ class Snapshot(SavedPoint):
         return self._call_names(count, fill, flags)
 
     def revert(self, *, flags: DomainSnapshotRevertFlags = DomainSnapshotRevertFlags(0)) -> None:
-        """Take the domain back to it; what came since is lost.  (virDomainRevertToSnapshot)
+        """Revert the domain to it; later changes are lost.  (virDomainRevertToSnapshot)
 
-        :param flags: whether the domain then runs or is paused, if not as it was
-        :raises OperationInvalidError: it needs ``FORCE``
-        :raises NotSupportedError: the hypervisor cannot go back to one of this kind
+        :param flags: whether the domain is running or paused afterwards, if not as it was in the snapshot
+        :raises OperationInvalidError: reverting needs ``FORCE``
+        :raises NotSupportedError: the hypervisor cannot revert to a snapshot of this kind
         """
         self._call(lib.virDomainRevertToSnapshot, flags)
 
     def delete(self, *, flags: DomainSnapshotDeleteFlags = DomainSnapshotDeleteFlags(0)) -> None:
-        """Delete it; the domain stays as it is, and its children become its parent's.  (virDomainSnapshotDelete)
+        """Delete it; the domain does not change, and its children become children of its parent.
 
-        :param flags: with ``CHILDREN`` its descendants too, or with ``CHILDREN_ONLY`` just these
+        (virDomainSnapshotDelete)
+
+        :param flags: with ``CHILDREN`` its descendants too, with ``CHILDREN_ONLY`` only its descendants
         """
         self._call(lib.virDomainSnapshotDelete, flags)
 
@@ -114,14 +119,14 @@ class Snapshots(SavedPoints[Snapshot]):
         return self._list(DomainSnapshotListFlags.LEAVES)
 
     def current(self) -> Snapshot | None:
-        """Return the one that the domain goes on from, ``None`` if there is none.  (virDomainSnapshotCurrent)"""
+        """Return the current snapshot, ``None`` if there is none.  (virDomainSnapshotCurrent)"""
         try:
             return self._new(lib.virDomainSnapshotCurrent, 0)
         except DomainSnapshotNotFoundError:
             return None
 
     def has_current(self) -> bool:
-        """Return whether the domain goes on from one of them.  (virDomainHasCurrentSnapshot)"""
+        """Return whether there is a current snapshot.  (virDomainHasCurrentSnapshot)"""
         return self._owner._call(lib.virDomainHasCurrentSnapshot, 0) == 1
 
     def create(
@@ -135,12 +140,12 @@ class Snapshots(SavedPoints[Snapshot]):
         """Make a snapshot of the domain as it is now.  (virDomainSnapshotCreateXML)
 
         :param xml: ``<domainsnapshot>``, for more than a name and a description
-        :param name: libvirt invents one if there is none
-        :param flags: with ``REDEFINE`` nothing is made: libvirt is told again of one that it forgot, as
-            :meth:`Snapshot.xml_desc` described it
-        :raises OperationFailedError: a snapshot of that name is there
+        :param name: libvirt chooses one if it is ``None``
+        :param flags: with ``REDEFINE`` libvirt stores the description of an existing snapshot again, as
+            :meth:`Snapshot.xml_desc` returned it
+        :raises OperationFailedError: a snapshot of that name exists
         :raises OperationUnsupportedError: this domain, as it is, cannot have one of this kind
-        :raises XMLError: *xml* is no XML, or no snapshot
+        :raises XMLError: *xml* is not well-formed, or does not describe a snapshot
         """
         document = self._document(xml, name=name, description=description)
         return self._new(lib.virDomainSnapshotCreateXML, document, flags)

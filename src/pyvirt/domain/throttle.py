@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``dom.throttle_groups``: limits that disks share."""
+"""``dom.throttle_groups``: limits that several disks share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CURRENT = DomainModificationImpact.CURRENT
 class ThrottleGroups(Part):
     """Limits that the disks of a domain share, if they name the group in their configuration.
 
-    What groups there are, the domain's configuration tells.  libvirt has them since 11.2.
+    The domain's configuration lists the groups.  libvirt has them since 11.2.
     """
 
     __slots__ = ()
@@ -36,7 +36,7 @@ class ThrottleGroups(Part):
         flags: DomainModificationImpact = _CURRENT,
         **more: TypedValue,
     ) -> None:
-        """Make a group, or change some of its limits: ``total_bytes_sec=10 << 20``.  (virDomainSetThrottleGroup)
+        """Add a group, or set some of its limits: ``total_bytes_sec=10 << 20``.  (virDomainSetThrottleGroup)
 
         Names are :mod:`pyvirt.enums.params`' ``DOMAIN_BLOCK_IOTUNE_…``: bytes and operations per second, lengths in
         seconds.

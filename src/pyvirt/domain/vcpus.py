@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``dom.vcpus``: how many virtual CPUs there are, and which CPUs of the host they run on."""
+"""``dom.vcpus``: the number of virtual CPUs, and the host CPUs that they run on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _text(numbers: Iterable[int]) -> bytes:
 
 
 def _numbers(text: str) -> frozenset[int]:
-    """Return what such a text says, which may also have ranges: ``0,2-3``."""
+    """Return the numbers in such a text, which may also have ranges: ``0,2-3``."""
     found: set[int] = set()
     for item in filter(None, text.split(",")):
         first, _, last = item.partition("-")
@@ -45,52 +45,52 @@ class Vcpus(Part):
     # ---- how many ----
 
     def count(self, *, flags: DomainVcpuFlags = DomainVcpuFlags.CURRENT) -> int:
-        """Return how many there are.  (virDomainGetVcpusFlags)
+        """Return the number of vCPUs.  (virDomainGetVcpusFlags)
 
-        :param flags: with ``MAXIMUM`` how many there can be, with ``GUEST`` how many the guest uses, as its agent says
+        :param flags: with ``MAXIMUM`` the maximum number, with ``GUEST`` the number that the guest uses, from its agent
         :raises OperationInvalidError: the domain is not in the state that *flags* need
         """
         return self._call(lib.virDomainGetVcpusFlags, flags)
 
     def max(self) -> int:
-        """Return how many the running domain can have.  (virDomainGetMaxVcpus)
+        """Return the maximum number for the running domain.  (virDomainGetMaxVcpus)
 
-        Of one that does not run some drivers return how many any domain can have; others raise.
+        For an inactive domain some drivers return the maximum for any domain; others raise.
         """
         return self._call(lib.virDomainGetMaxVcpus)
 
     def set(self, count: int, *, flags: DomainVcpuFlags = DomainVcpuFlags.CURRENT) -> None:
-        """Say how many there shall be.  (virDomainSetVcpusFlags)
+        """Set the number of vCPUs.  (virDomainSetVcpusFlags)
 
-        :param flags: with ``MAXIMUM`` how many there can be, in the stored configuration; with ``GUEST`` how many the
-            guest shall use, by its agent; with ``HOTPLUGGABLE`` new ones can be unplugged again
-        :raises InvalidArgumentError: more than there can be, or none at all
+        :param flags: with ``MAXIMUM`` the maximum number in the stored configuration; with ``GUEST`` the number that
+            the guest uses, set by its agent; with ``HOTPLUGGABLE`` new ones can be unplugged again
+        :raises InvalidArgumentError: the number is 0, or larger than the maximum
         """
         self._call(lib.virDomainSetVcpusFlags, count, flags)
 
     def set_live(self, count: int) -> None:
-        """Say how many the running domain shall have, also in drivers that know no flags.  (virDomainSetVcpus)
+        """Set the number for a running domain, also in drivers that do not accept flags.  (virDomainSetVcpus)
 
-        :raises OperationInvalidError: it does not run
+        :raises OperationInvalidError: the domain is not running
         """
         self._call(lib.virDomainSetVcpus, count)
 
     def set_enabled(
         self, vcpus: Iterable[int], enabled: bool, *, flags: DomainSetVcpuFlags = DomainSetVcpuFlags.CURRENT
     ) -> None:
-        """Plug certain ones in, or out.  (virDomainSetVcpu)
+        """Plug or unplug individual vCPUs.  (virDomainSetVcpu)
 
-        :param vcpus: their numbers; drivers may take one at a time
-        :raises InvalidArgumentError: no such vCPU, or one that cannot be spared
+        :param vcpus: their numbers; some drivers accept only one at a time
+        :raises InvalidArgumentError: no such vCPU, or it cannot be unplugged
         """
         self._call(lib.virDomainSetVcpu, _text(vcpus), bool(enabled), flags)
 
     # ---- where ----
 
     def info(self) -> list[VcpuInfo]:
-        """Return what each does and where.  (virDomainGetVcpus)
+        """Return the state of each vCPU, and the host CPU that it runs on.  (virDomainGetVcpus)
 
-        :raises OperationInvalidError: the domain does not run
+        :raises OperationInvalidError: the domain is not running
         """
         room, size = self.max(), self._map_size()
         out = ffi.new("virVcpuInfo[]", room)
@@ -108,32 +108,35 @@ class Vcpus(Part):
         ]
 
     def pinning(self, *, flags: DomainModificationImpact = _CURRENT) -> list[frozenset[int]]:
-        """Return for each vCPU, there or not, the CPUs of the host that it may run on.  (virDomainGetVcpuPinInfo)"""
+        """Return the host CPUs that each vCPU may run on, up to the maximum number of vCPUs.
+
+        (virDomainGetVcpuPinInfo)
+        """
         room, size = self.count(flags=DomainVcpuFlags.MAXIMUM | DomainVcpuFlags(flags)), self._map_size()
         maps = ffi.new("unsigned char[]", room * size)
         count = self._call(lib.virDomainGetVcpuPinInfo, room, maps, size, flags)
         return [cpu_numbers(maps + i * size, size) for i in range(count)]
 
     def pin(self, vcpu: int, cpus: Iterable[int], *, flags: DomainModificationImpact = _CURRENT) -> None:
-        """Have a vCPU run on no other than *cpus*, numbers of the host's.  (virDomainPinVcpuFlags)
+        """Pin a vCPU to *cpus*, numbers of host CPUs.  (virDomainPinVcpuFlags)
 
-        :raises InvalidArgumentError: no such vCPU, or none of *cpus* is there
+        :raises InvalidArgumentError: no such vCPU, or none of *cpus* exists
         """
         bits = cpu_map(cpus)
         self._call(lib.virDomainPinVcpuFlags, vcpu, bits, len(bits), flags)
 
     def pin_live(self, vcpu: int, cpus: Iterable[int]) -> None:
-        """Have a vCPU of the running domain run on no other, also in drivers that know no flags.  (virDomainPinVcpu)
+        """Pin a vCPU of a running domain, also in drivers that do not accept flags.  (virDomainPinVcpu)
 
-        :raises OperationInvalidError: it does not run
+        :raises OperationInvalidError: the domain is not running
         """
         bits = cpu_map(cpus)
         self._call(lib.virDomainPinVcpu, vcpu, bits, len(bits))
 
     def emulator_pinning(self, *, flags: DomainModificationImpact = _CURRENT) -> frozenset[int] | None:
-        """Return the CPUs of the host that the emulator's other threads may run on.  (virDomainGetEmulatorPinInfo)
+        """Return the host CPUs that the emulator's other threads may run on.  (virDomainGetEmulatorPinInfo)
 
-        ``None`` where they are not pinned and the driver says so; most drivers return all CPUs then.
+        ``None`` if the driver reports that they are not pinned; most drivers return all CPUs in that case.
         """
         size = self._map_size()
         bits = ffi.new("unsigned char[]", size)
@@ -141,18 +144,18 @@ class Vcpus(Part):
         return cpu_numbers(bits, size) if pinned else None
 
     def pin_emulator(self, cpus: Iterable[int], *, flags: DomainModificationImpact = _CURRENT) -> None:
-        """Have the emulator's other threads run on no other than *cpus*.  (virDomainPinEmulator)"""
+        """Pin the emulator's other threads to *cpus*.  (virDomainPinEmulator)"""
         bits = cpu_map(cpus)
         self._call(lib.virDomainPinEmulator, bits, len(bits), flags)
 
     def _map_size(self) -> int:
-        """Return how many bytes a bitmap of the host's CPUs has."""
+        """Return the size in bytes of a bitmap of the host's CPUs."""
         return self._conn._call(lib.virNodeGetCPUMap, ffi.NULL, ffi.NULL, 0) + 7 >> 3
 
     # ---- as the guest sees them ----
 
     def guest(self) -> GuestVcpus:
-        """Return which ones the guest uses, as its agent says.  (virDomainGetGuestVcpus)
+        """Return which vCPUs the guest uses, as its agent reports.  (virDomainGetGuestVcpus)
 
         :raises AgentUnresponsiveError: there is no agent
         """
@@ -160,7 +163,7 @@ class Vcpus(Part):
         return GuestVcpus(*(_numbers(str(found.get(name, ""))) for name in GuestVcpus.__slots__))
 
     def set_guest_online(self, vcpus: Iterable[int], online: bool) -> None:
-        """Have the guest use certain ones, or not, by its agent.  (virDomainSetGuestVcpus)
+        """Set by the agent whether the guest uses certain vCPUs.  (virDomainSetGuestVcpus)
 
         :param vcpus: numbers as in :meth:`guest`
         :raises AgentUnresponsiveError: there is no agent

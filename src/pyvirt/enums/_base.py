@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The base of the enumerations that are not sets of bits."""
+"""The base class of the enumerations that are not bit flags."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class OpenIntEnum(IntEnum):
-    """An IntEnum open to values newer than itself: they equal their int and are named UNKNOWN_<value>."""
+    """An IntEnum that accepts unknown values: such a member equals its int and has the name UNKNOWN_<value>."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
@@ -20,15 +20,15 @@ class OpenIntEnum(IntEnum):
             number = index(value)  # type: ignore[arg-type]
         except TypeError:
             return None
-        # Not kept in the class: a hostile or broken server could otherwise grow it without end.
+        # Not kept in the class, because a hostile or broken server could make it grow indefinitely.
         member = int.__new__(cls, number)
         member._name_ = f"UNKNOWN_{number}"
         member._value_ = number
         return member
 
-    # CPython 3.11.0 to 3.11.3 pickle a member by its name, which for these says nothing.
+    # CPython 3.11.0 to 3.11.3 pickle a member by its name, but unknown values cannot be looked up by name.
     def __reduce_ex__(self, protocol: object) -> tuple[type[Self], tuple[int]]:
         return type(self), (self._value_,)
 
-    # 3.10 prints the name and 3.11 the number: be the same everywhere.
+    # Python 3.10 prints the name, 3.11 the number: print the number with both.
     __str__ = int.__repr__

@@ -220,9 +220,9 @@ class Events:
         all_or_none = bool(kinds) and all(kind._kind for kind in kinds)
         self._release_abandoned()
         queue = new_queue(buffer)
-        tells = ConnectionClosed in wanted
+        delivers_closed = ConnectionClosed in wanted
         sources = self._acquire(wanted, domain, all_or_none, queue, lambda _: 0)
-        listener: Listener[Event] = Listener(self, queue, sources, timeout, tells)
+        listener: Listener[Event] = Listener(self, queue, sources, timeout, delivers_closed)
         with self._lock:
             self._listeners.add(listener)
             ended = self._ended

@@ -50,13 +50,15 @@ class Listener(Generic[E]):
     they are missing.
     """
 
-    def __init__(self, hub: Events, queue: CData, sources: list[Source], timeout: float | None, tells: bool) -> None:
-        """Listen to *queue*; *tells*: whether :class:`ConnectionClosed` is returned like other events."""
+    def __init__(
+        self, hub: Events, queue: CData, sources: list[Source], timeout: float | None, delivers_closed: bool
+    ) -> None:
+        """Listen to *queue*; *delivers_closed*: whether :class:`ConnectionClosed` is returned like other events."""
         self._hub = hub
         self._queue = queue
         self._sources = sources
         self._timeout = timeout
-        self._tells = tells
+        self._delivers_closed = delivers_closed
         self._lock = Lock()
         self._room = ffi.new("uintptr_t[]", _CHUNK)
         self._taken: deque[Event] = deque()
@@ -122,7 +124,7 @@ class Listener(Generic[E]):
             if type(events[-1]) is ConnectionClosed:
                 self._lost = events[-1]
                 lib.pv_queue_end(self._queue)  # the descriptor stays readable
-                if not self._tells:
+                if not self._delivers_closed:
                     events.pop()
                     if not events and not quiet:
                         raise self._lost_error()
@@ -150,7 +152,7 @@ class Listener(Generic[E]):
                 if not self.wait(self._timeout):
                     return None
             except ConnectionLostError:
-                if not self._tells:
+                if not self._delivers_closed:
                     raise
                 return None
             except ClosedError:

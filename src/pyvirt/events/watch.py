@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 #: seconds after which a waiting thread looks again: if another thread has taken the events, nothing wakes this one
-AGAIN = 1.0
+RECHECK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +121,10 @@ class DomainWatch(Mapping["str | UUID | Domain", WatchedDomain]):
             with self._lock:
                 self.update()
                 changed, self._changed = self._changed, set()
-            left = AGAIN if end is None else end - monotonic()
+            left = RECHECK_SECONDS if end is None else end - monotonic()
             if changed or left <= 0:
                 return changed
-            self._listener.wait(min(left, AGAIN))
+            self._listener.wait(min(left, RECHECK_SECONDS))
 
     # ---- keeping it current ----
 

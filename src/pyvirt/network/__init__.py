@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Virtual networks: ``conn.networks``, and what hangs on each."""
+"""Virtual networks: ``conn.networks``, and the ports of each."""
 
 from __future__ import annotations
 

@@ -66,24 +66,24 @@ class Networks(WhereLiving[Network]):
         return self._get(default, "exactly one of name and uuid", (self._by_name, name), (self._by_uuid, uuid))
 
     def define(self, xml: XML, *, flags: NetworkDefineFlags = NetworkDefineFlags(0)) -> Network:
-        """Store a configuration; a network of that UUID that is up gets it at its next start.
+        """Store a configuration; an active network of that UUID uses it from its next start on.
 
         (virNetworkDefineXML, or with *flags* virNetworkDefineXMLFlags)
 
-        :raises XMLError: *xml* is no XML, or no network
-        :raises OperationFailedError: its name is taken by a network of another UUID
-        :raises NotSupportedError: *flags* before libvirt 7.7
+        :raises XMLError: *xml* is not well-formed, or does not describe a network
+        :raises OperationFailedError: a network with another UUID has its name
+        :raises NotSupportedError: *flags* are given, and libvirt is older than 7.7
         """
         return self._from_xml(xml, flags, lib.virNetworkDefineXML, lib.virNetworkDefineXMLFlags)
 
     def create(self, xml: XML, *, flags: NetworkCreateFlags = NetworkCreateFlags(0)) -> Network:
-        """Bring a network up that vanishes when it is taken down.
+        """Create and start a transient network, which no longer exists when it stops.
 
         (virNetworkCreateXML, or with *flags* virNetworkCreateXMLFlags)
 
-        :raises XMLError: *xml* is no XML, or no network
-        :raises OperationFailedError: its name is taken by a network of another UUID
-        :raises OperationInvalidError: that network is up already
-        :raises NotSupportedError: *flags* before libvirt 7.8
+        :raises XMLError: *xml* is not well-formed, or does not describe a network
+        :raises OperationFailedError: a network with another UUID has its name
+        :raises OperationInvalidError: the network is already active
+        :raises NotSupportedError: *flags* are given, and libvirt is older than 7.8
         """
         return self._from_xml(xml, flags, lib.virNetworkCreateXML, lib.virNetworkCreateXMLFlags)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``net.metadata``: what programs note about a network, in its own configuration."""
+"""``net.metadata``: notes of programs in a network's configuration."""
 
 from __future__ import annotations
 

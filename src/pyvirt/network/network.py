@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""One virtual network: what it is, its life, and which addresses it has given out."""
+"""A virtual network: its identity, its life cycle, and the addresses that it has leased."""
 
 from __future__ import annotations
 
@@ -67,37 +67,37 @@ class Network(NamedByUUID, Autostarting[bytes]):
     # ---- state ----
 
     def is_active(self) -> bool:
-        """Return whether it is up.  (virNetworkIsActive)"""
+        """Return whether it is active.  (virNetworkIsActive)"""
         return self._call(lib.virNetworkIsActive) == 1
 
     def is_persistent(self) -> bool:
-        """Return whether a configuration is stored, which outlives a stop.  (virNetworkIsPersistent)"""
+        """Return whether a configuration is stored, which remains when the network stops.  (virNetworkIsPersistent)"""
         return self._call(lib.virNetworkIsPersistent) == 1
 
     def bridge_name(self) -> str:
-        """Return the name of the host's bridge that guests are plugged into.  (virNetworkGetBridgeName)
+        """Return the name of the host's bridge that guests are connected to.  (virNetworkGetBridgeName)
 
-        :raises Error: it has none: guests use a device of the host directly
+        :raises Error: it has no bridge, because guests use a device of the host directly
         """
         return self._call_string(lib.virNetworkGetBridgeName)
 
     @property
     def ports(self) -> NetworkPorts:
-        """Who is plugged in."""
+        """Its ports: the interfaces that are connected to it."""
         from pyvirt.network.ports import NetworkPorts
 
         return NetworkPorts(self)
 
     @property
     def metadata(self) -> NetworkMetadata:
-        """What programs note about it."""
+        """Notes of programs in its configuration."""
         return NetworkMetadata(self)
 
     def dhcp_leases(self, mac: str | None = None) -> list[NetworkDHCPLease]:
-        """Return the addresses that its DHCP server has given out.  (virNetworkGetDHCPLeases)
+        """Return the addresses that its DHCP server has leased.  (virNetworkGetDHCPLeases)
 
-        :param mac: only those of this hardware address; an unknown one has none
-        :raises InvalidArgumentError: this is no hardware address
+        :param mac: only those of this hardware address; an unknown address has none
+        :raises InvalidArgumentError: *mac* is not a hardware address
         """
         out = ffi.new("virNetworkDHCPLeasePtr **")
         count = self._call(lib.virNetworkGetDHCPLeases, encode_or_null(mac), out, 0)
@@ -106,34 +106,34 @@ class Network(NamedByUUID, Autostarting[bytes]):
     # ---- life ----
 
     def start(self) -> None:
-        """Bring it up.  (virNetworkCreate)
+        """Start it.  (virNetworkCreate)
 
-        :raises OperationInvalidError: it is up already
+        :raises OperationInvalidError: it is already active
         """
         self._call(lib.virNetworkCreate)
 
     def destroy(self) -> None:
-        """Take it down; a transient one is gone then, and nothing stored is lost.  (virNetworkDestroy)
+        """Stop it; a transient network no longer exists then, a stored configuration remains.  (virNetworkDestroy)
 
-        :raises OperationInvalidError: it is not up
+        :raises OperationInvalidError: it is not active
         """
         self._call(lib.virNetworkDestroy)
 
     def undefine(self) -> None:
-        """Drop the stored configuration; if it is up it becomes transient.  (virNetworkUndefine)"""
+        """Delete the stored configuration; an active network becomes transient.  (virNetworkUndefine)"""
         self._call(lib.virNetworkUndefine)
 
     # ---- configuration ----
 
     def xml_desc(self, *, flags: NetworkXMLFlags = NetworkXMLFlags(0)) -> str:
-        """Return its configuration: the running one, or with ``INACTIVE`` the stored.  (virNetworkGetXMLDesc)"""
+        """Return its configuration: the running one, or with ``INACTIVE`` the stored one.  (virNetworkGetXMLDesc)"""
         return self._call_string(lib.virNetworkGetXMLDesc, flags)
 
     def edit(self, *, flags: NetworkDefineFlags = NetworkDefineFlags(0)) -> AbstractContextManager[_Element]:
         """Change the stored configuration as a tree: ``with net.edit() as root: …``
 
-        Defined again when the block ends, left as it was when the block raises; what is up follows at its next
-        start.  (virNetworkGetXMLDesc, virNetworkDefineXMLFlags)
+        The configuration is defined again when the block ends, and left as it was if the block raises.  An active
+        network uses it from its next start on.  (virNetworkGetXMLDesc, virNetworkDefineXMLFlags)
 
         :raises OperationInvalidError: a transient network has no stored configuration
         """
@@ -154,11 +154,11 @@ class Network(NamedByUUID, Autostarting[bytes]):
     ) -> None:
         """Add, change or delete one element, at once and without a restart.  (virNetworkUpdate)
 
-        :param xml: the element, e.g. ``<host mac='…' ip='…'/>`` for ``IP_DHCP_HOST``; for what is to be changed or
-            deleted as much of it as tells which
-        :param parent_index: in which of several parents, such as ``<ip>``, counted from 0; -1 for the only suitable one
+        :param xml: the element, e.g. ``<host mac='…' ip='…'/>`` for ``IP_DHCP_HOST``; to change or delete one, as much
+            of it as identifies it
+        :param parent_index: the number of the parent, such as ``<ip>``, from 0; -1 for the only suitable one
         :param flags: which configuration to change: the running one, the stored one or both
-        :raises OperationUnsupportedError: that section cannot be changed so
-        :raises OperationInvalidError: it is there already, or not there, or the network is not up
+        :raises OperationUnsupportedError: this section cannot be changed in this way
+        :raises OperationInvalidError: the element exists already, or does not exist, or the network is not active
         """
         self._call(lib.virNetworkUpdate, command, section, parent_index, encode_xml(xml), flags)

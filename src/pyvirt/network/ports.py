@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``net.ports``: who is plugged into a network."""
+"""``net.ports``: the interfaces that are connected to a network."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _PORT_PARAMETERS = dict.fromkeys(
 
 
 class NetworkPort(Object[tuple[bytes, bytes]]):
-    """A guest's interface, or something else's, that is plugged into a network."""
+    """An interface, of a guest or another owner, that is connected to a network."""
 
     __slots__ = ()
 
@@ -50,7 +50,7 @@ class NetworkPort(Object[tuple[bytes, bytes]]):
 
     @property
     def network(self) -> Network:
-        """The network that it is plugged into.  (virNetworkPortGetNetwork)"""
+        """The network that it is connected to.  (virNetworkPortGetNetwork)"""
         pointer = self._call_nonzero(lib.virNetworkPortGetNetwork)
         check(lib.virNetworkRef(pointer), "virNetworkRef")  # what the port returns is its own reference
         return Network(self._conn, pointer)
@@ -71,7 +71,7 @@ class NetworkPort(Object[tuple[bytes, bytes]]):
         return self._call_string(lib.virNetworkPortGetXMLDesc, 0)
 
     def parameters(self) -> dict[str, TypedValue]:
-        """Return its limits of bandwidth; none that was not set.  (virNetworkPortGetParameters)
+        """Return its limits of bandwidth, only those that were set.  (virNetworkPortGetParameters)
 
         Names are :mod:`pyvirt.enums.params`' ``NETWORK_PORT_BANDWIDTH_…``; averages, peaks and floor are KiB per
         second, bursts are KiB.
@@ -81,19 +81,19 @@ class NetworkPort(Object[tuple[bytes, bytes]]):
     def set_parameters(self, values: Mapping[str, TypedValue]) -> None:
         """Set its limits of bandwidth: ``{"inbound.average": 500}``.  (virNetworkPortSetParameters)
 
-        Names and units as in :meth:`parameters`; what is not named has no limit any more.
+        Names and units as in :meth:`parameters`.  This removes all limits that *values* do not name.
 
-        :raises InvalidArgumentError: no such parameter, or none that such a value fits
-        :raises OperationUnsupportedError: a floor, and the network itself has no limit to share
+        :raises InvalidArgumentError: no such parameter, or a value of the wrong kind
+        :raises OperationUnsupportedError: a floor needs a limit of the network itself
         """
         for name in values:
-            if name not in _PORT_PARAMETERS:  # libvirt would ignore it, and lift the limits that there are
-                raise InvalidArgumentError(f"a network port has no parameter {name!r}")
+            if name not in _PORT_PARAMETERS:  # libvirt would ignore it, and remove the existing limits
+                raise InvalidArgumentError(f"unknown parameter of a network port: {name!r}")
         with Params(values, _PORT_PARAMETERS) as array:
             self._call(lib.virNetworkPortSetParameters, array.pointer, array.count, 0)
 
     def delete(self) -> None:
-        """Unplug it.  (virNetworkPortDelete)"""
+        """Disconnect it.  (virNetworkPortDelete)"""
         self._call(lib.virNetworkPortDelete, 0)
 
 
@@ -120,11 +120,11 @@ class NetworkPorts(UUIDCollection[NetworkPort]):
         return self._get(default, "a uuid", (self._by_uuid, uuid))
 
     def create(self, xml: XML, *, flags: NetworkPortCreateFlags = NetworkPortCreateFlags(0)) -> NetworkPort:
-        """Plug something in.  (virNetworkPortCreateXML)
+        """Connect an interface.  (virNetworkPortCreateXML)
 
         :param xml: ``<networkport>`` with the ``<owner>``'s name and UUID, and a ``<mac>``
-        :param flags: ``RECLAIM`` takes the device again that *xml* says it was given before
-        :raises AlreadyExistsError: a port of that UUID is there
-        :raises XMLError: *xml* is no XML, or no port
+        :param flags: with ``RECLAIM`` it gets the device again that *xml* names
+        :raises AlreadyExistsError: a port with that UUID exists
+        :raises XMLError: *xml* is not well-formed, or does not describe a port
         """
         return self._new(lib.virNetworkPortCreateXML, encode_xml(xml), flags)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Storage: what ``conn.storage_pools`` holds and gives."""
+"""Storage: ``conn.storage_pools`` and the classes of its objects."""
 
 from pyvirt.storage.pools import StoragePool, StoragePools
 from pyvirt.storage.volumes import StorageVolume, StorageVolumes

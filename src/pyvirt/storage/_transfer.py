@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     File: TypeAlias = IO[bytes] | io.RawIOBase
 
 _INTERVAL = 0.1  # seconds between two reports
-_CHUNK = 1 << 20  # bytes that Python moves at a time, where it has to
+_CHUNK = 1 << 20  # bytes that Python moves at a time, for files without a descriptor
 
 
 def download(
@@ -38,13 +38,13 @@ def download(
     progress: TransferProgress | None,
     flags: StorageVolDownloadFlags,
 ) -> int:
-    """Do what :meth:`StorageVolume.download` says."""
+    """See :meth:`StorageVolume.download`."""
     stream = Stream(volume._conn, "r")
     with stream._begin(lambda: volume._call(lib.virStorageVolDownload, stream._ptr, offset, length, flags)):
         sparse = bool(flags & StorageVolDownloadFlags.SPARSE_STREAM)
         if not isinstance(dest, str | os.PathLike):
             return _receive(stream, dest, sparse, progress)
-        with open(dest, "wb") as file:  # not before the daemon has agreed: what is there would be lost for nothing
+        with open(dest, "wb") as file:  # only after the daemon has agreed: opening truncates the file
             return _receive(stream, file, sparse, progress)
 
 
@@ -56,7 +56,7 @@ def upload(
     progress: TransferProgress | None,
     flags: StorageVolUploadFlags,
 ) -> int:
-    """Do what :meth:`StorageVolume.upload` says."""
+    """See :meth:`StorageVolume.upload`."""
     if isinstance(source, str | os.PathLike):
         with open(source, "rb") as file:
             return upload(volume, file, offset, length, progress, flags)
@@ -87,7 +87,7 @@ def _send(stream: Stream, file: IO[bytes], sparse: bool, progress: TransferProgr
     number = _descriptor(file, sparse)
     if number is None:
         return _copy(file, stream, progress)
-    if file.seekable():  # what its buffer has read ahead counts as well
+    if file.seekable():  # not where its buffer has read ahead to
         os.lseek(number, file.tell(), os.SEEK_SET)
     moved = _pump(
         stream,
@@ -102,19 +102,19 @@ def _send(stream: Stream, file: IO[bytes], sparse: bool, progress: TransferProgr
 
 
 def _descriptor(file: IO[bytes], sparse: bool) -> int | None:
-    """Return the descriptor behind a file, ``None`` where Python has a part in what goes through it."""
+    """Return the descriptor of a file, ``None`` if Python code transforms its content."""
     try:
         if not _is_made_up(file):
             return file.fileno()
     except (AttributeError, io.UnsupportedOperation):
         pass
     if sparse:
-        raise TypeError(f"holes need a file of the system's, not a {type(file).__name__}")
+        raise TypeError(f"sparse transfers need a real file with a descriptor, not a {type(file).__name__}")
     return None
 
 
 def _is_made_up(file: object) -> bool:
-    """Whether a file holds something else than its descriptor does: that of a gzip file is the packed one's."""
+    """Return whether a file has other content than its descriptor: that of a gzip file is the compressed data."""
     if isinstance(file, io.BufferedReader | io.BufferedWriter | io.BufferedRandom):
         return _is_made_up(file.raw)
     return isinstance(file, io.BufferedIOBase)
@@ -125,7 +125,7 @@ def _copy(source: File, dest: File, progress: TransferProgress | None) -> int:
     while True:
         chunk = source.read(_CHUNK)
         if chunk is None:
-            raise BlockingIOError(errno.EAGAIN, "a transfer needs a file that waits for more")
+            raise BlockingIOError(errno.EAGAIN, "a transfer needs a blocking file")
         if not chunk:
             return moved
         _write_all(dest, chunk)
@@ -138,11 +138,11 @@ def _write_all(dest: File, data: bytes) -> None:
     if not isinstance(dest, io.RawIOBase):
         dest.write(data)
         return
-    rest = memoryview(data)  # a raw file takes what it likes
+    rest = memoryview(data)  # a raw file may write only a part
     while rest:
         count = dest.write(rest)
         if count is None:
-            raise BlockingIOError(errno.EAGAIN, "a transfer needs a file that waits until it can take more")
+            raise BlockingIOError(errno.EAGAIN, "a transfer needs a blocking file")
         rest = rest[count:]
 
 

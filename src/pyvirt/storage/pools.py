@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``conn.storage_pools``: where volumes lie."""
+"""``conn.storage_pools``: storage pools, which contain volumes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class StoragePool(NamedByUUID, Autostarting[bytes]):
-    """A directory, file system, volume group, disk, … that holds volumes."""
+    """A directory, file system, volume group, disk, … that contains volumes."""
 
     __slots__ = ()
 
@@ -50,34 +50,34 @@ class StoragePool(NamedByUUID, Autostarting[bytes]):
 
     @property
     def volumes(self) -> StorageVolumes:
-        """The volumes in it, as of its last refresh; it must be active."""
+        """Its volumes, as of its last refresh; the pool must be active."""
         return StorageVolumes(self)
 
     # ---- state ----
 
     def info(self) -> StoragePoolInfo:
-        """Return its state and how full it is.  (virStoragePoolGetInfo)"""
+        """Return its state, capacity and free space.  (virStoragePoolGetInfo)"""
         out = ffi.new("virStoragePoolInfo *")
         self._call(lib.virStoragePoolGetInfo, out)
         return StoragePoolInfo(StoragePoolState(out.state), out.capacity, out.allocation, out.available)
 
     def is_active(self) -> bool:
-        """Return whether it is started: only then its volumes are known.  (virStoragePoolIsActive)"""
+        """Return whether it is active; only then its volumes are known.  (virStoragePoolIsActive)"""
         return self._call(lib.virStoragePoolIsActive) == 1
 
     def is_persistent(self) -> bool:
-        """Return whether a configuration is stored, which outlives a stop.  (virStoragePoolIsPersistent)"""
+        """Return whether a configuration is stored, which remains when the pool stops.  (virStoragePoolIsPersistent)"""
         return self._call(lib.virStoragePoolIsPersistent) == 1
 
     def xml_desc(self, *, flags: StorageXMLFlags = StorageXMLFlags(0)) -> str:
-        """Return its configuration: the active one, or with ``INACTIVE`` the stored.  (virStoragePoolGetXMLDesc)"""
+        """Return its configuration: the active one, or with ``INACTIVE`` the stored one.  (virStoragePoolGetXMLDesc)"""
         return self._call_string(lib.virStoragePoolGetXMLDesc, flags)
 
     def edit(self, *, flags: StoragePoolDefineFlags = StoragePoolDefineFlags(0)) -> AbstractContextManager[_Element]:
         """Change the stored configuration as a tree: ``with pool.edit() as root: …``
 
-        Defined again when the block ends, left as it was when the block raises; an active pool follows at its next
-        start.  (virStoragePoolGetXMLDesc, virStoragePoolDefineXML)
+        The configuration is defined again when the block ends, and left as it was if the block raises.  An active pool
+        uses it from its next start on.  (virStoragePoolGetXMLDesc, virStoragePoolDefineXML)
 
         :raises OperationInvalidError: a transient pool has no stored configuration
         """
@@ -89,31 +89,31 @@ class StoragePool(NamedByUUID, Autostarting[bytes]):
     # ---- life ----
 
     def build(self, *, flags: StoragePoolBuildFlags = StoragePoolBuildFlags(0)) -> None:
-        """Make what it needs: the directory, the file system, the volume group, …  (virStoragePoolBuild)
+        """Create the underlying storage: the directory, the file system, the volume group, …  (virStoragePoolBuild)
 
-        :param flags: ``NO_OVERWRITE`` refuses a device with something on it, ``OVERWRITE`` does not ask.  Without
-            either it depends on the type of pool; those that know neither refuse them
+        :param flags: with ``NO_OVERWRITE`` a device with existing data is refused, with ``OVERWRITE`` it is
+            overwritten. Without them it depends on the type of pool; some types accept neither flag
         :raises OperationInvalidError: it is active
-        :raises AlreadyExistsError: ``NO_OVERWRITE``, and the device is formatted already
+        :raises AlreadyExistsError: the device is already formatted, and *flags* have ``NO_OVERWRITE``
         """
         self._call(lib.virStoragePoolBuild, flags)
 
     def start(self, *, flags: StoragePoolCreateFlags = StoragePoolCreateFlags(0)) -> None:
-        """Start it: mount, log in, … and look for volumes.  (virStoragePoolCreate)
+        """Start it (mount, log in, …) and find its volumes.  (virStoragePoolCreate)
 
-        :raises OperationInvalidError: it is active already
+        :raises OperationInvalidError: it is already active
         """
         self._call(lib.virStoragePoolCreate, flags)
 
     def refresh(self) -> None:
-        """Look again for volumes and how full it is: others than libvirt may have been at work.
+        """Find its volumes and free space again: other programs than libvirt may have changed them.
 
         (virStoragePoolRefresh)
         """
         self._call(lib.virStoragePoolRefresh, 0)
 
     def destroy(self) -> None:
-        """Stop it; what it stores stays.  A transient pool is gone.  (virStoragePoolDestroy)
+        """Stop it; its data stays.  A transient pool no longer exists then.  (virStoragePoolDestroy)
 
         :raises OperationInvalidError: it is not active
         """
@@ -127,7 +127,7 @@ class StoragePool(NamedByUUID, Autostarting[bytes]):
         self._call(lib.virStoragePoolDelete, flags)
 
     def undefine(self) -> None:
-        """Drop the stored configuration; what it stores stays.  (virStoragePoolUndefine)
+        """Delete the stored configuration; its data stays.  (virStoragePoolUndefine)
 
         :raises OperationInvalidError: it is active
         """
@@ -180,11 +180,11 @@ class StoragePools(WhereLiving[StoragePool]):
         return pools_of(self._conn)
 
     def names(self) -> NameList:
-        """Return the names of those that are active.  (virConnectNumOfStoragePools, virConnectListStoragePools)"""
+        """Return the names of the active ones.  (virConnectNumOfStoragePools, virConnectListStoragePools)"""
         return self._conn._call_names(lib.virConnectNumOfStoragePools, lib.virConnectListStoragePools)
 
     def defined_names(self) -> NameList:
-        """Return the names of those that are not active.
+        """Return the names of the inactive ones.
 
         (virConnectNumOfDefinedStoragePools, virConnectListDefinedStoragePools)
         """
@@ -202,7 +202,7 @@ class StoragePools(WhereLiving[StoragePool]):
 
         (virStoragePoolLookupByName, virStoragePoolLookupByUUID, virStoragePoolLookupByTargetPath)
 
-        :param target_path: the directory where its volumes appear on the host; the pool must be active
+        :param target_path: the directory of its volumes on the host; the pool must be active
         :param default: returned instead of raising when there is no such pool
         :raises StoragePoolNotFoundError: no such pool
         :raises TypeError: not exactly one of the three was given
@@ -221,42 +221,44 @@ class StoragePools(WhereLiving[StoragePool]):
     def volume(self, *, key: str | None = None, path: str | None = None, default: D = RAISE) -> StorageVolume | D:
         """Return a volume of any active pool.  (virStorageVolLookupByKey, virStorageVolLookupByPath)
 
-        :param key: what identifies it on this host, :attr:`StorageVolume.key`
-        :param path: on the host
+        :param key: its identifier on this host, :attr:`StorageVolume.key`
+        :param path: its path on the host
         :param default: returned instead of raising when there is no such volume
-        :raises StorageVolumeNotFoundError: no such volume, as far as the last refresh of its pool saw
+        :raises StorageVolumeNotFoundError: no such volume, as of the last refresh of its pool
         :raises TypeError: not exactly one of the two was given
         """
         volumes = _AllVolumes(self._conn)
         return volumes._get(default, "exactly one of key and path", (volumes._by_key, key), (volumes._by_path, path))
 
     def define(self, xml: XML, *, flags: StoragePoolDefineFlags = StoragePoolDefineFlags(0)) -> StoragePool:
-        """Store a configuration; an active pool of that UUID gets it at its next start.  (virStoragePoolDefineXML)
+        """Store a configuration; an active pool of that UUID uses it from its next start on.  (virStoragePoolDefineXML)
 
-        :raises XMLError: *xml* is no XML, or no pool
+        :raises XMLError: *xml* is not well-formed, or does not describe a pool
         :raises OperationFailedError: its name, its UUID or its source belongs to another pool
         """
         return self._new(lib.virStoragePoolDefineXML, encode_xml(xml), flags)
 
     def create(self, xml: XML, *, flags: StoragePoolCreateFlags = StoragePoolCreateFlags(0)) -> StoragePool:
-        """Start a pool that vanishes when it stops; what it stores stays.  (virStoragePoolCreateXML)
+        """Create and start a transient pool, which no longer exists when it stops; its data stays.
 
-        :param flags: ``WITH_BUILD`` and its kin do what :meth:`StoragePool.build` does before
-        :raises XMLError: *xml* is no XML, or no pool
+        (virStoragePoolCreateXML)
+
+        :param flags: with ``WITH_BUILD`` and similar flags the pool is built first, as by :meth:`StoragePool.build`
+        :raises XMLError: *xml* is not well-formed, or does not describe a pool
         """
         return self._new(lib.virStoragePoolCreateXML, encode_xml(xml), flags)
 
     def find_sources(self, type: str, source: XML | None = None) -> str:
-        """Return what pools could be made of, as a ``<sources>`` document.  (virConnectFindStoragePoolSources)
+        """Return possible sources of pools, as a ``<sources>`` document.  (virConnectFindStoragePoolSources)
 
-        :param type: of pool: ``"logical"`` finds volume groups, ``"netfs"`` exports, ``"iscsi"`` targets
+        :param type: the type of pool: ``"logical"`` finds volume groups, ``"netfs"`` exports, ``"iscsi"`` targets
         :param source: where to look, as ``<source><host name="…"/></source>``; ``"netfs"`` and ``"iscsi"`` need it
-        :raises OperationUnsupportedError: pools of that type are not searched for
+        :raises OperationUnsupportedError: libvirt cannot search for sources of that type
         """
         return self._conn._call_string(
             lib.virConnectFindStoragePoolSources, encode(type), encode_xml_or_null(source), 0
         )
 
     def capabilities(self) -> StoragePoolCapabilities:
-        """Return which types of pools there are; ``.xml`` is the text.  (virConnectGetStoragePoolCapabilities)"""
+        """Return the supported types of pools; ``.xml`` is the text.  (virConnectGetStoragePoolCapabilities)"""
         return StoragePoolCapabilities.parse(self._conn._call_string(lib.virConnectGetStoragePoolCapabilities, 0))

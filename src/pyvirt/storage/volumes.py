@@ -47,7 +47,7 @@ class StorageVolume(Named[str]):
 
     @property
     def key(self) -> str:
-        """What identifies it on its host: often the path, else something that stays.  (virStorageVolGetKey)"""
+        """Its identifier on its host: often the path, else another permanent text.  (virStorageVolGetKey)"""
         return self._identity()
 
     def _ask_identity(self) -> str:
@@ -59,11 +59,11 @@ class StorageVolume(Named[str]):
     # ---- state ----
 
     def path(self) -> str:
-        """Return where it is on the host.  (virStorageVolGetPath)"""
+        """Return its path on the host.  (virStorageVolGetPath)"""
         return self._call_string(lib.virStorageVolGetPath)
 
     def pool(self) -> StoragePool:
-        """Return the pool it lies in.  (virStoragePoolLookupByVolume)"""
+        """Return its pool.  (virStoragePoolLookupByVolume)"""
         from pyvirt.storage.pools import StoragePool
 
         return self._call_object(StoragePool, lib.virStoragePoolLookupByVolume)
@@ -76,7 +76,7 @@ class StorageVolume(Named[str]):
         out = ffi.new("virStorageVolInfo *")
         if flags:
             self._call(lib.virStorageVolGetInfoFlags, out, flags)
-        else:  # not every driver has the other one
+        else:  # not every driver has the function with flags
             self._call(lib.virStorageVolGetInfo, out)
         return StorageVolumeInfo(StorageVolType(out.type), out.capacity, out.allocation)
 
@@ -87,7 +87,7 @@ class StorageVolume(Named[str]):
     # ---- life ----
 
     def clone(self, name: str, *, flags: StorageVolCreateFlags = StorageVolCreateFlags(0)) -> StorageVolume:
-        """Make another like it, with the same content, in its pool.  (virStorageVolCreateXMLFrom)
+        """Create a copy with the same content in its pool.  (virStorageVolCreateXMLFrom)
 
         For a copy in another pool or format see :meth:`StorageVolumes.create_from`.
 
@@ -98,22 +98,22 @@ class StorageVolume(Named[str]):
         assert element is not None
         try:
             element.text = name
-        except ValueError:  # lxml's
-            raise InvalidArgumentError(f"no name in an XML document: {name[:80]!r}") from None
+        except ValueError:  # raised by lxml
+            raise InvalidArgumentError(f"a name must contain only characters of XML, not {name[:80]!r}") from None
         return self.pool().volumes.create_from(root, self, flags=flags)
 
     def resize(self, capacity: int, *, flags: StorageVolResizeFlags = StorageVolResizeFlags(0)) -> None:
-        """Change its size, of which a guest that uses it hears nothing.  (virStorageVolResize)
+        """Set its size; a guest that uses it is not informed.  (virStorageVolResize)
 
-        :param capacity: bytes; with ``DELTA``, by how many to grow, or with ``SHRINK`` too to shrink
-        :raises InvalidArgumentError: it would shrink, and *flags* lack ``SHRINK``
+        :param capacity: bytes; with ``DELTA`` the growth, or with ``SHRINK`` too the reduction
+        :raises InvalidArgumentError: the new size is smaller, and *flags* lack ``SHRINK``
         """
         self._call(lib.virStorageVolResize, capacity, flags)
 
     def wipe(self, algorithm: StorageVolWipeAlgorithm = StorageVolWipeAlgorithm.ZERO) -> None:
-        """Overwrite its content.  (virStorageVolWipePattern; with ``ZERO`` it does what virStorageVolWipe does)
+        """Overwrite its content.  (virStorageVolWipePattern; with ``ZERO`` the same as virStorageVolWipe)
 
-        :param algorithm: those other than ``ZERO`` and ``TRIM`` need the program scrub on the host
+        :param algorithm: all except ``ZERO`` and ``TRIM`` need the program scrub on the host
         """
         self._call(lib.virStorageVolWipePattern, algorithm, 0)
 
@@ -122,15 +122,15 @@ class StorageVolume(Named[str]):
     def open(self, mode: str = "r", *, offset: int = 0, length: int = 0, flags: StreamFlags = StreamFlags(0)) -> Stream:
         """Open its content as a raw binary file.  (virStorageVolDownload, virStorageVolUpload)
 
-        :param mode: ``"r"`` to read, ``"w"`` to write over what is there; nothing is truncated
-        :param offset: bytes to leave out at its beginning
-        :param length: bytes, 0 for all to its end
-        :param flags: with ``NONBLOCK`` nothing waits
+        :param mode: ``"r"`` to read, ``"w"`` to overwrite the existing content; nothing is truncated
+        :param offset: the position in the volume to start at, in bytes
+        :param length: bytes; 0 means up to the end
+        :param flags: with ``NONBLOCK`` the stream is non-blocking
         """
         from pyvirt.stream import Stream
 
         if mode not in ("r", "w"):
-            raise ValueError(f"the mode of a volume is 'r' or 'w', not {mode!r}")
+            raise ValueError(f"mode must be 'r' or 'w', not {mode!r}")
         stream = Stream(self._conn, mode, flags=flags)
         begin = lib.virStorageVolDownload if mode == "r" else lib.virStorageVolUpload
         return stream._begin(lambda: self._call(begin, stream._ptr, offset, length, 0))
@@ -144,18 +144,18 @@ class StorageVolume(Named[str]):
         progress: Callable[[int], object] | None = None,
         flags: StorageVolDownloadFlags = StorageVolDownloadFlags(0),
     ) -> int:
-        """Write its content into a file, and return how many bytes that were.
+        """Write its content into a file, and return the number of bytes.
 
         (virStorageVolDownload, virStreamRecvAll or with holes virStreamSparseRecvAll)
 
-        No Python runs per chunk, unless the file is one that Python made up.
+        C moves the bytes, unless the file has no descriptor of its own, for example a BytesIO or a gzip file.
 
-        :param dest: a path, which is written anew, or a file open for writing, which is written from where it stands
-        :param offset: bytes to leave out at its beginning
-        :param length: bytes, 0 for all to its end
-        :param progress: called now and then with how many bytes have come; when it raises, the transfer is aborted
+        :param dest: a path, whose file is replaced, or a file open for writing, which is written from its position on
+        :param offset: the position in the volume to start at, in bytes
+        :param length: bytes; 0 means up to the end
+        :param progress: called regularly with the bytes received so far; if it raises, the transfer is aborted
         :param flags: with ``SPARSE_STREAM`` holes stay holes
-        :raises OSError: the file failed
+        :raises OSError: reading or writing the file failed
         """
         from pyvirt.storage._transfer import download
 
@@ -170,18 +170,18 @@ class StorageVolume(Named[str]):
         progress: Callable[[int], object] | None = None,
         flags: StorageVolUploadFlags = StorageVolUploadFlags(0),
     ) -> int:
-        """Write a file over its content, and return how many bytes that were.
+        """Overwrite its content with a file, and return the number of bytes.
 
         (virStorageVolUpload, virStreamSendAll or with holes virStreamSparseSendAll)
 
-        No Python runs per chunk, unless the file is one that Python made up.
+        C moves the bytes, unless the file has no descriptor of its own, for example a BytesIO or a gzip file.
 
-        :param source: a path, or a file open for reading, which is read from where it stands
-        :param offset: where to begin in the volume, in bytes
-        :param length: bytes of the volume that may be written, 0 for all to its end; more than that is an error
-        :param progress: called now and then with how many bytes have gone; when it raises, the transfer is aborted
-        :param flags: with ``SPARSE_STREAM`` holes are passed over: meant for a volume that is still empty
-        :raises OSError: the file failed
+        :param source: a path, or a file open for reading, which is read from its position on
+        :param offset: the position in the volume to start at, in bytes
+        :param length: the number of bytes that may be written; 0 means up to the end; more is an error
+        :param progress: called regularly with the bytes sent so far; if it raises, the transfer is aborted
+        :param flags: with ``SPARSE_STREAM`` holes are skipped; use it for an empty volume
+        :raises OSError: reading or writing the file failed
         """
         from pyvirt.storage._transfer import upload
 
@@ -231,7 +231,9 @@ class StorageVolumes(WhereNamed[StorageVolume]):
         return self._owner._call_names(lib.virStoragePoolNumOfVolumes, lib.virStoragePoolListVolumes)
 
     def get(self, name: str, *, default: D = RAISE) -> StorageVolume | D:
-        """Return one volume; by key or path ``conn.storage_pools.volume()`` does.  (virStorageVolLookupByName)
+        """Return one volume by its name; ``conn.storage_pools.volume()`` finds one by key or path.
+
+        (virStorageVolLookupByName)
 
         :param default: returned instead of raising when there is no such volume
         :raises StorageVolumeNotFoundError: no such volume
@@ -239,26 +241,26 @@ class StorageVolumes(WhereNamed[StorageVolume]):
         return self._get(default, "a name", (self._by_name, name))
 
     def create(self, xml: XML, *, flags: StorageVolCreateFlags = StorageVolCreateFlags(0)) -> StorageVolume:
-        """Make a new volume.  (virStorageVolCreateXML)
+        """Create a volume.  (virStorageVolCreateXML)
 
         :param xml: a ``<volume>``; its ``<capacity>`` is in bytes unless it has a unit
-        :raises AlreadyExistsError: there is one of that name
-        :raises XMLError: *xml* is no XML, or no volume
+        :raises AlreadyExistsError: a volume of that name exists
+        :raises XMLError: *xml* is not well-formed, or does not describe a volume
         """
         return self._new(lib.virStorageVolCreateXML, encode_xml(xml), flags)
 
     def create_from(
         self, xml: XML, source: StorageVolume, *, flags: StorageVolCreateFlags = StorageVolCreateFlags(0)
     ) -> StorageVolume:
-        """Make a new volume with the content of another, converted if the formats differ.
+        """Create a volume with the content of another one, converted if the formats differ.
 
         (virStorageVolCreateXMLFrom)
 
-        :param xml: a ``<volume>``.  A ``<capacity>`` smaller than that of *source* is raised to it, and a larger one
-            counts only from raw to raw: resize what was converted
+        :param xml: a ``<volume>``.  A ``<capacity>`` smaller than that of *source* is raised to it; a larger one has an
+            effect only from raw to raw, so resize a converted volume afterwards
         :param source: a volume of any active pool of this connection
         :param flags: ``REFLINK`` shares the blocks, where the file system can
-        :raises AlreadyExistsError: there is one of that name
+        :raises AlreadyExistsError: a volume of that name exists
         """
         function = lib.virStorageVolCreateXMLFrom
         pointer = self._owner._call_nonzero(function, encode_xml(xml), source._ptr, flags)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""libvirt's documents as lxml trees: read safely, validated, and built of keyword arguments.
+"""libvirt's XML documents as lxml trees: parse them safely, validate them, and build them from keyword arguments.
 
 >>> from pyvirt import xmldesc
 >>> root = xmldesc.network("blue", forward="nat", ips=[xmldesc.network_ip("10.9.0.1/24")])
@@ -7,7 +7,7 @@
 >>> print(xmldesc.serialize(root))
 <network><name>blue</name><forward mode="nat"/><ip address="10.9.0.1" prefix="24" family="ipv4"/></network>
 
-Nothing here calls libvirt.  Validation and the builders load when they are first used.
+Nothing here calls libvirt.  The modules for validation and the builders are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from pyvirt.xmldesc.snapshots import checkpoint, pull_backup, push_backup, snapshot, snapshot_disk
     from pyvirt.xmldesc.storage import pool, volume
 
-# Name -> the module that has it.  A module must not be called like what it has: importing it would take the name.
-_LATER = {
+# Name -> the module that defines it.  No module has the name of a function here: its import would hide the function.
+_MODULES = {
     **dict.fromkeys(("InvalidXMLError", "SchemasMissingError", "schema_directory", "validate"), "schemas"),
     **dict.fromkeys(("channel", "console", "controller", "disk", "filesystem", "graphics", "interface"), "devices"),
     **dict.fromkeys(("memballoon", "network_source", "rng", "serial", "tpm", "video"), "devices"),
@@ -55,20 +55,20 @@ _LATER = {
 }
 
 
-if not TYPE_CHECKING:  # a type checker that saw __getattr__ would let every misspelt name pass
+if not TYPE_CHECKING:  # with __getattr__ in sight, a type checker would accept every misspelt name
 
     def __getattr__(name: str) -> object:
         from importlib import import_module
 
-        home = _LATER.get(name)
-        if home is None:
+        module = _MODULES.get(name)
+        if module is None:
             raise AttributeError(f"module 'pyvirt.xmldesc' has no attribute {name!r}")
-        value: object = getattr(import_module(f"pyvirt.xmldesc.{home}"), name)
+        value: object = getattr(import_module(f"pyvirt.xmldesc.{module}"), name)
         globals()[name] = value
         return value
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *_LATER})
+        return sorted({*globals(), *_MODULES})
 
 
 __all__ = [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Elements from values: what the builders are made with."""
+"""Create elements from values: the helper functions of the builders."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Element = etree._Element
 
 
 def node(tag: str, *content: Element | str | int | None, **attributes: object) -> Element:
-    """Return an element.  Of attributes and content ``None`` is left out, and of attributes a bool is yes or no.
+    """Return an element.  Attributes and content that are ``None`` are omitted; bool attributes become yes or no.
 
-    An attribute whose name is a keyword of Python is written with an underscore behind it.
+    If the name of an attribute is a keyword of Python, append an underscore to it.
     """
     element = etree.Element(tag)
     for name, value in attributes.items():
@@ -33,33 +33,33 @@ def node(tag: str, *content: Element | str | int | None, **attributes: object) -
 
 
 def add(parent: Element, tag: str, *content: Element | str | int | None, **attributes: object) -> None:
-    """Append an element, unless there is nothing to say in it."""
+    """Append an element, unless all its content and attributes are ``None``."""
     if any(one is not None for one in (*content, *attributes.values())):
         parent.append(node(tag, *content, **attributes))
 
 
-def adopt(element: Element) -> Element:
-    """Return a copy of an element: a tree would take it away from the one that it is in."""
+def copy_element(element: Element) -> Element:
+    """Return a copy of an element, because lxml would move the element itself out of its tree."""
     if not isinstance(element, etree._Element):
-        raise InvalidArgumentError(f"an element is needed, not {element!r}")
-    own = copy.deepcopy(element)
-    own.tail = None
-    return own
+        raise InvalidArgumentError(f"expected an lxml element, got {element!r}")
+    copied = copy.deepcopy(element)
+    copied.tail = None
+    return copied
 
 
-def adopted(elements: Element | Iterable[Element]) -> list[Element]:
-    """Return copies of elements; one alone counts, though lxml would iterate over what is in it."""
-    return [adopt(one) for one in ((elements,) if isinstance(elements, etree._Element) else elements)]
+def copy_elements(elements: Element | Iterable[Element]) -> list[Element]:
+    """Return copies of elements.  A single element is one element, although lxml would iterate over its children."""
+    return [copy_element(one) for one in ((elements,) if isinstance(elements, etree._Element) else elements)]
 
 
 def add_uuid(parent: Element, uuid: valid.UUID | None) -> None:
-    """Append a UUID, if there is one."""
+    """Append a ``<uuid>`` element, if *uuid* is not ``None``."""
     if uuid is not None:
         parent.append(node("uuid", valid.uuid(uuid)))
 
 
 def secret_reference(value: valid.UUID, type: str = "passphrase") -> Element:
-    """Return the reference to a secret, by its UUID or the name of its usage."""
+    """Return a reference to a secret, by its UUID or the name of its usage."""
     if isinstance(value, str) and not valid.is_uuid(value):
         return node("secret", type=type, usage=valid.name("a secret", value, forbidden=""))
     return node("secret", type=type, uuid=valid.uuid(value))

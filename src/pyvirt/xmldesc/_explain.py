@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Why a document does not match a schema, in words that help.
+"""Explain why a document does not match a schema.
 
-libxml2 says whether a document matches a RELAX NG schema, and that quickly; of why, it says "Extra element devices in
-interleave".  Here the document is matched once more, piece by piece.  Where nothing is left to match there is the
-culprit, and the pattern of the moment before knows what would have been right.  The walk then goes on as if that had
-been there, so that one mistake is one problem.
+libxml2 quickly decides whether a document matches a RELAX NG schema, but explains a mismatch by messages such as "Extra
+element devices in interleave".  Here the document is matched once more, piece by piece.  At the first piece that does
+not match, the pattern before this piece knows what is allowed there.  Matching then continues as if the piece had been
+correct, so that one mistake causes one problem.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from lxml import etree
 from pyvirt.xmldesc._patterns import NOT_ALLOWED, Pattern, Patterns
 
 _MOST_PROBLEMS = 10
-_MOST_PIECES = 100_000  # elements and attributes: about a second
+_MOST_PIECES = 100_000  # elements and attributes, which take about a second
 _MOST_NAMES = 16
 _LONGEST_VALUE = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a document."""
+    """A mistake in a document."""
 
     line: int | None
-    """The line that the element starts on; ``None`` if it was built and never was text."""
+    """The line on which the element starts; ``None`` if the element was built, not parsed from text."""
     path: str
-    """Where the element is, as an XPath: ``/domain/devices/disk[2]/target``."""
+    """The path of the element as an XPath: ``/domain/devices/disk[2]/target``."""
     message: str
 
     def __str__(self) -> str:
@@ -40,31 +40,33 @@ class Problem:
 
 
 def problem_at(element: etree._Element, message: str) -> Problem:
-    """Return a problem of an element."""
-    line = cast("int | None", element.sourceline)  # lxml's stubs leave it open
+    """Return a problem at an element."""
+    line = cast("int | None", element.sourceline)  # untyped in lxml's stubs
     return Problem(line, element.getroottree().getpath(element), message)
 
 
 def explain(element: etree._Element, schema: Path, start: str = "") -> tuple[Problem, ...]:
-    """Say what is wrong with an element; nothing, if it cannot be found out.
+    """Return the problems of an element; none if they cannot be found.
 
-    :param schema: the path of an ``.rng`` file that libxml2 says it does not match
-    :param start: the definition in there that it does not match, by default all
+    :param schema: the path of an ``.rng`` file that the element does not match according to libxml2
+    :param start: the name of the definition that it does not match, by default the schema's ``<start>``
     """
     problems: list[Problem] = []
     try:
         patterns = Patterns(schema, start)
-        _Walk(patterns, problems).element(patterns.start, element, None)
-    except (_Enough, RecursionError, NotImplementedError):
+        _Matcher(patterns, problems).element(patterns.start, element, None)
+    except (_LimitReached, RecursionError, NotImplementedError):
         pass
     return tuple(problems)
 
 
-class _Enough(Exception):
-    """As many problems as anybody reads, or as much of the document as anybody waits for."""
+class _LimitReached(Exception):
+    """Enough problems were found, or enough of the document was read."""
 
 
-class _Walk:
+class _Matcher:
+    """Matches a document piece by piece, and collects its problems."""
+
     def __init__(self, patterns: Patterns, problems: list[Problem]) -> None:
         self.patterns = patterns
         self.problems = problems
@@ -73,59 +75,59 @@ class _Walk:
     def _count(self) -> None:
         self._seen += 1
         if self._seen > _MOST_PIECES:
-            raise _Enough
+            raise _LimitReached
 
     def _report(self, element: etree._Element, message: str) -> None:
         self.problems.append(problem_at(element, message))
         if len(self.problems) >= _MOST_PROBLEMS:
-            raise _Enough
+            raise _LimitReached
 
     def element(self, pattern: Pattern, element: etree._Element, before: Pattern | None) -> Pattern:
-        """Match an element and all that is in it, and return what the rest has to match.
+        """Match an element and its contents, and return the pattern that the rest of the document must match.
 
-        :param before: what the parent's children had to match, from the first one on
+        :param before: the pattern for all children of the parent, including those before this element
         """
         self._count()
         name = str(element.tag)
-        opened = self.patterns.opened(pattern, name)
+        opened = self.patterns.after_tag_open(pattern, name)
         if opened is NOT_ALLOWED:
             self._report(element, self._unexpected(pattern, name, before))
             return pattern
-        left, complete = self._attributes(opened, element)
-        return self._children(left, element, complete)
+        rest, complete = self._attributes(opened, element)
+        return self._children(rest, element, complete)
 
     def _unexpected(self, pattern: Pattern, name: str, before: Pattern | None) -> str:
-        if before is not None and self.patterns.opened(before, name) is not NOT_ALLOWED:
-            return f"{_tag(name)} is one too many here, or comes too late"
+        if before is not None and self.patterns.after_tag_open(before, name) is not NOT_ALLOWED:
+            return f"{_tag(name)} occurs too often or in the wrong order"
         allowed = {one for one in _elements(pattern) if not one.startswith("{") or name.startswith("{")}
-        among = f"; allowed: {_listing(map(_tag, allowed))}" if allowed else ""
-        return f"{_tag(name)} is not allowed here{_similar(name, allowed) or among}"
+        choices = f"; allowed: {_listing(map(_tag, allowed))}" if allowed else ""
+        return f"{_tag(name)} is not allowed here{_similar(name, allowed) or choices}"
 
     def _attributes(self, pattern: Pattern, element: etree._Element) -> tuple[Pattern, bool]:
+        """Match the attributes; return the pattern for the children, and whether all required attributes exist."""
         patterns = self.patterns
-        for key in element.attrib:  # its items() take time by the square of how many there are
+        for key in element.attrib:  # the time that its items() take grows with the square of the number of attributes
             self._count()
             name, value = str(key), str(element.get(key))
-            left = patterns.attributed(pattern, name, value)
-            if left is not NOT_ALLOWED:
-                pattern = left
+            rest = patterns.after_attribute(pattern, name, value)
+            if rest is not NOT_ALLOWED:
+                pattern = rest
                 continue
-            left = patterns.attributed(pattern, name, None)
-            known = {spelled for one in _attributes(pattern) if one.names for spelled in one.names.spelled()}
-            if left is NOT_ALLOWED:
-                among = f"; allowed: {_listing(known)}" if known else ""
-                self._report(element, f"attribute {name} is not allowed here{_similar(name, known) or among}")
+            rest = patterns.after_attribute(pattern, name, None)
+            if rest is NOT_ALLOWED:
+                self._report(element, _unexpected_attribute(pattern, name))
                 continue
-            right = [one.parts[0] for one in _attributes(pattern) if one.names and name in one.names]
-            self._report(element, f"attribute {name} cannot be {_wrong(value, right)}")
-            pattern = left
-        closed = patterns.tag_closed(pattern)
+            expected = [one.parts[0] for one in _attributes(pattern) if one.names and name in one.names]
+            self._report(element, f"attribute {name} cannot be {_wrong(value, expected)}")
+            pattern = rest
+        closed = patterns.after_tag_close(pattern)
         if closed is NOT_ALLOWED:
             self._report(element, f"attribute {' and '.join(_missing(pattern, 'attribute'))} is missing")
-            return patterns.tag_closed(pattern, forgiving=True), False
+            return patterns.after_tag_close(pattern, assume_complete=True), False
         return closed, True
 
     def _children(self, pattern: Pattern, element: etree._Element, complete: bool) -> Pattern:
+        """Match the children and the text; *complete*: whether all required attributes exist."""
         patterns = self.patterns
         before = pattern
         pieces = list(_pieces(element))
@@ -133,34 +135,34 @@ class _Walk:
             if isinstance(piece, etree._Element):
                 pattern = self.element(pattern, piece, before)
             elif piece.strip() or len(pieces) == 1:
-                left = patterns.texted(pattern, piece)
+                rest = patterns.after_text(pattern, piece)
                 if not piece.strip():
-                    pattern = patterns.choice(pattern, left)
+                    pattern = patterns.choice(pattern, rest)
                     continue
-                if left is not NOT_ALLOWED:
-                    pattern = left
+                if rest is not NOT_ALLOWED:
+                    pattern = rest
                     continue
-                left = patterns.texted(pattern, None)
-                if left is NOT_ALLOWED:
-                    self._report(element, f"there cannot be text: {_quoted(piece)}")
+                rest = patterns.after_text(pattern, None)
+                if rest is NOT_ALLOWED:
+                    self._report(element, f"text is not allowed here: {_quoted(piece)}")
                 else:
                     self._report(element, f"{_tag(str(element.tag))} cannot be {_wrong(piece, [pattern])}")
-                    pattern = left
-        ended = patterns.ended(pattern)
+                    pattern = rest
+        ended = patterns.after_end_tag(pattern)
         if ended is NOT_ALLOWED:
             missing = _missing(pattern, "element")
             if not complete:
-                pass  # which elements there must be depends on the attributes that there must be
+                pass  # the missing attributes decide which elements are required
             elif missing:
                 self._report(element, f"{' and '.join(missing)} is missing")
             else:
                 self._report(element, f"{_tag(str(element.tag))} cannot be {_wrong('', [pattern])}")
-            return patterns.ended(pattern, forgiving=True)
+            return patterns.after_end_tag(pattern, assume_complete=True)
         return ended
 
 
 def _pieces(element: etree._Element) -> Iterator[etree._Element | str]:
-    """Yield the children, and the text between them as if comments were not there."""
+    """Yield the children and the text between them; comments are skipped."""
     text = element.text or ""
     for child in element:
         if isinstance(child.tag, str):
@@ -171,11 +173,11 @@ def _pieces(element: etree._Element) -> Iterator[etree._Element | str]:
     yield text
 
 
-# ---- what would have been right ----
+# ---- what the schema allows ----
 
 
 def _leaves(pattern: Pattern, kinds: frozenset[str], *, anywhere: bool = False) -> Iterator[Pattern]:
-    """Yield the patterns of some kinds that can come next, or at any time."""
+    """Yield the patterns of some *kinds* that can match next; with *anywhere* also those that can match later."""
     kind, parts = pattern.kind, pattern.parts
     if kind in kinds:
         yield pattern
@@ -198,43 +200,67 @@ _TEXTS = frozenset({"text", "data", "value"})
 def _elements(pattern: Pattern) -> Iterator[str]:
     for one in _leaves(pattern, _ELEMENT):
         if one.names:
-            yield from one.names.spelled()
+            yield from one.names.listable()
 
 
 def _attributes(pattern: Pattern) -> Iterator[Pattern]:
     return _leaves(pattern, _ATTRIBUTE, anywhere=True)
 
 
-def _missing(pattern: Pattern, what: str) -> list[str]:
-    """Name what a pattern cannot do without: elements, or attributes."""
-    kind, parts = pattern.kind, pattern.parts
-    if kind == what and pattern.names is not None:
-        names = sorted(pattern.names.spelled())
-        return [" or ".join(map(_tag, names) if what == "element" else names)] if names else []
-    if kind == "choice":
-        ways = [way for way in (_missing(part, what) for part in parts if not part.nullable) if way]
-        common = [one for one in ways[0] if all(one in way for way in ways)] if ways else []
-        if common or any(part.nullable for part in parts):
-            return [] if any(part.nullable for part in parts) else common
-        shortest = [way for way in ways if len(way) == min(map(len, ways))]
-        return [_listing((" with ".join(way) for way in shortest), " or ")] if ways else []
-    if kind in ("group", "interleave"):
-        return list(dict.fromkeys(one for part in parts if not part.nullable for one in _missing(part, what)))
-    if kind in ("oneOrMore", "after"):
-        return _missing(parts[0], what)
+def _unexpected_attribute(pattern: Pattern, name: str) -> str:
+    known = {listed for one in _attributes(pattern) if one.names for listed in one.names.listable()}
+    choices = f"; allowed: {_listing(known)}" if known else ""
+    return f"attribute {name} is not allowed here{_similar(name, known) or choices}"
+
+
+def _missing(pattern: Pattern, kind: str) -> list[str]:
+    """Name the elements or attributes that a pattern requires.
+
+    :param kind: ``element`` or ``attribute``
+    """
+    parts = pattern.parts
+    if pattern.kind == kind:
+        return _names(pattern)
+    if pattern.kind == "choice":
+        return [] if pattern.nullable else _missing_in_choice([_missing(part, kind) for part in parts])
+    if pattern.kind in ("group", "interleave"):
+        return list(dict.fromkeys(name for part in parts if not part.nullable for name in _missing(part, kind)))
+    if pattern.kind in ("oneOrMore", "after"):
+        return _missing(parts[0], kind)
     return []
 
 
-def _wrong(value: str, right: Iterable[Pattern]) -> str:
-    texts = [one for pattern in right for one in _leaves(pattern, _TEXTS)]
+def _names(pattern: Pattern) -> list[str]:
+    """Return the names of an element or attribute, as one text; none if they cannot be listed."""
+    names = sorted(pattern.names.listable()) if pattern.names is not None else []
+    if not names:
+        return []
+    return [" or ".join(map(_tag, names) if pattern.kind == "element" else names)]
+
+
+def _missing_in_choice(alternatives: list[list[str]]) -> list[str]:
+    """Return the names that all alternatives require, otherwise the alternatives that require the fewest."""
+    alternatives = [names for names in alternatives if names]
+    if not alternatives:
+        return []
+    common = [name for name in alternatives[0] if all(name in names for names in alternatives)]
+    if common:
+        return common
+    least = min(map(len, alternatives))
+    return [_listing((" with ".join(names) for names in alternatives if len(names) == least), " or ")]
+
+
+def _wrong(value: str, expected: Iterable[Pattern]) -> str:
+    """Describe a wrong value, and what is allowed instead."""
+    texts = [one for pattern in expected for one in _leaves(pattern, _TEXTS)]
     values = {one.node.text or "" for one in texts if one.kind == "value" and one.node is not None}
     kinds = {_data(one.node) for one in texts if one.kind == "data" and one.node is not None}
-    said = _quoted(value) if value.strip() else "empty"
-    wanted = [*sorted(kinds), *([_listing(map(repr, values))] if values else [])]
-    return f"{said}{_similar(value, values)}{'; allowed: ' + ' or '.join(wanted) if wanted else ''}"
+    shown = _quoted(value) if value.strip() else "empty"
+    allowed = [*sorted(kinds), *([_listing(map(repr, values))] if values else [])]
+    return f"{shown}{_similar(value, values)}{'; allowed: ' + ' or '.join(allowed) if allowed else ''}"
 
 
-# What libvirt's schemas call the more common kinds of text; others are described by their definition.
+# Definition in libvirt's schemas -> its description, for common kinds of text; others are described by their limits.
 _KINDS = {
     "absDirPath": "an absolute path",
     "absFilePath": "an absolute path",
@@ -249,15 +275,16 @@ _KINDS = {
     "macAddr": "a MAC address",
     "port": "a port number",
     "PortNumber": "a port number",
-    "positiveInteger": "a whole number above 0",
+    "positiveInteger": "a positive integer",
     "uniMacAddr": "a unicast MAC address",
-    "unsignedInt": "a whole number",
-    "unsignedLong": "a whole number",
-    "unsignedShort": "a whole number of up to 65535",
+    "unsignedInt": "a non-negative integer",
+    "unsignedLong": "a non-negative integer",
+    "unsignedShort": "an integer from 0 to 65535",
 }
 
 
 def _data(node: etree._Element) -> str:
+    """Describe the kind of text that a ``<data>`` of a schema allows."""
     for above in node.iterancestors():
         name = above.get("name", "")
         kind = etree.QName(above).localname
@@ -274,7 +301,7 @@ def _data(node: etree._Element) -> str:
     return ("a number" if span or kind not in ("string", "NCName", "anyURI", "dateTime") else kind) + span
 
 
-# ---- words ----
+# ---- parts of messages ----
 
 
 def _tag(name: str) -> str:

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""RELAX NG schemas as patterns, and what is left of a pattern after a piece of a document.
+"""RELAX NG schemas as patterns, and the derivatives of patterns.
 
-After James Clark, *An algorithm for RELAX NG validation* (2002): the derivative of a pattern with respect to a start
-tag, an attribute, text or an end tag is what the rest of the document has to match.  ``NOT_ALLOWED`` means that nothing
-can come of it any more.  Where Clark simplifies the schema first, definitions are read here when the document gets to
-them: libvirt's grammar of domains has 2,000 references, of which a document needs a few.
+The algorithm is that of James Clark, *An algorithm for RELAX NG validation* (2002).  The derivative of a pattern with
+respect to a start tag, an attribute, text or an end tag is the pattern that the rest of the document must match.  If it
+is ``NOT_ALLOWED``, the document does not match.  Clark simplifies the whole schema first; here a definition is read
+when the document first needs it, because libvirt's grammar of domains has 2,000 references, and a document needs only a
+few.
 
-Whether text is of a data type is asked of libxml2.
+libxml2 checks whether text belongs to a data type.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _NAME_CLASSES = frozenset(f"{_RNG}{kind}" for kind in ("name", "anyName", "nsNam
 
 
 class Names:
-    """Which names an element or an attribute may have: one, any of a namespace, or any at all, but for a few."""
+    """The names that an element or attribute may have: one name, all names, or all of a namespace, with exceptions."""
 
     __slots__ = ("_alternatives", "_excluded", "_local", "_namespace")
 
@@ -48,15 +49,15 @@ class Names:
             and not any(name in one for one in self._excluded)
         )
 
-    def spelled(self) -> Iterator[str]:
-        """Yield those that can be listed, as lxml writes them."""
+    def listable(self) -> Iterator[str]:
+        """Yield the single names, in the notation of lxml."""
         for one in self._alternatives or (self,):
             if one._local is not None:
                 yield f"{{{one._namespace}}}{one._local}" if one._namespace else one._local
 
     @classmethod
     def of(cls, node: etree._Element) -> Names:
-        """Return the names of an ``element`` or ``attribute`` of a schema."""
+        """Return the names that an ``element`` or ``attribute`` of a schema allows."""
         name = node.get("name")
         if name is not None:
             return cls._named(node, name)
@@ -68,7 +69,7 @@ class Names:
         if colon:
             return cls(node.nsmap[prefix], local)
         if node.tag == f"{_RNG}attribute" and node.get("name") is not None:
-            return cls(node.get("ns", ""), local)  # it inherits no namespace
+            return cls(node.get("ns", ""), local)  # does not inherit a namespace
         return cls(_inherited(node, "ns"), local)
 
     @classmethod
@@ -92,7 +93,7 @@ def _upwards(node: etree._Element) -> Iterator[etree._Element]:
 
 
 class Pattern:
-    """A pattern; compared by identity, see :class:`Patterns`."""
+    """A pattern.  Patterns are compared by identity, see :class:`Patterns`."""
 
     __slots__ = ("grammar", "kind", "names", "node", "nullable", "parts")
 
@@ -123,10 +124,10 @@ _CONSTANTS = {"empty": EMPTY, "notAllowed": NOT_ALLOWED, "text": _TEXT}
 class Patterns:
     """A schema, and the derivatives of its patterns.
 
-    Each composed pattern is made once only, so that results are remembered by identity, and choices do not grow.
+    Equal composed patterns are the same object, so derivatives are cached by identity, and choices do not grow.
 
     :param schema: the path of an ``.rng`` file
-    :param start: the definition to start with, by default the one that the schema starts with
+    :param start: the name of the definition to start with, by default the schema's ``<start>``
     """
 
     def __init__(self, schema: Path, start: str = "") -> None:
@@ -146,7 +147,7 @@ class Patterns:
         return made
 
     def choice(self, *patterns: Pattern) -> Pattern:
-        """Return one of several patterns."""
+        """Return a pattern that matches any one of *patterns*."""
         parts: dict[Pattern, None] = {}
         for pattern in patterns:
             parts.update(dict.fromkeys(pattern.parts if pattern.kind == "choice" else (pattern,)))
@@ -155,7 +156,7 @@ class Patterns:
             return next(iter(parts), NOT_ALLOWED)
         return self._compose("choice", tuple(parts), any(one.nullable for one in parts))
 
-    def _both(self, kind: str, first: Pattern, second: Pattern) -> Pattern:
+    def _pair(self, kind: str, first: Pattern, second: Pattern) -> Pattern:
         if first is NOT_ALLOWED or second is NOT_ALLOWED:
             return NOT_ALLOWED
         if first is EMPTY or second is EMPTY:
@@ -163,15 +164,15 @@ class Patterns:
         return self._compose(kind, (first, second), first.nullable and second.nullable)
 
     def group(self, first: Pattern, second: Pattern) -> Pattern:
-        """Return one pattern after the other."""
-        return self._both("group", first, second)
+        """Return a pattern that matches *first*, then *second*."""
+        return self._pair("group", first, second)
 
     def interleave(self, first: Pattern, second: Pattern) -> Pattern:
-        """Return two patterns in any order, mixed."""
-        return self._both("interleave", first, second)
+        """Return a pattern that matches both patterns, in any order and interleaved."""
+        return self._pair("interleave", first, second)
 
     def one_or_more(self, pattern: Pattern) -> Pattern:
-        """Return a pattern that repeats."""
+        """Return a pattern that matches *pattern* once or repeatedly."""
         if pattern is NOT_ALLOWED or pattern is EMPTY:
             return pattern
         return self._compose("oneOrMore", (pattern,), pattern.nullable)
@@ -183,9 +184,9 @@ class Patterns:
 
     # -- derivatives --
 
-    def opened(self, pattern: Pattern, name: str) -> Pattern:
-        """Return what is left after ``<name``."""
-        return self._remembered(("<", pattern, name), lambda: self._open(pattern, name))
+    def after_tag_open(self, pattern: Pattern, name: str) -> Pattern:
+        """Return the derivative with respect to ``<name``."""
+        return self._remembered(("<", pattern, name), lambda: self._derive_tag_open(pattern, name))
 
     def _remembered(self, key: tuple[object, ...], derive: Callable[[], Pattern]) -> Pattern:
         known = self._derived.get(key)
@@ -193,40 +194,42 @@ class Patterns:
             known = self._derived[key] = derive()
         return known
 
-    def _open(self, pattern: Pattern, name: str) -> Pattern:
+    def _derive_tag_open(self, pattern: Pattern, name: str) -> Pattern:
         kind = pattern.kind
         if kind == "element":
             assert pattern.names is not None
             return self._after(self.content(pattern), EMPTY) if name in pattern.names else NOT_ALLOWED
         if kind == "choice":
-            return self.choice(*(self.opened(one, name) for one in pattern.parts))
+            return self.choice(*(self.after_tag_open(one, name) for one in pattern.parts))
         if kind in ("group", "interleave"):
             first, second = pattern.parts
             make = self.group if kind == "group" else self.interleave
-            left = self._then(self.opened(first, name), lambda rest: make(rest, second))
+            in_first = self._change_following(self.after_tag_open(first, name), lambda rest: make(rest, second))
             if kind == "group" and not first.nullable:
-                return left
-            turn = (lambda rest: rest) if kind == "group" else (lambda rest: make(first, rest))
-            return self.choice(left, self._then(self.opened(second, name), turn))
+                return in_first
+            change = (lambda rest: rest) if kind == "group" else (lambda rest: make(first, rest))
+            return self.choice(in_first, self._change_following(self.after_tag_open(second, name), change))
         if kind == "oneOrMore":
             again = self.choice(pattern, EMPTY)
-            return self._then(self.opened(pattern.parts[0], name), lambda rest: self.group(rest, again))
+            return self._change_following(
+                self.after_tag_open(pattern.parts[0], name), lambda rest: self.group(rest, again)
+            )
         if kind == "after":
             first, second = pattern.parts
-            return self._then(self.opened(first, name), lambda rest: self._after(rest, second))
+            return self._change_following(self.after_tag_open(first, name), lambda rest: self._after(rest, second))
         return NOT_ALLOWED
 
-    def _then(self, pattern: Pattern, change: Callable[[Pattern], Pattern]) -> Pattern:
-        """Change what comes after the element that was opened last."""
+    def _change_following(self, pattern: Pattern, change: Callable[[Pattern], Pattern]) -> Pattern:
+        """Change the part of *pattern* that follows the element that was opened last."""
         if pattern.kind == "choice":
-            return self.choice(*(self._then(one, change) for one in pattern.parts))
+            return self.choice(*(self._change_following(one, change) for one in pattern.parts))
         if pattern is NOT_ALLOWED:
             return pattern
         first, second = pattern.parts
         return self._after(first, change(second))
 
     def content(self, element: Pattern) -> Pattern:
-        """Return what the attributes and children of an element pattern have to match."""
+        """Return the pattern for the attributes and children of an element."""
         known = self._contents.get(element)
         if known is None:
             assert element.grammar is not None
@@ -234,108 +237,111 @@ class Patterns:
             known = self._contents[element] = element.grammar.content(element.node)
         return known
 
-    def attributed(self, pattern: Pattern, name: str, value: str | None) -> Pattern:
-        """Return what is left after an attribute.
+    def after_attribute(self, pattern: Pattern, name: str, value: str | None) -> Pattern:
+        """Return the derivative with respect to an attribute.
 
-        :param value: ``None`` for whatever would be right
+        :param value: ``None`` for any allowed value
         """
 
         def leaf(attribute: Pattern) -> Pattern:
             assert attribute.names is not None
-            fits = name in attribute.names and (value is None or self._holds(attribute.parts[0], value))
+            fits = name in attribute.names and (value is None or self._value_matches(attribute.parts[0], value))
             return EMPTY if fits else NOT_ALLOWED
 
-        return self._remembered(("@", pattern, name, value), lambda: self._consumed(pattern, "attribute", leaf))
+        return self._remembered(("@", pattern, name, value), lambda: self._after_leaf(pattern, "attribute", leaf))
 
-    def texted(self, pattern: Pattern, text: str | None) -> Pattern:
-        """Return what is left after text.
+    def after_text(self, pattern: Pattern, text: str | None) -> Pattern:
+        """Return the derivative with respect to text.
 
-        :param text: ``None`` for whatever would be right
+        :param text: ``None`` for any allowed text
         """
 
         def leaf(expected: Pattern) -> Pattern:
             if expected is _TEXT:
                 return expected
-            return EMPTY if text is None or self._is(expected, text) else NOT_ALLOWED
+            return EMPTY if text is None or self._text_matches(expected, text) else NOT_ALLOWED
 
-        return self._remembered(("text", pattern, text), lambda: self._consumed(pattern, "text", leaf))
+        return self._remembered(("text", pattern, text), lambda: self._after_leaf(pattern, "text", leaf))
 
-    def _holds(self, pattern: Pattern, value: str) -> bool:
-        return self.texted(pattern, value).nullable or (pattern.nullable and not value.strip())
+    def _value_matches(self, pattern: Pattern, value: str) -> bool:
+        return self.after_text(pattern, value).nullable or (pattern.nullable and not value.strip())
 
-    def _consumed(self, pattern: Pattern, what: str, leaf: Callable[[Pattern], Pattern]) -> Pattern:
+    def _after_leaf(self, pattern: Pattern, what: str, leaf: Callable[[Pattern], Pattern]) -> Pattern:
+        """Return the derivative with respect to an attribute or text; *leaf* is that of the simplest patterns."""
         kind = pattern.kind
         if kind == what or (what == "text" and kind in ("data", "value")):
             return leaf(pattern)
         if kind == "choice":
-            return self.choice(*(self._consumed(one, what, leaf) for one in pattern.parts))
+            return self.choice(*(self._after_leaf(one, what, leaf) for one in pattern.parts))
         if kind in ("group", "interleave"):
             first, second = pattern.parts
             make = self.group if kind == "group" else self.interleave
-            left = make(self._consumed(first, what, leaf), second)
+            in_first = make(self._after_leaf(first, what, leaf), second)
             if kind == "group" and what == "text" and not first.nullable:
-                return left
-            ahead = EMPTY if kind == "group" and what == "text" else first
-            return self.choice(left, make(ahead, self._consumed(second, what, leaf)))
+                return in_first
+            before = EMPTY if kind == "group" and what == "text" else first
+            return self.choice(in_first, make(before, self._after_leaf(second, what, leaf)))
         if kind == "oneOrMore":
             again = self.choice(pattern, EMPTY)
-            return self.group(self._consumed(pattern.parts[0], what, leaf), again)
+            return self.group(self._after_leaf(pattern.parts[0], what, leaf), again)
         if kind == "after":
-            return self._after(self._consumed(pattern.parts[0], what, leaf), pattern.parts[1])
+            return self._after(self._after_leaf(pattern.parts[0], what, leaf), pattern.parts[1])
         return NOT_ALLOWED
 
-    def _is(self, expected: Pattern, text: str) -> bool:
+    def _text_matches(self, expected: Pattern, text: str) -> bool:
         node = expected.node
         assert node is not None
         if expected.kind == "value":
-            right = node.text or ""
+            value = node.text or ""
             exact = node.get("type", "token") == "string"
-            return text == right if exact else text.split() == right.split()
-        check = self._types.get(node)
-        if check is None:
+            return text == value if exact else text.split() == value.split()
+        compiled = self._types.get(node)
+        if compiled is None:
             schema = etree.Element(f"{_RNG}element", name="text", datatypeLibrary=_inherited(node, "datatypeLibrary"))
             schema.append(copy.deepcopy(node))
-            check = self._types[node] = etree.RelaxNG(schema)
+            compiled = self._types[node] = etree.RelaxNG(schema)
         probe = etree.Element("text")
         probe.text = text
-        return bool(check.validate(probe))
+        return bool(compiled.validate(probe))
 
-    def tag_closed(self, pattern: Pattern, *, forgiving: bool = False) -> Pattern:
-        """Return what is left after the ``>`` of a start tag, when no attribute can come any more.
+    def after_tag_close(self, pattern: Pattern, *, assume_complete: bool = False) -> Pattern:
+        """Return the derivative with respect to the ``>`` of a start tag, after which there are no attributes.
 
-        :param forgiving: act as if all that must be there had been
+        :param assume_complete: treat missing attributes as present
         """
-        return self._remembered((">", pattern, forgiving), lambda: self._close_tag(pattern, forgiving=forgiving))
+        return self._remembered(
+            (">", pattern, assume_complete), lambda: self._derive_tag_close(pattern, assume_complete=assume_complete)
+        )
 
-    def _close_tag(self, pattern: Pattern, *, forgiving: bool) -> Pattern:
+    def _derive_tag_close(self, pattern: Pattern, *, assume_complete: bool) -> Pattern:
         kind, parts = pattern.kind, pattern.parts
         if kind == "attribute":
-            return EMPTY if forgiving else NOT_ALLOWED
+            return EMPTY if assume_complete else NOT_ALLOWED
         if kind == "choice":
-            return self.choice(*(self.tag_closed(one, forgiving=forgiving) for one in parts))
+            return self.choice(*(self.after_tag_close(one, assume_complete=assume_complete) for one in parts))
         if kind in ("group", "interleave"):
-            first, second = (self.tag_closed(one, forgiving=forgiving) for one in parts)
+            first, second = (self.after_tag_close(one, assume_complete=assume_complete) for one in parts)
             return self.group(first, second) if kind == "group" else self.interleave(first, second)
         if kind == "oneOrMore":
-            return self.one_or_more(self.tag_closed(parts[0], forgiving=forgiving))
+            return self.one_or_more(self.after_tag_close(parts[0], assume_complete=assume_complete))
         if kind == "after":
-            return self._after(self.tag_closed(parts[0], forgiving=forgiving), parts[1])
+            return self._after(self.after_tag_close(parts[0], assume_complete=assume_complete), parts[1])
         return pattern
 
-    def ended(self, pattern: Pattern, *, forgiving: bool = False) -> Pattern:
-        """Return what is left after an end tag.
+    def after_end_tag(self, pattern: Pattern, *, assume_complete: bool = False) -> Pattern:
+        """Return the derivative with respect to an end tag.
 
-        :param forgiving: act as if all that must be there had been
+        :param assume_complete: treat missing elements and text as present
         """
         if pattern.kind == "choice":
-            return self.choice(*(self.ended(one, forgiving=forgiving) for one in pattern.parts))
-        if pattern.kind == "after" and (forgiving or pattern.parts[0].nullable):
+            return self.choice(*(self.after_end_tag(one, assume_complete=assume_complete) for one in pattern.parts))
+        if pattern.kind == "after" and (assume_complete or pattern.parts[0].nullable):
             return pattern.parts[1]
         return NOT_ALLOWED
 
 
 class _Grammar:
-    """The definitions of a schema and of what it includes; a schema may have further grammars inside."""
+    """The definitions of a schema and of the files that it includes.  A schema may contain further grammars."""
 
     def __init__(self, patterns: Patterns, root: etree._Element) -> None:
         self._patterns = patterns
@@ -344,7 +350,7 @@ class _Grammar:
         self._collect(root, frozenset())
 
     def _collect(self, parent: etree._Element, overridden: frozenset[str]) -> None:
-        """Note the definitions below a node.  ``start`` is the one without a name."""
+        """Record the definitions below a node.  The name of ``<start>`` is the empty string."""
         for node in parent.iterchildren(etree.Element):
             kind = str(node.tag).removeprefix(_RNG)
             if kind == "include":
@@ -358,25 +364,25 @@ class _Grammar:
                 self._nodes.setdefault(node.get("name", ""), []).append(node)
 
     def reference(self, name: str) -> Pattern:
-        """Return what a name was defined as, in all the places that define it."""
+        """Return the pattern of a name, combined from all its definitions."""
         known = self._defined.get(name)
         if known is None:
             nodes = self._nodes.get(name)
             if nodes is None:
-                raise NotImplementedError(f"no {name or 'start'} in a schema")
+                raise NotImplementedError(f"the schema does not define {name or 'start'}")
             choice = any(node.get("combine") == "choice" for node in nodes)
             join = self._patterns.choice if choice else self._patterns.interleave
             known = self._defined[name] = self._joined(map(self.content, nodes), join)
         return known
 
     def content(self, node: etree._Element) -> Pattern:
-        """Return what the children of a node stand for, one after the other."""
+        """Return the pattern of the children of a node, in sequence."""
         return self._children(node, self._patterns.group)
 
     def _children(self, node: etree._Element, join: Callable[[Pattern, Pattern], Pattern]) -> Pattern:
         children = [one for one in node.iterchildren(etree.Element) if str(one.tag).startswith(_RNG)]
         if node.tag in (f"{_RNG}element", f"{_RNG}attribute") and node.get("name") is None:
-            del children[0]  # which names it may have
+            del children[0]  # its name class
         return self._joined(map(self._read, children), join)
 
     @staticmethod
@@ -398,14 +404,16 @@ class _Grammar:
         if kind == "element":
             return Pattern(kind, names=Names.of(node), node=node, grammar=self)
         if kind == "attribute":
-            said = [one for one in node.iterchildren(etree.Element) if one.tag not in _NAME_CLASSES]
-            return Pattern(kind, (self.content(node) if said else _TEXT,), names=Names.of(node))
+            content = [one for one in node.iterchildren(etree.Element) if one.tag not in _NAME_CLASSES]
+            return Pattern(kind, (self.content(node) if content else _TEXT,), names=Names.of(node))
         if kind in ("data", "value"):
             return Pattern(kind, node=node)
         if kind in ("interleave", "choice"):
             return self._children(node, make.interleave if kind == "interleave" else make.choice)
         if kind not in ("group", "optional", "zeroOrMore", "oneOrMore", "mixed"):
-            raise NotImplementedError(f"<{kind}> in a schema")  # list, externalRef, parentRef: libvirt uses none
+            raise NotImplementedError(
+                f"<{kind}> in a schema"
+            )  # list, externalRef, parentRef: libvirt does not use them
         inner = self.content(node)
         if kind in ("zeroOrMore", "oneOrMore"):
             inner = make.one_or_more(inner)

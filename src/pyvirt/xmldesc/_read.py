@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Text to trees and back."""
+"""Parse documents, and write them as text."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from lxml import etree
 from pyvirt.errors import XMLError
 
 XML: TypeAlias = str | bytes | etree._Element
-"""What is taken for a document: text, the bytes of a file in whatever encoding they declare, or an element."""
+"""A document: text, the bytes of a file in any encoding that they declare, or an element."""
 
 MAX_SIZE = 4 << 20
-"""How many bytes of a document are read by default: libvirt's protocol carries no longer text than this."""
+"""The default limit for the size of a document, in bytes: libvirt's protocol carries no longer text."""
 
-# libxml2's words for its limits speak to those who program with it.
+# Part of a message of libxml2 -> our message.  libxml2 describes its limits for programmers who use it directly.
 _LIMITS = {
-    "Excessive depth": "its elements are more than 256 deep",
-    "amplification factor": "its entities stand for far more text than it has",
-    "entity reference loop": "its entities stand for each other",
-    "Text node too long": "a text in it is longer than 10,000,000 bytes",
+    "Excessive depth": "its elements are nested more than 256 deep",
+    "amplification factor": "its entities expand to far more text than the document has",
+    "entity reference loop": "its entities refer to each other",
+    "Text node too long": "one of its texts is longer than 10,000,000 bytes",
 }
 
 
 def parse(text: str | bytes, *, max_size: int = MAX_SIZE) -> etree._Element:
-    """Parse a document.  No entity is expanded, no file or network read, no size or depth without bound allowed.
+    """Parse a document.  Entities are not expanded, files and the network are not read, size and depth are limited.
 
-    As with libvirt a namespace may have any name, and a prefix none.  Elements may be 256 deep.  4 MiB of text
-    become some 150 MiB of tree at worst.
+    As in libvirt, a namespace may have any name, and a prefix need not be declared.  Elements may be nested 256 deep.
+    A text of 4 MiB becomes a tree of some 150 MiB in the worst case.
 
-    :param text: for ``str`` an encoding that the document declares does not count
-    :param max_size: the most bytes that the text may have
-    :raises XMLError: this is no XML, or too large, or too deep
+    :param text: in ``str``, the encoding that the document declares is ignored
+    :param max_size: the maximum size of the text in bytes
+    :raises XMLError: the text is not well-formed XML, or it is too large or nested too deep
     """
     try:
-        _check_size(len(text), max_size)  # as characters, which are at least as many bytes
+        _check_size(len(text), max_size)  # before encoding: each character has at least one byte
         data, encoding = (text.encode(), "utf-8") if isinstance(text, str) else (text, None)
         _check_size(len(data), max_size)
         parser = _parser(encoding)
@@ -44,19 +44,19 @@ def parse(text: str | bytes, *, max_size: int = MAX_SIZE) -> etree._Element:
         except etree.XMLSyntaxError:
             if any(entry.domain != etree.ErrorDomains.NAMESPACE for entry in parser.error_log):
                 raise
-            return etree.fromstring(data, _parser(encoding, recover=True))  # there is nothing else to recover from
+            return etree.fromstring(data, _parser(encoding, recover=True))  # there are only errors about namespaces
     except UnicodeEncodeError as error:
-        raise XMLError(f"this is no XML: {error}") from None
+        raise XMLError(f"cannot parse the XML document: {error}") from None
     except etree.XMLSyntaxError as error:
-        said = str(error.msg)
-        said = next((words for sign, words in _LIMITS.items() if sign in said), said)
-        raise XMLError(f"this is no XML: {said}") from None
+        message = str(error.msg)
+        message = next((ours for theirs, ours in _LIMITS.items() if theirs in message), message)
+        raise XMLError(f"cannot parse the XML document: {message}") from None
 
 
 def tree_of(xml: XML, *, max_size: int = MAX_SIZE) -> etree._Element:
-    """Return the element that *xml* is, or what :func:`parse` makes of it.
+    """Return *xml* if it is an element, otherwise the result of :func:`parse`.
 
-    :raises TypeError: it is none of the three
+    :raises TypeError: *xml* is not text, bytes or an element
     """
     if isinstance(xml, etree._Element):
         return xml
@@ -67,7 +67,7 @@ def tree_of(xml: XML, *, max_size: int = MAX_SIZE) -> etree._Element:
 
 def _check_size(size: int, most: int) -> None:
     if size > most:
-        raise XMLError(f"this document is too large: {size:,} bytes, and max_size is {most:,}")
+        raise XMLError(f"the document is too large: {size:,} bytes; max_size is {most:,}")
 
 
 def _parser(encoding: str | None, *, recover: bool = False) -> etree.XMLParser:
@@ -77,6 +77,6 @@ def _parser(encoding: str | None, *, recover: bool = False) -> etree.XMLParser:
 
 
 def serialize(element: etree._Element) -> str:
-    """Return the text of an element and all that is in it."""
+    """Return an element and everything inside it as text."""
     text: str = etree.tostring(element, encoding="unicode", with_tail=False)
     return text

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Virtual networks."""
+"""Build the documents of virtual networks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 
 from pyvirt.errors import InvalidArgumentError
 from pyvirt.xmldesc import _valid as valid
-from pyvirt.xmldesc._build import Element, add_uuid, adopted, node
+from pyvirt.xmldesc._build import Element, add_uuid, copy_elements, node
 from pyvirt.xmldesc.devices import bandwidth
 
 _FORWARD = ("nat", "route", "open", "bridge", "private", "vepa", "passthrough")
-_OTHERS_BRIDGE = ("bridge", "private", "vepa", "passthrough")
+_EXISTING_DEVICE = ("bridge", "private", "vepa", "passthrough")  # modes that use a bridge or device of the host
 _DNS_NAME = re.compile(r"[a-zA-Z0-9.-]+")
 
 AddressLike = str | ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -41,68 +41,73 @@ def network(
 ) -> Element:
     """Return a network.
 
-    :param forward: how it reaches others: ``nat``, ``route``, ``open``, or ``bridge`` and its kin for a bridge or
-        device that is there already; by default not at all
-    :param forward_device: the host's device that traffic may leave by
+    :param forward: how it is connected to other networks: ``nat``, ``route`` or ``open``; or ``bridge``, ``private``,
+        ``vepa`` or ``passthrough`` for an existing bridge or device; by default the network is isolated
+    :param forward_device: the only device of the host for outgoing traffic
     :param bridge: the name of the bridge, by default ``virbr`` and a number
-    :param ips: of :func:`network_ip`: the host's own addresses in it
-    :param nat_ipv6: whether NAT is for IPv6 too
-    :param domain: the DNS domain of its guests
-    :param domain_local: whether names of that domain are never asked for elsewhere
-    :param dns: whether the host answers DNS in it; by default it does
-    :param dns_forwarders: who is asked for other names, by default whom the host asks
-    :param dns_hosts: addresses and the names that they have
-    :param portgroups: of :func:`portgroup`
+    :param ips: results of :func:`network_ip`: the addresses of the host in the network
+    :param nat_ipv6: whether to use NAT for IPv6 too
+    :param domain: the DNS domain of the guests
+    :param domain_local: whether DNS requests for that domain are never forwarded
+    :param dns: whether the host is a DNS server for the network, by default ``True``
+    :param dns_forwarders: the DNS servers for other names, by default those of the host
+    :param dns_hosts: addresses and their names
+    :param dns_txt: names and the text of their TXT records
+    :param portgroups: results of :func:`portgroup`
     """
-    root = node("network", node("name", valid.name("the network's name", name)))
+    root = node("network", node("name", valid.name("the name of the network", name)))
     add_uuid(root, uuid)
-    own = adopted(metadata)
-    if own:
-        root.append(node("metadata", *own))
-    addresses = adopted(ips)
+    elements = copy_elements(metadata)
+    if elements:
+        root.append(node("metadata", *elements))
+    addresses = copy_elements(ips)
     device = None if forward_device is None else valid.device_name("forward_device", forward_device)
     if forward is not None:
-        valid.one_of("forward", forward, _FORWARD)
-        way = node("forward", mode=forward)
-        if device is not None:
-            if forward in _OTHERS_BRIDGE:
-                way.append(node("interface", dev=device))
-            else:
-                way.set("dev", device)
-        if nat_ipv6 is not None:
-            if forward != "nat":
-                raise InvalidArgumentError("nat_ipv6 needs forward='nat'")
-            way.append(node("nat", ipv6=nat_ipv6))
-        root.append(way)
+        root.append(_forward(forward, device, nat_ipv6))
     elif device is not None or nat_ipv6 is not None:
-        raise InvalidArgumentError("forward_device and nat_ipv6 need a forward")
-    if forward in _OTHERS_BRIDGE:
-        _check_others_bridge(forward, bridge, device, bool(addresses or domain or dns is not None or mac))
+        raise InvalidArgumentError("forward_device and nat_ipv6 need forward")
+    if forward in _EXISTING_DEVICE:
+        _check_existing_device(forward, bridge, device, bool(addresses or domain or dns is not None or mac))
     if bridge is not None:
         root.append(node("bridge", name=valid.device_name("bridge", bridge)))
     if mtu is not None:
-        root.append(node("mtu", size=valid.whole("mtu", mtu, least=68, most=65535)))
+        root.append(node("mtu", size=valid.integer("mtu", mtu, least=68, most=65535)))
     if mac is not None:
         root.append(node("mac", address=valid.mac("mac", mac)))
     if domain is not None:
         root.append(node("domain", name=_dns_name("domain", domain), localOnly=domain_local))
     elif domain_local is not None:
-        raise InvalidArgumentError("domain_local needs a domain")
-    names = _dns(dns, dns_forwarders, dns_hosts or {}, dns_txt or {})
-    if names is not None:
-        root.append(names)
+        raise InvalidArgumentError("domain_local needs domain")
+    dns_element = _dns(dns, dns_forwarders, dns_hosts or {}, dns_txt or {})
+    if dns_element is not None:
+        root.append(dns_element)
     root.extend(addresses)
-    root.extend(adopted(portgroups))
+    root.extend(copy_elements(portgroups))
     return root
 
 
-def _check_others_bridge(forward: str | None, bridge: str | None, device: str | None, more: bool) -> None:
+def _forward(mode: str, device: str | None, nat_ipv6: bool | None) -> Element:
+    valid.one_of("forward", mode, _FORWARD)
+    element = node("forward", mode=mode)
+    if device is not None:
+        if mode in _EXISTING_DEVICE:
+            element.append(node("interface", dev=device))
+        else:
+            element.set("dev", device)
+    if nat_ipv6 is not None:
+        if mode != "nat":
+            raise InvalidArgumentError("nat_ipv6 needs forward='nat'")
+        element.append(node("nat", ipv6=nat_ipv6))
+    return element
+
+
+def _check_existing_device(forward: str | None, bridge: str | None, device: str | None, has_services: bool) -> None:
     if (bridge is None) == (device is None):
-        raise InvalidArgumentError(f"forward={forward!r} needs a bridge or a forward_device, and not both")
+        raise InvalidArgumentError(f"forward={forward!r} needs either bridge or forward_device")
     if bridge is not None and forward != "bridge":
-        raise InvalidArgumentError(f"forward={forward!r} needs a forward_device, not a bridge")
-    if more:
-        raise InvalidArgumentError(f"with forward={forward!r} libvirt serves no addresses and no DNS")
+        raise InvalidArgumentError(f"forward={forward!r} needs forward_device, not bridge")
+    if has_services:
+        raise InvalidArgumentError(f"forward={forward!r} cannot have ips, domain, dns or mac")
 
 
 def _dns(
@@ -115,23 +120,25 @@ def _dns(
     for one in forwarders:
         element.append(node("forwarder", addr=valid.address("a DNS forwarder", one)))
     for key, value in texts.items():
-        element.append(node("txt", name=_dns_name("a DNS text's name", key), value=value))
+        element.append(node("txt", name=_dns_name("the name of a TXT record", key), value=value))
     for address, names in hosts.items():
-        listed = [node("hostname", _dns_name("a host's name", one)) for one in _several(names)]
+        listed = [node("hostname", _dns_name("the name of a host", one)) for one in _as_iterable(names)]
         if not listed:
-            raise InvalidArgumentError(f"{address} needs a name")
-        element.append(node("host", *listed, ip=valid.address("a host's address", address)))
+            raise InvalidArgumentError(f"{address} in dns_hosts needs a name")
+        element.append(node("host", *listed, ip=valid.address("the address of a host", address)))
     if enable is False and len(element):
-        raise InvalidArgumentError("dns=False leaves nobody to answer for forwarders, hosts and texts")
+        raise InvalidArgumentError(
+            "dns=False disables the DNS server, which dns_forwarders, dns_hosts and dns_txt need"
+        )
     return element if len(element) or enable is not None else None
 
 
-def _several(names: str | Iterable[str]) -> Iterable[str]:
+def _as_iterable(names: str | Iterable[str]) -> Iterable[str]:
     return (names,) if isinstance(names, str) else names
 
 
 def _dns_name(what: str, value: str) -> str:
-    return valid.matching(what, value, _DNS_NAME, "letters, digits and any of .-")
+    return valid.matching(what, value, _DNS_NAME, "letters, digits and the characters .-")
 
 
 def network_ip(
@@ -142,42 +149,42 @@ def network_ip(
     tftp: valid.StrPath | None = None,
     bootp: str | None = None,
 ) -> Element:
-    """Return an address of the host in a network, and what DHCP hands out there.
+    """Return an address of the host in a network, and the addresses that DHCP assigns there.
 
     >>> from pyvirt.xmldesc import network_ip, serialize
     >>> print(serialize(network_ip("10.0.0.1/24", dhcp=("10.0.0.10", "10.0.0.99"))))
     <ip address="10.0.0.1" prefix="24" family="ipv4"><dhcp><range start="10.0.0.10" end="10.0.0.99"/></dhcp></ip>
 
-    :param address: with the length of the prefix, ``10.0.0.1/24`` or ``fd00::1/64``
+    :param address: the address with the prefix length, ``10.0.0.1/24`` or ``fd00::1/64``
     :param dhcp: the first and the last address of a range, or several such pairs
-    :param hosts: of :func:`dhcp_host`: who always gets the same address
-    :param tftp: a directory of the host that TFTP serves
-    :param bootp: the file there that guests boot
+    :param hosts: results of :func:`dhcp_host`, for guests with a fixed address
+    :param tftp: the path of a directory on the host for the TFTP server
+    :param bootp: the file in that directory that guests boot
     """
     try:
         own = ipaddress.ip_interface(address)
     except ValueError:
-        raise InvalidArgumentError(f"an address with its prefix is needed, 10.0.0.1/24, not {address!r}") from None
+        raise InvalidArgumentError(f"address must have a prefix length, such as 10.0.0.1/24, not {address!r}") from None
     if own.network.prefixlen == own.network.max_prefixlen or (isinstance(address, str) and "/" not in address):
-        raise InvalidArgumentError(f"{address} has no prefix, as in 10.0.0.1/24")
+        raise InvalidArgumentError(f"address must have a prefix length, such as 10.0.0.1/24, not {address}")
     if isinstance(own, ipaddress.IPv6Interface) and own.scope_id:
-        raise InvalidArgumentError(f"{address} has a scope, which libvirt does not take")
+        raise InvalidArgumentError(f"libvirt does not accept an address with a scope: {address}")
     element = node("ip", address=own.ip, prefix=own.network.prefixlen, family=f"ipv{own.version}")
     if tftp is not None:
         element.append(node("tftp", root=valid.path("tftp", tftp)))
-    served = node("dhcp")
+    dhcp_element = node("dhcp")
     for start, end in _ranges(dhcp):
         first, last = (_inside(own, one) for one in (start, end))
         if int(first) > int(last):
-            raise InvalidArgumentError(f"a range of addresses goes upwards, not from {first} to {last}")
-        served.append(node("range", start=first, end=last))
-    for host in adopted(hosts):
+            raise InvalidArgumentError(f"the first address of a range must not exceed the last: {first} > {last}")
+        dhcp_element.append(node("range", start=first, end=last))
+    for host in copy_elements(hosts):
         _inside(own, host.get("ip", ""))
-        served.append(host)
+        dhcp_element.append(host)
     if bootp is not None:
-        served.append(node("bootp", file=valid.name("bootp", bootp, forbidden="")))
-    if len(served):
-        element.append(served)
+        dhcp_element.append(node("bootp", file=valid.name("bootp", bootp, forbidden="")))
+    if len(dhcp_element):
+        element.append(dhcp_element)
     return element
 
 
@@ -189,26 +196,28 @@ def _ranges(
         given = [given]
     for pair in given:
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            raise InvalidArgumentError(f"dhcp needs the first and the last address, not {pair!r}")
+            raise InvalidArgumentError(f"dhcp must be pairs of the first and the last address, not {pair!r}")
         yield pair[0], pair[1]
 
 
 def _inside(own: ipaddress.IPv4Interface | ipaddress.IPv6Interface, value: AddressLike) -> valid.Address:
-    found = valid.address("an address for DHCP", value)
+    found = valid.address("an address of dhcp or hosts", value)
     if found not in own.network:
         raise InvalidArgumentError(f"{found} is not in {own.network}")
     return found
 
 
 def dhcp_host(ip: AddressLike, *, mac: str | None = None, name: str | None = None) -> Element:
-    """Return who always gets a certain address, known by its MAC address or the name it asks with.
+    """Return a fixed address for a guest, which DHCP recognises by its MAC address or the name that it sends.
 
-    IPv6 has no MAC addresses in its DHCP: there give a name alone.
+    DHCP for IPv6 does not use MAC addresses: give only a name there.
     """
     if mac is None and name is None:
-        raise InvalidArgumentError(f"who gets {ip}? give a mac or a name")
-    own = None if name is None else valid.name("name", name)
-    return node("host", mac=None if mac is None else valid.mac("mac", mac), name=own, ip=valid.address("ip", ip))
+        raise InvalidArgumentError(f"the host with the address {ip} needs mac or name")
+    checked_name = None if name is None else valid.name("name", name)
+    return node(
+        "host", mac=None if mac is None else valid.mac("mac", mac), name=checked_name, ip=valid.address("ip", ip)
+    )
 
 
 def portgroup(
@@ -219,19 +228,19 @@ def portgroup(
     inbound: int | None = None,
     outbound: int | None = None,
 ) -> Element:
-    """Return a group of ports of a network, which interfaces name.
+    """Return a port group of a network, which interfaces select by its name.
 
-    :param default: whether it is for interfaces that name none
-    :param vlan: a tag, or several for a trunk; only Open vSwitch and SR-IOV have it
-    :param inbound: what each may receive on average, in bytes per second
-    :param outbound: what each may send on average, in bytes per second
+    :param default: whether it is used for interfaces without a port group
+    :param vlan: a VLAN tag, or several for a trunk; only Open vSwitch and SR-IOV support it
+    :param inbound: the average limit for received data of each interface, in bytes per second
+    :param outbound: the average limit for sent data of each interface, in bytes per second
     """
-    element = node("portgroup", name=valid.device_name("the port group's name", name), default=default)
+    element = node("portgroup", name=valid.device_name("the name of the port group", name), default=default)
     if vlan is not None:
         tags = [vlan] if isinstance(vlan, int) else list(vlan)
-        listed = [node("tag", id=valid.whole("vlan", one, most=4095)) for one in tags]
+        listed = [node("tag", id=valid.integer("vlan", one, most=4095)) for one in tags]
         if not listed:
-            raise InvalidArgumentError("vlan must be a tag, or some tags")
+            raise InvalidArgumentError("vlan must contain at least one tag")
         element.append(node("vlan", *listed, trunk=True if len(listed) > 1 else None))
     limits = bandwidth(inbound, outbound)
     if limits is not None:

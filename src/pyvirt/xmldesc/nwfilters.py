@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Network filters."""
+"""Build the documents of network filters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from pyvirt.xmldesc import _valid as valid
-from pyvirt.xmldesc._build import Element, add_uuid, adopted, node
+from pyvirt.xmldesc._build import Element, add_uuid, copy_elements, node
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.-]*")
 _CHAIN = re.compile(r"root|(mac|stp|arp)[a-zA-Z0-9_.:-]{0,9}|(vlan|rarp|ipv4|ipv6)[a-zA-Z0-9_.:-]{0,8}")
@@ -17,18 +17,16 @@ _VALUE = re.compile(r"[a-zA-Z0-9_.:]+")
 _MAC = ("srcmacaddr", "srcmacmask", "dstmacaddr", "dstmacmask")
 _IP = ("srcipaddr", "srcipmask", "dstipaddr", "dstipmask")
 _FLOW = ("srcipfrom", "srcipto", "dstipfrom", "dstipto", "dscp")
-_FLOW4 = ("connlimit-above", "state", "ipset", "ipsetflags")  # of IPv4, as libvirt's schema has it
+_FLOW4 = ("connlimit-above", "state", "ipset", "ipsetflags")  # for IPv4 only in libvirt's schema
 _PORTS = ("srcportstart", "srcportend", "dstportstart", "dstportend")
 _ALWAYS = ("match", "comment")
 _TRANSPORT6 = (*_ALWAYS, "srcmacaddr", *_IP, *_FLOW)
 _TRANSPORT = (*_TRANSPORT6, *_FLOW4)
-_ARP = (
-    *("hwtype", "protocoltype", "opcode", "arpsrcmacaddr", "arpdstmacaddr", "arpsrcipaddr", "arpdstipaddr"),
-    "gratuitous",
-)
+_ARP_ADDRESSES = ("arpsrcmacaddr", "arpdstmacaddr", "arpsrcipaddr", "arpdstipaddr")
+_ARP = ("hwtype", "protocoltype", "opcode", *_ARP_ADDRESSES, "gratuitous")
 _ICMP = ("type", "code")
 
-# Protocol -> what a rule can match of it.
+# Protocol -> the attributes that a rule can match.
 PROTOCOLS: Mapping[str, tuple[str, ...]] = {
     "mac": (*_ALWAYS, *_MAC, "protocolid"),
     "vlan": (*_ALWAYS, *_MAC, "vlanid", "encap-protocol"),
@@ -58,17 +56,19 @@ def nwfilter(
 ) -> Element:
     """Return a network filter.
 
-    :param entries: of :func:`rule` and :func:`filterref`
-    :param chain: where it belongs: ``root``, or one that begins with ``mac``, ``arp``, ``ipv4``, …
-    :param priority: of its chain among the others, from -1000 (first) to 1000
+    :param entries: results of :func:`rule` and :func:`filterref`
+    :param chain: ``root``, or a chain whose name begins with ``mac``, ``arp``, ``ipv4``, …
+    :param priority: the priority of its chain, from -1000 (first) to 1000
     """
-    root = node("filter", name=valid.matching("the filter's name", name, _NAME, "letters, digits and any of _.-"))
+    root = node(
+        "filter", name=valid.matching("the name of the filter", name, _NAME, "letters, digits and the characters _.-")
+    )
     if chain is not None:
-        root.set("chain", valid.matching("chain", chain, _CHAIN, "root, or one such as arp or ipv4-mine"))
+        root.set("chain", valid.matching("chain", chain, _CHAIN, "root, or a name such as arp or ipv4-mine"))
     if priority is not None:
         root.set("priority", str(_priority(priority)))
     add_uuid(root, uuid)
-    root.extend(adopted(entries))
+    root.extend(copy_elements(entries))
     return root
 
 
@@ -90,10 +90,10 @@ def rule(
 
     :param action: ``accept``, ``drop``, ``reject``, ``return`` or ``continue``
     :param direction: ``in`` (to the guest), ``out`` or ``inout``
-    :param protocol: ``tcp``, ``udp-ipv6``, ``icmp``, ``arp``, ``mac``, …; without one the rule is for all traffic
+    :param protocol: ``tcp``, ``udp-ipv6``, ``icmp``, ``arp``, ``mac``, …; without it, the rule applies to all traffic
     :param priority: from -1000 (first) to 1000, by default 500
-    :param statematch: ``False`` for a rule that does not look at the state of connections
-    :param match: attributes as libvirt names them, with underscores for hyphens
+    :param statematch: ``False`` for a rule that ignores the state of connections
+    :param match: attributes with libvirt's names, underscores instead of hyphens
     """
     valid.one_of("action", action, ("accept", "drop", "reject", "return", "continue"))
     valid.one_of("direction", direction, ("in", "out", "inout"))
@@ -106,7 +106,9 @@ def rule(
         valid.one_of("protocol", protocol, PROTOCOLS)
     if match:
         known = PROTOCOLS[protocol] if protocol else ()
-        traffic = {valid.one_of("a match", key.replace("_", "-"), known): value for key, value in match.items()}
+        traffic = {
+            valid.one_of("the name of a match", key.replace("_", "-"), known): value for key, value in match.items()
+        }
     else:
         traffic = {}
     if protocol is not None:
@@ -117,17 +119,17 @@ def rule(
 def filterref(filter: str, parameters: Mapping[str, str | Iterable[str]] | None = None) -> Element:
     """Return a reference to another filter.
 
-    :param parameters: values of its variables, e.g. ``{"IP": "10.0.0.5"}``, or several of one
+    :param parameters: the values of its variables, e.g. ``{"IP": "10.0.0.5"}``; a variable may have several values
     """
-    name = valid.matching("filter", filter, _NAME, "letters, digits and any of _.-")
+    name = valid.matching("filter", filter, _NAME, "letters, digits and the characters _.-")
     element = node("filterref", filter=name)
     for key, values in (parameters or {}).items():
-        valid.matching("a parameter", key, _PARAMETER, "letters, digits and _")
+        valid.matching("the name of a parameter", key, _PARAMETER, "letters, digits and _")
         for value in (values,) if isinstance(values, str) else values:
-            valid.matching(f"parameter {key}", value, _VALUE, "letters, digits and any of _.:")
+            valid.matching(f"parameter {key}", value, _VALUE, "letters, digits and the characters _.:")
             element.append(node("parameter", name=key, value=value))
     return element
 
 
 def _priority(value: int) -> int:
-    return valid.whole("priority", value, least=-1000, most=1000)
+    return valid.integer("priority", value, least=-1000, most=1000)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Documents against the RELAX NG schemas that libvirt installs."""
+"""Validate documents against the RELAX NG schemas that libvirt installs."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 from lxml import etree
 
 from pyvirt.errors import NotSupportedError, XMLError
-from pyvirt.xmldesc._build import adopt, node
+from pyvirt.xmldesc._build import copy_element, node
 from pyvirt.xmldesc._explain import Problem, explain, problem_at
 from pyvirt.xmldesc._read import MAX_SIZE, XML, tree_of
 
 _RNG = "{http://relaxng.org/ns/structure/1.0}"
 
 VARIABLE = "PYVIRT_SCHEMAS"
-"""The environment variable that may name the directory of the schemas."""
+"""The environment variable for the directory of the schemas."""
 
-# Root element -> schema, as virt-xml-validate has it.
+# Root element -> schema, as in virt-xml-validate.
 SCHEMAS = {
     "capabilities": "capability",
     "cpu": "cpu",
@@ -43,7 +43,7 @@ SCHEMAS = {
 
 
 class InvalidXMLError(XMLError):
-    """A document that does not match libvirt's schema; ``problems`` says where and why."""
+    """A document does not match libvirt's schema; ``problems`` lists where and why."""
 
     default_code = 92
 
@@ -53,11 +53,11 @@ class InvalidXMLError(XMLError):
 
 
 class SchemasMissingError(NotSupportedError):
-    """libvirt's schemas are not installed, or not where they are looked for."""
+    """libvirt's schemas are not installed, or are in another directory."""
 
 
 class _Schema:
-    """A compiled schema, or one definition of it, which one thread uses at a time."""
+    """A compiled schema, or one definition of it; one thread uses it at a time."""
 
     def __init__(self, path: Path, start: str) -> None:
         self.path = path
@@ -65,8 +65,8 @@ class _Schema:
         self._lock = threading.Lock()
         self._compiled: etree.RelaxNG | None = None
 
-    def complaints(self, element: etree._Element) -> list[etree._LogEntry] | None:
-        """Return what libxml2 says of an element that does not match, ``None`` of one that does."""
+    def errors_of(self, element: etree._Element) -> list[etree._LogEntry] | None:
+        """Return libxml2's errors about an element, or ``None`` if the element matches."""
         with self._lock:
             if self._compiled is None:
                 self._compiled = self._compile()
@@ -92,71 +92,74 @@ def validate(
     schemas: str | os.PathLike[str] | None = None,
     max_size: int = MAX_SIZE,
 ) -> None:
-    """Check a document against libvirt's schema for its kind, which its outermost element tells.
+    """Check a document against libvirt's schema for its outermost element.
 
-    A schema is compiled once per process, which takes some 10 ms for that of domains.  What matches may still be
-    refused by a driver, and drivers accept some things that the schema does not know.
+    A schema is compiled once per process; for the schema of domains this takes some 10 ms.  A driver may still reject a
+    document that matches, and drivers accept some elements that the schema does not contain.
 
-    :param xml: text, or an element with all that is in it
-    :param device: whether it is a device of a domain, such as ``domain.devices.attach()`` takes, and no document
-    :param schemas: the directory with ``domain.rng`` and the others, by default that of :func:`schema_directory`
+    :param xml: text, bytes or an element with everything inside it
+    :param device: whether *xml* is a device of a domain, as for ``domain.devices.attach()``, and not a whole document
+    :param schemas: the directory of ``domain.rng`` and the other schemas; the default is :func:`schema_directory`
     :param max_size: as for :func:`~pyvirt.xmldesc.parse`
-    :raises InvalidXMLError: it does not match; ``problems`` lists what is wrong and where
-    :raises XMLError: it is no XML, or of no kind that libvirt has a schema for
-    :raises SchemasMissingError: there are no schemas
+    :raises InvalidXMLError: the document does not match; ``problems`` lists what is wrong, and where
+    :raises XMLError: the text is not well-formed XML, or libvirt has no schema for its outermost element
+    :raises SchemasMissingError: the schema cannot be found or used
     """
     element = tree_of(xml, max_size=max_size)
     if element.getroottree().docinfo.internalDTD is not None:
-        raise XMLError("this document has a document type declaration, and none of libvirt's does")
+        raise XMLError(
+            "the document has a document type declaration (<!DOCTYPE>), which libvirt's documents never have"
+        )
     name = "domain" if device else SCHEMAS.get(str(element.tag))
     if name is None:
-        raise XMLError(f"libvirt has no schema for a document <{element.tag}>, only for {', '.join(sorted(SCHEMAS))}")
+        raise XMLError(f"libvirt has no schema for <{element.tag}>, only for {', '.join(sorted(SCHEMAS))}")
     start = "devices" if device else ""
     path = (schema_directory() if schemas is None else Path(schemas)).absolute() / f"{name}.rng"
     key = (path, start)
     schema = _schemas.get(key) or _schemas.setdefault(key, _Schema(path, start))
     if not path.exists():
-        raise SchemasMissingError(f"there is no {path}; {_PACKAGES}")
-    whole = node("devices", adopt(element)) if device else element
-    complaints = schema.complaints(whole)
-    if complaints is None:
+        raise SchemasMissingError(f"{path} does not exist; {_PACKAGES}")
+    whole = node("devices", copy_element(element)) if device else element
+    errors = schema.errors_of(whole)
+    if errors is None:
         return
-    problems = explain(whole, path, start) or (_said_by_libxml2(whole, complaints),)
-    said = "\n".join(map(str, problems))
-    raise InvalidXMLError(f"<{element.tag}> does not match libvirt's schema: {said}", problems=problems)
+    problems = explain(whole, path, start) or (_innermost_problem(whole, errors),)
+    listed = "\n".join(map(str, problems))
+    raise InvalidXMLError(f"<{element.tag}> does not match libvirt's schema: {listed}", problems=problems)
 
 
-def _said_by_libxml2(element: etree._Element, complaints: list[etree._LogEntry]) -> Problem:
-    """Return the complaint about the innermost element: for the rare case that we find nothing ourselves."""
-    best = max(complaints, key=lambda one: (one.path or "").count("/"), default=None)
-    if best is None or not best.path:
-        return problem_at(element, best.message if best else "it does not match")
-    return Problem(best.line or None, best.path, best.message)
+def _innermost_problem(element: etree._Element, errors: list[etree._LogEntry]) -> Problem:
+    """Return libxml2's error about the innermost element, for the rare case that ``explain`` finds nothing."""
+    innermost = max(errors, key=lambda one: (one.path or "").count("/"), default=None)
+    if innermost is None or not innermost.path:
+        return problem_at(element, innermost.message if innermost else "it does not match")
+    return Problem(innermost.line or None, innermost.path, innermost.message)
 
 
 _PACKAGES = (
     "libvirt's schemas are part of its client library: package libvirt0 or libvirt-common on Debian and Ubuntu, "
-    f"libvirt-libs on Fedora; {VARIABLE} may name another directory"
+    f"libvirt-libs on Fedora; set {VARIABLE} for another directory"
 )
 
 
 def schema_directory() -> Path:
-    """Return the directory that libvirt's schemas are in.
+    """Return the directory of libvirt's schemas.
 
-    It is what ``PYVIRT_SCHEMAS`` names, or else the first ``libvirt/schemas`` in one of ``XDG_DATA_DIRS``.
+    It is the value of ``PYVIRT_SCHEMAS``, otherwise the first ``libvirt/schemas`` in ``XDG_DATA_DIRS``,
+    ``/usr/local/share`` or ``/usr/share``.
 
-    :raises SchemasMissingError: there is none
+    :raises SchemasMissingError: no such directory exists
     """
-    named = os.environ.get(VARIABLE)
-    if named:
-        return Path(named)
-    looked = [Path(directory, "libvirt", "schemas") for directory in _data_directories()]
-    for directory in looked:
+    configured = os.environ.get(VARIABLE)
+    if configured:
+        return Path(configured)
+    candidates = [Path(directory, "libvirt", "schemas") for directory in _data_directories()]
+    for directory in candidates:
         if directory.joinpath("domain.rng").exists():
             return directory
-    raise SchemasMissingError(f"there are no schemas in {' or '.join(map(str, looked))}; {_PACKAGES}")
+    raise SchemasMissingError(f"no schemas in {' or '.join(map(str, candidates))}; {_PACKAGES}")
 
 
 def _data_directories() -> Iterator[str]:
-    named = os.environ.get("XDG_DATA_DIRS", "")
-    yield from dict.fromkeys([*filter(None, named.split(":")), "/usr/local/share", "/usr/share"])
+    configured = os.environ.get("XDG_DATA_DIRS", "")
+    yield from dict.fromkeys([*filter(None, configured.split(":")), "/usr/local/share", "/usr/share"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Secrets: what libvirt is told about them; the value comes later, by ``Secret.set_value()``."""
+"""Build the documents of secrets.  ``Secret.set_value()`` sets the value later."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def secret(
 ) -> Element:
     """Return a secret.
 
-    :param usage: what it is for: ``volume``, ``ceph``, ``iscsi``, ``tls`` or ``vtpm``
-    :param id: which of those; for a volume its path, for others a name that documents mention
-    :param private: whether its value can be set but never be asked for
-    :param ephemeral: whether it is kept in memory only
+    :param usage: the purpose: ``volume``, ``ceph``, ``iscsi``, ``tls`` or ``vtpm``
+    :param id: for a volume its path, otherwise the name by which other documents refer to the secret
+    :param private: whether the value can be set but not read
+    :param ephemeral: whether the secret is kept in memory only
     """
     root = node("secret", ephemeral=bool(ephemeral), private=bool(private))
     add_uuid(root, uuid)
     add(root, "description", description)
     if (usage is None) != (id is None):
-        raise InvalidArgumentError("usage and id go together")
+        raise InvalidArgumentError("usage and id must be given together")
     if usage is not None and id is not None:
         valid.one_of("usage", usage, _USAGES)
         known = valid.path("id", id) if usage == "volume" else valid.name("id", id)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Snapshots, checkpoints and backups of domains."""
+"""Build the documents of snapshots, checkpoints and backups."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping
 
 from pyvirt.errors import InvalidArgumentError
 from pyvirt.xmldesc import _valid as valid
-from pyvirt.xmldesc._build import Element, add, adopted, node
+from pyvirt.xmldesc._build import Element, add, copy_elements, node
 
 _DISK = re.compile(r"(fd|hd|sd|vd|xvd|ubd)[a-zA-Z0-9_]+|/.+")
 _TARGET = re.compile(r"(fd|hd|sd|vd|xvd|ubd)[a-zA-Z0-9_]+")
 _CHECKPOINT = re.compile(r"[a-zA-Z0-9_-][a-zA-Z0-9_.-]*")
 _FORMATS = ("qcow2", "qed", "raw")
-_OVERLAYS = ("qcow2", "qed", "qcow", "vmdk")  # those that can be a file over another one
+_OVERLAYS = ("qcow2", "qed", "qcow", "vmdk")  # formats that can have a backing file
 
 
 def snapshot(
@@ -27,18 +27,18 @@ def snapshot(
 ) -> Element:
     """Return a snapshot.
 
-    :param name: by default the time, in seconds
-    :param memory: ``no``, ``internal`` or a path of a file to write it to; by default it goes with the disks
-    :param disks: of :func:`snapshot_disk`; libvirt decides for those that are not listed
+    :param name: by default the time in seconds
+    :param memory: ``no``, ``internal``, or the path of a file for the memory; by default it follows the disks
+    :param disks: results of :func:`snapshot_disk`; libvirt decides for disks that are not listed
     """
     root = node("domainsnapshot")
-    add(root, "name", None if name is None else valid.name("the snapshot's name", name))
+    add(root, "name", None if name is None else valid.name("the name of the snapshot", name))
     add(root, "description", description)
     if memory in ("no", "internal"):
         root.append(node("memory", snapshot=memory))
     elif memory is not None:
         root.append(node("memory", snapshot="external", file=valid.path("memory", memory)))
-    listed = adopted(disks)
+    listed = copy_elements(disks)
     if listed:
         root.append(node("disks", *listed))
     return root
@@ -47,18 +47,18 @@ def snapshot(
 def snapshot_disk(
     name: str, snapshot: str = "external", *, file: valid.StrPath | None = None, format: str | None = None
 ) -> Element:
-    """Return what a snapshot does with one disk.
+    """Return the part of a snapshot for one disk.
 
-    :param name: its target, or the path that it is on
-    :param snapshot: ``external`` (a new file over it), ``internal`` (within its qcow2 image), ``no`` or ``manual``
-    :param file: the new file, by default beside the old one
-    :param format: of the new file, by default qcow2
+    :param name: the target of the disk, or the path of its image or device
+    :param snapshot: ``external`` (a new overlay file), ``internal`` (inside its qcow2 image), ``no`` or ``manual``
+    :param file: the new file, by default in the same directory as the current one
+    :param format: the format of the new file, by default qcow2
     """
     valid.one_of("snapshot", snapshot, ("external", "internal", "no", "manual"))
     element = node("disk", name=_disk(name), snapshot=snapshot)
     if snapshot != "external":
         if file is not None or format is not None:
-            raise InvalidArgumentError(f"only an external snapshot makes a file, not {snapshot!r}")
+            raise InvalidArgumentError(f"file and format need snapshot='external', not {snapshot!r}")
         return element
     if format is not None:
         element.append(node("driver", type=valid.one_of("format", format, _OVERLAYS)))
@@ -74,14 +74,18 @@ def checkpoint(
     description: str | None = None,
     disks: Mapping[str, str | None] | Iterable[str] | None = None,
 ) -> Element:
-    """Return a checkpoint, from which incremental backups start.
+    """Return a checkpoint, the starting point of incremental backups.
 
-    :param name: by default the time, in seconds
-    :param disks: those to watch from now on, by target; a mapping may name the bitmap of each.  By default all
+    :param name: by default the time in seconds
+    :param disks: the targets of the disks to track, by default all; a mapping may give the name of each bitmap
     """
     root = node("domaincheckpoint")
     if name is not None:
-        add(root, "name", valid.matching("the checkpoint's name", name, _CHECKPOINT, "letters, digits and any of _.-"))
+        add(
+            root,
+            "name",
+            valid.matching("the name of the checkpoint", name, _CHECKPOINT, "letters, digits and the characters _.-"),
+        )
     add(root, "description", description)
     chosen = _by_disk(disks)
     if chosen is not None:
@@ -90,7 +94,7 @@ def checkpoint(
                 "disk",
                 name=_disk(one),
                 checkpoint="bitmap",
-                bitmap=None if bitmap is None else valid.name("a bitmap", os.fspath(bitmap)),
+                bitmap=None if bitmap is None else valid.name("the name of a bitmap", os.fspath(bitmap)),
             )
             for one, bitmap in chosen.items()
         ]
@@ -106,8 +110,8 @@ def push_backup(
 ) -> Element:
     """Return a backup that the hypervisor writes to files.
 
-    :param disks: those to back up, by target; a mapping may name the file for each.  By default all
-    :param incremental: the checkpoint since which changes are wanted
+    :param disks: the targets of the disks to back up, by default all; a mapping may give the file for each
+    :param incremental: the checkpoint since which to back up changes; by default everything is backed up
     """
     root = node("domainbackup", mode="push")
     _add_incremental(root, incremental)
@@ -124,23 +128,23 @@ def pull_backup(
     tls: bool | None = None,
     incremental: str | None = None,
 ) -> Element:
-    """Return a backup that programs fetch from the hypervisor over NBD, from either *socket* or *tcp*.
+    """Return a backup that programs read from the hypervisor's NBD server, at either *socket* or *tcp*.
 
-    :param disks: those to offer, by target; a mapping may name the scratch file for each.  By default all
-    :param socket: a UNIX socket for the NBD server
-    :param tcp: the address and port of the NBD server; without *tls* anybody who reaches it can read the disks
-    :param incremental: the checkpoint since which changes are wanted
+    :param disks: the targets of the disks to offer, by default all; a mapping may give the scratch file for each
+    :param socket: the path of a UNIX socket for the NBD server
+    :param tcp: address and port of the NBD server; without *tls*, every program that can connect can read the disks
+    :param incremental: the checkpoint since which to offer changes; by default everything is offered
     """
     root = node("domainbackup", mode="pull")
     _add_incremental(root, incremental)
     valid.exactly_one("a pull backup", socket=socket, tcp=tcp)
     if tcp is not None:
-        at, number = tcp
-        where = {"transport": "tcp", "name": valid.host("tcp", at), "port": valid.port("tcp", number)}
+        host, port = tcp
+        address = {"transport": "tcp", "name": valid.host("tcp", host), "port": valid.port("tcp", port)}
     else:
         assert socket is not None
-        where = {"transport": "unix", "socket": valid.path("socket", socket)}
-    root.append(node("server", tls=tls, **where))
+        address = {"transport": "unix", "socket": valid.path("socket", socket)}
+    root.append(node("server", tls=tls, **address))
     _add_disks(root, disks, "scratch", None)
     return root
 
@@ -158,7 +162,7 @@ def _add_disks(
         return
     listed = node("disks")
     for target, file in chosen.items():
-        valid.matching("a disk", target, _TARGET, "a target such as vda")
+        valid.matching("disks", target, _TARGET, "targets such as vda")
         element = node("disk", name=target, backup=True, type="file")
         if format is not None:
             element.append(node("driver", type=format))
@@ -169,7 +173,7 @@ def _add_disks(
 
 
 def _disk(name: str) -> str:
-    return valid.matching("a disk", name, _DISK, "a target such as vda, or the path that it is on")
+    return valid.matching("the name of a disk", name, _DISK, "a target such as vda, or an absolute path")
 
 
 def _by_disk(
@@ -178,8 +182,8 @@ def _by_disk(
     if disks is None:
         return None
     if isinstance(disks, str):
-        raise InvalidArgumentError(f"disks must be several, not one text: {disks!r}")
+        raise InvalidArgumentError(f"disks must be a mapping or a sequence of str, not a single str: {disks!r}")
     chosen = dict(disks) if isinstance(disks, Mapping) else dict.fromkeys(disks)
     if not chosen:
-        raise InvalidArgumentError("disks must name one at least, or be left out")
+        raise InvalidArgumentError("disks must contain at least one disk; omit it for all disks")
     return chosen

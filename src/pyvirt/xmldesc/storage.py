@@ -1,45 +1,48 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Storage pools and volumes."""
+"""Build the documents of storage pools and volumes."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
 from pyvirt.errors import InvalidArgumentError
 from pyvirt.xmldesc import _valid as valid
 from pyvirt.xmldesc._build import Element, add, add_uuid, node, secret_reference
 
-_Given = TypeVar("_Given")
+_T = TypeVar("_T")
 
 _IQN = re.compile(r"iqn\.[0-9]{4}-(0[1-9]|1[0-2])\.[a-zA-Z0-9.-]+(:.+)?")
 
 
-class _Kind(NamedTuple):
-    """What a kind of pool needs, what else it may have, and which formats it knows; the first is libvirt's default."""
+class _PoolType(NamedTuple):
+    """The arguments that a type of pool requires and allows, and its formats; the first one is libvirt's default."""
 
-    needs: tuple[str, ...]
-    may: tuple[str, ...] = ()
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
+
+    def allows(self, name: str) -> bool:
+        return name in self.required or name in self.optional or (name == "format" and bool(self.formats))
 
 
 _FILE_SYSTEMS = ("auto", "ext2", "ext3", "ext4", "ufs", "iso9660", "udf", "gfs", "gfs2", "vfat", "hfs+", "xfs", "ocfs2")
-_TABLES = ("unknown", "dos", "dvh", "gpt", "mac", "bsd", "pc98", "sun", "lvm2")
+_PARTITION_TABLES = ("unknown", "dos", "dvh", "gpt", "mac", "bsd", "pc98", "sun", "lvm2")
 
-_KINDS = {
-    "dir": _Kind(("target",)),
-    "fs": _Kind(("target", "devices"), formats=_FILE_SYSTEMS),
-    "netfs": _Kind(("target", "hosts", "directory"), formats=("auto", "nfs", "glusterfs", "cifs")),
-    "logical": _Kind(("source",), ("target", "devices"), formats=("lvm2",)),
-    "disk": _Kind(("target", "devices"), formats=_TABLES),
-    "iscsi": _Kind(("target", "hosts", "devices"), ("initiator", "user", "secret")),
-    "iscsi-direct": _Kind(("hosts", "devices", "initiator"), ("user", "secret")),
-    "scsi": _Kind(("target", "adapter")),
-    "mpath": _Kind(("target",)),
-    "rbd": _Kind(("hosts", "source"), ("user", "secret")),
-    "gluster": _Kind(("hosts", "source"), ("directory",)),
-    "zfs": _Kind(("source",), ("devices",)),
+_POOL_TYPES = {
+    "dir": _PoolType(("target",)),
+    "fs": _PoolType(("target", "devices"), formats=_FILE_SYSTEMS),
+    "netfs": _PoolType(("target", "hosts", "directory"), formats=("auto", "nfs", "glusterfs", "cifs")),
+    "logical": _PoolType(("source",), ("target", "devices"), formats=("lvm2",)),
+    "disk": _PoolType(("target", "devices"), formats=_PARTITION_TABLES),
+    "iscsi": _PoolType(("target", "hosts", "devices"), ("initiator", "user", "secret")),
+    "iscsi-direct": _PoolType(("hosts", "devices", "initiator"), ("user", "secret")),
+    "scsi": _PoolType(("target", "adapter")),
+    "mpath": _PoolType(("target",)),
+    "rbd": _PoolType(("hosts", "source"), ("user", "secret")),
+    "gluster": _PoolType(("hosts", "source"), ("directory",)),
+    "zfs": _PoolType(("source",), ("devices",)),
 }
 
 
@@ -66,21 +69,21 @@ def pool(
 
     :param type: ``dir``, ``fs``, ``netfs``, ``logical``, ``disk``, ``iscsi``, ``iscsi-direct``, ``scsi``, ``mpath``,
         ``rbd``, ``gluster`` or ``zfs``
-    :param target: the directory that it is, or is mounted at, or that has its devices: ``/dev/disk/by-path``
+    :param target: the directory of the pool, its mount point, or the directory of its devices: ``/dev/disk/by-path``
     :param source: the volume group, the RBD pool or the Gluster volume
-    :param devices: the devices that it is made of, or the name of the iSCSI target
-    :param directory: what the server exports, or a directory in the Gluster volume
-    :param hosts: names or addresses of servers, or pairs of them with a port
+    :param devices: the devices of the pool, or the name of the iSCSI target
+    :param directory: the directory that the server exports, or a directory in the Gluster volume
+    :param hosts: names or addresses of servers, or pairs of these with a port
     :param adapter: the SCSI adapter, e.g. ``scsi_host1``
-    :param format: of the file system or partition table
-    :param initiator: the iSCSI name that we log in with
-    :param user: whom *secret* belongs to
-    :param secret: the secret to log in with, by its UUID or usage
-    :param mode: permissions of the directory if libvirt makes it, ``0o711``; *owner* and *group* are numbers
+    :param format: the format of the file system or partition table
+    :param initiator: the iSCSI name of this host
+    :param user: the user name for *secret*
+    :param secret: the secret for the login, by its UUID or usage
+    :param mode: permissions of the directory if libvirt creates it, ``0o711``; *owner* and *group* are numbers
     """
-    valid.one_of("type", type, _KINDS)
-    kind = _KINDS[type]
-    devices, hosts = list(_several(devices)), list(_several(hosts))
+    valid.one_of("type", type, _POOL_TYPES)
+    pool_type = _POOL_TYPES[type]
+    devices, hosts = list(_not_text("devices", devices)), list(_not_text("hosts", hosts))
     given = {
         "target": target,
         "source": source,
@@ -93,20 +96,51 @@ def pool(
         "secret": secret,
         "format": format,
     }
-    for one, value in given.items():
-        if value is None and one in kind.needs:
-            raise InvalidArgumentError(f"a pool of type {type} needs {one}")
-        if value is not None and one not in (*kind.needs, *kind.may, *(("format",) if kind.formats else ())):
-            raise InvalidArgumentError(f"a pool of type {type} has no {one}")
+    _check_given(type, given)
     if len(devices) > 1 and type != "logical":
-        raise InvalidArgumentError(f"a pool of type {type} has one of devices, not {len(devices)}")
-    root = node("pool", node("name", valid.name("the pool's name", name)), type=type)
+        raise InvalidArgumentError(f"a pool of type {type} has only one device, not {len(devices)}")
+    root = node("pool", node("name", valid.name("the name of the pool", name)), type=type)
     add_uuid(root, uuid)
     origin = node("source")
-    for host in hosts:
-        at, port = (host, None) if isinstance(host, str) else host
+    _add_location(origin, type, hosts, devices, directory, adapter, source)
+    _add_login(origin, type, initiator, user, secret)
+    if format is not None:
+        origin.append(node("format", type=valid.one_of("format", format, pool_type.formats)))
+    if len(origin):
+        root.append(origin)
+    if target is None and (mode, owner, group) != (None, None, None):
+        raise InvalidArgumentError("mode, owner and group need target, because they apply to its directory")
+    if "target" in (*pool_type.required, *pool_type.optional):
+        target_element = node("target")
+        add(target_element, "path", None if target is None else valid.path("target", target))
+        _add_permissions(target_element, mode, owner, group)
+        root.append(target_element)
+    return root
+
+
+def _check_given(type: str, given: Mapping[str, object]) -> None:
+    """Check that all arguments that a type of pool requires are given, and only those that it can have."""
+    pool_type = _POOL_TYPES[type]
+    for name, value in given.items():
+        if value is None and name in pool_type.required:
+            raise InvalidArgumentError(f"a pool of type {type} needs {name}")
+        if value is not None and not pool_type.allows(name):
+            raise InvalidArgumentError(f"a pool of type {type} cannot have {name}")
+
+
+def _add_location(
+    origin: Element,
+    type: str,
+    hosts: Iterable[str | tuple[str, int]],
+    devices: Iterable[str],
+    directory: valid.StrPath | None,
+    adapter: str | None,
+    source: str | None,
+) -> None:
+    for one in hosts:
+        host, port = (one, None) if isinstance(one, str) else one
         number = None if port is None else valid.port("port", port)
-        origin.append(node("host", name=valid.host("hosts", at), port=number))
+        origin.append(node("host", name=valid.host("hosts", host), port=number))
     for device in devices:
         origin.append(node("device", path=_device(type, device)))
     if directory is not None:
@@ -115,38 +149,29 @@ def pool(
         origin.append(node("adapter", name=valid.name("adapter", adapter)))
     if source is not None:
         origin.append(node("name", valid.name("source", source, forbidden="")))
+
+
+def _add_login(origin: Element, type: str, initiator: str | None, user: str | None, secret: valid.UUID | None) -> None:
     if initiator is not None:
         iqn = valid.matching("initiator", initiator, _IQN, "a name such as iqn.2026-01.org.example:host")
         origin.append(node("initiator", node("iqn", name=iqn)))
     if (user is None) != (secret is None):
-        raise InvalidArgumentError("user and secret go together")
+        raise InvalidArgumentError("user and secret must be given together")
     if user is not None and secret is not None:
         auth = "ceph" if type == "rbd" else "chap"
         origin.append(node("auth", _login_secret(secret), type=auth, username=user))
-    if format is not None:
-        origin.append(node("format", type=valid.one_of("format", format, kind.formats)))
-    if len(origin):
-        root.append(origin)
-    if target is None and (mode, owner, group) != (None, None, None):
-        raise InvalidArgumentError("permissions are those of the target")
-    if "target" in (*kind.needs, *kind.may):
-        where = node("target")
-        add(where, "path", None if target is None else valid.path("target", target))
-        _add_permissions(where, mode, owner, group)
-        root.append(where)
-    return root
 
 
-def _several(values: Iterable[_Given]) -> Iterable[_Given]:
-    """Refuse one text, which would be taken for its letters."""
+def _not_text(what: str, values: Iterable[_T]) -> Iterable[_T]:
+    """Reject a single str, which is a sequence of its characters."""
     if isinstance(values, str):
-        raise InvalidArgumentError(f"a sequence is needed, not one text: {values!r}")
+        raise InvalidArgumentError(f"{what} must be a sequence of str, not a single str: {values!r}")
     return values
 
 
 def _device(type: str, device: str) -> str:
     if type in ("iscsi", "iscsi-direct"):
-        return valid.matching("devices", device, _IQN, "a target's name such as iqn.2026-01.org.example:disks")
+        return valid.matching("devices", device, _IQN, "the name of a target such as iqn.2026-01.org.example:disks")
     return valid.generic("devices", device) if type == "zfs" and "/" not in device else valid.path("devices", device)
 
 
@@ -161,10 +186,10 @@ def _add_permissions(parent: Element, mode: int | None, owner: int | None, group
         return
     element = node("permissions")
     if mode is not None:
-        element.append(node("mode", f"0{valid.whole('mode', mode, most=0o7777):03o}"))
+        element.append(node("mode", f"0{valid.integer('mode', mode, most=0o7777):03o}"))
     for tag, value in (("owner", owner), ("group", group)):
         if value is not None:
-            element.append(node(tag, valid.whole(tag, value, most=(1 << 32) - 2)))
+            element.append(node(tag, valid.integer(tag, value, most=(1 << 32) - 2)))
     parent.append(element)
 
 
@@ -188,12 +213,13 @@ def volume(
 ) -> Element:
     """Return a volume.
 
-    :param capacity: what the guest sees, in bytes
-    :param allocation: what is taken of the pool at first, in bytes; 0 for a thin one, by default libvirt decides
-    :param format: by default qcow2 if it is called ``….qcow2``, or else what the pool has
-    :param backing: the image that it starts as a copy of, and *backing_format* what that is, which must be said
-    :param encryption: the secret with the passphrase for LUKS, by its UUID or usage; the format is raw or qcow2 still
-    :param cluster_size: of a qcow2 image, in bytes
+    :param capacity: the size that the guest sees, in bytes
+    :param allocation: the space that it takes in the pool at first, in bytes; 0 for a thin volume, by default libvirt
+        decides
+    :param format: by default qcow2 if *name* ends in ``.qcow2``, otherwise the default of the pool
+    :param backing: the image that the volume is an overlay of; *backing_format*, its format, is then required
+    :param encryption: the secret with the passphrase for LUKS, by its UUID or usage; the format is still raw or qcow2
+    :param cluster_size: the cluster size of a qcow2 image, in bytes
     :param mode: permissions, ``0o600``; *owner* and *group* are numbers
     """
     root = node("volume", node("name", _volume_name(name)))
@@ -211,20 +237,22 @@ def volume(
     if encryption is not None:
         target.append(node("encryption", secret_reference(encryption), format="luks"))
     if format == "qcow2":
-        target.append(node("compat", "1.1"))  # libvirt's default is what QEMU wrote before 2012, without bitmaps
+        target.append(node("compat", "1.1"))  # libvirt's default is the version before QEMU 1.1 (2012), without bitmaps
     if cluster_size is not None:
         target.append(node("clusterSize", valid.size("cluster_size", cluster_size), unit="B"))
     root.append(target)
     if (backing is None) != (backing_format is None):
-        raise InvalidArgumentError("say what the backing image is: QEMU must not guess, a guest could fool it")
+        raise InvalidArgumentError(
+            "backing and backing_format must be given together: a guest could fool QEMU if it guessed"
+        )
     if backing is not None and backing_format is not None:
-        below = node("backingStore", node("path", valid.path("backing", backing)))
-        below.append(node("format", type=valid.one_of("backing_format", backing_format, _IMAGE_FORMATS)))
-        root.append(below)
+        backing_store = node("backingStore", node("path", valid.path("backing", backing)))
+        backing_store.append(node("format", type=valid.one_of("backing_format", backing_format, _IMAGE_FORMATS)))
+        root.append(backing_store)
     return root
 
 
 def _volume_name(value: str) -> str:
-    if value.strip() in (".", ".."):  # with blanks around them, too: the schema does not count blanks
-        raise InvalidArgumentError(f"a volume cannot be called {value!r}")
-    return valid.name("the volume's name", value)
+    if value.strip() in (".", ".."):  # also with spaces around them, because the schema ignores these
+        raise InvalidArgumentError(f"the name of the volume must not be {value!r}")
+    return valid.name("the name of the volume", value)

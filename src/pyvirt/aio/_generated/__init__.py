@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from pyvirt.aio.events import DomainWatch, Events
     from pyvirt.aio.stream import Stream
 
-_LATER = {
+_MODULES = {
     "Agent": "pyvirt.aio._generated.domain.agent",
     "Backup": "pyvirt.aio._generated.domain.backup",
     "Blkio": "pyvirt.aio._generated.domain.blkio",
@@ -108,20 +108,20 @@ _LATER = {
     "Vcpus": "pyvirt.aio._generated.domain.vcpus",
 }
 
-if not TYPE_CHECKING:  # a type checker that saw __getattr__ would let every misspelt name pass
+if not TYPE_CHECKING:  # with __getattr__ in sight, a type checker would accept every misspelt name
 
     def __getattr__(name: str) -> type:
         from importlib import import_module
 
         try:
-            home = _LATER[name]
+            module = _MODULES[name]
         except KeyError:
             raise AttributeError(f"module 'pyvirt.aio' has no attribute {name!r}") from None
-        found = globals()[name] = getattr(import_module(home), name)
+        found = globals()[name] = getattr(import_module(module), name)
         return found
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *_LATER})
+        return sorted({*globals(), *_MODULES})
 
 
 __all__ = [
