@@ -110,7 +110,7 @@ class Cancel:
 
     @property
     def cancelled(self) -> bool:
-        """Whether :meth:`cancel` was called; a function that takes long can check it."""
+        """Whether :meth:`cancel` was called; a long-running function can check it."""
         return self._cancelled
 
     def cancel(self) -> None:

@@ -30,7 +30,7 @@ class StateReached(Condition[DomainStateReason]):
         super().__init__(domain)
         self._states = [DomainState(state) for state in states]
         if not self._states:
-            raise TypeError("wait_for() takes at least one state")
+            raise TypeError("wait_for() needs at least one state")
 
     def met(self) -> bool:
         """See :meth:`Condition.met`.  (virDomainGetState)"""
