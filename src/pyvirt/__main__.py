@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``python -m pyvirt``"""
+"""``python -m pyvirt``: the ``pyvirt`` command."""
 
 from pyvirt.cli import main
 

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""One function over thousands of objects: ``bulk.map(pyvirt.Domain.shutdown, conn.domains)``.
+"""Call a function with each of thousands of objects: ``bulk.map(pyvirt.Domain.shutdown, conn.domains)``.
 
-Each item has a result, and an exception is one too: nothing that happens to one item keeps the others from their turn.
-:func:`map` returns the results in the order of the items, :func:`imap` yields each as it is there.
+Each item has a result, and an exception is stored in it: a failure of one item never prevents the call for another one.
+:func:`map` returns the results in the order of the items, :func:`imap` yields them as they arrive.
 
-The items of each connection have threads of their own, four unless told otherwise: libvirtd serves five requests of a
-client at a time, and one of those should be left for whoever else uses the connection.  The threads are daemon threads,
-made here and not by :mod:`concurrent.futures`, since nobody can interrupt a call that libvirt does not return from: its
-item is given up after *timeout*, another thread takes the place, and the interpreter exits without waiting.
+The items of each connection have threads of their own, four by default: libvirtd serves five requests of a client at a
+time, and one is left for other users of the connection.
+
+A call from which libvirt does not return cannot be interrupted.  So the threads are daemon threads, started here and
+not by :mod:`concurrent.futures`: an item is given up after *timeout*, another thread takes the place of its thread, and
+the interpreter exits without waiting for it.
 """
 
 from __future__ import annotations
@@ -41,20 +43,20 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _WORKERS = 4
-# Of one connection: with that many calls that do not return, its daemon answers no more, and new ones only pile up.
-_MOST_STUCK = 16
+# If this many calls of one connection do not return, its daemon no longer reads requests: no further calls are made.
+_MAX_STUCK = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Result(Generic[T, R]):
-    """What became of one item."""
+    """The result of the call for one item."""
 
     item: T
-    #: What the function returned, ``None`` if it raised.
+    #: The return value of the function, ``None`` if it raised an exception.
     value: R | None
-    #: What it raised, or why it has not returned.
+    #: The exception of the function, or the reason why it has not returned.
     error: Exception | None = None
-    #: The item is gone: it was not found when the function wanted it.  Neither a success nor a failure.
+    #: The item no longer existed when the function was called.  This is neither a success nor a failure.
     vanished: bool = False
 
     @property
@@ -76,58 +78,58 @@ class Results(list[Result[T, R]]):
 
     @property
     def succeeded(self) -> list[Result[T, R]]:
-        """Those of which the function returned."""
+        """The results of the items for which the function returned."""
         return [result for result in self if result.ok]
 
     @property
     def failed(self) -> list[Result[T, R]]:
-        """Those with an error, but for items that vanished."""
+        """The results with an error, except those of items that vanished."""
         return [result for result in self if not (result.ok or result.vanished)]
 
     @property
     def vanished(self) -> list[Result[T, R]]:
-        """Those whose item was gone before its turn came or ended."""
+        """The results of items that no longer existed."""
         return [result for result in self if result.vanished]
 
     def values(self) -> list[R]:
-        """Return what the function returned, in the order of the items; raise the first error, if any failed."""
+        """Return the values in the order of the items, or raise the first error.  Vanished items are left out."""
         for result in self.failed:
             result.unwrap()
         return [result.unwrap() for result in self.succeeded]
 
 
 class Cancel:
-    """Ends what it was given to, from any thread or signal handler: no further item is begun.
+    """Stops a call of :func:`map` or :func:`imap` from any thread or signal handler: no further item is started.
 
-    Items under way are waited for, as long as their *timeout* allows.
+    The call then waits for the items under way, as long as their *timeout* allows.
     """
 
     def __init__(self) -> None:
         self._cancelled = False
-        self._wake: list[Callable[[], None]] = []
+        self._callbacks: list[Callable[[], None]] = []
 
     @property
     def cancelled(self) -> bool:
-        """Whether :meth:`cancel` was called; a function that takes long may look at it."""
+        """Whether :meth:`cancel` was called; a long-running function can check it."""
         return self._cancelled
 
     def cancel(self) -> None:
-        """Begin no further item.  Harmless when repeated."""
+        """Start no further item.  Calling it again has no effect."""
         self._cancelled = True
-        for wake in self._wake[:]:
-            wake()
+        for callback in self._callbacks[:]:
+            callback()
 
 
 class _Task(Generic[T, R]):
-    """One item on its way."""
+    """The call for one item."""
 
-    __slots__ = ("begun", "error", "given_up", "item", "lane", "place", "value", "vanished")
+    __slots__ = ("error", "given_up", "index", "item", "queue", "started", "value", "vanished")
 
-    def __init__(self, place: int, item: T, lane: _Lane[T, R]) -> None:
-        self.place = place
+    def __init__(self, index: int, item: T, queue: _Queue[T, R]) -> None:
+        self.index = index
         self.item = item
-        self.lane = lane
-        self.begun = 0.0
+        self.queue = queue
+        self.started = 0.0
         self.value: R | None = None
         self.error: BaseException | None = None
         self.vanished = False
@@ -135,23 +137,23 @@ class _Task(Generic[T, R]):
 
     def result(self) -> Result[T, R]:
         if self.error is not None and not isinstance(self.error, Exception):
-            raise self.error  # KeyboardInterrupt and SystemExit mean the program, not the item
+            raise self.error  # KeyboardInterrupt and SystemExit concern the program, not the item
         return Result(self.item, self.value, self.error, self.vanished)
 
 
-class _Lane(Generic[T, R]):
-    """The items of one connection, and the threads at work on them."""
+class _Queue(Generic[T, R]):
+    """The items of one connection, and the number of threads that process them."""
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self.waiting: deque[_Task[T, R]] = deque()
         self.running: list[_Task[T, R]] = []
-        self.threads = 0  # without those that are stuck
-        self.stuck = 0
+        self.threads = 0  # without the stuck ones
+        self.stuck = 0  # threads whose task was given up
 
 
 class _Run(Generic[T, R]):
-    """All that one call of :func:`imap` has under way."""
+    """One call of :func:`map` or :func:`imap`."""
 
     def __init__(
         self,
@@ -165,159 +167,165 @@ class _Run(Generic[T, R]):
         if workers is None:
             workers = _WORKERS
         if workers < 1:
-            raise InvalidArgumentError(f"at least one worker, not {workers}")
+            raise InvalidArgumentError(f"workers must be at least 1, not {workers}")
         for name, seconds in (("timeout", timeout), ("deadline", deadline)):
             if seconds is not None and not seconds > 0:
-                raise InvalidArgumentError(f"{name} is in seconds and more than 0, not {seconds}")
+                raise InvalidArgumentError(f"{name} must be a number of seconds above 0, not {seconds}")
         self._function = function
         self._timeout = timeout
         self._deadline = deadline
-        self._ends: float | None = None
+        self._end: float | None = None
         self._cancel = cancel
         self._lock = Lock()
         self._done: SimpleQueue[_Task[T, R] | None] = SimpleQueue()
-        self._lanes: dict[int, _Lane[T, R]] = {}
-        self.left = 0
-        for place, item in enumerate(items):
-            lane = self._lanes.setdefault(id(_connection_of(item)), _Lane(workers))
-            lane.waiting.append(_Task(place, item, lane))
-            self.left = place + 1
+        self._queues: dict[int, _Queue[T, R]] = {}
+        self.left = 0  # items without a result
+        for index, item in enumerate(items):
+            queue = self._queues.setdefault(id(_connection_of(item)), _Queue(workers))
+            queue.waiting.append(_Task(index, item, queue))
+            self.left = index + 1
 
     # ---- in the threads ----
 
-    def _work(self, lane: _Lane[T, R]) -> None:
+    def _work(self, queue: _Queue[T, R]) -> None:
         while True:
             with self._lock:
-                if not lane.waiting or lane.threads > lane.workers or self._cancelled() or self._is_late():
-                    lane.threads -= 1
+                if not queue.waiting or queue.threads > queue.workers or self._cancelled() or self._is_late():
+                    queue.threads -= 1
                     return
-                task = lane.waiting.popleft()
-                task.begun = monotonic()
-                lane.running.append(task)
+                task = queue.waiting.popleft()
+                task.started = monotonic()
+                queue.running.append(task)
             try:
                 task.value = self._function(task.item)
             except BaseException as error:
                 task.error = error
-                task.vanished = isinstance(error, NotFoundError) and _is_gone(task.item, error)
+                task.vanished = isinstance(error, NotFoundError) and _has_vanished(task.item, error)
             with self._lock:
                 if task.given_up:
-                    lane.stuck -= 1
-                    lane.threads += 1  # back at work, if the place is still free
+                    queue.stuck -= 1
+                    queue.threads += 1  # continues with the next item, unless another thread has replaced it
                 else:
-                    lane.running.remove(task)
+                    queue.running.remove(task)
                     self._done.put(task)
-            del task  # the next one may be long in coming
 
     # ---- in the thread of the caller ----
 
     def results(self) -> Generator[tuple[int, Result[T, R]], None, None]:
-        """Yield each item's place and result as they come."""
+        """Yield the index and the result of each item as the results arrive."""
         if self._deadline is not None:
-            self._ends = monotonic() + self._deadline
+            self._end = monotonic() + self._deadline
         if self._cancel is not None:
-            self._cancel._wake.append(self._wake)
+            self._cancel._callbacks.append(self._wake)
         try:
-            for lane in self._lanes.values():
-                self._staff(lane)
+            for queue in self._queues.values():
+                self._start_threads(queue)
             while self.left:
-                for task in self._next():
+                for task in self._next_ended():
                     self.left -= 1
-                    yield task.place, task.result()
+                    yield task.index, task.result()
         finally:
             self._withdraw()
             if self._cancel is not None:
-                self._cancel._wake.remove(self._wake)
+                self._cancel._callbacks.remove(self._wake)
 
     def _wake(self) -> None:
         self._done.put(None)
 
     def _is_late(self) -> bool:
-        """Whether the deadline has passed, which the caller may notice only when it has had all that is done."""
-        return self._ends is not None and monotonic() >= self._ends
+        """Return whether the deadline has passed.
+
+        Threads check it too, because the caller checks it only after it has taken all results.
+        """
+        return self._end is not None and monotonic() >= self._end
 
     def _cancelled(self) -> bool:
         return self._cancel is not None and self._cancel.cancelled
 
-    def _staff(self, lane: _Lane[T, R]) -> None:
-        """Let as many threads work on a lane as it should have, and has items for."""
+    def _start_threads(self, queue: _Queue[T, R]) -> None:
+        """Start the threads that a queue should have for its waiting items."""
         while True:
             with self._lock:
-                missing = min(lane.workers - lane.threads, len(lane.waiting))
-                if missing <= 0 or lane.stuck >= _MOST_STUCK or self._cancelled():
+                missing = min(queue.workers - queue.threads, len(queue.waiting))
+                if missing <= 0 or queue.stuck >= _MAX_STUCK or self._cancelled():
                     return
-                lane.threads += 1
+                queue.threads += 1
             try:
-                Thread(target=self._work, args=(lane,), name="pyvirt-bulk", daemon=True).start()
+                Thread(target=self._work, args=(queue,), name="pyvirt-bulk", daemon=True).start()
             except BaseException:
                 with self._lock:
-                    lane.threads -= 1
+                    queue.threads -= 1
                 raise
 
-    def _next(self) -> list[_Task[T, R]]:
-        """Wait until something happens, and return what has an end by it."""
+    def _next_ended(self) -> list[_Task[T, R]]:
+        """Wait, and return the tasks that have ended: by a result, a timeout, the deadline or :class:`Cancel`."""
         if self._cancelled():
-            dropped = self._withdraw()
-            if dropped:
-                return _fail(dropped, lambda: OperationAbortedError("cancelled before its turn"))
+            withdrawn = self._withdraw()
+            if withdrawn:
+                return _fail(withdrawn, lambda: OperationAbortedError("cancelled before it was started"))
         try:
-            task = self._done.get(timeout=self._patience())
+            task = self._done.get(timeout=self._time_left())
         except Empty:
             return self._give_up()
         return [task] if task is not None else []
 
-    def _patience(self) -> float:
-        """Return how long nobody's time is up."""
+    def _time_left(self) -> float:
+        """Return the seconds until the next timeout or the deadline."""
         with self._lock:
-            ends = [self._ends] if self._ends is not None else []
+            ends = [self._end] if self._end is not None else []
             if self._timeout is not None:
-                ends += [task.begun + self._timeout for lane in self._lanes.values() for task in lane.running]
+                ends += [task.started + self._timeout for queue in self._queues.values() for task in queue.running]
         return min(max(min(ends) - monotonic(), 0.0), TIMEOUT_MAX) if ends else TIMEOUT_MAX
 
     def _give_up(self) -> list[_Task[T, R]]:
-        """Take from the threads what has had its time."""
-        now = monotonic()
-        over = self._is_late()
-        late: list[_Task[T, R]] = []
-        with self._lock:
-            for lane in self._lanes.values():
-                for task in lane.running[:]:
-                    if over or (self._timeout is not None and now >= task.begun + self._timeout):
-                        task.given_up = True
-                        lane.running.remove(task)
-                        lane.threads -= 1
-                        lane.stuck += 1
-                        late.append(task)
-        # The thread may still write into a task that was given up: what counts is a new one.
-        late = [_Task(task.place, task.item, task.lane) for task in late]
-        if over:
-            _fail(late, lambda: OperationTimeoutError(f"not done when the {self._deadline:g} s for all were over"))
-            rest = self._withdraw()
-            return late + _fail(
-                rest, lambda: OperationTimeoutError(f"its turn did not come within the {self._deadline:g} s for all")
-            )
-        _fail(late, lambda: OperationTimeoutError(f"not done within {self._timeout:g} s"))
-        for lane in {id(task.lane): task.lane for task in late}.values():
-            self._staff(lane)
+        """Return the tasks that exceeded their time, and the waiting tasks that will not be started."""
+        deadline_passed = self._is_late()
+        late = self._take_late(deadline_passed)
+        if deadline_passed:
+            total = f"within the deadline of {self._deadline:g} s"
+            _fail(late, lambda: OperationTimeoutError(f"not finished {total}"))
+            return late + _fail(self._withdraw(), lambda: OperationTimeoutError(f"not started {total}"))
+        _fail(late, lambda: OperationTimeoutError(f"not finished within {self._timeout:g} s"))
+        for queue in {id(task.queue): task.queue for task in late}.values():
+            self._start_threads(queue)
             with self._lock:
-                dead = lane.stuck >= _MOST_STUCK and not lane.threads
-                rest = list(lane.waiting) if dead else []
-                if dead:
-                    lane.waiting.clear()
+                blocked = queue.stuck >= _MAX_STUCK and not queue.threads
+                unstarted = list(queue.waiting) if blocked else []
+                if blocked:
+                    queue.waiting.clear()
             late += _fail(
-                rest,
+                unstarted,
                 lambda: OperationTimeoutError(
-                    f"not begun: {_MOST_STUCK} calls before it on the same connection have not returned"
+                    f"not started: {_MAX_STUCK} earlier calls on the same connection have not returned"
                 ),
             )
         return late
 
-    def _withdraw(self) -> list[_Task[T, R]]:
-        """Take back what no thread has begun."""
+    def _take_late(self, deadline_passed: bool) -> list[_Task[T, R]]:
+        """Give up the running tasks that exceeded their time, and return copies of them.
+
+        Copies, because their threads may still change the tasks.
+        """
+        now = monotonic()
+        late: list[_Task[T, R]] = []
         with self._lock:
-            rest = [task for lane in self._lanes.values() for task in lane.waiting]
-            for lane in self._lanes.values():
-                lane.waiting.clear()
-        return rest
+            for queue in self._queues.values():
+                for task in queue.running[:]:
+                    if deadline_passed or (self._timeout is not None and now >= task.started + self._timeout):
+                        task.given_up = True
+                        queue.running.remove(task)
+                        queue.threads -= 1
+                        queue.stuck += 1
+                        late.append(_Task(task.index, task.item, queue))
+        return late
+
+    def _withdraw(self) -> list[_Task[T, R]]:
+        """Remove and return the tasks that no thread has started."""
+        with self._lock:
+            waiting = [task for queue in self._queues.values() for task in queue.waiting]
+            for queue in self._queues.values():
+                queue.waiting.clear()
+        return waiting
 
 
 def _fail(tasks: list[_Task[T, R]], error: Callable[[], Error]) -> list[_Task[T, R]]:
@@ -327,35 +335,35 @@ def _fail(tasks: list[_Task[T, R]], error: Callable[[], Error]) -> list[_Task[T,
 
 
 def _connection_of(item: object) -> Root | None:
-    """Return the connection that an item will be asked through, as far as that can be seen."""
-    if isinstance(item, tuple):  # (domain, what to do with it)
+    """Return the connection to which an item belongs, ``None`` if it is unknown."""
+    if isinstance(item, tuple):  # (domain, argument)
         return next((found for found in (_connection_of(part) for part in item) if found is not None), None)
     if isinstance(item, Handle | Part):
         return item._conn
     return item if isinstance(item, Root) else None
 
 
-def _is_gone(item: object, error: NotFoundError) -> bool:
-    """Whether it is the item itself that was not found, and not something else that the function looked for."""
+def _has_vanished(item: object, error: NotFoundError) -> bool:
+    """Return whether the item itself was not found, and not another object that the function looked up."""
     if isinstance(item, tuple):
-        return any(_is_gone(part, error) for part in item)
+        return any(_has_vanished(part, error) for part in item)
     if isinstance(item, Part):
         item = item.domain
     if not isinstance(item, Handle):
         return False
     try:
-        item.xml_desc()  # type: ignore[attr-defined]  # each has it
+        item.xml_desc()  # type: ignore[attr-defined]  # every class of items has it
     except type(error):
         return True
     except Exception:
-        pass  # whatever that is, it does not say so
+        pass  # another error does not show that the item has vanished
     return False
 
 
 class Coming(Iterator[Result[T, R]]):
-    """Results as they come, from :func:`imap`.  A context manager: closing it begins no further item.
+    """The results of :func:`imap`, as they arrive.  A context manager: after closing, no further item is started.
 
-    It is closed too when nobody holds it any more; an exception that left the loop holds it.
+    It is also closed when it is garbage collected.  The traceback of an exception in the loop delays that.
     """
 
     __slots__ = ("_results",)
@@ -367,7 +375,7 @@ class Coming(Iterator[Result[T, R]]):
         return next(self._results)[1]
 
     def close(self) -> None:
-        """Begin no further item; those under way go on in their threads, and nobody hears of them."""
+        """Start no further item; calls under way continue in their threads, and their results are discarded."""
         self._results.close()
 
     def __enter__(self) -> Self:
@@ -388,10 +396,11 @@ def imap(
     deadline: float | None = None,
     cancel: Cancel | None = None,
 ) -> Coming[T, R]:
-    """Call *function* with each of *items*, in threads, and yield the results as they come.
+    """Call *function* with each of *items*, in threads, and yield the results as they arrive.
 
-    ``with bulk.imap(…) as coming: for result in coming: …`` begins no further item however the block is left, by
-    Ctrl-C too.  The first item is begun when the first result is asked for.  For the arguments see :func:`map`.
+    After the block ``with bulk.imap(…) as coming: for result in coming: …`` no further item is started, however the
+    block is left, also by Ctrl-C.  The first item is started when the first result is requested.  For the arguments see
+    :func:`map`.
     """
     return Coming(_Run(function, items, workers, timeout, deadline, cancel).results())
 
@@ -408,15 +417,15 @@ def map(
 ) -> Results[T, R]:
     """Call *function* with each of *items*, in threads, and return the results in the order of the items.
 
-    :param items: domains, volumes, snapshots, connections, tuples with one of these in them, or anything else
-    :param workers: how many items of one connection are worked on at a time, 4 if not given; what belongs to no
-        connection shares that many
-    :param timeout: seconds for each item from when it is begun.  Then its error is an :class:`OperationTimeoutError`,
-        and its thread is left behind: a call that libvirt does not return from cannot be interrupted
-    :param deadline: seconds for everything; what is not done then has the same error
-    :param progress: ``True`` for a bar on stderr, by rich; or what is called after each item with how many are done,
-        how many there are, and the result
-    :param cancel: begins no further item when told so; these get an :class:`OperationAbortedError`
+    :param items: domains, volumes, snapshots, connections, tuples that contain one of these, or any other objects
+    :param workers: how many items of one connection are processed at a time, 4 by default; items that belong to no
+        connection share one further set of threads
+    :param timeout: seconds for each item, from its start.  An item that exceeds it has an
+        :class:`OperationTimeoutError`.  Its thread continues, as a call in libvirt cannot be interrupted
+    :param deadline: seconds for the whole call; items that have not finished by then have the same error
+    :param progress: ``True`` for a bar on stderr, drawn by rich; or a function that is called after each item with the
+        number of finished items, the number of all items, and the result
+    :param cancel: can stop the call; items that were not started then have an :class:`OperationAbortedError`
     :raises ImportError: a bar needs the extra ``cli``
     """
     run = _Run(function, items, workers, timeout, deadline, cancel)
@@ -425,8 +434,8 @@ def map(
     results = run.results()
     with _reporter(progress, total) as report:
         try:
-            for done, (place, result) in enumerate(results, 1):
-                ordered[place] = result
+            for done, (index, result) in enumerate(results, 1):
+                ordered[index] = result
                 report(done, total, result)
         finally:
             results.close()
@@ -448,7 +457,7 @@ def _bar(total: int) -> AbstractContextManager[Report[T, R]]:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     except ImportError as error:
-        raise ImportError("a progress bar needs rich: install pyvirt[cli], or pass a function") from error
+        raise ImportError("a progress bar needs rich: pip install 'pyvirt[cli]', or pass a function") from error
 
     @contextmanager
     def bar() -> Iterator[Report[T, R]]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Who is there, as columns: what ``conn.domains.inventory()`` and its like return.
+"""Inventories: the objects of one kind as columns, returned by ``conn.domains.inventory()`` and similar methods.
 
-To ask each of 10,000 domains for its state, persistence and autostart takes 30,000 round trips.  Bulk statistics of
-the group ``STATE`` and listings filtered by flag say the same in four, whatever the number; what a listing names is
-found among the rows by UUID, since the host changes between two calls (``_native/inventory.c``).
+Asking each of 10,000 domains for its state, persistence and autostart takes 30,000 round trips.  Bulk statistics of the
+group ``STATE`` and listings filtered by flag return the same facts in four, for any number of domains.  Listings are
+matched with the rows by UUID, because the host can change between two calls (``_native/inventory.c``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pyvirt.enums.secret import ConnectListAllSecretsFlags, SecretUsageType
 from pyvirt.enums.storage import ConnectListAllStoragePoolsFlags
 from pyvirt.errors import DomainNotFoundError, NotSupportedError
 from pyvirt.stats.engine import engine_of
-from pyvirt.stats.frame import decode_texts, holding, view_of
+from pyvirt.stats.frame import decode_texts, keep_alive, memory_view
 
 if TYPE_CHECKING:
     from pyvirt._core.lib import CData
@@ -34,14 +34,14 @@ _Flags = ConnectListAllDomainsFlags
 
 
 class DomainEntry(NamedTuple):
-    """A domain, as :class:`DomainInventory` has it."""
+    """A domain, a row of :class:`DomainInventory`."""
 
     name: str
     uuid: UUID
-    #: ``None`` while it does not run
+    #: ``None`` if it is not running
     id: int | None
     state: DomainState
-    #: a member's value of the enumeration that belongs to the state; ``None`` where the driver has no bulk statistics
+    #: a value of the enumeration that belongs to the state; ``None`` if the driver has no bulk statistics
     reason: int | None
     persistent: bool
     autostart: bool
@@ -71,7 +71,7 @@ class StorageVolumeEntry(NamedTuple):
     """A volume of a storage pool."""
 
     name: str
-    #: what identifies it on this host: mostly its path
+    #: identifies it on this host: usually its path
     key: str
 
 
@@ -91,7 +91,7 @@ class InterfaceEntry(NamedTuple):
 
 
 class SecretEntry(NamedTuple):
-    """A secret; it has no name, but what it is used for."""
+    """A secret; it has no name, but a usage id."""
 
     uuid: UUID
     usage_type: SecretUsageType
@@ -113,15 +113,16 @@ Row = TypeVar("Row", bound=tuple[object, ...])
 class Inventory(Generic[Row]):
     """All objects of one kind at one moment, as columns of the same length.
 
-    Iterating gives rows; ``inventory[name]`` and ``inventory[uuid]`` find one.  It needs its connection no more.
+    Iterating yields rows; ``inventory[name]`` and ``inventory[uuid]`` return one.  An inventory no longer needs its
+    connection.
     """
 
     _row: ClassVar[type[tuple[object, ...]]]
 
     def __init__(self, names: list[str], uuid_bytes: memoryview) -> None:
-        #: names, row for row
+        #: the name of each row
         self.names = names
-        #: the UUIDs, 16 bytes each, end to end; empty for what has none
+        #: the UUIDs, 16 bytes each, concatenated; empty if the objects have no UUIDs
         self.uuid_bytes = uuid_bytes
 
     def __repr__(self) -> str:
@@ -132,46 +133,46 @@ class Inventory(Generic[Row]):
 
     @cached_property
     def uuids(self) -> list[UUID]:
-        """The UUIDs, row for row; empty for what has none."""
+        """The UUID of each row; empty if the objects have no UUIDs."""
         data = bytes(self.uuid_bytes)
         return [UUID(bytes=data[at : at + 16]) for at in range(0, len(data), 16)]
 
     @cached_property
     def _columns(self) -> tuple[Sequence[object], ...]:
-        """What rows are made of, in the order of their fields."""
+        """The columns, in the order of the fields of a row."""
         raise NotImplementedError
 
     @cached_property
-    def _places(self) -> dict[str | UUID, int]:
-        places: dict[str | UUID, int] = {uuid: row for row, uuid in enumerate(self.uuids)}
+    def _rows_by_key(self) -> dict[str | UUID, int]:
+        rows: dict[str | UUID, int] = {uuid: row for row, uuid in enumerate(self.uuids)}
         if "name" in self._row._fields:  # type: ignore[attr-defined]
-            places.update((name, row) for row, name in enumerate(self.names))
-        return places
+            rows.update((name, row) for row, name in enumerate(self.names))
+        return rows
 
-    def _make(self, values: Iterable[object]) -> Row:
+    def _make_row(self, values: Iterable[object]) -> Row:
         made: Row = self._row._make(values)  # type: ignore[attr-defined]
         return made
 
     def __iter__(self) -> Iterator[Row]:
-        return map(self._make, zip(*self._columns, strict=True))
+        return map(self._make_row, zip(*self._columns, strict=True))
 
     def __getitem__(self, key: str | UUID) -> Row:
-        """Return the row of that name or UUID.
+        """Return the row with this name or UUID.
 
-        :raises KeyError: there is none
+        :raises KeyError: no row has it
         """
-        row = self._places[key]
-        return self._make(column[row] for column in self._columns)
+        row = self._rows_by_key[key]
+        return self._make_row(column[row] for column in self._columns)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._places
+        return key in self._rows_by_key
 
     def get(self, key: str | UUID) -> Row | None:
-        """Return the row of that name or UUID, ``None`` if there is none."""
-        return self[key] if key in self._places else None
+        """Return the row with this name or UUID, or ``None``."""
+        return self[key] if key in self._rows_by_key else None
 
     def to_dicts(self) -> list[dict[str, object]]:
-        """Return a dictionary per row."""
+        """Return one dictionary per row."""
         fields: tuple[str, ...] = self._row._fields  # type: ignore[attr-defined]
         return [dict(zip(fields, row, strict=True)) for row in self]
 
@@ -192,11 +193,11 @@ class DomainInventory(Inventory[DomainEntry]):
         autostart: memoryview[bool],
     ) -> None:
         super().__init__(names, uuid_bytes)
-        #: int32; -1 for those that do not run
+        #: int32; -1 if the domain is not running
         self.ids = ids
         #: int32, members of :class:`~pyvirt.DomainState`
         self.states = states
-        #: int32; ``None`` where the driver has no bulk statistics
+        #: int32; ``None`` if the driver has no bulk statistics
         self.reasons = reasons
         #: bool: a configuration is stored
         self.persistent = persistent
@@ -217,8 +218,8 @@ class DomainInventory(Inventory[DomainEntry]):
         )
 
 
-class _Switched(Inventory[Row]):
-    """Networks and pools: up or not, and by what."""
+class _ActiveInventory(Inventory[Row]):
+    """Objects that can be active or not: networks and storage pools."""
 
     def __init__(
         self,
@@ -241,13 +242,13 @@ class _Switched(Inventory[Row]):
         return self.names, self.uuids, self.active, self.persistent, self.autostart
 
 
-class NetworkInventory(_Switched[NetworkEntry]):
+class NetworkInventory(_ActiveInventory[NetworkEntry]):
     """The networks of a connection."""
 
     _row = NetworkEntry
 
 
-class StoragePoolInventory(_Switched[StoragePoolEntry]):
+class StoragePoolInventory(_ActiveInventory[StoragePoolEntry]):
     """The storage pools of a connection."""
 
     _row = StoragePoolEntry
@@ -260,7 +261,7 @@ class StorageVolumeInventory(Inventory[StorageVolumeEntry]):
 
     def __init__(self, names: list[str], uuid_bytes: memoryview, keys: list[str]) -> None:
         super().__init__(names, uuid_bytes)
-        #: what identifies them on this host
+        #: identify them on this host
         self.keys = keys
 
     @cached_property
@@ -296,7 +297,7 @@ class InterfaceInventory(Inventory[InterfaceEntry]):
 
 
 class SecretInventory(Inventory[SecretEntry]):
-    """The secrets of a connection; their names are what they are used for."""
+    """The secrets of a connection; ``names`` are their usage ids."""
 
     _row = SecretEntry
 
@@ -313,7 +314,7 @@ class SecretInventory(Inventory[SecretEntry]):
         self.usage_types = usage_types
         #: bool: never written to disk
         self.ephemeral = ephemeral
-        #: bool: nobody may read its value
+        #: bool: libvirt does not return its value to clients
         self.private = private
 
     @cached_property
@@ -332,11 +333,11 @@ class NWFilterInventory(Inventory[NWFilterEntry]):
         return self.names, self.uuids
 
 
-# ---- taking stock ----
+# ---- making inventories ----
 
 
 class _Listing:
-    """The rows of one kind, and who of them is listed with a flag."""
+    """The objects of one kind, and which of them are listed with a flag."""
 
     def __init__(self, kind: int, parent: HasPointer, function: str) -> None:
         self._kind = kind
@@ -349,7 +350,7 @@ class _Listing:
 
     @classmethod
     def of_all(cls, kind: int, parent: HasPointer, function: str) -> _Listing:
-        """List everything."""
+        """Return a listing of all objects."""
         listing = cls(kind, parent, function)
         listing.append(0)
         return listing
@@ -366,9 +367,9 @@ class _Listing:
         self._view.uuids = buffer
 
     def mark(self, marks: bytearray, flags: int, mark: int) -> None:
-        """Set *marks* of the rows that are listed with *flags* to *mark*."""
-        room = ffi.from_buffer("uint8_t[]", marks, require_writable=True)
-        self._check(lib.pv_inventory_mark(self._kind, self._view, self._parent._ptr, flags, room, mark))
+        """Set the *marks* of the objects that are listed with *flags* to *mark*."""
+        array = ffi.from_buffer("uint8_t[]", marks, require_writable=True)
+        self._check(lib.pv_inventory_mark(self._kind, self._view, self._parent._ptr, flags, array, mark))
 
     def _check(self, result: int) -> None:
         if result == lib.PV_NO_MEMORY:
@@ -381,7 +382,7 @@ class _Listing:
         return rows
 
     def flagged(self, flag: int) -> memoryview[bool]:
-        """Return who is listed with *flag*."""
+        """Return for each object whether it is listed with *flag*."""
         marks = bytearray(len(self))
         self.mark(marks, flag, 1)
         return _bools(marks)
@@ -397,18 +398,18 @@ class _Listing:
         return self._texts(self._view.key_offsets, self._view.keys)
 
     def _texts(self, offsets: CData, text: CData) -> list[str]:
-        places = ffi.unpack(offsets, len(self) + 1)
-        return decode_texts(places, ffi.buffer(text, places[-1])[:] if places[-1] else b"")
+        ends = ffi.unpack(offsets, len(self) + 1)
+        return decode_texts(ends, ffi.buffer(text, ends[-1])[:] if ends[-1] else b"")
 
     @property
     def uuid_bytes(self) -> memoryview:
-        """The UUIDs, end to end."""
-        return view_of(holding(self._rows), self._view.uuids, 16 * len(self) if self._view.uuids else 0, "B")
+        """The UUIDs, concatenated."""
+        return memory_view(keep_alive(self._rows), self._view.uuids, 16 * len(self) if self._view.uuids else 0, "B")
 
     @property
     def ids(self) -> memoryview:
         """The ids, int32."""
-        return view_of(holding(self._rows), self._view.ids, len(self), "i")
+        return memory_view(keep_alive(self._rows), self._view.ids, len(self), "i")
 
 
 def _bools(marks: bytearray) -> memoryview[bool]:
@@ -430,7 +431,7 @@ def domains_of(conn: Conn) -> DomainInventory:
         names, uuid_bytes, ids = frame.domains.names, frame.domains.uuid_bytes, frame.domains.ids
         listing.use(uuid_bytes)
         states, reasons = _column(frame, "state.state"), _column(frame, "state.reason")
-    persistent = bytearray(b"\1" * len(names))  # as most are
+    persistent = bytearray(b"\1" * len(names))  # most are; the transient ones are listed
     domains._in_parts(_Flags.TRANSIENT, lambda flags: listing.mark(persistent, flags, 0))
     return DomainInventory(names, uuid_bytes, ids, states, reasons, _bools(persistent), _autostart(conn, listing))
 
@@ -441,34 +442,37 @@ def _column(frame: StatsFrame, name: str) -> memoryview:
 
 
 def _autostart(conn: Conn, listing: _Listing) -> memoryview[bool]:
-    """Return who starts with the host; it may be none or all, so whoever are fewer are listed."""
-    few = lib.virConnectListAllDomains(conn._ptr, ffi.NULL, _Flags.AUTOSTART)
-    if few == 0:
+    """Return which domains start with the host; lists those that do or those that do not, whichever are fewer."""
+    count = lib.virConnectListAllDomains(conn._ptr, ffi.NULL, _Flags.AUTOSTART)
+    if count == 0:
         return _bools(bytearray(len(listing)))
-    if few < 0:
-        forget()  # too many for a message to list are too many to count
-    listed, mark = (_Flags.AUTOSTART, 1) if few <= len(listing) // 2 else (_Flags.NO_AUTOSTART, 0)
+    if count < 0:
+        forget()  # too many for one message: libvirt cannot count them either; the listing below uses several
+    listed, mark = (_Flags.AUTOSTART, 1) if count <= len(listing) // 2 else (_Flags.NO_AUTOSTART, 0)
     marks = bytearray(bytes([not mark]) * len(listing))
     conn.domains._in_parts(listed, lambda flags: listing.mark(marks, flags, mark))
     return _bools(marks)
 
 
 def _states(conn: Conn, listing: _Listing) -> memoryview:
-    """Return the states by listings filtered by flag; who is in none of them is in one that has no flag of its own."""
-    other = 255
-    marks = bytearray([other]) * len(listing)
+    """Return the states, from listings filtered by flag.
+
+    Domains in a state that has no flag of its own are in none of these listings, and are asked one by one.
+    """
+    unlisted = 255
+    marks = bytearray([unlisted]) * len(listing)
     for flag, state in (
         (_Flags.RUNNING, DomainState.RUNNING),
         (_Flags.PAUSED, DomainState.PAUSED),
         (_Flags.SHUTOFF, DomainState.SHUTOFF),
     ):
         conn.domains._in_parts(flag, lambda flags, state=state: listing.mark(marks, flags, state))  # type: ignore[misc]
-    for row in [row for row, state in enumerate(marks) if state == other]:
+    for row in [row for row, state in enumerate(marks) if state == unlisted]:
         domain = conn.domains.get(uuid=bytes(listing.uuid_bytes[16 * row : 16 * row + 16]), default=None)
         try:
             marks[row] = DomainState.NOSTATE if domain is None else domain.state().state
         except DomainNotFoundError:
-            marks[row] = DomainState.NOSTATE  # gone since it was listed
+            marks[row] = DomainState.NOSTATE  # it was deleted after the list was made
     return memoryview(array("i", list(marks))).toreadonly()
 
 
@@ -479,7 +483,9 @@ def networks_of(conn: Conn) -> NetworkInventory:
     return NetworkInventory(
         found.names,
         found.uuid_bytes,
-        *map(found.flagged, (flags.ACTIVE, flags.PERSISTENT, flags.AUTOSTART)),
+        found.flagged(flags.ACTIVE),
+        found.flagged(flags.PERSISTENT),
+        found.flagged(flags.AUTOSTART),
     )
 
 
@@ -490,7 +496,9 @@ def pools_of(conn: Conn) -> StoragePoolInventory:
     return StoragePoolInventory(
         found.names,
         found.uuid_bytes,
-        *map(found.flagged, (flags.ACTIVE, flags.PERSISTENT, flags.AUTOSTART)),
+        found.flagged(flags.ACTIVE),
+        found.flagged(flags.PERSISTENT),
+        found.flagged(flags.AUTOSTART),
     )
 
 
@@ -518,7 +526,11 @@ def secrets_of(conn: Conn) -> SecretInventory:
     found = _Listing.of_all(lib.PV_LIST_SECRET, conn, "virConnectListAllSecrets")
     flags = ConnectListAllSecretsFlags
     return SecretInventory(
-        found.names, found.uuid_bytes, found.ids, *map(found.flagged, (flags.EPHEMERAL, flags.PRIVATE))
+        found.names,
+        found.uuid_bytes,
+        found.ids,
+        found.flagged(flags.EPHEMERAL),
+        found.flagged(flags.PRIVATE),
     )
 
 

@@ -114,17 +114,17 @@ def test_closing_does_not_wait_for_a_daemon_that_hangs(daemon: PrivateDaemon, co
 
 def test_a_connection_opened_during_close_is_closed(conn: pyvirt.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[pyvirt.Connection] = []
-    take = HostState._take_connection
+    process = HostState._process_opening
 
-    def close_before(host: HostState, job: Opening) -> None:
+    def close_before(host: HostState, call: Opening) -> None:
         closing = threading.Thread(target=collector.close)
         closing.start()
         closing.join()
-        assert job.opened is not None
-        opened.append(job.opened)
-        take(host, job)
+        assert call.opened is not None
+        opened.append(call.opened)
+        process(host, call)
 
-    monkeypatch.setattr(HostState, "_take_connection", close_before)
+    monkeypatch.setattr(HostState, "_process_opening", close_before)
     with Collector(conn, deadline=30) as collector, pytest.raises(pyvirt.ClosedError, match="middle of a tick"):
         collector.collect()
     wait_for_no_threads()

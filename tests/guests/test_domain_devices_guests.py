@@ -313,7 +313,7 @@ def test_a_copy_becomes_ready_and_is_pivoted_to(layered: Disk, images: Path) -> 
         job.pivot()
     with pytest.raises(OperationInvalidError, match="already in active block job"):
         layered.pull()
-    with pytest.raises(OperationTimeoutError, match=r"'vda' was not done after 0\.05 s"):
+    with pytest.raises(OperationTimeoutError, match=r"'vda' had not finished after 0\.05 s"):
         job.wait(timeout=0.05)
     assert layered.job == job
     assert layered.job.info() is not None
@@ -336,7 +336,7 @@ def test_an_aborted_copy_leaves_the_disk_as_it_was(layered: Disk, images: Path) 
     job.abort()
     assert job.info() is None
     assert files(layered) == ["top", "middle", "base"]
-    with pytest.raises(OperationFailedError, match="'vda' ended and left it as it was") as caught:
+    with pytest.raises(OperationFailedError, match="'vda' ended without changing the disk") as caught:
         job.wait()
     assert caught.value.code == 9
     calls: list[Callable[[], None]] = [job.abort, job.pivot, lambda: job.set_speed(1)]
@@ -446,7 +446,7 @@ def test_wait_raises_when_the_job_fails(qemu: pyvirt.Connection, images: Path, b
         image.write(struct.pack(">Q", entry | 0x1000))
     disk = start_layered(qemu, images)
     job = disk.pull() if begin == "pull" else disk.copy_to(copy_xml(images / "copy"))
-    with pytest.raises(OperationFailedError, match="'vda' ended and left it as it was"):
+    with pytest.raises(OperationFailedError, match="'vda' ended without changing the disk"):
         job.wait(timeout=WHILE)
     assert job.info() is None
     assert files(disk) == ["top", "middle", "base"]

@@ -275,7 +275,7 @@ def test_a_pull_backup_is_read_over_nbd(guest: Domain, disk: Path, tmp_path: Pat
     assert info is not None
     assert info.type is DomainJobType.UNBOUNDED
     assert job.stats()[params.DOMAIN_JOB_OPERATION] == DomainJobOperation.BACKUP
-    with pytest.raises(OperationTimeoutError, match=r"'snapshots-\d+' was not over after 0\.05 s"):
+    with pytest.raises(OperationTimeoutError, match=r"'snapshots-\d+' had not ended after 0\.05 s"):
         job.wait(timeout=0.05)
     job.abort()
     job.wait(timeout=WHILE)

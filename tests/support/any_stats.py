@@ -9,7 +9,7 @@ import pyvirt
 from pyvirt import Domain, StatsFrame, StatsGroup
 from pyvirt._core.lib import lib
 from pyvirt.collector._one_by_one import records_of
-from pyvirt.stats.engine import engine_of, new_frame, sealed
+from pyvirt.stats.engine import engine_of, new_frame, seal
 
 
 def stats(conn: pyvirt.Connection, domains: Sequence[Domain] | None = None) -> StatsFrame:
@@ -27,6 +27,6 @@ def one_by_one(conn: pyvirt.Connection, domains: Sequence[Domain]) -> StatsFrame
     frame = new_frame(engine._schema)
     added = lib.pv_frame_add(frame, records, count)
     assert added == count
-    made = StatsFrame(sealed(frame), engine._shared)
+    made = StatsFrame(seal(frame), engine._cache)
     conn._adopt(made.keeper)
     return made

@@ -70,13 +70,13 @@ NOT_A_DOCUMENT: dict[str, tuple[type[Exception], str, Any]] = {
     "no encoding": (XMLError, "unknown encoding: none", b"<?xml version='1.0' encoding='none'?><a/>"),
 }
 NOT_A_UUID: dict[str, tuple[type[Exception], str, Any]] = {
-    "no UUID": (InvalidArgumentError, "'nobody' is no UUID", "nobody"),
-    "nothing": (InvalidArgumentError, "'' is no UUID", ""),
-    "10,000 characters": (InvalidArgumentError, "^'n{64}' is no UUID$", LONG),
-    "NUL": (InvalidArgumentError, r"'test\\x00' is no UUID", NUL),
-    "a lone surrogate": (InvalidArgumentError, r"'\\ud800' is no UUID", SURROGATE),
+    "no UUID": (InvalidArgumentError, "'nobody' is not a valid UUID", "nobody"),
+    "nothing": (InvalidArgumentError, "'' is not a valid UUID", ""),
+    "10,000 characters": (InvalidArgumentError, "^'n{64}' is not a valid UUID$", LONG),
+    "NUL": (InvalidArgumentError, r"'test\\x00' is not a valid UUID", NUL),
+    "a lone surrogate": (InvalidArgumentError, r"'\\ud800' is not a valid UUID", SURROGATE),
     "three bytes": (InvalidArgumentError, "16 bytes, not 3", b"abc"),
-    "a number": (TypeError, "not int", 5),
+    "a number": (TypeError, "got int", 5),
 }
 
 
@@ -133,7 +133,7 @@ def cases(kind: Kind) -> Iterator[tuple[str, Case]]:
         for what, (cls, message, key) in (NOT_A_UUID if other == "uuid" else NOT_A_TEXT).items():
             given = {other: key, **dict.fromkeys(PARTNERS.get(other, ()), "x")}
             yield f"get {other}: {what}", Case(cls, message, get_by(**given))
-    yield "get: nothing", Case(TypeError, "give ", get_by(None))
+    yield "get: nothing", Case(TypeError, "expected ", get_by(None))
     for maker in kind.makers:
         for what, (cls, message, xml) in wrong_documents(kind.root).items():
             yield f"{maker}: {what}", Case(cls, message, made_of(maker, xml))

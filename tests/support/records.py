@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pyvirt import Domain
 from pyvirt._core.lib import ffi, lib
 from pyvirt.stats import StatsFrame
-from pyvirt.stats.engine import new_frame, new_schema, sealed
-from pyvirt.stats.layouts import Shared
+from pyvirt.stats.engine import new_frame, new_schema, seal
+from pyvirt.stats.layouts import FrameCache
 
 INT, UINT, LLONG, ULLONG, DOUBLE, BOOLEAN, STRING = range(1, 8)
 MEMBERS = {INT: "i", UINT: "ui", LLONG: "l", ULLONG: "ul", DOUBLE: "d", BOOLEAN: "b", STRING: "s"}
@@ -26,7 +26,7 @@ class Feed:
 
     def __init__(self) -> None:
         self._schema = new_schema()
-        self._shared = Shared()
+        self._cache = FrameCache()
 
     def frame(self, *parts: Sequence[tuple[Domain, Sequence[Field]]]) -> StatsFrame:
         """Return a frame of these records, added part by part as the parts of a large host are."""
@@ -36,7 +36,7 @@ class Feed:
             for i, (domain, fields) in enumerate(records):
                 array[i] = _record(domain, fields)
             assert lib.pv_frame_add(frame, array, len(records)) == len(records)
-        return StatsFrame(sealed(frame), self._shared)
+        return StatsFrame(seal(frame), self._cache)
 
 
 def _allocate(kind: str, count: int) -> Any:

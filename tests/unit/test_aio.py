@@ -137,7 +137,7 @@ async def test_errors_have_the_classes_of_the_model(libvirt_test_uri: str) -> No
         assert caught.value.function == "virDomainDestroyFlags"
         with pytest.raises(pyvirt.XMLError):
             await conn.domains.define("<domain")
-        with pytest.raises(TypeError, match="give exactly one of"):
+        with pytest.raises(TypeError, match="expected exactly one of"):
             await conn.domains.get("a", id=1)
 
 

@@ -43,7 +43,7 @@ class Case(NamedTuple):
 CASES = {
     "malformed URI": Case(InvalidArgumentError, "parse URI ::::", lambda conn: pyvirt.connect("::::")),
     "URI without a driver": Case(ConnectionFailedError, "'x'", lambda conn: pyvirt.connect("x")),
-    "URI as bytes": Case(TypeError, "str or a pyvirt.URI, not bytes", lambda conn: pyvirt.connect(BYTES)),
+    "URI as bytes": Case(TypeError, "str or pyvirt.URI, got bytes", lambda conn: pyvirt.connect(BYTES)),
     "not XML": Case(XMLError, "(?s)Start tag expected.*just text", lambda conn: conn.domains.define("just text")),
     "no XML at all": Case(XMLError, "empty", lambda conn: conn.domains.define("")),
     "XML of something else": Case(
@@ -70,7 +70,7 @@ CASES = {
     "empty name": Case(DomainNotFoundError, "''", lambda conn: conn.domains[""]),
     "malformed UUID": Case(InvalidArgumentError, "'nnn", lambda conn: conn.domains.get(uuid=LONG)),
     "short UUID": Case(InvalidArgumentError, "16 bytes, not 3", lambda conn: conn.domains.get(uuid=b"abc")),
-    "UUID as number": Case(TypeError, "not int", lambda conn: conn.domains.get(uuid=5)),
+    "UUID as number": Case(TypeError, "got int", lambda conn: conn.domains.get(uuid=5)),
     "nothing to look for": Case(TypeError, "exactly one", lambda conn: conn.domains.get()),
     "two things to look for": Case(TypeError, "exactly one", lambda conn: conn.domains.get("test", id=1)),
     "unknown group": Case(

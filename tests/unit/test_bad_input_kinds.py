@@ -196,8 +196,8 @@ SIDES = {
     "snapshot: surrogate": Case(
         InvalidArgumentError, "surrogate", lambda domain: domain.snapshots.create(description=SURROGATE)
     ),
-    "snapshot: both": Case(TypeError, "give xml, or", lambda domain: domain.snapshots.create("<x/>", name="x")),
-    "checkpoint: both": Case(TypeError, "give xml, or", lambda domain: domain.checkpoints.create("<x/>", name="x")),
+    "snapshot: both": Case(TypeError, "expected xml, or", lambda domain: domain.snapshots.create("<x/>", name="x")),
+    "checkpoint: both": Case(TypeError, "expected xml, or", lambda domain: domain.checkpoints.create("<x/>", name="x")),
     "native: NUL": Case(
         InvalidArgumentError, "NUL", lambda domain: domain.connection.domains.xml_from_native(NUL, "x")
     ),

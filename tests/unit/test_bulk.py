@@ -289,7 +289,7 @@ def test_a_deadline_ends_all_calls(never: threading.Event) -> None:
     assert results[0].value == 0
     assert all(isinstance(result.error, pyvirt.OperationTimeoutError) for result in results[1:])
     messages = [str(result.error) for result in results[1:]]
-    assert [message.startswith("not done") for message in messages] == [True, True, False, False, False]
+    assert [message.startswith("not finished") for message in messages] == [True, True, False, False, False]
     assert all("1.5 s" in message for message in messages)
 
 
@@ -315,9 +315,9 @@ def test_an_unresponsive_connection_gets_no_further_calls(never: threading.Event
     results = bulk.map(lambda number: never.wait(), range(200), workers=8, timeout=0.05)
 
     messages = [str(result.error).partition(" ")[2].partition(" ")[0] for result in results.failed]
-    assert messages == ["done"] * messages.count("done") + ["begun:"] * messages.count("begun:")
+    assert messages == ["finished"] * messages.count("finished") + ["started:"] * messages.count("started:")
     assert len(messages) == 200
-    assert 16 <= messages.count("done") < 30
+    assert 16 <= messages.count("finished") < 30
 
 
 # ---- leaving early ----
@@ -510,7 +510,7 @@ try:
 except ImportError as error:
     print(error, begun)
 """
-    assert "pyvirt[cli], or pass a function []" in output_of(program)
+    assert "pip install 'pyvirt[cli]', or pass a function []" in output_of(program)
 
 
 def test_bulk_is_available_without_an_import() -> None:

@@ -40,7 +40,7 @@ ALLOWED = {
     "network/ports.py::NetworkPort.network": "takes a reference of this process; cannot fail",
     "domain/_saved_point.py::SavedPoint.domain": "takes a reference of this process; cannot fail",
     "nodedev.py::NodeDevice.parent_name": "NULL is a result",
-    "collector/_requests.py::Request._ask": "is called with a list of domains, not with one object",
+    "collector/_requests.py::Request._read": "is called with a list of domains, not with one object",
     "inventory.py::_autostart": "a list that is too long is not an error here",
 }
 # Frees memory of this process.

@@ -115,7 +115,7 @@ def test_a_driver_without_such_objects_raises_unsupported(conn: pyvirt.Connectio
 
 @pytest.mark.parametrize("name", NAMES)
 def test_get_without_a_key_raises(conn: pyvirt.Connection, name: str) -> None:
-    with pytest.raises(TypeError, match="give "):
+    with pytest.raises(TypeError, match="expected "):
         KINDS[name].collection(conn).get(None)
 
 

@@ -126,9 +126,9 @@ def test_a_frame_is_keyed_by_host(conn: pyvirt.Connection, two_hosts: CollectedF
     assert ("small", "vm-00199") not in frame
     assert ("elsewhere", "vm-00001") not in frame
     for key in ("vm-00001", frame["small", "vm-00001"].uuid):
-        with pytest.raises(KeyError, match=rf"{key}' is on 2 hosts: ask for \('large', '{key}'\)"):
+        with pytest.raises(KeyError, match=rf"{key}' is on 2 hosts: use one of \('large', '{key}'\)"):
             frame[key]
-    with pytest.raises(KeyError, match="no domain 'vm-00199' of 'small'"):
+    with pytest.raises(KeyError, match="no domain 'vm-00199' on host 'small'"):
         frame["small", "vm-00199"]
     with pytest.raises(KeyError, match="no domain 'vm-99999' among the 202"):
         frame["vm-99999"]
@@ -201,7 +201,7 @@ def test_exported_hosts_give_their_memory_back(two_hosts: CollectedFrame) -> Non
 
 def test_hosts_of_one_name_are_told_apart() -> None:
     with pyvirt.connect("test:///default") as one, pyvirt.connect("test:///default") as two:
-        with pytest.raises(ValueError, match="several connections to 'test:///default': tell them apart by names"):
+        with pytest.raises(ValueError, match="several connections to 'test:///default': give each of them a name"):
             Collector([one, two])
         with Collector({"one": one, "two": two}) as collector:
             assert sorted(collector.collect().domains.host_names) == ["one", "two"]
@@ -393,7 +393,7 @@ def test_anything_but_connections_is_refused(conn: pyvirt.Connection) -> None:
         Collector([])
     with pytest.raises(TypeError):
         Collector([conn, "test:///default"])  # type: ignore[list-item]
-    with pytest.raises(TypeError, match="names are str, not int"):
+    with pytest.raises(TypeError, match="the names of hosts must be str, not int"):
         Collector({1: conn})  # type: ignore[arg-type]
 
 
@@ -524,13 +524,14 @@ def test_an_infinite_deadline_is_accepted(conn: pyvirt.Connection) -> None:
 def test_no_wake_up_is_planned_where_progress_cannot_be_seen(conn: pyvirt.Connection) -> None:
     with Collector(conn, deadline=60) as collector:
         (host,) = collector._hosts
-        host.begin(1, StatsGroup.STATE, ConnectGetAllDomainStatsFlags(0), 60)
-        request = Request(1, Link(conn), list(conn.domains)[:2], StatsGroup.STATE, host._flags, one_by_one=False)
-        host._requests.append(request)
-        assert host.wakes_at() == request.look_at
-        host._can_look = False  # as LXC's driver reports it
-        assert host.wakes_at() == float("inf")
-        host._requests.clear()
+        flags = ConnectGetAllDomainStatsFlags(0)
+        host.begin_tick(1, StatsGroup.STATE, flags, 60)
+        request = Request(1, Link(conn), list(conn.domains)[:2], StatsGroup.STATE, flags, one_by_one=False)
+        host._calls.requests.append(request)
+        assert host.next_wakeup() == request.probe_at
+        host._learned.can_probe = False  # as LXC's driver reports it
+        assert host.next_wakeup() == float("inf")
+        host._calls.requests.clear()
 
 
 # ---- drivers without bulk statistics ----

@@ -146,7 +146,7 @@ def test_an_invalid_host_file_raises(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("uri", [b"test:///default", 5, ["test:///default"], Path("/default"), object()], ids=repr)
 def test_a_uri_must_be_text(uri: Any) -> None:
-    with pytest.raises(TypeError, match=f"str or a pyvirt.URI, not {type(uri).__name__}"):
+    with pytest.raises(TypeError, match=f"str or pyvirt.URI, got {type(uri).__name__}"):
         pyvirt.connect(uri)
 
 
@@ -228,7 +228,7 @@ def test_an_exception_of_the_auth_callable_is_the_cause(guarded: str) -> None:
         raise Unpleasant("no")
 
     for timeout in (None, 60):
-        with pytest.raises(AuthenticationError, match="the auth callable failed") as caught:
+        with pytest.raises(AuthenticationError, match="the auth callable raised an exception") as caught:
             pyvirt.connect(guarded, auth=answer, timeout=timeout)
         assert isinstance(caught.value.__cause__, Unpleasant)
 
@@ -250,7 +250,7 @@ def test_exceptions_that_end_the_program_are_raised_from_auth(stop: type[BaseExc
 )
 def test_an_answer_that_is_not_text_is_refused(answer: Any, cause: type[Exception], guarded: str) -> None:
     for auth in (lambda credential: answer, {"username": answer, "password": answer}):
-        with pytest.raises(AuthenticationError, match="the auth callable failed") as caught:
+        with pytest.raises(AuthenticationError, match="the auth callable raised an exception") as caught:
             pyvirt.connect(guarded, auth=auth)
         assert isinstance(caught.value.__cause__, cause)
 
@@ -258,7 +258,7 @@ def test_an_answer_that_is_not_text_is_refused(answer: Any, cause: type[Exceptio
 @pytest.mark.parametrize("auth", [5, b"path", ["alice"], True])
 def test_auth_of_another_type_is_refused(auth: Any, guarded: str) -> None:
     for timeout in (None, 60):
-        with pytest.raises(TypeError, match="auth takes a mapping, a callable or the path"):
+        with pytest.raises(TypeError, match="auth must be a mapping, a callable or the path"):
             pyvirt.connect(guarded, auth=auth, timeout=timeout)
 
 
@@ -313,7 +313,7 @@ def test_an_auth_file_needs_a_uri_or_a_default_uri(
 ) -> None:
     path = tmp_path / "auth.conf"
     path.write_text(AUTH_FILE.format(user="bob", password="build"))
-    with pytest.raises(InvalidArgumentError, match="goes into the URI"):
+    with pytest.raises(InvalidArgumentError, match="an auth file needs a URI"):
         pyvirt.connect(auth=path)
     monkeypatch.setenv("LIBVIRT_DEFAULT_URI", guarded)
     with pyvirt.connect(auth=path) as conn:

@@ -137,7 +137,11 @@ def test_the_target_of_a_migration_chooses_the_c_function() -> None:
         (InvalidArgumentError, "NUL", lambda conn, to: to(conn, destination_name="a\0b")),
         (InvalidArgumentError, "NUL", lambda conn, to: to(conn, compression=["mt", "x\0"])),
         (InvalidArgumentError, "NUL", lambda conn, to: to("test\0:")),
-        (InvalidArgumentError, "'migrate_disks': the list is empty", lambda conn, to: to(conn, migrate_disks=[])),
+        (
+            InvalidArgumentError,
+            "'migrate_disks' must not be an empty list",
+            lambda conn, to: to(conn, migrate_disks=[]),
+        ),
         (InvalidArgumentError, "too long", lambda conn, to: to(conn, {"x" * 80: 5})),
         (InvalidArgumentError, "too long", lambda conn, to: to(conn, {"x" * 80: ["a"]})),
         (OverflowError, "negative", lambda conn, to: to(conn, flags=-1)),

@@ -587,7 +587,7 @@ def test_a_listener_without_references_is_released(conn: pyvirt.Connection, doma
 def test_a_connection_can_be_closed_while_its_events_are_read(
     libvirt_host: HostFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The decoder must not keep what is read then: it would keep the connection and its socket open for ever."""
+    """The decoder must not keep what is read then: it would keep the connection and its socket open."""
     conn = pyvirt.connect(libvirt_host(domains=1))
     pointer = ffi.cast("virConnectPtr", conn._ptr)
     assert lib.virConnectRef(pointer) == 0

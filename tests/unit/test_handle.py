@@ -77,7 +77,7 @@ def test_handles_refuse_to_be_copied(
 ) -> None:
     for handle in (conn, domain):
         for _ in ("open", "closed"):
-            with pytest.raises(TypeError, match=f"a {type(handle).__name__} lives in one process"):
+            with pytest.raises(TypeError, match=f"{type(handle).__name__} objects belong to one process"):
                 refused(handle)
             handle.close()
 

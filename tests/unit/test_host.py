@@ -220,7 +220,7 @@ def test_invalid_page_sizes_are_refused(host: Host, size: int) -> None:
         lambda: host.alloc_pages({size: 1}),
     ]
     for call in calls:
-        with pytest.raises(InvalidArgumentError, match=f"no page has {size} bytes"):
+        with pytest.raises(InvalidArgumentError, match=f"invalid page size: {size} bytes"):
             call()
 
 

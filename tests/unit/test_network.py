@@ -113,7 +113,7 @@ def test_get_takes_exactly_one_key(networks: Networks) -> None:
         networks.get("default", uuid=UNKNOWN)
     with pytest.raises(TypeError, match="expected str, got bytes"):
         networks.get(b"default")  # type: ignore[arg-type]
-    with pytest.raises(InvalidArgumentError, match="is no UUID"):
+    with pytest.raises(InvalidArgumentError, match="is not a valid UUID"):
         networks.get(uuid="default", default=None)
 
 
@@ -387,7 +387,7 @@ def test_calls_that_the_driver_lacks_raise_unsupported(default: Network) -> None
         with pytest.raises(OperationUnsupportedError, match=function) as caught:
             call()
         assert caught.value.function == function
-    with pytest.raises(InvalidArgumentError, match="is no UUID"):
+    with pytest.raises(InvalidArgumentError, match="is not a valid UUID"):
         port["nobody"]
     assert repr(port) == f"<pyvirt.NetworkPorts of {default!r}>"
 

@@ -66,7 +66,7 @@ def test_invalid_arguments_are_refused(both: Both) -> None:
         both.filters.get()
     with pytest.raises(TypeError, match="exactly one of name and uuid"):
         both.filters.get("f", uuid=UNKNOWN)
-    with pytest.raises(InvalidArgumentError, match="is no UUID"):
+    with pytest.raises(InvalidArgumentError, match="is not a valid UUID"):
         both.filters.get(uuid="clean-traffic")
     with pytest.raises(InvalidArgumentError, match="NUL"):
         both.filters["f\0"]

@@ -85,7 +85,7 @@ def test_supports_of_one_object_changes_nothing(conn: pyvirt.Connection, kind: s
 
     assert everything(conn) == before
     assert True in answers.values()
-    assert f"takes no {type(obj).__name__}" in refused
+    assert f"object of type {type(obj).__name__}" in refused
 
 
 @pytest.mark.parametrize(
@@ -202,11 +202,11 @@ def test_an_object_is_asked_about_itself(conn: pyvirt.Connection) -> None:
     domain = conn.domains["test"]
     assert conn.supports("virDomainGetState", domain) is True
     assert conn.supports("virDomainPMWakeup", domain) is False
-    with pytest.raises(pyvirt.InvalidArgumentError, match="virNetworkGetXMLDesc takes no Domain"):
+    with pytest.raises(pyvirt.InvalidArgumentError, match=r"virNetworkGetXMLDesc does not take .* Domain"):
         conn.supports("virNetworkGetXMLDesc", domain)
     with (
         pyvirt.connect("test:///default") as other,
-        pytest.raises(pyvirt.InvalidArgumentError, match="not of this connection"),
+        pytest.raises(pyvirt.InvalidArgumentError, match="does not belong to this connection"),
     ):
         other.supports("virDomainGetState", domain)
 

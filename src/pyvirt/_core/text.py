@@ -27,11 +27,12 @@ def encode(text: str) -> bytes:
     try:
         data = text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
-        raise InvalidArgumentError(f"text must not have a lone surrogate, at position {error.start}") from None
+        message = f"the text has a lone surrogate at position {error.start}, which UTF-8 cannot encode"
+        raise InvalidArgumentError(message) from None
     except AttributeError:
         raise TypeError(f"expected str, got {type(text).__name__}") from None
     if b"\0" in data:
-        raise InvalidArgumentError(f"text must not contain a NUL, at byte {data.index(0)}: C would end it there")
+        raise InvalidArgumentError(f"the text has a NUL at byte {data.index(0)}, where C would end it: remove it")
     return data
 
 

@@ -55,7 +55,7 @@ def flags_for(kind: type[IntFlag], **switches: bool | None) -> int:
 
 
 def fits(pattern: Pattern) -> Callable[[str], object]:
-    """Return the function that returns whether a text matches *pattern*."""
+    """Return a function that checks whether a text matches *pattern*."""
     if isinstance(pattern, str):
         return re.compile(translate(pattern)).match
     if isinstance(pattern, re.Pattern):

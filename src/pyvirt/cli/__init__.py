@@ -9,7 +9,7 @@ import sys
 def main() -> None:
     """Run the command line.
 
-    Exit codes: 0 done, 1 libvirt said no, 2 wrong usage, 130 interrupted.
+    Exit codes: 0 success, 1 an error of libvirt or of the system, 2 wrong usage, 130 interrupted.
     """
     try:
         from pyvirt.cli.app import run

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The commands, and what all of them do about errors."""
+"""The group of commands, and how all of them report errors."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pyvirt.cli.stats import stats
 
 
 class Commands(click.Group):
-    """A group that is done when whoever reads its output has enough."""
+    """A group that exits successfully if the reader of its output closes the pipe."""
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; a reader that went away ends it well."""
+        """Run the command; a closed pipe is not an error."""
         try:
             result: object = super().invoke(ctx)
             sys.stdout.flush()
-        except BrokenPipeError:  # which click would make an exit code of 1
+        except BrokenPipeError:  # click would exit with code 1
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         return result
@@ -31,10 +31,10 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(pyvirt.__version__, prog_name="pyvirt")
 def cli() -> None:
-    """Look at what libvirt manages.
+    """Show statistics and events of the domains that libvirt manages.
 
-    URI is a libvirt connection URI such as qemu:///system or test:///default; without one LIBVIRT_DEFAULT_URI counts,
-    or what libvirt finds on this machine.
+    URI is a libvirt connection URI such as qemu:///system or test:///default.  By default it is the value of
+    LIBVIRT_DEFAULT_URI, or the driver that libvirt finds on this machine.
     """
 
 
@@ -44,11 +44,11 @@ cli.add_command(stats)
 
 def run() -> int:
     """Run the command line and return its exit code."""
-    if sys.stdout is None:  # >&-
+    if sys.stdout is None:  # the shell closed it, with ">&-"
         with open(os.devnull, "w") as sys.stdout:
             return run()
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")  # for names that the terminal cannot show
     try:
         code = cli.main(prog_name="pyvirt", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -61,7 +61,7 @@ def run() -> int:
         click.echo(f"pyvirt: {error}", err=True)
         return 1
     except OSError as error:
-        # Python would complain once more when it flushes at exit.
+        # Otherwise Python would print the error again when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         click.echo(f"pyvirt: {error}", err=True)
         return 1

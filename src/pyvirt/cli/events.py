@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``pyvirt events``: what happens, as it happens."""
+"""``pyvirt events``: print events as they happen."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CLASSES: dict[str, type[Event]] = {
     for name in pyvirt.events.__all__
     if isinstance(found := getattr(pyvirt.events, name), type) and issubclass(found, Event)
 }
-#: of which several others are
+#: base classes of several events, by the name of the group
 GROUPS = {name.removesuffix("Event").lower(): kind for name, kind in CLASSES.items() if kind.__subclasses__()}
 GROUPS["all"] = GROUPS.pop("")
 
@@ -36,19 +36,25 @@ def read_kinds(ctx: click.Context, param: click.Parameter, value: str | None) ->
         kind = known.get(name.strip().replace("-", "").replace("_", "").lower())
         if kind is None:
             names = ", ".join([*sorted(GROUPS), *sorted(set(CLASSES) - {kind.__name__ for kind in GROUPS.values()})])
-            raise click.BadParameter(f"no kind {name.strip()!r}; there are {names}")
+            raise click.BadParameter(f"unknown kind {name.strip()!r}; expected one of {names}")
         kinds.append(kind)
     return kinds
 
 
 @click.command()
 @click.argument("uri", required=False)
-@click.option("-k", "--kinds", callback=read_kinds, metavar="NAME,…", help="Only these; groups: " + ", ".join(GROUPS))
+@click.option(
+    "-k",
+    "--kinds",
+    callback=read_kinds,
+    metavar="NAME,…",
+    help=f"Only these kinds of events, or groups: {', '.join(GROUPS)}.",
+)
 @click.option("-d", "--domain", metavar="NAME", help="Only events about this domain.")
-@click.option("-n", "--count", type=click.IntRange(min=1), help="End after so many events.")
-@click.option("-t", "--timeout", type=WAIT, metavar="SECONDS", help="End after so many seconds.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-@click.option("--connect-timeout", type=WAIT, metavar="SECONDS", help="Seconds to wait for the connection.")
+@click.option("-n", "--count", type=click.IntRange(min=1), help="Exit after this number of events.")
+@click.option("-t", "--timeout", type=WAIT, metavar="SECONDS", help="Exit after this time.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@click.option("--connect-timeout", type=WAIT, metavar="SECONDS", help="Exit with an error if connecting takes longer.")
 def events(
     uri: str | None,
     kinds: list[type[Event]],
@@ -58,16 +64,16 @@ def events(
     as_json: bool,
     connect_timeout: float | None,
 ) -> int:
-    """Print what happens to domains, networks, storage pools, devices and secrets, until interrupted.
+    """Print events of domains, networks, storage pools, devices and secrets, until interrupted.
 
-    Without --kinds everything the driver tells of is printed, but for QemuMonitorEvent, what QEMU says in its own
-    words.  The exit code is 1 if the connection is lost.
+    Without --kinds, all events of the driver are printed except QemuMonitorEvent, which are QEMU's own messages.  The
+    exit code is 1 if the connection is lost.
     """
-    readonly = QemuMonitorEvent not in kinds  # which libvirt tells only those who might also command
+    readonly = QemuMonitorEvent not in kinds  # libvirt sends these events only to clients that may change domains
     with pyvirt.connect(uri, readonly=readonly, timeout=connect_timeout) as conn:
-        about = None if domain is None else conn.domains[domain]
-        with conn.events.listen(*kinds, domain=about) as listener:
-            for number, event in enumerate(within(listener, timeout), 1):
+        source = None if domain is None else conn.domains[domain]
+        with conn.events.listen(*kinds, domain=source) as listener:
+            for number, event in enumerate(received(listener, timeout), 1):
                 click.echo(json.dumps(to_json(event)) if as_json else to_line(event))
                 sys.stdout.flush()
                 if isinstance(event, ConnectionClosed):
@@ -77,27 +83,27 @@ def events(
     return 0
 
 
-def within(listener: pyvirt.events.Listener[Event], timeout: float | None) -> Iterator[Event]:
-    """Yield events for so many seconds."""
+def received(listener: pyvirt.events.Listener[Event], timeout: float | None) -> Iterator[Event]:
+    """Yield events, for *timeout* seconds if it is not ``None``."""
     end = None if timeout is None else time.monotonic() + timeout
     while listener.wait(None if end is None else max(0.0, end - time.monotonic())):
         yield from listener.take()
 
 
-def identity(about: object) -> dict[str, object]:
-    """Return who somebody is."""
-    if isinstance(about, pyvirt.Domain):
-        return {"name": about.name, "uuid": str(about.uuid), "id": about.id}
-    if isinstance(about, pyvirt.Network | pyvirt.StoragePool):
-        return {"name": about.name, "uuid": str(about.uuid)}
-    if isinstance(about, pyvirt.Secret):
-        return {"uuid": str(about.uuid), "usage_id": about.usage_id}
-    assert isinstance(about, pyvirt.NodeDevice)
-    return {"name": about.name}
+def identity(source: object) -> dict[str, object]:
+    """Return the name and the UUID of an object, as far as it has them."""
+    if isinstance(source, pyvirt.Domain):
+        return {"name": source.name, "uuid": str(source.uuid), "id": source.id}
+    if isinstance(source, pyvirt.Network | pyvirt.StoragePool):
+        return {"name": source.name, "uuid": str(source.uuid)}
+    if isinstance(source, pyvirt.Secret):
+        return {"uuid": str(source.uuid), "usage_id": source.usage_id}
+    assert isinstance(source, pyvirt.NodeDevice)
+    return {"name": source.name}
 
 
 def plain(value: object) -> object:
-    """Return what JSON can say of a field."""
+    """Return the value of a field as objects that JSON can represent."""
     if isinstance(value, Flag):
         return [flag.name for flag in type(value) if flag in value]
     if isinstance(value, Enum):
@@ -112,7 +118,7 @@ def plain(value: object) -> object:
 
 
 def to_json(event: Event) -> dict[str, object]:
-    """Return an event as JSON says it."""
+    """Return an event as a JSON object."""
     return {
         "time": time.time(),
         "kind": type(event).__name__,
@@ -121,7 +127,7 @@ def to_json(event: Event) -> dict[str, object]:
 
 
 def to_line(event: Event) -> str:
-    """Return an event as people read it."""
+    """Return an event as a line of text."""
     words: list[str] = []
     for field in fields(event):
         value = plain(getattr(event, field.name))

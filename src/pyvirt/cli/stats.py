@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``pyvirt stats``: bulk statistics, once or over and over."""
+"""``pyvirt stats``: print bulk statistics, once or repeatedly."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GROUPS = [group.name.lower() for group in pyvirt.StatsGroup if group and group.n
 
 
 class Sample(NamedTuple):
-    """One reading: the frame, what grew since the one before, and how long it took."""
+    """One tick: the frame, the rates since the tick before, and the duration."""
 
     frame: CollectedFrame
     rates: dict[str, RateTable]
@@ -39,20 +39,20 @@ def read_groups(ctx: click.Context, param: click.Parameter, value: str | None) -
         try:
             groups |= pyvirt.StatsGroup[name.strip().upper()]
         except KeyError:
-            raise click.BadParameter(f"no group {name.strip()!r}; there are {', '.join(GROUPS)}") from None
+            raise click.BadParameter(f"unknown group {name.strip()!r}; expected one of {', '.join(GROUPS)}") from None
     return groups
 
 
 class Seconds(click.FloatRange):
-    """A time that one can wait for."""
+    """A number of seconds that is not larger than the longest timeout of Python."""
 
     name = "number of seconds"
 
     def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Take what one can wait for."""
+        """Return the number, or fail if it is too large."""
         seconds: float = super().convert(value, param, ctx)
-        if not seconds <= threading.TIMEOUT_MAX:  # infinity, and what is no number
-            self.fail(f"nobody waits for {seconds} s", param, ctx)
+        if not seconds <= threading.TIMEOUT_MAX:  # also true for infinity and NaN
+            self.fail(f"expected at most {threading.TIMEOUT_MAX:.0f} seconds, got {seconds}", param, ctx)
         return seconds
 
 
@@ -61,20 +61,26 @@ WAIT = Seconds(min=0, min_open=True)
 
 @click.command()
 @click.argument("uri", required=False)
-@click.option("-i", "--interval", type=WAIT, metavar="SECONDS", help="Seconds between ticks; without it one tick.")
-@click.option("-n", "--count", type=click.IntRange(min=1), help="End after so many ticks, the first included.")
-@click.option("-g", "--groups", callback=read_groups, metavar="NAME,…", help=f"Only these: {', '.join(GROUPS)}.")
+@click.option("-i", "--interval", type=WAIT, metavar="SECONDS", help="Time between ticks; without it, one tick.")
+@click.option("-n", "--count", type=click.IntRange(min=1), help="Exit after this number of ticks, including the first.")
+@click.option("-g", "--groups", callback=read_groups, metavar="NAME,…", help=f"Only these groups: {', '.join(GROUPS)}.")
 @click.option("-f", "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
-@click.option("--limit", type=click.IntRange(min=0), default=0, help="Show the N busiest domains only; 0: all.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Show only N domains (table: the busiest); 0: all.",
+)
 @click.option(
     "--deadline",
     type=WAIT,
     metavar="SECONDS",
     default=10,
     show_default=True,
-    help="Seconds that a tick waits for guests that do not answer.",
+    help="How long a tick waits for guests that do not answer.",
 )
-@click.option("--timeout", type=WAIT, metavar="SECONDS", help="Seconds to wait for the connection.")
+@click.option("--timeout", type=WAIT, metavar="SECONDS", help="Exit with an error if connecting takes longer.")
 def stats(
     uri: str | None,
     interval: float | None,
@@ -87,8 +93,9 @@ def stats(
 ) -> None:
     """Print the statistics of all domains.
 
-    With --interval each tick after the first shows what grew per second since the one before; the first one is only
-    what the second is compared with.  json prints one object a line and tick, csv one field a line.
+    With --interval, each tick shows the growth per second since the tick before.  The first tick is not printed: there
+    is nothing to compare it with.  The format json prints one object per tick, each on one line; csv prints one field
+    per line.
     """
     show = {"table": show_table, "json": show_json, "csv": show_csv}[form]
     with pyvirt.connect(uri, readonly=True, timeout=timeout) as conn:
@@ -103,7 +110,7 @@ def stats(
 def ticks(
     conn: pyvirt.Connection, groups: pyvirt.StatsGroup, interval: float | None, count: int | None, deadline: float
 ) -> Iterator[Sample]:
-    """Read *count* times, or without end, every *interval* seconds."""
+    """Yield *count* ticks, or ticks indefinitely, every *interval* seconds."""
     before: StatsFrame | None = None
     with pyvirt.Collector(conn, groups=groups, interval=interval or 1, deadline=deadline) as collector:
         for frame in islice(collector, count):
@@ -115,15 +122,15 @@ def ticks(
 
 
 class Output(Console):
-    """The terminal, or what stands in for it."""
+    """The standard output: a terminal, a file or a pipe."""
 
     def on_broken_pipe(self) -> None:
-        """Leave it to the group of commands."""
-        raise  # what rich is handling, and would make an exit code of 1
+        """Raise the error again, for the group of commands to handle."""
+        raise  # rich would exit with code 1
 
 
 def per_domain(tick: Sample, table: str, column: str) -> list[float | None]:
-    """Return a rate for each domain: of its items the sum, ``None`` if none has one."""
+    """Return for each domain the sum of the rates of its items, ``None`` if no item has a rate."""
     sums: list[float | None] = [None] * len(tick.frame)
     if table not in tick.rates or column not in tick.rates[table]:
         return sums
@@ -134,13 +141,13 @@ def per_domain(tick: Sample, table: str, column: str) -> list[float | None]:
 
 
 def values(tick: Sample, column: str) -> list[object]:
-    """Return a field of the domains themselves, ``None`` where it is missing."""
+    """Return a field of each domain, ``None`` if it is missing."""
     found = tick.frame.tables["domain"].get(column) if len(tick.frame) else None
     return [None] * len(tick.frame) if found is None else list(found.to_list())
 
 
 def si(number: float | None, unit: str = "") -> str:
-    """Write a number with three digits and a prefix."""
+    """Return a number with three digits and an SI prefix."""
     if number is None:
         return "-"
     for prefix in ("", "k", "M", "G", "T"):
@@ -151,12 +158,12 @@ def si(number: float | None, unit: str = "") -> str:
 
 
 def memory(kib: object) -> str:
-    """Write an amount of memory."""
+    """Return an amount of memory in MiB."""
     return f"{kib / 1024:,.0f} MiB" if isinstance(kib, int) else "-"
 
 
 def show_table(tick: Sample, limit: int) -> None:
-    """Print a line per domain, busiest first, and what reading took."""
+    """Print one line per domain, the busiest first, and the duration of the tick."""
     rated: list[tuple[str, list[float | None], Callable[[float | None], str]]] = [
         ("CPU %", per_domain(tick, "domain", "cpu.time"), lambda rate: "-" if rate is None else f"{rate / 1e7:.1f}"),
         ("net rx", per_domain(tick, "net", "rx.bytes"), lambda rate: si(rate, "B/s")),
@@ -168,7 +175,8 @@ def show_table(tick: Sample, limit: int) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("domain", overflow="fold")
     table.add_column("state")
-    for title in ("vCPUs", "memory", *(title for title, _, _ in rated)):
+    titles = [title for title, _, _ in rated]
+    for title in ["vCPUs", "memory", *titles]:
         table.add_column(title, justify="right", no_wrap=True)
     names = tick.frame.domains.names
     busiest = sorted(range(len(names)), key=lambda i: tuple(-(rates[i] or 0) for _, rates, _ in rated))
@@ -193,11 +201,11 @@ def show_table(tick: Sample, limit: int) -> None:
         console.print(f"missing: {number:,} {why.value}", style="yellow")
 
 
-# ---- for programs ----
+# ---- formats for programs ----
 
 
 def rates_by_field(tick: Sample) -> list[dict[str, float]]:
-    """Return per domain the rates by the full name of their field."""
+    """Return for each domain its rates, by libvirt's names of the fields."""
     found: list[dict[str, float]] = [{} for _ in range(len(tick.frame))]
     for name, rates in tick.rates.items():
         table = tick.frame.tables[name]
@@ -209,7 +217,7 @@ def rates_by_field(tick: Sample) -> list[dict[str, float]]:
 
 
 def show_json(tick: Sample, limit: int) -> None:
-    """Print one JSON object."""
+    """Print one JSON object, on one line."""
     domains = tick.frame.domains
     rates = rates_by_field(tick)
     json.dump(

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Statistics every few seconds, for months, from one host or many, that no sick guest can stall.
+"""Statistics every few seconds, for months, from one host or many; a guest that hangs does not delay the others.
 
-A QEMU that does not answer holds the first request that asks for its statistics for as long as it likes.  So a tick is
-cut into small requests on several threads; one that takes too long is looked into (virDomainGetControlInfo tells at
-once who is stuck), the rest of it is asked again, and the deadline holds whatever happens.
+A QEMU that does not answer blocks the first request for its statistics indefinitely.  So a tick consists of small
+requests on several threads.  A request that takes too long is probed: virDomainGetControlInfo returns immediately and
+shows which guest is stuck.  The other domains of that request are asked again.  Each tick ends by its deadline in any
+case.
 
-- ``collector.py``: the ticks, and the frame that one makes
-- ``_host.py``: what is asked of one connection, and what it makes of the answers
+- ``collector.py``: the ticks, and the frame that each of them returns
+- ``frame.py``: the frame, with the domains that are missing
+- ``_host.py``: the requests to one host, and its answers
 - ``_requests.py``: the calls, each in a thread
-- ``_one_by_one.py``: for drivers that have no bulk statistics
-- ``_schedule.py``, ``_threads.py``: when, and on what
+- ``_one_by_one.py``: statistics for drivers that have no bulk statistics
+- ``_schedule.py``: which groups are due at which time
+- ``_threads.py``: threads for calls that may never return
 """
 
 from pyvirt.collector.collector import Collector

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Statistics of a domain from the calls that ask one thing of one domain.
+"""Statistics of a domain from calls that each return one kind of statistics of one domain.
 
-For drivers without bulk statistics, LXC above all.  The fields have the names and types that QEMU's driver sends, so
-they end up in the same columns; what the driver cannot tell is absent.
+For drivers without bulk statistics, most notably LXC.  The fields have the same names and types as those of the QEMU
+driver, so they are in the same columns.  Fields that the driver does not report are absent.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pyvirt._core.params import INT, STRING, UINT, ULLONG, add_field
 from pyvirt.enums.domain import StatsGroup
 from pyvirt.enums.domain_device import DomainMemoryStatTags
 from pyvirt.errors import ClosedError, ConnectionLostError, DomainNotFoundError, Error, NotSupportedError
-from pyvirt.stats.engine import unknown
+from pyvirt.stats.engine import unknown_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     Field: TypeAlias = tuple[str, int, TypedValue]
 
-_PASSED_ON = (ClosedError, ConnectionLostError, DomainNotFoundError)
+# The other errors only mean that the driver does not report some fields.
+_RAISED = (ClosedError, ConnectionLostError, DomainNotFoundError)
 
 _COUNTS = {
     DomainMemoryStatTags.MAJOR_FAULT: "major_fault",
@@ -55,7 +56,7 @@ def _state(domain: Domain) -> Iterator[Field]:
 def _cpu(domain: Domain) -> Iterator[Field]:
     try:
         times = domain.cpu.total()
-    except _PASSED_ON:
+    except _RAISED:
         raise
     except Error:  # no control groups
         times = {"cpu_time": domain.info().cpu_time}
@@ -82,7 +83,7 @@ def _vcpu(domain: Domain) -> Iterator[Field]:
 def _interface(domain: Domain) -> Iterator[Field]:
     yield from _items(
         "net",
-        [(one.name, one.stats) for one in domain.interfaces],
+        [(interface.name, interface.stats) for interface in domain.interfaces],
         "rx.bytes rx.pkts rx.errs rx.drop tx.bytes tx.pkts tx.errs tx.drop",
         "rx_bytes rx_packets rx_errs rx_drop tx_bytes tx_packets tx_errs tx_drop",
     )
@@ -91,7 +92,7 @@ def _interface(domain: Domain) -> Iterator[Field]:
 def _block(domain: Domain) -> Iterator[Field]:
     yield from _items(
         "block",
-        [(one.name, one.basic_stats) for one in domain.disks],
+        [(disk.name, disk.basic_stats) for disk in domain.disks],
         "rd.reqs rd.bytes wr.reqs wr.bytes",
         "rd_req rd_bytes wr_req wr_bytes",
     )
@@ -101,18 +102,18 @@ def _items(
     table: str, items: Sequence[tuple[str, Callable[[], object]]], fields: str, attributes: str
 ) -> Iterator[Field]:
     yield f"{table}.count", UINT, len(items)
-    for at, (name, ask) in enumerate(items):
-        yield f"{table}.{at}.name", STRING, name
+    for number, (name, read) in enumerate(items):
+        yield f"{table}.{number}.name", STRING, name
         try:
-            figures = ask()
-        except _PASSED_ON:
+            figures = read()
+        except _RAISED:
             raise
         except Error:
             continue
         for field, attribute in zip(fields.split(), attributes.split(), strict=True):
             value = getattr(figures, attribute)
             if value is not None:
-                yield f"{table}.{at}.{field}", ULLONG, value
+                yield f"{table}.{number}.{field}", ULLONG, value
 
 
 _GROUPS = {
@@ -126,25 +127,25 @@ _GROUPS = {
 
 
 def fields_of(domain: Domain, groups: StatsGroup) -> Iterator[Field]:
-    """Yield what the driver tells of *domain*."""
-    for group, ask in _GROUPS.items():
+    """Yield the fields of *domain* that the driver reports."""
+    for group, read in _GROUPS.items():
         if groups and not groups & group:
             continue
         try:
-            yield from ask(domain)
-        except _PASSED_ON:
+            yield from read(domain)
+        except _RAISED:
             raise
         except Error:
-            pass  # not of this domain, not in its state, or not in this driver
+            pass  # not available for this domain, in its state, or with this driver
 
 
 def records_of(domains: Iterable[Domain], groups: StatsGroup) -> tuple[CData, int]:
-    """Return records as a driver with bulk statistics makes them, and their number; they are the caller's to free.
+    """Return records like those of a driver with bulk statistics, and their number.  The caller must free them.
 
-    :raises NotSupportedError: one of *groups* is none, as such a driver has it too
+    :raises NotSupportedError: one of *groups* is unknown; drivers with bulk statistics raise the same error
     """
-    if unknown(groups):
-        raise NotSupportedError(f"no driver has statistics of the groups {unknown(groups):#x}")
+    if unknown_groups(groups):
+        raise NotSupportedError(f"no driver supports the statistics groups {unknown_groups(groups):#x}")
     domains = list(domains)
     records = lib.pv_records_new(len(domains))
     if not records:
@@ -153,9 +154,9 @@ def records_of(domains: Iterable[Domain], groups: StatsGroup) -> tuple[CData, in
     try:
         for domain in domains:
             try:
-                _put(records, made, domain, list(fields_of(domain, groups)))
+                _put_record(records, made, domain, list(fields_of(domain, groups)))
             except DomainNotFoundError:
-                continue  # gone since it was listed
+                continue  # it was deleted after the list was made
             made += 1
     except BaseException:
         lib.virDomainStatsRecordListFree(records)
@@ -163,7 +164,7 @@ def records_of(domains: Iterable[Domain], groups: StatsGroup) -> tuple[CData, in
     return records, made
 
 
-def _put(records: CData, at: int, domain: Domain, fields: Sequence[Field]) -> None:
+def _put_record(records: CData, at: int, domain: Domain, fields: Sequence[Field]) -> None:
     params = ffi.new("virTypedParameterPtr *")
     count, room = ffi.new("int *"), ffi.new("int *")
     try:

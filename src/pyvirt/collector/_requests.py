@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The calls of a collector.  Each runs in a thread and puts itself into a queue when it has returned, if ever."""
+"""The calls of a collector.  Each runs in a thread and puts itself into a queue when it has returned."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OK, _OCCUPIED = 0, 2  # virDomainControlState
 
 
 class Link:
-    """A connection, and how many requests it has under way."""
+    """A connection, and the number of its requests under way."""
 
     def __init__(self, conn: Connection) -> None:
         self.conn = conn
@@ -32,7 +32,7 @@ class Link:
 
 
 class Answer:
-    """The records that a call returned, until they go into a frame.  A connection that closes empties it."""
+    """The records that a call returned, until they are added to a frame.  Closing the connection frees them."""
 
     __slots__ = ("__weakref__", "_records", "count")
 
@@ -42,7 +42,7 @@ class Answer:
         self.count = count
 
     def take(self) -> CData | None:
-        """Return the records, which the caller frees; ``None`` if the connection was closed in another thread."""
+        """Return the records, which the caller must free; ``None`` if the connection was closed in another thread."""
         records = self._records.take()
         if records is not None:
             ffi.gc(records, None)
@@ -53,12 +53,12 @@ class Answer:
         self._records.take()
 
     def _disown(self) -> None:
-        """Leave them to the process before a fork."""
+        """Forget the records without freeing them: they belong to the process before a fork."""
         self.take()
 
 
 class Call:
-    """A call, or some, in a thread."""
+    """One or more C calls that a thread makes."""
 
     def __init__(self, tick: int) -> None:
         self.tick = tick
@@ -66,11 +66,11 @@ class Call:
         self.error: BaseException | None = None
 
     def run(self, done: Callable[[Call], None]) -> None:
-        """Do it, and say so."""
+        """Make the call, then call *done* with this object."""
         try:
             self._call()
         except BaseException as error:
-            # Without the frames: they would keep alive what they hold.
+            # Without the traceback: its frames would keep their variables alive.
             self.error = error.with_traceback(None)
         done(self)
 
@@ -78,11 +78,11 @@ class Call:
         raise NotImplementedError
 
     def discard(self) -> None:
-        """Let go of what it returned, as nobody wants it any more."""
+        """Release the result, which is not needed any more."""
 
 
 class Listing(Call):
-    """Who is there."""
+    """List the domains.  (virConnectListAllDomains)"""
 
     def __init__(self, tick: int, link: Link) -> None:
         super().__init__(tick)
@@ -95,7 +95,7 @@ class Listing(Call):
 
 
 class Opening(Call):
-    """One more connection like the one that was given."""
+    """Open another connection like the one that was given."""
 
     def __init__(self, tick: int, given: Connection) -> None:
         super().__init__(tick)
@@ -112,7 +112,7 @@ class Opening(Call):
 
 
 class Closing(Call):
-    """Close a connection of ours, which asks the daemon."""
+    """Close a connection that the collector opened: closing makes a request to the daemon."""
 
     def __init__(self, tick: int, conn: Connection) -> None:
         super().__init__(tick)
@@ -123,14 +123,14 @@ class Closing(Call):
 
 
 class Probe(Call):
-    """Look which domains of a request are stuck, without waiting for them.  (virDomainGetControlInfo)"""
+    """Find the domains of a request that are stuck, without waiting for them.  (virDomainGetControlInfo)"""
 
-    def __init__(self, tick: int, conn: Connection, request: Request, uuids: Sequence[bytes], age: float) -> None:
+    def __init__(self, tick: int, conn: Connection, request: Request, uuids: Sequence[bytes], min_age: float) -> None:
         super().__init__(tick)
         self.conn = self._conn = conn
         self.request = request
         self._uuids = uuids
-        self._age = age  # milliseconds from which a command to a hypervisor counts as stuck
+        self._min_age = min_age  # milliseconds after which a command to a hypervisor counts as stuck
         self.stuck: set[bytes] = set()
         self.free: set[bytes] = set()
         self.supported = True
@@ -147,14 +147,14 @@ class Probe(Call):
             except NotSupportedError:
                 self.supported = False
                 return
-            if out.state == _OCCUPIED and out.stateTime >= self._age:
+            if out.state == _OCCUPIED and out.stateTime >= self._min_age:
                 self.stuck.add(uuid)
             elif out.state == _OK:
                 self.free.add(uuid)
 
 
 class Request(Call):
-    """The statistics of some domains.  (virDomainListGetStats)"""
+    """Read the statistics of some domains.  (virDomainListGetStats)"""
 
     def __init__(
         self,
@@ -175,25 +175,26 @@ class Request(Call):
         self.one_by_one = one_by_one
         self.took = 0.0
         self.answer: Answer | None = None
-        #: the UUIDs of those it waits for, once somebody has looked; the others have been asked again since
+        #: the UUIDs of the domains that it waits for, ``None`` until a probe has found them; the others are asked again
         self.stuck: set[bytes] | None = None
-        #: when to look, and in which tick that was done
-        self.look_at = 0.0
-        self.looked_in = tick
+        #: when to probe it
+        self.probe_at = 0.0
+        #: the tick that probed it last
+        self.probed_in = tick
 
     @property
     def uuids(self) -> list[bytes]:
-        """Of its domains."""
+        """The UUIDs of its domains."""
         return [domain._identity() for domain in self.domains]
 
     @property
     def waits_for(self) -> Collection[bytes]:
-        """The UUIDs of domains that nobody else asks meanwhile."""
+        """The UUIDs of the domains that no other request asks until this one returns."""
         return self.uuids if self.stuck is None else self.stuck
 
     def _call(self) -> None:
         try:
-            self._ask()
+            self._read()
         finally:
             self.took = monotonic() - self.started
 
@@ -202,12 +203,12 @@ class Request(Call):
         if self.answer is not None:
             self.answer.close()
 
-    def _ask(self) -> None:
+    def _read(self) -> None:
         if self.one_by_one:
             records, count = records_of(self.domains, self._groups)
         else:
             out = ffi.new("virDomainStatsRecordPtr **")
-            # The list keeps the pointers, should somebody close the connection meanwhile.
+            # The list keeps the pointers valid if another thread closes the connection during the call.
             pointers = [domain._ptr for domain in self.domains]
             array = ffi.new("virDomainPtr[]", [*pointers, ffi.NULL])
             count = lib.virDomainListGetStats(array, self._groups, out, self.flags)
@@ -219,7 +220,7 @@ class Request(Call):
 
 
 def as_error(error: BaseException) -> Error:
-    """Return what went wrong in a call; what is not libvirt's to say, is raised."""
+    """Return an error of libvirt; raise any other exception."""
     if isinstance(error, Error):
         return error
     raise error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""When to collect what."""
+"""The schedule of a collector: which groups are due at which time."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class _Entry:
     def __init__(self, groups: StatsGroup, interval: float) -> None:
         self.groups = groups
         self.interval = interval
-        self.turn = 0  # times are the start and a multiple of the interval: nothing adds up to a drift
+        self.turn = 0  # a turn is due at start + turn * interval, so that rounding errors do not add up
 
 
 class Schedule:
-    """Groups of statistics, each with an interval; all of them begin with the first tick."""
+    """Groups of statistics, each with an interval; all of them are due at the first tick."""
 
     def __init__(self, groups: StatsGroup | Mapping[StatsGroup, float], interval: float | None) -> None:
         self._start: float | None = None
@@ -29,9 +29,9 @@ class Schedule:
         self._always: StatsGroup | None = None
         if isinstance(groups, Mapping):
             if interval is not None:
-                raise TypeError("intervals are those of the groups, or one for all, not both")
+                raise TypeError("interval must not be given if groups is a mapping: its values are the intervals")
             if not groups:
-                raise ValueError("no groups to collect")
+                raise ValueError("groups must not be empty")
             self._entries = [_Entry(group, every) for group, every in groups.items()]
         elif interval is not None:
             self._entries = [_Entry(groups, interval)]
@@ -39,33 +39,33 @@ class Schedule:
             self._always = groups
         for entry in self._entries:
             if not 0 < entry.interval < inf:
-                raise ValueError(f"an interval is a number of seconds above 0, not {entry.interval!r}")
+                raise ValueError(f"interval must be a finite number of seconds above 0, not {entry.interval!r}")
 
     @property
     def has_interval(self) -> bool:
-        """Whether there is one to wait for."""
+        """Whether ticks have an interval, so that a program can wait for the next one."""
         return self._always is None
 
-    def _time_of(self, entry: _Entry, turn: int) -> float:
+    def _due_time(self, entry: _Entry, turn: int) -> float:
         assert self._start is not None
         return self._start + turn * entry.interval
 
     def next_time(self, now: float) -> float:
-        """Return when something is due next."""
+        """Return when the next groups are due."""
         if self._start is None:
             return now
-        return min(self._time_of(entry, entry.turn) for entry in self._entries)
+        return min(self._due_time(entry, entry.turn) for entry in self._entries)
 
     def take(self, now: float) -> tuple[StatsGroup, int]:
-        """Return what to collect *now*, and how many turns were missed since the last time.
+        """Return the groups to collect *now*, and how many turns were missed since the last time.
 
-        Somebody who comes early gets what comes most often.
+        If no group is due, these are the groups with the shortest interval.
         """
         if self._always is not None:
             return self._always, 0
         if self._start is None:
             self._start = now
-        due = [entry for entry in self._entries if self._time_of(entry, entry.turn) <= now]
+        due = [entry for entry in self._entries if self._due_time(entry, entry.turn) <= now]
         missed = 0
         for entry in due:
             turn = max(entry.turn, floor((now - self._start) / entry.interval))
@@ -78,7 +78,7 @@ class Schedule:
 
 
 def _union(groups: Sequence[StatsGroup]) -> StatsGroup:
-    if StatsGroup.ALL in groups:  # its value is 0, and it says all the same
+    if StatsGroup.ALL in groups:  # its value is 0, so the loop below would lose it
         return StatsGroup.ALL
     united = StatsGroup(0)
     for group in groups:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Threads for calls that may never return.
 
-``concurrent.futures`` waits for its threads when the interpreter ends.  These are daemons: nobody waits for a call that
-hangs, and there are as many threads as calls under way, so that the next one does not wait for it either.
+``concurrent.futures`` waits for its threads when the interpreter exits.  These are daemon threads, so the interpreter
+does not wait for a call that hangs.  Each call under way has its own thread, so no other call waits for it either.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 
 class Threads:
-    """A pool that grows to what is under way."""
+    """A pool that has at least as many threads as calls under way."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._lock = RLock()  # Python may collect a collector, which closes this, in whatever a thread is at
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._lock = RLock()  # the garbage collector may call close() in a thread that holds the lock
         self._idle = 0
         self._threads: set[Thread] = set()
         self._closed = False
 
-    def run(self, job: Callable[[], None]) -> None:
-        """Run *job*, which raises nothing, at once in a thread of its own.
+    def run(self, call: Callable[[], None]) -> None:
+        """Run *call*, which must not raise, immediately in a thread of its own.
 
-        :raises RuntimeError: the system has no more threads
+        :raises RuntimeError: the system cannot start another thread
         """
         with self._lock:
             if self._idle:
@@ -39,19 +39,19 @@ class Threads:
                 thread = Thread(target=self._work, name=f"{self._name}-{len(self._threads) + 1}", daemon=True)
                 self._threads.add(thread)
                 try:
-                    thread.start()  # before anybody can join it
+                    thread.start()  # under the lock: close() must not join a thread that was not started
                 except BaseException:
                     self._threads.discard(thread)
                     raise
-            self._jobs.put(job)
+            self._calls.put(call)
 
     def _work(self) -> None:
         while True:
-            job = self._jobs.get()
-            if job is None:
+            call = self._calls.get()
+            if call is None:
                 break
-            job()
-            del job  # what it holds is not ours to keep until the next one comes
+            call()
+            del call  # its objects must not stay alive until the next call
             with self._lock:
                 if self._closed:
                     break
@@ -60,16 +60,16 @@ class Threads:
             self._threads.discard(current_thread())
 
     def close(self, patience: float) -> None:
-        """End the threads that have nothing to do, and wait up to *patience* seconds for those that have.
+        """End the idle threads, and wait up to *patience* seconds for the others.
 
-        Who is in a call still ends when that returns.
+        A thread that is still in a call ends when the call returns.
         """
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, 0
             threads = list(self._threads)
         for _ in range(idle):
-            self._jobs.put(None)
+            self._calls.put(None)
         end = monotonic() + patience
         for thread in threads:
             if thread is not current_thread():

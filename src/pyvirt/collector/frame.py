@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What a tick returns: the columns, and who is not in them."""
+"""The frame that a tick returns: the columns, and the domains that are missing in them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
-from pyvirt.stats.frame import DomainColumns, StatsFrame, holding, view_of
+from pyvirt.stats.frame import DomainColumns, StatsFrame, keep_alive, memory_view
 from pyvirt.stats.rows import DomainRow
 from pyvirt.stats.select import chosen_names
 
@@ -21,47 +21,47 @@ if TYPE_CHECKING:
     from pyvirt.enums.domain import StatsGroup
     from pyvirt.errors import Error
     from pyvirt.stats.frame import FrameKeeper
-    from pyvirt.stats.layouts import Shared
+    from pyvirt.stats.layouts import FrameCache
 
-#: a domain: its name or UUID, or its host and one of these, as two hosts may have domains of one name
+#: a domain: its name or UUID, or its host and one of these, as two hosts may have domains of the same name
 DomainKey: TypeAlias = "str | UUID | tuple[str, str | UUID]"
 
-#: as :data:`pyvirt.stats.select.DomainChoice`, but functions may ask for the host of a row
+#: like :data:`pyvirt.stats.select.DomainChoice`, but functions receive a row that has a host
 CollectedChoice: TypeAlias = "str | UUID | DomainLike | Callable[[CollectedRow], object]"
 
 
 class Missing(str, Enum):
     """Why a domain is not in a frame."""
 
-    #: its hypervisor does not answer; a call to it is under way, and it comes back by itself when that returns
+    #: its hypervisor does not answer; a call to it is under way, and it is asked again after that call has returned
     STUCK = "stuck"
-    #: no answer before the deadline, and nobody knows of whom
+    #: no answer before the deadline, and it is unknown which domain caused the delay
     LATE = "late"
-    #: there was no time left to ask it, or no request: it comes first in the next tick
+    #: no time or no request was left for it; it comes first in the next tick
     NOT_ASKED = "not asked"
     #: libvirt answered with an error
     FAILED = "failed"
     #: its connection hangs or is lost
     UNREACHABLE = "unreachable"
 
-    __str__ = str.__str__  # as an enum.StrEnum, which Python 3.10 has not
+    __str__ = str.__str__  # like enum.StrEnum, which Python 3.10 does not have
 
 
 @dataclass(frozen=True)
 class Tick:
-    """What a tick came to, besides statistics."""
+    """The result of a tick, apart from the statistics."""
 
-    #: what the hosts are called, in the collector's order, also those that did not answer
+    #: the names of all hosts, in the order of the collector, including those that did not answer
     hosts: tuple[str, ...]
     groups: StatsGroup
-    #: of each host, who was left out and why
+    #: for each host, the domains that were left out, and why
     missing: Mapping[str, Mapping[UUID, Missing]]
     errors: Mapping[str, Error]
     skipped: int
     duration: float
 
     def of(self, hosts: Collection[str]) -> Tick:
-        """Return what it came to on these of its hosts."""
+        """Return the result for some of the hosts."""
         return replace(
             self,
             missing={host: missing for host, missing in self.missing.items() if host in hosts},
@@ -70,53 +70,53 @@ class Tick:
 
 
 class CollectedDomains(DomainColumns):
-    """Which domains a frame holds, and on which host each of them is."""
+    """The domains of a frame, and the host of each of them."""
 
     def __init__(self, keeper: FrameKeeper, names: Sequence[str]) -> None:
         super().__init__(keeper, keeper.view.domains)
-        self._called = names
+        self._all_hosts = names
 
     @cached_property
     def hosts(self) -> memoryview:
-        """The host of each row, uint32: a place in :attr:`CollectedFrame.hosts`."""
-        return view_of(holding(self._owner), self._owner.view.hosts, len(self), "I")
+        """The host of each row, uint32: an index into :attr:`CollectedFrame.hosts`."""
+        return memory_view(keep_alive(self._keeper), self._keeper.view.hosts, len(self), "I")
 
     @cached_property
     def host_names(self) -> list[str]:
-        """The host of each, as it is called."""
-        return [self._called[place] for place in self.hosts]
+        """The name of the host of each row."""
+        return [self._all_hosts[number] for number in self.hosts]
 
     @cached_property
-    def _by_host(self) -> dict[DomainKey, int]:
+    def _rows_by_host(self) -> dict[DomainKey, int]:
         found: dict[DomainKey, int] = {}
         for keys in (self.uuids, self.names):
             found.update(zip(zip(self.host_names, keys, strict=True), range(len(self)), strict=True))
         return found
 
     @cached_property
-    def _on_several(self) -> frozenset[str | UUID]:
-        """Names and UUIDs that several hosts have: a domain that is being migrated is on two."""
+    def _ambiguous(self) -> frozenset[str | UUID]:
+        """Names and UUIDs that occur on several hosts: a domain that is being migrated is on two."""
         if len(set(self.hosts)) < 2:
             return frozenset()
-        times: Counter[str | UUID] = Counter(self.names)
-        times.update(self.uuids)
-        return frozenset(key for key, n in times.items() if n > 1)
+        counts: Counter[str | UUID] = Counter(self.names)
+        counts.update(self.uuids)
+        return frozenset(key for key, n in counts.items() if n > 1)
 
     def __contains__(self, domain: object) -> bool:
-        return domain in self._by_host if isinstance(domain, tuple) else super().__contains__(domain)
+        return domain in self._rows_by_host if isinstance(domain, tuple) else super().__contains__(domain)
 
     def row_of(self, domain: DomainKey) -> int:
-        """Return the row of one of them, by name or UUID, or by its host and one of these.
+        """Return the row of a domain, by name or UUID, or by its host and one of these.
 
-        :raises KeyError: it is not in this frame; or it is there twice, and no host was said
+        :raises KeyError: it is not in this frame; or several hosts have it, and no host was given
         """
         if isinstance(domain, tuple):
-            if domain not in self._by_host:
-                raise KeyError(f"no domain {str(domain[1])!r} of {domain[0]!r} in this frame")
-            return self._by_host[domain]
-        if domain in self._on_several:
-            places = [host for host in self._called if (host, domain) in self]
-            raise KeyError(f"{str(domain)!r} is on {len(places)} hosts: ask for ({places[0]!r}, {str(domain)!r}), …")
+            if domain not in self._rows_by_host:
+                raise KeyError(f"no domain {str(domain[1])!r} on host {domain[0]!r} in this frame")
+            return self._rows_by_host[domain]
+        if domain in self._ambiguous:
+            hosts = [host for host in self._all_hosts if (host, domain) in self]
+            raise KeyError(f"{str(domain)!r} is on {len(hosts)} hosts: use one of ({hosts[0]!r}, {str(domain)!r}), …")
         return super().row_of(domain)
 
 
@@ -132,28 +132,32 @@ class CollectedRow(DomainRow):
 
 
 class CollectedFrame(StatsFrame):
-    """The statistics that one tick of a collector got.
+    """The statistics that one tick of a collector returned.
 
     ``frame["vm-1"]`` is the row of a domain, and ``frame["qemu:///system", "vm-1"]`` that of a domain of one host.
     """
 
     domains: CollectedDomains
 
-    def __init__(self, keeper: FrameKeeper, shared: Shared, tick: Tick, *, only: frozenset[str] | None = None) -> None:
-        super().__init__(keeper, shared, only=only)
+    def __init__(
+        self, keeper: FrameKeeper, cache: FrameCache, tick: Tick, *, only: frozenset[str] | None = None
+    ) -> None:
+        super().__init__(keeper, cache, only=only)
         self._tick = tick
         self.domains = CollectedDomains(keeper, tick.hosts)
-        #: what all hosts of the collector are called, by name or URI, those that did not answer too
+        #: the names or URIs of all hosts of the collector, including those that did not answer
         self.hosts = tick.hosts
-        #: which groups were asked for; ``ALL`` (0) leaves the choice to the driver
+        #: the groups that were requested; ``ALL`` (0) leaves the choice to the driver
         self.groups = tick.groups
-        #: the domains that are there but not in this frame, and why
-        self.missing: Mapping[UUID, Missing] = {uuid: why for of in tick.missing.values() for uuid, why in of.items()}
-        #: of hosts that failed in this tick, what they said last
+        #: the domains that exist but are not in this frame, and why
+        self.missing: Mapping[UUID, Missing] = {
+            uuid: why for missing in tick.missing.values() for uuid, why in missing.items()
+        }
+        #: the errors of the hosts that failed in this tick
         self.errors = tick.errors
-        #: how many ticks the schedule had before this one that were not made, as the one before took too long
+        #: how many scheduled ticks before this one were not made, because an earlier tick took too long
         self.skipped = tick.skipped
-        #: seconds that the tick took
+        #: duration of the tick in seconds
         self.duration = tick.duration
 
     def __repr__(self) -> str:
@@ -172,7 +176,7 @@ class CollectedFrame(StatsFrame):
         """Return the row of one domain.
 
         :param domain: its name or UUID; or its host and one of these
-        :raises KeyError: it is not in this frame; or it is there twice, and no host was said
+        :raises KeyError: it is not in this frame; or several hosts have it, and no host was given
         """
         return self._row(self.domains.row_of(domain))
 
@@ -185,12 +189,12 @@ class CollectedFrame(StatsFrame):
     ) -> CollectedFrame:
         """Return a frame of some hosts, some domains, some tables.  See :meth:`StatsFrame.select`.
 
-        :param hosts: names and globs of names; ``missing`` and ``errors`` are those of these hosts then
+        :param hosts: names and globs of names; ``missing`` and ``errors`` of the new frame are limited to these hosts
         """
-        frame = self if hosts is None else self._on(chosen_names(self.hosts, hosts))
-        rows, only = frame._choose(domains, tables)  # type: ignore[arg-type]  # it gives functions rows of ours
-        return CollectedFrame(frame._keep(rows), frame._shared, frame._tick, only=only)
+        frame = self if hosts is None else self._of_hosts(chosen_names(self.hosts, hosts))
+        rows, only = frame._chosen(domains, tables)  # type: ignore[arg-type]  # functions receive CollectedRow here
+        return CollectedFrame(frame._keeper_of(rows), frame._cache, frame._tick, only=only)
 
-    def _on(self, hosts: Collection[str]) -> CollectedFrame:
-        rows = [row for row, place in enumerate(self.domains.hosts) if self.hosts[place] in hosts]
-        return CollectedFrame(self._keep(rows), self._shared, self._tick.of(hosts), only=self._only)
+    def _of_hosts(self, hosts: Collection[str]) -> CollectedFrame:
+        rows = [row for row, number in enumerate(self.domains.hosts) if self.hosts[number] in hosts]
+        return CollectedFrame(self._keeper_of(rows), self._cache, self._tick.of(hosts), only=self._only)

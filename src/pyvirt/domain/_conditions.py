@@ -30,7 +30,7 @@ class StateReached(Condition[DomainStateReason]):
         super().__init__(domain)
         self._states = [DomainState(state) for state in states]
         if not self._states:
-            raise TypeError("wait_for() takes at least one state")
+            raise TypeError("wait_for() needs at least one state")
 
     def met(self) -> bool:
         """See :meth:`Condition.met`.  (virDomainGetState)"""
@@ -75,12 +75,12 @@ class JobEnded(Condition[None]):
     def late(self, timeout: float) -> OperationTimeoutError:
         """See :meth:`Condition.late`."""
         return OperationTimeoutError(
-            f"the job of domain {self.domain.name!r} was not over after {timeout:g} s", function="virDomainGetJobInfo"
+            f"the job of domain {self.domain.name!r} had not ended after {timeout:g} s", function="virDomainGetJobInfo"
         )
 
 
 class BlockJobDone(Condition[None]):
-    """A copy or an active commit is ready for ``pivot()``, or any other job has done its work."""
+    """A copy or an active commit is ready for ``pivot()``, or any other block job has ended."""
 
     kinds = ("DomainBlockJob", "DomainLifecycle")
 
@@ -89,13 +89,13 @@ class BlockJobDone(Condition[None]):
         self._job = job
         self._progress = progress
         self._begun_here = job._before is not None
-        self._before = job._before  # a job that is over leaves no trace of its outcome but the images
+        self._before = job._before  # after a job has ended, only the images show its outcome
         self._last: BlockJobInfo | None = None
 
     def met(self) -> bool:
         """See :meth:`Condition.met`.  (virDomainGetBlockJobInfo, virDomainGetXMLDesc)
 
-        :raises OperationFailedError: it ended and left the disk as it was
+        :raises OperationFailedError: the job ended without changing the disk
         """
         if self._before is None:
             self._before = chain_of(self.domain, self._job.name)
@@ -113,10 +113,10 @@ class BlockJobDone(Condition[None]):
     def _check_outcome(self) -> None:
         last = self._last
         if last is not None and last.type not in CHANGE_IMAGES:
-            return  # a backup: only the job itself knew how it ended
+            return  # a backup: once it has ended, libvirt no longer reports its result
         if (last or self._begun_here) and chain_of(self.domain, self._job.name) == self._before:
             raise OperationFailedError(
-                f"the job of disk {self._job.name!r} ended and left it as it was: it failed or was aborted",
+                f"the block job of disk {self._job.name!r} ended without changing the disk: it failed or was aborted",
                 code=codes.OPERATION_FAILED,
                 function="virDomainGetBlockJobInfo",
             )
@@ -126,6 +126,6 @@ class BlockJobDone(Condition[None]):
     def late(self, timeout: float) -> OperationTimeoutError:
         """See :meth:`Condition.late`."""
         return OperationTimeoutError(
-            f"the block job of disk {self._job.name!r} was not done after {timeout:g} s",
+            f"the block job of disk {self._job.name!r} had not finished after {timeout:g} s",
             function="virDomainGetBlockJobInfo",
         )

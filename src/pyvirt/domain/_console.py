@@ -35,7 +35,7 @@ def _stream(conn: Connection) -> Stream:
 
 
 class ConsoleMethods(Caller):
-    """A base of :class:`~pyvirt.Domain`."""
+    """The methods of :class:`~pyvirt.Domain` for consoles, channels and displays."""
 
     __slots__ = ()
 

@@ -25,7 +25,7 @@ else:  # importing these enumerations would make importing pyvirt a tenth slower
 
 
 class GuestIOMethods(Caller):
-    """A base of :class:`~pyvirt.Domain`."""
+    """The methods of :class:`~pyvirt.Domain` for keys, signals, files, messages and labels."""
 
     __slots__ = ()
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pyvirt._core.caller import Caller
+from pyvirt._core.lib import lib
 from pyvirt.enums.domain import DomainXMLFlags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import ClassVar
 
     from lxml.etree import _Element
@@ -21,10 +22,22 @@ if TYPE_CHECKING:
     from pyvirt.connection import Connection
     from pyvirt.domain.domain import Domain
 
+R = TypeVar("R")
+
 
 def known(values: Iterable[int]) -> Iterator[int | None]:
     """Yield the numbers of a struct, ``None`` for -1, by which drivers report an unknown value."""
     return (None if value == -1 else value for value in values)
+
+
+def take_array(array: CData, count: int, convert: Callable[[CData], R], free: Callable[[CData], object]) -> list[R]:
+    """Return the converted items of an array that a call has allocated, and free the items and the array."""
+    try:
+        return [convert(array[i]) for i in range(count)]
+    finally:
+        for i in range(count):
+            free(array[i])
+        lib.free(array)
 
 
 class Part(Caller):

@@ -38,7 +38,7 @@ class PartProperties:
 
     @property
     def _itself(self) -> Domain:
-        return self  # type: ignore[return-value]  # the only class that has these
+        return self  # type: ignore[return-value]  # Domain is the only class with this base
 
     @property
     def devices(self) -> Devices:
@@ -63,7 +63,7 @@ class PartProperties:
 
     @property
     def vcpus(self) -> Vcpus:
-        """Its virtual CPUs: how many, where they run."""
+        """Its virtual CPUs: their number, and the host CPUs that they run on."""
         from pyvirt.domain.vcpus import Vcpus
 
         return Vcpus(self._itself)
@@ -84,14 +84,14 @@ class PartProperties:
 
     @property
     def numa(self) -> Numa:
-        """Which of the host's memory nodes it uses."""
+        """The NUMA nodes of the host that its memory comes from."""
         from pyvirt.domain.numa import Numa
 
         return Numa(self._itself)
 
     @property
     def scheduler(self) -> Scheduler:
-        """How the host schedules it."""
+        """Its share of the host's CPUs."""
         from pyvirt.domain.scheduler import Scheduler
 
         return Scheduler(self._itself)
@@ -105,14 +105,14 @@ class PartProperties:
 
     @property
     def perf(self) -> Perf:
-        """Which performance events are counted."""
+        """The performance events that are counted for it."""
         from pyvirt.domain.perf import Perf
 
         return Perf(self._itself)
 
     @property
     def cpu(self) -> DomainCPU:
-        """The time it spent on the host's CPUs."""
+        """The time that it has used of the host's CPUs."""
         from pyvirt.domain.cpu import DomainCPU
 
         return DomainCPU(self._itself)
@@ -126,7 +126,7 @@ class PartProperties:
 
     @property
     def metadata(self) -> Metadata:
-        """Title, description, and what applications store with it."""
+        """Its title, its description, and XML elements that programs store with it."""
         from pyvirt.domain.metadata import Metadata
 
         return Metadata(self._itself)
@@ -154,7 +154,7 @@ class PartProperties:
 
     @property
     def checkpoints(self) -> Checkpoints:
-        """Its checkpoints: what has changed since, for incremental backups."""
+        """Its checkpoints: points in time that incremental backups start from."""
         from pyvirt.domain.checkpoints import Checkpoints
 
         return Checkpoints(self._itself)
@@ -182,7 +182,7 @@ class PartProperties:
 
     @property
     def dirty_rate(self) -> DirtyRate:
-        """How fast it writes to its memory."""
+        """A measurement of how fast the guest writes to its memory."""
         from pyvirt.domain.dirty_rate import DirtyRate
 
         return DirtyRate(self._itself)
@@ -196,7 +196,7 @@ class PartProperties:
 
     @property
     def launch_security(self) -> LaunchSecurity:
-        """What protects its memory from the host."""
+        """The protection of its memory from the host."""
         from pyvirt.domain.launch_security import LaunchSecurity
 
         return LaunchSecurity(self._itself)

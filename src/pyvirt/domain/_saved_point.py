@@ -37,7 +37,7 @@ class SavedPoint(Named[tuple[bytes, str]]):
     def domain(self) -> Domain:
         """The domain that it belongs to.  (virDomainSnapshotGetDomain, virDomainCheckpointGetDomain)"""
         pointer = self._call_nonzero(type(self)._get_domain)
-        check(lib.virDomainRef(pointer), "virDomainRef")  # what is returned is the snapshot's own reference
+        check(lib.virDomainRef(pointer), "virDomainRef")  # the returned reference belongs to the snapshot
         return Domain(self._conn, pointer)
 
     def _ask_identity(self) -> tuple[bytes, str]:
@@ -91,7 +91,7 @@ class SavedPoints(WhereNamed[M]):
         given = {tag: text for tag, text in texts.items() if text is not None}
         if xml is not None:
             if given:
-                raise TypeError("give xml, or name and description")
+                raise TypeError("expected xml, or name and description, but not both")
             return encode_xml(xml)
         for text in given.values():
             encode(text)  # raises if C cannot hold it

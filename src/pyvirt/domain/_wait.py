@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Wait for a condition, driven by events, or by polling where the driver has none.
 
-A :class:`Condition` knows what is waited for; :func:`wait` checks it in this thread, and ``pyvirt.aio`` checks the same
-object without blocking its event loop.
+A :class:`Condition` can check itself: :func:`wait` does so in this thread, and ``pyvirt.aio`` checks the same object
+without blocking its event loop.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ RECHECK_SECONDS = 5.0
 
 
 class Condition(Typed[T]):
-    """Something to wait for; *result* is what waiting for it returns."""
+    """A condition to wait for; :func:`wait` returns its *result*."""
 
     #: the names of the kinds of events after which it may have become true
     kinds: ClassVar[tuple[str, ...]]
     result: T
 
     def __init__(self, domain: Domain, *, recheck: float = RECHECK_SECONDS) -> None:
-        """Wait for something about *domain*, and check it at least every *recheck* seconds."""
+        """Make a condition of *domain*, which is checked at least every *recheck* seconds."""
         self.domain = domain
         self.recheck = recheck
 
@@ -95,8 +95,8 @@ def _kind(name: str) -> type[Event]:
 class Recheck:
     """A ``with`` block around a ``for`` loop, which yields each time a condition is worth checking.
 
-    That is immediately, once the listener is registered, and after every event.  Where there are no events, it is as
-    in :func:`poll_times`, where *timeout* is explained too.
+    It yields immediately, again when the listener is registered, and after every event.  In drivers without events it
+    yields as :func:`poll_times` does, which also explains *timeout*.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Recheck:
         self._recheck = max(recheck, interval)
         self._listener: Listener[Event] | None = None
         #: the events since the last check
-        self.news: list[Event] = []
+        self.new_events: list[Event] = []
 
     def __enter__(self) -> Self:
         return self
@@ -132,40 +132,40 @@ class Recheck:
 
     def __iter__(self) -> Iterator[None]:
         yield
-        if self._left() <= 0:
+        if self._seconds_left() <= 0:
             return
         self.listen()
         if self._listener is None:
-            yield from poll_times(None if self._end is None else self._left(), self._interval)
+            yield from poll_times(None if self._end is None else self._seconds_left(), self._interval)
             return
-        yield  # for what happened before the listener was registered
-        while self._left() > 0:
+        yield  # the condition may have become true before the listener was registered
+        while self._seconds_left() > 0:
             self._wait_for_event(self._listener)
             yield
 
-    def news_of(self, kind: str) -> list[Any]:
+    def new_events_of(self, kind: str) -> list[Any]:
         """Return the events since the last check that are of *kind*, given by name."""
         cls = _kind(kind)
-        return [event for event in self.news if isinstance(event, cls)]
+        return [event for event in self.new_events if isinstance(event, cls)]
 
-    def _left(self) -> float:
+    def _seconds_left(self) -> float:
         return inf if self._end is None else max(0.0, self._end - monotonic())
 
     def _wait_for_event(self, listener: Listener[Event]) -> None:
-        self.news = []
+        self.new_events = []
         try:
-            if listener.wait(min(self._left(), self._recheck)):
-                self.news += listener.take()
+            if listener.wait(min(self._seconds_left(), self._recheck)):
+                self.new_events += listener.take()
         except (ClosedError, ConnectionLostError):
-            pass  # the next check raises it
+            pass  # the next check raises the error
 
 
 def new_listener(domain: Domain, kinds: tuple[str, ...]) -> Listener[Event] | None:
     """Return a listener to events of *kinds*, given by name, about *domain*; ``None`` where there are no events."""
     hub = domain._conn.events
-    if not hub._loop_is_own():  # a loop of the program's own may not be running
+    if not hub._loop_is_own():  # the program has its own event loop, which may not be running
         return None
     try:
         return hub.listen(*map(_kind, kinds), domain=domain)
     except Error:
-        return None  # the next check raises it, if it matters
+        return None  # if the error matters, the next check raises it

@@ -35,7 +35,7 @@ def domains_where(
 ) -> list[Domain]:
     """See :meth:`Domains.where`."""
     flags = flags_for(kind, **switches)
-    wanted = _several(states)
+    wanted = _as_set(states)
     if wanted is not None and not wanted:
         return []
     listed = [_STATES.get(state, "OTHER") for state in wanted or ()]
@@ -45,16 +45,16 @@ def domains_where(
     if wanted is not None and "OTHER" in listed:
         found = _in_states(domains, found, wanted)
     tests: list[Callable[[Domain], object]] = []
-    for pattern, ask in ((title, "title"), (description, "description")):
+    for pattern, attribute in ((title, "title"), (description, "description")):
         if pattern is not None:
-            tests.append(_noted(ask, fits(pattern)))
+            tests.append(_text_matches(attribute, fits(pattern)))
     if metadata is not None:
         elements = {metadata: lambda element: True} if isinstance(metadata, str) else metadata
-        tests += [_carries(uri, test) for uri, test in elements.items()]
+        tests += [_metadata_matches(uri, test) for uri, test in elements.items()]
     return choose(found, *tests) if tests else found
 
 
-def _several(states: DomainState | Iterable[DomainState] | None) -> set[DomainState] | None:
+def _as_set(states: DomainState | Iterable[DomainState] | None) -> set[DomainState] | None:
     if states is None:
         return None
     return {states} if isinstance(states, DomainState) else set(states)
@@ -77,16 +77,16 @@ def _in_states(domains: Domains, found: list[Domain], wanted: set[DomainState]) 
     return [domain for domain in found if states.get(domain.uuid) in wanted]
 
 
-def _noted(what: str, matches: Callable[[str], object]) -> Callable[[Domain], object]:
-    return lambda domain: matches(getattr(domain.metadata, what)())
+def _text_matches(attribute: str, matches: Callable[[str], object]) -> Callable[[Domain], object]:
+    return lambda domain: matches(getattr(domain.metadata, attribute)())
 
 
-def _carries(uri: str, test: Callable[[_Element], object]) -> Callable[[Domain], object]:
-    def carries(domain: Domain) -> object:
+def _metadata_matches(uri: str, test: Callable[[_Element], object]) -> Callable[[Domain], object]:
+    def has_matching_element(domain: Domain) -> object:
         try:
             element = domain.metadata.get(uri)
         except MetadataNotFoundError:
             return False
         return test(parse(element))
 
-    return carries
+    return has_matching_element

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyvirt._core.lib import ffi, lib
 from pyvirt._core.text import decode, encode, encode_or_null, string_array, take_strings
-from pyvirt.domain._part import Part
+from pyvirt.domain._part import Part, take_array
 from pyvirt.domain.guest_info import nest
 from pyvirt.enums.domain_guest import (
     DomainAuthorizedSSHKeysSetFlags,
@@ -82,7 +82,7 @@ class Agent(Part):
         """Return the mounted file systems and their disks.  (virDomainGetFSInfo)"""
         out = ffi.new("virDomainFSInfoPtr **")
         count = self._call(lib.virDomainGetFSInfo, out, 0)
-        return _take_filesystems(out[0], count)
+        return take_array(out[0], count, _filesystem, lib.virDomainFSInfoFree)
 
     def fs_freeze(self, mountpoints: Iterable[str] | None = None) -> int:
         """Freeze file systems until :meth:`fs_thaw`, and return their number.  (virDomainFSFreeze)
@@ -117,7 +117,7 @@ class Agent(Part):
     ) -> None:
         """Set the password of a user of the guest.  (virDomainSetUserPassword)
 
-        :param password: in clear text, or with ``ENCRYPTED`` in flags as the guest stores it
+        :param password: in clear text, or encrypted as the guest stores it, with ``ENCRYPTED`` in *flags*
         """
         self._call(lib.virDomainSetUserPassword, encode(user), encode(password), flags)
 
@@ -139,7 +139,7 @@ class Agent(Part):
         :param keys: lines as in ``authorized_keys``; an empty list removes all keys
         :param flags: with ``APPEND`` *keys* are added to the others, with ``REMOVE`` they are removed
         """
-        pointer, count, _kept = _texts(keys)
+        pointer, count, _kept = _array_of(keys)
         self._call(lib.virDomainAuthorizedSSHKeysSet, encode(user), pointer, count, flags)
 
     def set_response_timeout(self, timeout: int) -> None:
@@ -150,10 +150,10 @@ class Agent(Part):
         self._call(lib.virDomainAgentSetResponseTimeout, timeout, 0)
 
 
-def _texts(items: Iterable[str]) -> tuple[CData, int, CData]:
+def _array_of(items: Iterable[str]) -> tuple[CData, int, CData]:
     """Return an array for libvirt, its length, and an object that must stay alive as long as the array."""
-    if isinstance(items, str):  # its letters are texts too, and one of them may be "/"
-        raise TypeError(f"expected several texts, got one: {items[:40]!r}")
+    if isinstance(items, str):  # iterating would yield its letters, and "/" is a mount point
+        raise TypeError(f"expected a list of strings, got one string: {items[:40]!r}")
     texts = list(items)
     pointer, kept = string_array(texts)
     return pointer, len(texts), kept
@@ -162,20 +162,10 @@ def _texts(items: Iterable[str]) -> tuple[CData, int, CData]:
 def _mountpoints(items: Iterable[str] | None) -> tuple[CData, int, CData]:
     if items is None:
         return ffi.NULL, 0, ffi.NULL
-    array = _texts(items)
+    array = _array_of(items)
     if not array[1]:
         raise InvalidArgumentError("mountpoints must not be empty; use None for all")
     return array
-
-
-def _take_filesystems(array: CData, count: int) -> list[FilesystemInfo]:
-    """Return the values that a call has allocated, and free them."""
-    try:
-        return [_filesystem(array[i]) for i in range(count)]
-    finally:
-        for i in range(count):
-            lib.virDomainFSInfoFree(array[i])
-        lib.free(array)
 
 
 def _filesystem(info: CData) -> FilesystemInfo:

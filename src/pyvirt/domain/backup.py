@@ -36,7 +36,7 @@ class Backup(Part):
         :param flags: with ``REUSE_EXTERNAL`` the target files exist already
         :raises DomainCheckpointNotFoundError: the checkpoint in ``<incremental>`` does not exist
         :raises OperationTimeoutError: another job is running, for example a backup; QEMU's driver waits 30 s for it
-        :raises OperationUnsupportedError: the domain does not run, or its disks cannot be asked what has changed
+        :raises OperationUnsupportedError: the domain is not running, or the changes of its disks cannot be read
         :raises XMLError: *xml* is not well-formed, or does not describe a backup
         """
         self._call(lib.virDomainBackupBegin, encode_xml(xml), encode_xml_or_null(checkpoint_xml), flags)

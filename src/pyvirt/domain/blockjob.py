@@ -55,7 +55,7 @@ def _find_images(domain: Domain, disk: str) -> tuple[Chain, bool]:
         name = None if target is None else target.get("dev")
         chain = []
         for layer, source in _layers(element):
-            index = layer.get("index") or source.get("index")  # of a running domain
+            index = layer.get("index") or source.get("index")  # only a running domain has it
             chain.append(frozenset(map(str, (*source.attrib.values(), f"{name}[{index}]"))))
         if disk == name or any(disk in image for image in chain[:1]):
             return tuple(chain), mirror is not None and mirror.get("ready") == "yes"
@@ -92,7 +92,7 @@ class BlockJob(NamedPart):
         progress: Callable[[int, int], object] | None = None,
         interval: float = 0.2,
     ) -> None:
-        """Wait until a copy or an active commit is ready for :meth:`pivot`, or any other job has done its work.
+        """Wait until a copy or an active commit is ready for :meth:`pivot`, or any other block job has ended.
 
         (virDomainGetBlockJobInfo, virDomainGetXMLDesc)
 
@@ -101,9 +101,9 @@ class BlockJob(NamedPart):
         :param timeout: seconds; ``None`` waits indefinitely
         :param progress: called with the amount done and the total, in a unit that the hypervisor chooses
         :param interval: seconds between calls of *progress*, and between checks where the driver has no events
-        :raises OperationFailedError: the job ended and left the disk as it was: it failed or was aborted; for a backup
+        :raises OperationFailedError: the job ended without changing the disk: it failed or was aborted; for a backup
             this cannot be determined
-        :raises OperationTimeoutError: the job was not done within *timeout*; it continues
+        :raises OperationTimeoutError: the job had not finished within *timeout*; it continues
         """
         from pyvirt.domain._conditions import BlockJobDone
 

@@ -72,7 +72,7 @@ class Checkpoints(SavedPoints[Checkpoint]):
     def list(self, flags: DomainCheckpointListFlags = DomainCheckpointListFlags(0)) -> CheckpointList:
         """Return the checkpoints that match *flags*, all without any.  (virDomainListAllCheckpoints)
 
-        With ``TOPOLOGICAL`` each comes after its parent.
+        With ``TOPOLOGICAL`` each checkpoint comes after its parent.
         """
         return self._list(flags)
 
@@ -98,10 +98,10 @@ class Checkpoints(SavedPoints[Checkpoint]):
 
         :param xml: ``<domaincheckpoint>``, for more than a name and a description: only some of the disks, …
         :param name: libvirt chooses one if it is ``None``
-        :param flags: with ``REDEFINE`` libvirt stores the description of an existing checkpoint again, as
-            :meth:`Checkpoint.xml_desc` returned it
+        :param flags: with ``REDEFINE`` no new checkpoint is made: libvirt stores again the description of one whose
+            description it has lost, as :meth:`Checkpoint.xml_desc` returned it
         :raises OperationFailedError: a checkpoint of that name exists
-        :raises OperationUnsupportedError: the domain does not run, or its disks cannot keep one
+        :raises OperationUnsupportedError: the domain is not running, or its disks cannot store a checkpoint
         :raises XMLError: *xml* is not well-formed, or does not describe a checkpoint
         """
         document = self._document(xml, name=name, description=description)

@@ -68,7 +68,8 @@ class Domains(NativeConfig, Collection[Domain]):
     def list(self, flags: ConnectListAllDomainsFlags = ConnectListAllDomainsFlags(0)) -> DomainList:
         """Return the domains that match *flags*, all without any.  (virConnectListAllDomains)
 
-        Flags of one group (active or inactive; persistent or transient; …) widen, groups narrow.
+        Flags of one group (active or inactive; persistent or transient; …) are combined with "or", the groups with
+        "and".
         """
         return self._list(flags)
 
@@ -90,14 +91,13 @@ class Domains(NativeConfig, Collection[Domain]):
 
         :param name: a glob, ``"web-*"``; a compiled expression, searched for; or a callable
         :param state: one state, or any of several
-        :param managed_save: whether it has a saved state that its next start goes on from
+        :param managed_save: whether it has a managed save image, which its next start resumes
         :param snapshots: whether it has snapshots
         :param title: a pattern like *name*; a domain without a title never matches.  Costs a call for each domain
         :param description: the same for the description
         :param metadata: a namespace of which it must have an element; or several, each with a function that returns
             whether the element matches: ``{"http://example.com/backup": lambda element: element.get("day") == "1"}``.
-            Costs a
-            call for each domain
+            Costs a call for each domain
         """
         from pyvirt.domain._where import domains_where
 
@@ -113,7 +113,7 @@ class Domains(NativeConfig, Collection[Domain]):
     def _list(self, flags: int) -> DomainList:
         found: DomainList = []
         calls = self._in_parts(flags, lambda part: found.extend(self._wrap_list(lib.virConnectListAllDomains, part)))
-        return found if calls == 1 else [*dict.fromkeys(found)]  # a domain that stopped in between is in two parts
+        return found if calls == 1 else [*dict.fromkeys(found)]  # a domain that stopped between two calls is in both
 
     def _in_parts(
         self, flags: int, ask: Callable[[int], object], groups: tuple[tuple[_Flags, ...], ...] = _PARTS
@@ -252,10 +252,11 @@ class Domains(NativeConfig, Collection[Domain]):
         return engine_of(self._conn).collect(groups, domains, flags)
 
     def watch(self, *, buffer: int = 65_536) -> DomainWatch:
-        """Return a mapping of all domains to their states, which events keep current; cheaper than listing every
-        second.
+        """Return a mapping of all domains to their states, which events keep current.
 
         (virConnectListAllDomains, virDomainListGetStats, virConnectDomainEventRegisterAny)
+
+        Use it instead of listing all domains every second.
 
         :param buffer: how many events may arrive between two uses of it; after more, everything is listed again
         """

@@ -37,7 +37,7 @@ class DomainCPU(Part):
         """Return the times for each CPU, by the CPU's number.  (virDomainGetCPUStats)
 
         :raises OperationInvalidError: the domain is not running, or not in a control group
-        :raises OperationUnsupportedError: the host's control groups do not tell, as those of version 2
+        :raises OperationUnsupportedError: the host's control groups do not report it, for example those of version 2
         """
         end = self._get_stats(ffi.NULL, 0, 0, 0)
         width = self._get_stats(ffi.NULL, 0, 0, 1)

@@ -74,8 +74,7 @@ class Devices(Part):
 
         A running guest is asked to release the device, and QEMU's driver waits for some seconds.  The device is
         detached when the running configuration no longer contains it.  A guest without an operating system never
-        releases a PCI
-        device.
+        releases a PCI device.
 
         :param xml: the device element, with as much as is needed to identify it
         :param wait: seconds to wait until a running guest has released it; ``None`` does not wait
@@ -105,7 +104,7 @@ class Devices(Part):
         else:
             self._detach_and_wait({alias}, flags, wait, detach)
 
-    def _running(self) -> Iterator[_Element]:
+    def _running_devices(self) -> Iterator[_Element]:
         """Yield the devices of the running configuration; none if the domain is not running."""
         from pyvirt.xmldesc import parse
 
@@ -123,11 +122,15 @@ class Devices(Part):
         from pyvirt.xmldesc import parse
 
         wanted = parse(document)
-        kind = {alias: device for device in self._running() if device.tag == wanted.tag and (alias := _alias(device))}
-        found = {alias for alias, device in kind.items() if _describes(wanted, device)}
+        same_kind = {
+            alias: device
+            for device in self._running_devices()
+            if device.tag == wanted.tag and (alias := _alias(device))
+        }
+        found = {alias for alias, device in same_kind.items() if _describes(wanted, device)}
         if len(found) > 1:
-            raise InvalidArgumentError(f"the document matches several devices, {', '.join(found)}: add the alias")
-        return found or set(kind)
+            raise InvalidArgumentError(f"the document matches several devices ({', '.join(found)}): add the alias")
+        return found or set(same_kind)
 
     def _detach_and_wait(
         self, aliases: set[str], flags: DeviceModify, wait: float, detach: Callable[[], object]
@@ -141,9 +144,9 @@ class Devices(Part):
             checks.listen()
             detach()
             for _ in checks:
-                if not aliases <= set(map(_alias, self._running())):
+                if not aliases <= set(map(_alias, self._running_devices())):
                     return
-                self._look_for_refusal(aliases, checks.news_of("DomainDeviceRemovalFailed"))
+                self._raise_if_refused(aliases, checks.new_events_of("DomainDeviceRemovalFailed"))
         which = " or ".join(map(repr, sorted(aliases)))
         raise OperationTimeoutError(
             f"the guest did not release device {which} within {wait:g} s",
@@ -151,7 +154,7 @@ class Devices(Part):
         )
 
     @staticmethod
-    def _look_for_refusal(aliases: set[str], refusals: Iterable[DomainDeviceRemovalFailed]) -> None:
+    def _raise_if_refused(aliases: set[str], refusals: Iterable[DomainDeviceRemovalFailed]) -> None:
         for event in refusals:
             if event.alias in aliases:
                 raise OperationFailedError(
@@ -165,23 +168,19 @@ class Devices(Part):
 
         :param xml: the complete new element; for everything that it leaves out, the default applies
         :param flags: with ``FORCE`` the media of a locked drive changes too
-        :raises NotSupportedError: that cannot change while the domain runs
+        :raises NotSupportedError: this property of the device cannot change while the domain is running
         """
         self._call(lib.virDomainUpdateDeviceFlags, encode_xml(xml), flags)
 
     def hotplug(self, xml: XML) -> None:
-        """Attach a device to the running domain, also in drivers that do not accept flags.
-
-        (virDomainAttachDevice)
+        """Attach a device to the running domain, also in drivers without flags.  (virDomainAttachDevice)
 
         :raises OperationInvalidError: the domain is not running
         """
         self._call(lib.virDomainAttachDevice, encode_xml(xml))
 
     def hotunplug(self, xml: XML) -> None:
-        """Detach a device from the running domain, also in drivers that do not accept flags.
-
-        (virDomainDetachDevice)
+        """Detach a device from the running domain, also in drivers without flags.  (virDomainDetachDevice)
 
         :raises OperationInvalidError: the domain is not running
         """

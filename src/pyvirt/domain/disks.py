@@ -38,7 +38,7 @@ _COPY_PARAMETERS = {
 }
 
 
-def _pullable(chain: Chain, base: str | None = None) -> Chain:
+def _chain_changed_by_pull(chain: Chain, base: str | None = None) -> Chain:
     """Return *chain*, or nothing if a successful pull of the images above *base* does not change the chain."""
     below = chain[1:2]
     return chain if below and base not in below[0] else ()
@@ -47,19 +47,19 @@ def _pullable(chain: Chain, base: str | None = None) -> Chain:
 class Disk(NamedPart):
     """A disk of a domain.
 
-    Its name is the target in its configuration, ``"vda"``, or the path of its image.  Where a call is about one of
-    several images, ``"vda[3]"`` is the image with index 3 in the running configuration.
+    Its name is the target in its configuration, ``"vda"``, or the path of its image.  In calls that take one of several
+    images, ``"vda[3]"`` is the image with index 3 in the running configuration.
     """
 
     __slots__ = ()
 
-    # ---- figures ----
+    # ---- statistics ----
 
     def stats(self) -> dict[str, TypedValue]:
         """Return how much was read and written since the domain started.  (virDomainBlockStatsFlags)
 
-        Names are :mod:`pyvirt.enums.params`' ``DOMAIN_BLOCK_STATS_…``; times are nanoseconds.  The disk named ``""``
-        is the sum of all.
+        Names are :mod:`pyvirt.enums.params`' ``DOMAIN_BLOCK_STATS_…``; times are nanoseconds.  The disk with the name
+        ``""`` stands for all disks: it returns the sums.
 
         :raises OperationInvalidError: the domain is not running
         """
@@ -99,7 +99,7 @@ class Disk(NamedPart):
         self._call(lib.virDomainBlockResize, encode(self._name), size, flags)
 
     def set_threshold(self, threshold: int) -> None:
-        """Request one event when an image has grown to a size.  (virDomainSetBlockThreshold)
+        """Set the size of an image at which libvirt sends an event, once.  (virDomainSetBlockThreshold)
 
         :param threshold: bytes, 0 for no event
         """
@@ -147,8 +147,8 @@ class Disk(NamedPart):
     ) -> BlockJob:
         """Start to copy it; the copy receives all writes of the guest until the job ends.  (virDomainBlockCopy)
 
-        Call ``job.wait()``, then ``job.pivot()`` to use the copy from then on, or ``job.abort()`` to keep it as it is
-        then.
+        Call ``job.wait()`` first.  Then ``job.pivot()`` makes the guest use the copy, or ``job.abort()`` keeps the
+        copy as it is at that time.
 
         :param xml: the other image: ``<disk type='file'><source file='…'/><driver type='qcow2'/></disk>``
         :param granularity: bytes that are copied when one of them changes, a power of two
@@ -188,7 +188,7 @@ class Disk(NamedPart):
         flags |= DomainBlockPullFlags.BANDWIDTH_BYTES
         before = chain_of(self._domain, self._name)
         self._call(lib.virDomainBlockPull, encode(self._name), bandwidth, flags)
-        return BlockJob(self._domain, self._name, _pullable(before))
+        return BlockJob(self._domain, self._name, _chain_changed_by_pull(before))
 
     def rebase(
         self,
@@ -206,7 +206,7 @@ class Disk(NamedPart):
         before = chain_of(self._domain, self._name)
         self._call(lib.virDomainBlockRebase, encode(self._name), encode_or_null(base), bandwidth, flags)
         if not flags & DomainBlockRebaseFlags.COPY:
-            before = _pullable(before, base)
+            before = _chain_changed_by_pull(before, base)
         return BlockJob(self._domain, self._name, before)
 
 
@@ -221,9 +221,7 @@ class Disks(Parts[Disk]):
         return element.get("dev")
 
     def errors(self) -> dict[str, DomainDiskErrorCode]:
-        """Return the errors of disks whose last operation failed, by target.
-
-        (virDomainGetDiskErrors)
+        """Return the errors of disks whose last operation failed, by target.  (virDomainGetDiskErrors)
 
         :raises OperationInvalidError: the domain is not running
         """

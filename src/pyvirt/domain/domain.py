@@ -55,7 +55,7 @@ class _States(dict[int, "DomainStateReason"]):
 
         state, reason = packed >> 32, packed & 0xFFFFFFFF
         made = DomainStateReason.decode(state, reason)
-        if len(self) < 1000:  # so a broken daemon cannot make it grow without a limit
+        if len(self) < 1000:  # a limit, in case a broken daemon sends ever new values
             self[packed] = made
         return made
 
@@ -103,8 +103,7 @@ class Domain(PartProperties, ConsoleMethods, GuestIOMethods, NamedByUUID, Autost
 
         A handle gets the id when it is looked up and when its own :meth:`start` is called.  It does not notice when
         another program starts or stops the domain.  After its own :meth:`destroy` or :meth:`save` some drivers reset
-        the id,
-        some do not.  A new handle has the current id: ``conn.domains.get(uuid=domain.uuid).id``.
+        the id, some do not.  A new handle has the current id: ``conn.domains.get(uuid=domain.uuid).id``.
         """
         number: int = lib.virDomainGetID(self._ptr)
         return None if number == _NO_ID else number
@@ -135,7 +134,7 @@ class Domain(PartProperties, ConsoleMethods, GuestIOMethods, NamedByUUID, Autost
         return info
 
     def control_info(self) -> DomainControlInfo:
-        """Return whether the hypervisor's control interface is free, without waiting for it.
+        """Return the state of the hypervisor's control interface for the domain, without waiting for it.
 
         (virDomainGetControlInfo)
         """
@@ -147,7 +146,7 @@ class Domain(PartProperties, ConsoleMethods, GuestIOMethods, NamedByUUID, Autost
         return DomainControlInfo(DomainControlState(out.state), DomainControlErrorReason(out.details), out.stateTime)
 
     def is_active(self) -> bool:
-        """Return whether the domain is running or paused.  (virDomainIsActive)"""
+        """Return whether the domain is active; a paused domain is active too.  (virDomainIsActive)"""
         return self._call(lib.virDomainIsActive) == 1
 
     def is_persistent(self) -> bool:
@@ -179,7 +178,7 @@ class Domain(PartProperties, ConsoleMethods, GuestIOMethods, NamedByUUID, Autost
 
         return wait(StateReached(self, states), timeout, interval)
 
-    # ---- life ----
+    # ---- life cycle ----
 
     def start(self, *, files: Iterable[int] = (), flags: DomainCreateFlags = DomainCreateFlags(0)) -> None:
         """Start the domain; a managed save image is resumed.  (virDomainCreateWithFlags, virDomainCreateWithFiles)
@@ -206,7 +205,7 @@ class Domain(PartProperties, ConsoleMethods, GuestIOMethods, NamedByUUID, Autost
         self._call(lib.virDomainReset, 0)
 
     def destroy(self, *, flags: DomainDestroyFlags = DomainDestroyFlags(0)) -> None:
-        """Stop the domain at once, as by pulling the plug; its configuration remains.  (virDomainDestroyFlags)
+        """Stop the domain at once, as by pulling the plug; nothing stored is deleted.  (virDomainDestroyFlags)
 
         :raises OperationInvalidError: the domain is not running
         """
@@ -304,7 +303,7 @@ class Domain(PartProperties, ConsoleMethods, GuestIOMethods, NamedByUUID, Autost
         format: DomainCoreDumpFormat | None = None,
         flags: DomainCoreDumpFlags = _NO_DUMP_FLAGS,
     ) -> None:
-        """Write the memory to a file for a debugger.  The domain is paused during that, unless *flags* have ``LIVE``.
+        """Write the memory to a file for a debugger; the domain is paused for that time, unless *flags* have ``LIVE``.
 
         (virDomainCoreDump, or with *format* virDomainCoreDumpWithFormat)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class GuestTimezone(TypedDict, total=False):
-    """Its time zone."""
+    """The time zone of the guest."""
 
     name: str
     offset: int
@@ -34,7 +34,7 @@ class GuestFilesystemDisk(TypedDict, total=False):
     """A disk that contains a file system."""
 
     alias: str
-    """What the domain's configuration calls it: ``"vda"``."""
+    """Its name in the domain's configuration: ``"vda"``."""
     serial: str
     device: str
 
@@ -53,7 +53,7 @@ class GuestDisk(TypedDict, total=False):
     dependency: list[GuestDependency]
     serial: str
     alias: str
-    """What the domain's configuration calls it: ``"vda"``."""
+    """Its name in the domain's configuration: ``"vda"``."""
     guest_alias: str
     guest_bus: str
 

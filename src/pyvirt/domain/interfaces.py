@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyvirt._core.lib import ffi, lib
 from pyvirt._core.params import UINT, Params
 from pyvirt._core.text import decode, decode_or_none, encode, encode_or_null
-from pyvirt.domain._part import NamedPart, Parts, known
+from pyvirt.domain._part import NamedPart, Parts, known, take_array
 from pyvirt.enums import params
 from pyvirt.enums.domain import DomainModificationImpact
 from pyvirt.enums.domain_device import DomainInterfaceAddressesSource
@@ -120,7 +120,7 @@ class DomainInterfaces(Parts[DomainInterface]):
         """
         out = ffi.new("virDomainInterfacePtr **")
         count = self._call(lib.virDomainInterfaceAddresses, out, source, 0)
-        return _take_addresses(out[0], count)
+        return take_array(out[0], count, _addresses, lib.virDomainInterfaceFree)
 
     def announce(self, device: str | None = None, **values: int) -> None:
         """Announce the guest's location to the network by gratuitous ARP.  (virDomainAnnounceInterface)
@@ -131,16 +131,6 @@ class DomainInterfaces(Parts[DomainInterface]):
         """
         with Params(values, _ANNOUNCE) as array:
             self._call(lib.virDomainAnnounceInterface, encode_or_null(device), array.pointer, array.count, 0)
-
-
-def _take_addresses(array: CData, count: int) -> list[InterfaceAddresses]:
-    """Return the values that a call has allocated, and free them."""
-    try:
-        return [_addresses(array[i]) for i in range(count)]
-    finally:
-        for i in range(count):
-            lib.virDomainInterfaceFree(array[i])
-        lib.free(array)
 
 
 def _addresses(interface: CData) -> InterfaceAddresses:

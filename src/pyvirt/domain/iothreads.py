@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyvirt._core.cpumaps import cpu_map, cpu_numbers
 from pyvirt._core.lib import ffi, lib
 from pyvirt._core.params import INT, UINT, ULLONG, Params
-from pyvirt.domain._part import Part
+from pyvirt.domain._part import Part, take_array
 from pyvirt.enums import params
 from pyvirt.enums.domain import DomainModificationImpact
 from pyvirt.models import IOThreadInfo
@@ -42,7 +42,7 @@ class IOThreads(Part):
         """Return all of them, each with the host CPUs that it may run on.  (virDomainGetIOThreadInfo)"""
         out = ffi.new("virDomainIOThreadInfoPtr **")
         count = self._call(lib.virDomainGetIOThreadInfo, out, flags)
-        return _take_threads(out[0], count)
+        return take_array(out[0], count, _thread, lib.virDomainIOThreadInfoFree)
 
     def add(self, id: int, *, flags: DomainModificationImpact = _CURRENT) -> None:
         """Add an I/O thread.  (virDomainAddIOThread)
@@ -77,12 +77,5 @@ class IOThreads(Part):
             self._call(lib.virDomainSetIOThreadParams, id, array.pointer, array.count, flags)
 
 
-def _take_threads(array: CData, count: int) -> list[IOThreadInfo]:
-    """Return the values that a call has allocated, and free them."""
-    try:
-        threads = (array[i] for i in range(count))
-        return [IOThreadInfo(one.iothread_id, cpu_numbers(one.cpumap, one.cpumaplen)) for one in threads]
-    finally:
-        for i in range(count):
-            lib.virDomainIOThreadInfoFree(array[i])
-        lib.free(array)
+def _thread(info: CData) -> IOThreadInfo:
+    return IOThreadInfo(info.iothread_id, cpu_numbers(info.cpumap, info.cpumaplen))

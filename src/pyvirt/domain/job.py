@@ -61,7 +61,7 @@ class Job(Part):
         return {"type": DomainJobType(kind[0]), **found}
 
     def wait(self, *, timeout: float | None = None, progress: JobProgress | None = None, interval: float = 0.2) -> None:
-        """Wait until there is no job; :meth:`stats` with ``COMPLETED`` return its outcome.  (virDomainGetJobInfo)
+        """Wait until there is no job; :meth:`stats` with ``COMPLETED`` returns its outcome.  (virDomainGetJobInfo)
 
         The job is checked after each event, and at least once a second: drivers do not report the end of every job.
 
@@ -69,14 +69,14 @@ class Job(Part):
         :param progress: called with the bytes done and the total, which may grow
         :param interval: seconds between calls of *progress*, and between checks where the driver has no events
         :raises OperationInvalidError: the domain is no longer running
-        :raises OperationTimeoutError: the job was not over within *timeout*; it continues
+        :raises OperationTimeoutError: the job had not ended within *timeout*; it continues
         """
         from pyvirt.domain._conditions import JobEnded
 
         wait(JobEnded(self, progress, interval), timeout, interval)
 
     def abort(self, *, flags: DomainAbortJobFlags = DomainAbortJobFlags(0)) -> None:
-        """Abort the job; the call that started it raises :class:`OperationAbortedError`.
+        """Abort the job; a call that performs it, such as a save, raises :class:`OperationAbortedError`.
 
         (virDomainAbortJob, or with *flags* virDomainAbortJobFlags)
 
@@ -90,12 +90,10 @@ class Job(Part):
             self._call(lib.virDomainAbortJob)
 
     def watch(self, call: Callable[[], T], progress: JobProgress, *, interval: float = 0.2) -> T:
-        """Run *call*, which starts this domain's job, and report progress: ``dom.job.watch(lambda: dom.save(path),
-        show)``.
+        """Run *call*, which performs this domain's job, report its progress, and return the result of *call*.
 
-        *call* runs in a separate thread, *progress* in this one.  If *progress* raises, or on Ctrl-C, the job is
-        aborted.
-        (virDomainGetJobInfo, virDomainAbortJob)
+        ``dom.job.watch(lambda: dom.save(path), show)``: *call* runs in a separate thread, *progress* in this one.  If
+        *progress* raises, or on Ctrl-C, the job is aborted.  (virDomainGetJobInfo, virDomainAbortJob)
 
         :param progress: called every *interval* seconds with the bytes done and the total
         """

@@ -58,7 +58,7 @@ class Memory(Part):
 
     __slots__ = ()
 
-    # ---- how much ----
+    # ---- size ----
 
     def max(self) -> int:
         """Return the maximum size.  (virDomainGetMaxMemory)"""
@@ -75,7 +75,7 @@ class Memory(Part):
     def set(self, size: int, *, flags: DomainMemoryModFlags = _CURRENT) -> None:
         """Set the current size.  (virDomainSetMemoryFlags)
 
-        A running guest is asked to give back the rest (by its balloon); it may do so later, or never.
+        A running guest is asked, through its balloon driver, to give back the rest; it may do so later, or never.
 
         :param flags: with ``MAXIMUM`` set the maximum size; most drivers do so in the stored configuration only
         :raises InvalidArgumentError: *size* is larger than the maximum
@@ -89,7 +89,7 @@ class Memory(Part):
         """
         self._call(lib.virDomainSetMemory, _kib(size))
 
-    # ---- what it does with it ----
+    # ---- use and content ----
 
     def stats(self) -> dict[DomainMemoryStatTags, int]:
         """Return how the guest uses the memory, as its balloon driver reports it.  (virDomainMemoryStats)

@@ -121,9 +121,9 @@ class _Array(Params):
             if isinstance(value, list | tuple):
                 several[name] = [*value]
             elif name in _DOCUMENTS:
-                single[name] = xml_text(value)  # type: ignore[arg-type]  # or what it refuses
+                single[name] = xml_text(value)  # type: ignore[arg-type]  # xml_text raises for other types
             else:
-                single[name] = value  # type: ignore[assignment]  # or what Params refuses
+                single[name] = value  # type: ignore[assignment]  # Params raises for other types
         super().__init__(single, _TYPES)
         try:
             for name, texts in several.items():
@@ -134,7 +134,7 @@ class _Array(Params):
 
     def _add_texts(self, name: str, texts: list[str]) -> None:
         if not texts:  # libvirt's function then fails without an error
-            raise InvalidArgumentError(f"parameter {name!r}: the list is empty")
+            raise InvalidArgumentError(f"parameter {name!r} must not be an empty list")
         array, kept = string_array(texts)
         room = ffi.new("int *", self.count)
         if lib.virTypedParamsAddStringList(self._params, self._count, room, encode(name), array) < 0:
@@ -142,10 +142,10 @@ class _Array(Params):
         del kept
 
 
-def _values(values: Values | None, more: Values) -> Values:
+def _merge_parameters(values: Values | None, more: Values) -> Values:
     for name in more:
         if name not in _FIELDS:
-            raise TypeError(f"unknown parameter of a migration: {name!r}")
+            raise TypeError(f"unknown migration parameter: {name!r}")
     return {**(values or {}), **{_FIELDS[name]: value for name, value in more.items()}}
 
 
@@ -207,7 +207,7 @@ class Migration(Part):
         :raises OperationAbortedError: the job was aborted; the domain continues on this host
         :raises OperationInvalidError: the domain is not running, and *flags* lack ``OFFLINE``
         """
-        with _Array(_values(values, more)) as array:  # type: ignore[arg-type]  # as the overloads have it
+        with _Array(_merge_parameters(values, more)) as array:  # type: ignore[arg-type]  # as the overloads have it
             call: Callable[[], Domain | None]
             if isinstance(dest, Connection):
                 call = partial(self._to_connection, dest, array, flags)
@@ -227,7 +227,7 @@ class Migration(Part):
             flags |= DomainMigrateFlags.PEER2PEER
         self._call(lib.virDomainMigrateToURI3, encode_or_null(uri), array.pointer, array.count, flags)
 
-    # ---- limits, also while it is on its way ----
+    # ---- limits, which can also change during a migration ----
 
     def max_speed(self, *, flags: DomainMigrateMaxSpeedFlags = DomainMigrateMaxSpeedFlags(0)) -> int:
         """Return the limit of its speed in MiB per second.  (virDomainMigrateGetMaxSpeed)

@@ -66,7 +66,7 @@ class Scheduler(Part):
         return self._fill_params(lib.virDomainGetSchedulerParametersFlags, flags, room=self._count())
 
     def basic_parameters(self) -> dict[str, TypedValue]:
-        """Return the same in drivers that do not accept flags.
+        """Return the same, also in drivers that do not accept flags.
 
         (virDomainGetSchedulerParameters, virDomainGetSchedulerType)
         """
@@ -82,7 +82,7 @@ class Scheduler(Part):
     ) -> None:
         """Set some of them: ``vcpu_quota=50_000``.  (virDomainSetSchedulerParametersFlags)
 
-        :raises InvalidArgumentError: a value that is out of range
+        :raises InvalidArgumentError: a value is out of range
         """
         with Params({**(values or {}), **more}, _PARAMETERS) as array:
             self._call(lib.virDomainSetSchedulerParametersFlags, array.pointer, array.count, flags)

@@ -49,7 +49,7 @@ class Snapshot(SavedPoint):
         return self._call(lib.virDomainSnapshotIsCurrent, 0) == 1
 
     def has_metadata(self) -> bool:
-        """Return whether libvirt stores metadata of it, which prevents undefining the domain by mistake.
+        """Return whether libvirt stores metadata of it; if so, the domain cannot be undefined by mistake.
 
         (virDomainSnapshotHasMetadata)
         """
@@ -101,8 +101,8 @@ class Snapshots(SavedPoints[Snapshot]):
     def list(self, flags: DomainSnapshotListFlags = DomainSnapshotListFlags(0)) -> SnapshotList:
         """Return the snapshots that match *flags*, all without any.  (virDomainListAllSnapshots)
 
-        Flags of one group (leaves or not; internal or external; …) widen, groups narrow.  With ``TOPOLOGICAL`` each
-        comes after its parent.
+        Flags of one group (leaves or not; internal or external; …) are combined with "or", the groups with "and".  With
+        ``TOPOLOGICAL`` each snapshot comes after its parent.
         """
         return self._list(flags)
 
@@ -141,10 +141,10 @@ class Snapshots(SavedPoints[Snapshot]):
 
         :param xml: ``<domainsnapshot>``, for more than a name and a description
         :param name: libvirt chooses one if it is ``None``
-        :param flags: with ``REDEFINE`` libvirt stores the description of an existing snapshot again, as
-            :meth:`Snapshot.xml_desc` returned it
+        :param flags: with ``REDEFINE`` no new snapshot is made: libvirt stores again the description of one whose
+            description it has lost, as :meth:`Snapshot.xml_desc` returned it
         :raises OperationFailedError: a snapshot of that name exists
-        :raises OperationUnsupportedError: this domain, as it is, cannot have one of this kind
+        :raises OperationUnsupportedError: the domain cannot have a snapshot of this kind as it is now
         :raises XMLError: *xml* is not well-formed, or does not describe a snapshot
         """
         document = self._document(xml, name=name, description=description)

@@ -42,7 +42,7 @@ class Vcpus(Part):
 
     __slots__ = ()
 
-    # ---- how many ----
+    # ---- number ----
 
     def count(self, *, flags: DomainVcpuFlags = DomainVcpuFlags.CURRENT) -> int:
         """Return the number of vCPUs.  (virDomainGetVcpusFlags)
@@ -85,7 +85,7 @@ class Vcpus(Part):
         """
         self._call(lib.virDomainSetVcpu, _text(vcpus), bool(enabled), flags)
 
-    # ---- where ----
+    # ---- host CPUs ----
 
     def info(self) -> list[VcpuInfo]:
         """Return the state of each vCPU, and the host CPU that it runs on.  (virDomainGetVcpus)
@@ -152,7 +152,7 @@ class Vcpus(Part):
         """Return the size in bytes of a bitmap of the host's CPUs."""
         return self._conn._call(lib.virNodeGetCPUMap, ffi.NULL, ffi.NULL, 0) + 7 >> 3
 
-    # ---- as the guest sees them ----
+    # ---- in the guest, by its agent ----
 
     def guest(self) -> GuestVcpus:
         """Return which vCPUs the guest uses, as its agent reports.  (virDomainGetGuestVcpus)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Bulk statistics as columns: what ``conn.domains.stats()`` returns.
 
-C takes libvirt's records apart once, without the GIL (``_native/stats.c``), and field names at their numbers:
-``vcpu.3.time`` is column ``time`` of table ``vcpu``, in the row with index 3 of that domain.  Names without a number
-make up the table ``domain``, a row per domain.
+C code reads libvirt's records once, without the GIL (``_native/stats.c``), and splits field names at their numbers:
+``vcpu.3.time`` becomes column ``time`` of table ``vcpu``, in the row with index 3 of that domain.  Names without a
+number form the table ``domain``, which has one row per domain.
 """
 
 from pyvirt.stats.engine import Engine, engine_of

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Asking for statistics, in as many calls as it takes."""
+"""Reading statistics, in as many calls as are necessary."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pyvirt._core.call import last_error
 from pyvirt._core.lib import ffi, lib
 from pyvirt.enums.domain import ConnectGetAllDomainStatsFlags, StatsGroup
 from pyvirt.stats.frame import FrameKeeper, StatsFrame
-from pyvirt.stats.layouts import Shared
+from pyvirt.stats.layouts import FrameCache
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from pyvirt._core.lib import CData
     from pyvirt._model.abc import Conn, HasPointer
 
-# What a list of domains may be asked for; the other flags choose domains.
-_HOW = (
+# The flags that virDomainListGetStats takes; the other flags select domains.
+_REQUEST_FLAGS = (
     ConnectGetAllDomainStatsFlags.NOWAIT
     | ConnectGetAllDomainStatsFlags.BACKING
     | ConnectGetAllDomainStatsFlags.ENFORCE_STATS
 )
 _KNOWN_GROUPS = sum(StatsGroup)
-_MOST_DOMAINS = 16384  # REMOTE_DOMAIN_LIST_MAX: no message carries more
+_MAX_DOMAINS = 16384  # REMOTE_DOMAIN_LIST_MAX: the limit of one message
 
 
 class Engine:
-    """What the statistics of one connection have in common: names, and the layouts of records."""
+    """Reads the statistics of one connection, and keeps what its frames share: names, and the layouts of records."""
 
     def __init__(self, conn: Conn) -> None:
         self._conn = conn
         self._schema = new_schema()
-        self._shared = Shared()
-        self._split = False  # this host is too large for one call, as an earlier one found
-        self._most = _MOST_DOMAINS
+        self._cache = FrameCache()
+        self._split = False  # whether an earlier call showed that this host is too large for one call
+        self._max_domains = _MAX_DOMAINS
 
     def collect(
         self,
@@ -43,17 +43,17 @@ class Engine:
         domains: Iterable[HasPointer] | None = None,
         flags: ConnectGetAllDomainStatsFlags = ConnectGetAllDomainStatsFlags(0),
     ) -> StatsFrame:
-        """Make one tick.  See :meth:`Domains.stats`.
+        """Read the statistics once.  See :meth:`Domains.stats`.
 
-        A host, or a list, too large for one message is asked in parts.
+        If a host or a list is too large for one message, this makes several requests.
         """
         frame = new_frame(self._schema)
         try:
-            self._fill(frame, groups, domains, enforce_unknown(groups, flags))
+            self._fill(frame, groups, domains, add_enforce_flag(groups, flags))
         except BaseException:
             lib.pv_frame_free(frame)
             raise
-        made = StatsFrame(sealed(frame), self._shared)
+        made = StatsFrame(seal(frame), self._cache)
         self._conn._adopt(made.keeper)
         return made
 
@@ -65,42 +65,42 @@ class Engine:
         flags: ConnectGetAllDomainStatsFlags,
     ) -> None:
         if domains is not None:
-            self._add(frame, list(domains), groups, flags)
-        elif self._split or not self._ask(frame, None, groups, flags):
+            self._read_list(frame, list(domains), groups, flags)
+        elif self._split or not self._read(frame, None, groups, flags):
             self._split = True
-            self._add(frame, self._conn.domains._list(flags & ~_HOW), groups, flags & _HOW)
+            self._read_list(frame, self._conn.domains._list(flags & ~_REQUEST_FLAGS), groups, flags & _REQUEST_FLAGS)
 
-    def _add(
+    def _read_list(
         self,
         frame: CData,
         domains: Sequence[HasPointer],
         groups: StatsGroup,
         flags: ConnectGetAllDomainStatsFlags,
     ) -> None:
-        at = 0
-        while at < len(domains):
-            part = domains[at : at + self._most]
-            if self._ask(frame, part, groups, flags):
-                at += len(part)
+        first = 0
+        while first < len(domains):
+            part = domains[first : first + self._max_domains]
+            if self._read(frame, part, groups, flags):
+                first += len(part)
             else:
-                self._most = max(1, len(part) // 2)
+                self._max_domains = max(1, len(part) // 2)
 
-    def _ask(
+    def _read(
         self,
         frame: CData,
         domains: Sequence[HasPointer] | None,
         groups: StatsGroup,
         flags: ConnectGetAllDomainStatsFlags,
     ) -> bool:
-        """Make one call; False: its answer would be larger than a message, ask for less."""
-        # The list keeps the pointers, should somebody close the connection meanwhile.
+        """Make one call and return whether it succeeded; ``False`` if the answer is too large for a message."""
+        # The list keeps the pointers valid if another thread closes the connection during the call.
         try:
             pointers = None if domains is None else [domain._ptr for domain in domains]
         except AttributeError:
-            raise TypeError("statistics are of Domain objects") from None
+            raise TypeError("domains must contain Domain objects only") from None
         array = ffi.NULL if pointers is None else ffi.new("virDomainPtr[]", [*pointers, ffi.NULL])
         found = lib.pv_frame_collect(frame, self._conn._ptr, array, groups, flags)
-        del pointers  # in a traceback they would keep the connection open
+        del pointers  # a traceback that held them would keep the connection open
         if found >= 0:
             return True
         if found == lib.PV_NO_MEMORY:
@@ -113,7 +113,7 @@ class Engine:
 
 
 def new_schema() -> CData:
-    """Return what frames have in common in C."""
+    """Return the C object that frames share: the names of tables and columns, and the layouts."""
     schema = ffi.gc(lib.pv_schema_new(), lib.pv_schema_free)
     if not schema:
         raise MemoryError
@@ -121,33 +121,33 @@ def new_schema() -> CData:
 
 
 def new_frame(schema: CData) -> CData:
-    """Return an empty frame, to be filled and :func:`sealed`."""
+    """Return an empty frame, to which records can be added before :func:`seal`."""
     frame = lib.pv_frame_new(schema)
     if not frame:
         raise MemoryError
     return frame
 
 
-def sealed(frame: CData) -> FrameKeeper:
-    """Make a frame ready to read, and take it over."""
+def seal(frame: CData) -> FrameKeeper:
+    """Make a frame readable, and return its owner."""
     if lib.pv_frame_seal(frame) < 0:
         lib.pv_frame_free(frame)
         raise MemoryError
     return FrameKeeper(frame)
 
 
-def enforce_unknown(groups: StatsGroup, flags: ConnectGetAllDomainStatsFlags) -> ConnectGetAllDomainStatsFlags:
-    """Return *flags* that make unknown groups an error: libvirt would leave out in silence what it does not know."""
-    return flags | ConnectGetAllDomainStatsFlags.ENFORCE_STATS if unknown(groups) else flags
+def add_enforce_flag(groups: StatsGroup, flags: ConnectGetAllDomainStatsFlags) -> ConnectGetAllDomainStatsFlags:
+    """Return *flags* with ``ENFORCE_STATS`` if a group is unknown: libvirt would ignore the group silently."""
+    return flags | ConnectGetAllDomainStatsFlags.ENFORCE_STATS if unknown_groups(groups) else flags
 
 
-def unknown(groups: StatsGroup) -> int:
-    """Return the bits of *groups* that are no group."""
+def unknown_groups(groups: StatsGroup) -> int:
+    """Return the bits of *groups* that do not belong to a known group."""
     return groups & ~_KNOWN_GROUPS
 
 
 def engine_of(conn: Conn) -> Engine:
-    """Return the engine of *conn*, made at first use."""
+    """Return the engine of *conn*, which is created at first use."""
     if conn._stats_engine is None:
         conn._stats_engine = Engine(conn)
     return conn._stats_engine

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Frames for other people's tools: Arrow, numpy, pandas.
+"""Export of frames to Arrow, numpy and pandas.
 
-Arrow readers (pyarrow, polars, pandas, duckdb, …) take a table or a column as it is, by its ``__arrow_c_…__`` methods,
-which hand over C structs in capsules.  ``_native/stats_arrow.c`` makes the structs and is what a capsule calls when it
-dies.  Python alone can make the capsules, and only while it holds the GIL, which calls through cffi release: so
+Arrow readers (pyarrow, polars, pandas, duckdb, …) take a table or a column directly, through its ``__arrow_c_…__``
+methods, which return C structs in capsules.  ``_native/stats_arrow.c`` makes the structs, and has the destructors of
+the capsules.  Only Python's C API can make a capsule, and only with the GIL, which calls through cffi release.  So
 ``ctypes.pythonapi`` makes them.
 """
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 STRING = TypedParameterType.STRING
 BOOLEAN = TypedParameterType.BOOLEAN
 
-# What tells rows of different tables that they belong to the same domain, in every export.
+# The columns by which tables can be joined, in every export.
 HOST, NAME, UUID, ID = "domain.host", "domain.name", "domain.uuid", "domain.id"
 
 _new_capsule = ctypes.pythonapi.PyCapsule_New
@@ -56,16 +56,16 @@ def _capsule(kind: str, made: CData) -> object:
     """Put a struct of *kind*, ``schema``, ``array`` or ``stream``, into a capsule that owns it."""
     if not made:
         raise MemoryError
-    drop = ffi.addressof(lib, f"pv_arrow_drop_{kind}")
+    destructor = ffi.addressof(lib, f"pv_arrow_drop_{kind}")
     try:
-        return _new_capsule(_address(made), _address(getattr(lib, f"pv_arrow_{kind}_name")()), _address(drop))
+        return _new_capsule(_address(made), _address(getattr(lib, f"pv_arrow_{kind}_name")()), _address(destructor))
     except BaseException:
         getattr(lib, f"pv_arrow_{kind}_free")(made)
         raise
 
 
 def column_schema(column: Column) -> object:
-    """Return a capsule that says what *column* holds."""
+    """Return a capsule with the type of *column*."""
     return _capsule("schema", lib.pv_arrow_column_schema(column.keeper.frame, column.id))
 
 
@@ -75,13 +75,13 @@ def column_array(column: Column) -> object:
 
 
 def table_schema(table: Table) -> object:
-    """Return a capsule that says what *table* holds."""
+    """Return a capsule with the names and types of the columns of *table*."""
     return _capsule("schema", lib.pv_arrow_table_schema(table.keeper.frame, table.id))
 
 
 def table_array(table: Table) -> object:
     """Return a capsule with *table* as a struct of columns."""
-    table.keeper.close()  # the domains' names are part of it
+    table.keeper.close()  # reads the names of the domains, which are part of the table
     return _capsule("array", lib.pv_arrow_table_array(table.keeper.frame, table.id))
 
 
@@ -91,7 +91,7 @@ def table_stream(table: Table) -> object:
     return _capsule("stream", lib.pv_arrow_table_stream(table.keeper.frame, table.id))
 
 
-# ---- what needs other packages ----
+# ---- exports that need other packages ----
 
 
 def _load(module: str, method: str, extra: str) -> ModuleType:
@@ -104,51 +104,51 @@ def _load(module: str, method: str, extra: str) -> ModuleType:
 
 
 def index_names(table: Table) -> list[str]:
-    """Return what the numbers of its items are called: ``index``, or ``index.0``, ``index.1``, …"""
+    """Return the names of the columns with the numbers of items: ``index``, or ``index.0``, ``index.1``, …"""
     levels = len(table.index)
     return ["index"] if levels == 1 else [f"index.{level}" for level in range(levels)]
 
 
 def to_arrow(frame: StatsFrame) -> dict[str, pyarrow.Table]:
-    """Hand every table to pyarrow."""
+    """See :meth:`StatsFrame.to_arrow`."""
     pyarrow = _load("pyarrow", "to_arrow", "arrow")
     return {name: pyarrow.table(table) for name, table in frame.tables.items()}
 
 
 def _mask(numpy: ModuleType, column: Column) -> Array:
-    """Return where *column* has no value."""
+    """Return an array that is true in the rows in which *column* has no value."""
     bits = numpy.frombuffer(column.valid, numpy.uint8)
     mask: Array = numpy.unpackbits(bits, count=len(column), bitorder="little") == 0
     return mask
 
 
-def _objects(numpy: ModuleType, items: Sequence[object]) -> Array:
+def _object_array(numpy: ModuleType, items: Sequence[object]) -> Array:
     array: Array = numpy.fromiter(items, object, len(items))
     return array
 
 
 def to_numpy(frame: StatsFrame) -> dict[str, dict[str, Array]]:
-    """Make arrays over the memory of the frame; texts and what is taken from the domains are copied."""
+    """See :meth:`StatsFrame.to_numpy`.  Only texts, and the columns that describe the domain, are copied."""
     numpy = _load("numpy", "to_numpy", "numpy")
-    hosts = None if frame.domains.host_names is None else _objects(numpy, frame.domains.host_names)
-    names = _objects(numpy, frame.domains.names)
+    hosts = None if frame.domains.host_names is None else _object_array(numpy, frame.domains.host_names)
+    names = _object_array(numpy, frame.domains.names)
     uuids = numpy.frombuffer(frame.domains.uuid_bytes, "V16") if len(frame) else numpy.empty(0, "V16")
     ids = numpy.asarray(frame.domains.ids)
     tables = {}
     for table_name, table in frame.tables.items():
-        of = slice(None) if table_name == "domain" else numpy.asarray(table.domain)
-        arrays = {} if hosts is None else {HOST: hosts[of]}
-        arrays.update({NAME: names[of], UUID: uuids[of], ID: ids[of]})
+        rows = slice(None) if table_name == "domain" else numpy.asarray(table.domain)
+        arrays = {} if hosts is None else {HOST: hosts[rows]}
+        arrays.update({NAME: names[rows], UUID: uuids[rows], ID: ids[rows]})
         arrays.update(zip(index_names(table), map(numpy.asarray, table.index), strict=True))
         for name, column in table.items():
-            array = _objects(numpy, column.to_list()) if column.type is STRING else numpy.asarray(column.values)
+            array = _object_array(numpy, column.to_list()) if column.type is STRING else numpy.asarray(column.values)
             arrays[name] = array if column.valid is None else numpy.ma.masked_array(array, _mask(numpy, column))
         tables[table_name] = arrays
     return tables
 
 
-def _readable(texts: Iterable[TypedValue | None]) -> list[TypedValue | None]:
-    """Put ``?`` for each byte that is no UTF-8, as Arrow's readers get it: pandas may keep texts in Arrow's arrays."""
+def _valid_utf8(texts: Iterable[TypedValue | None]) -> list[TypedValue | None]:
+    """Replace each invalid byte by ``?``, as for Arrow's readers: pandas may store texts in Arrow's arrays."""
     return [
         text.encode("utf-8", "replace").decode() if isinstance(text, str) and not text.isascii() else text
         for text in texts
@@ -156,24 +156,24 @@ def _readable(texts: Iterable[TypedValue | None]) -> list[TypedValue | None]:
 
 
 def to_pandas(frame: StatsFrame) -> dict[str, pandas.DataFrame]:
-    """Make data frames; columns with holes have pandas' types that know of them, so integers stay exact."""
+    """See :meth:`StatsFrame.to_pandas`.  Columns with missing values have nullable types, so integers stay exact."""
     pandas = _load("pandas", "to_pandas", "pandas")
     numpy = _load("numpy", "to_pandas", "pandas")
-    uuids = _objects(numpy, [str(uuid) for uuid in frame.domains.uuids])
+    uuids = _object_array(numpy, [str(uuid) for uuid in frame.domains.uuids])
     frames = {}
     for table_name, arrays in to_numpy(frame).items():
         table = frame.tables[table_name]
         series: dict[str, object] = dict(arrays)
         series[UUID] = uuids[numpy.asarray(table.domain)]
-        series[NAME] = _readable(arrays[NAME])
+        series[NAME] = _valid_utf8(arrays[NAME])
         if HOST in series:
-            series[HOST] = pandas.Categorical(_readable(arrays[HOST]))
+            series[HOST] = pandas.Categorical(_valid_utf8(arrays[HOST]))
         for name, column in table.items():
             if column.valid is not None and column.type is not STRING:
                 kind = {BOOLEAN: "BooleanArray", TypedParameterType.DOUBLE: "FloatingArray"}.get(column.type)
                 make = getattr(pandas.arrays, kind or "IntegerArray")
                 series[name] = make(numpy.asarray(column.values), _mask(numpy, column))
             elif column.type is STRING:
-                series[name] = pandas.array(_readable(column.to_list()), dtype="string")
+                series[name] = pandas.array(_valid_utf8(column.to_list()), dtype="string")
         frames[table_name] = pandas.DataFrame(series, copy=False)
     return frames

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""From columns back to dictionaries, one shape of records at a time."""
+"""Converting columns back to dictionaries, one layout at a time.
+
+A layout is the exact sequence of names and types of a record.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING
 
 from pyvirt._core.lib import ffi, lib
+from pyvirt._core.slot import Slot
 from pyvirt.enums.common import TypedParameterType
 from pyvirt.stats.frame import STRING, decode_texts
 
@@ -19,9 +23,9 @@ if TYPE_CHECKING:
     from pyvirt.stats.frame import Column, ColumnKind
 
 _CELLS = ffi.typeof("int64_t[]")
-_uncleared = ffi.new_allocator(should_clear_after_alloc=False)
+_new_uninitialised = ffi.new_allocator(should_clear_after_alloc=False)
 
-# Of the 8-byte cells that pv_frame_cells writes: the struct format that reads the type back.
+# The struct formats of the 8-byte cells that pv_frame_cells writes.
 _CELL_FORMATS = {
     TypedParameterType.INT: "i4x",
     TypedParameterType.UINT: "I4x",
@@ -31,13 +35,13 @@ _CELL_FORMATS = {
     TypedParameterType.BOOLEAN: "?7x",
     STRING: "q",
 }
-if struct.pack("=H", 1) != struct.pack("<H", 1):  # the value stands at the far end
+if struct.pack("=H", 1) != struct.pack("<H", 1):  # big-endian: the value is in the last bytes of the cell
     _CELL_FORMATS.update({TypedParameterType.INT: "4xi", TypedParameterType.UINT: "4xI"})
     _CELL_FORMATS[TypedParameterType.BOOLEAN] = "7x?"
 
 
 class Layout:
-    """How to read back the records of one shape."""
+    """Reads the records of one layout."""
 
     def __init__(self, frame: CData, id: int, kinds: Mapping[int, ColumnKind]) -> None:
         count = lib.pv_frame_layout(frame, id, ffi.NULL, ffi.NULL, 0)
@@ -47,7 +51,7 @@ class Layout:
         self._names = [ffi.string(names[i]).decode("utf-8", "surrogateescape") for i in range(count)]
         self._columns = list(columns[0:count])
         self._formats = [_CELL_FORMATS[kinds[column].type] for column in self._columns]
-        last = {name: at for at, name in enumerate(self._names)}  # of a name given twice the last counts
+        last = {name: at for at, name in enumerate(self._names)}  # if a name occurs twice, the last one counts
         texts = {at: columns[at] for at in last.values() if kinds[columns[at]].type is STRING}
         self._texts = [(at, self._names[at], column) for at, column in texts.items()]
         self._numbers = int.from_bytes((at in last.values() and at not in texts for at in range(count)), "little")
@@ -63,12 +67,12 @@ class Layout:
         texts_of: Callable[[int], list[str]],
         wanted: Mapping[int, Column] | None = None,
     ) -> list[dict[str, TypedValue]]:
-        """Return the *count* records at *cells*; *texts_of* gives the texts of a column.
+        """Return the *count* records at *cells*; *texts_of* returns the texts of a column.
 
-        :param wanted: only fields of these columns
+        :param wanted: return only fields of these columns
 
-        Copying a dictionary and filling it in is a third faster than letting one grow; and many fields of most domains
-        (errors, drops, limits, kinds of states) are the same in all of them, so the copy has those.
+        Copying a dictionary and updating it takes a third less time than filling an empty one.  Many fields (errors,
+        drops, limits, kinds of states) are the same for most domains, so the copied dictionary has their values.
         """
         if not self.fields:
             return [{} for _ in range(count)]
@@ -88,7 +92,7 @@ class Layout:
         for at, name, id in self._texts:
             if wanted is not None and id not in wanted:
                 continue
-            # The cell says the row; from one record of this shape to the next it moves on by the same step.
+            # The cell holds the row; between consecutive records of this layout, it grows by the same step.
             first = cells[at]
             step = cells[self.fields + at] - first if count > 1 else 1
             texts = texts_of(id)[first : first + count * step : step]
@@ -103,55 +107,53 @@ class Layout:
             reader.iter_unpack(data), zip(*columns, strict=True) if columns else repeat(()), strict=False
         ):
             row = template.copy()
-            # Both are as long as this layout says; a strict zip() would count all the same.
+            # Both have the length that the layout specifies; a strict zip() would check it for each row.
             row.update(zip(names, values + words))  # noqa: B905
             rows.append(row)
         return rows
 
     def _reader(self, wanted: int) -> tuple[list[str], struct.Struct]:
-        """Return the names of the fields in *wanted*, a byte of 1 for each, and what reads them."""
+        """Return the names of the *wanted* fields (an integer with a byte of 1 for each), and a struct to read them."""
         known = self._readers.get(wanted)
         if known is None:
             if len(self._readers) > 100:
                 self._readers.clear()
             mask = wanted.to_bytes(self.fields, "little")
-            names = [name for name, wants in zip(self._names, mask, strict=True) if wants]
-            formats = [form if wants else "8x" for form, wants in zip(self._formats, mask, strict=True)]
+            names = [name for name, is_wanted in zip(self._names, mask, strict=True) if is_wanted]
+            formats = [form if is_wanted else "8x" for form, is_wanted in zip(self._formats, mask, strict=True)]
             known = self._readers[wanted] = names, struct.Struct("=" + "".join(formats))
         return known
 
 
-class Shared:
-    """What the frames of one engine have in common: layouts, and the texts of the tick before."""
+class FrameCache:
+    """Objects that the frames of one engine share: layouts, and the texts and memory of the tick before."""
 
     def __init__(self) -> None:
         self._layouts: dict[int, Layout] = {}
         self._texts: dict[int, tuple[bytes, bytes, list[str]]] = {}
-        self._cells: list[CData] = []  # at most one; list.pop and list.append are atomic
-        #: of each column id what never changes
+        self._cells: Slot[CData] = Slot()
+        #: by column id
         self.kinds: dict[int, ColumnKind] = {}
 
     def borrow_cells(self, count: int) -> CData:
-        """Return room for *count* values, mostly that of the tick before: fresh pages cost more than filling them."""
-        try:
-            cells = self._cells.pop()
-        except IndexError:
-            cells = ()
-        return cells if count < len(cells) < 2 * count + 1000 else _uncleared(_CELLS, count + 1)
+        """Return memory for *count* values, usually that of the tick before: new pages take longer than filling it."""
+        cells = self._cells.take()
+        if cells is None or not count < len(cells) < 2 * count + 1000:
+            cells = _new_uninitialised(_CELLS, count + 1)
+        return cells
 
     def return_cells(self, cells: CData) -> None:
-        """Keep them for the next tick."""
-        if not self._cells:
-            self._cells.append(cells)
+        """Keep *cells* for the next tick."""
+        self._cells.put(cells)
 
     def layout(self, frame: CData, id: int) -> Layout:
-        """Return a layout, made when it is first met."""
+        """Return the layout with this id, which is read at first use."""
         if id not in self._layouts:
             self._layouts[id] = Layout(frame, id, self.kinds)
         return self._layouts[id]
 
     def texts(self, column: Column) -> list[str]:
-        """Return the texts of a column: names and paths, mostly, so the very objects of the tick before."""
+        """Return the texts of a column, usually the objects of the tick before, as names and paths rarely change."""
         offsets, text = bytes(column.values), bytes(column.text)
         before = self._texts.get(column.id)
         if before is None or before[0] != offsets or before[1] != text:

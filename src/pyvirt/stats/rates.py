@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What grew between two ticks."""
+"""The growth of counters between two ticks."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from pyvirt._core.lib import CData
     from pyvirt.stats.frame import Column, StatsFrame, Table
 
-# The column that names an item: indices of devices move when one is unplugged.
+# The column by which items are matched: the indices of devices change when a device is unplugged.
 _KEY = "name"
 
 
 class RateColumn:
-    """Growth per second of one counter, a double per row."""
+    """Growth per second of one counter, one double per row."""
 
     def __init__(self, name: str, rates: CData, valid: CData, rows: int, present: int) -> None:
         self.name = name
         self.present = present
         self.values: memoryview[float] = memoryview(ffi.buffer(rates)).toreadonly().cast("d")
-        #: a bit per row, as in :attr:`Column.valid`
+        #: one bit per row, as in :attr:`Column.valid`
         self.valid: memoryview = memoryview(ffi.buffer(valid)).toreadonly().cast("B")
 
     def __len__(self) -> int:
@@ -40,7 +40,7 @@ class RateColumn:
 
 
 class RateTable(Mapping[str, RateColumn]):
-    """The rates of one table, row for row those of ``frame.tables[name]``."""
+    """The rates of one table, in the same rows as ``frame.tables[name]``."""
 
     def __init__(self, name: str, columns: dict[str, RateColumn]) -> None:
         self.name = name
@@ -60,30 +60,30 @@ class Rates(Mapping[str, RateTable]):
     """The rates of all counters between two frames, by table: ``rates["net"]["rx.bytes"].values``."""
 
     def __init__(self, now: StatsFrame, before: StatsFrame) -> None:
-        #: seconds between the two; each domain's own may differ, as hosts, and parts of one, answer at other moments
+        #: seconds between the two; those of a single domain may differ, as requests are answered at different times
         self.seconds: float = (now.keeper.view.taken - before.keeper.view.taken) / 1e9
         if self.seconds <= 0:
-            raise ValueError("rates() wants an older frame than this one")
+            raise ValueError("rates() needs a frame that is older than this one")
         self.frame = now
         self._tables = {
             name: RateTable(name, columns)
             for name, table in now.tables.items()
-            if name in before.tables and (columns := self._rate(table, before.tables[name], before))
+            if name in before.tables and (columns := self._rates_of(table, before.tables[name], before))
         }
 
-    def _rate(self, table: Table, older: Table, before: StatsFrame) -> dict[str, RateColumn]:
+    def _rates_of(self, table: Table, older: Table, before: StatsFrame) -> dict[str, RateColumn]:
         counters = [name for name in table if name in older and unit_of(table.name, name).counter]
         if not counters:
             return {}
-        keyed = _is_key(table.get(_KEY)) and _is_key(older.get(_KEY))
+        by_name = _is_text(table.get(_KEY)) and _is_text(older.get(_KEY))
         match = ffi.new("int64_t[]", table.rows)
         failed = lib.pv_frame_match(
             self.frame._frame,
             table.id,
-            table[_KEY].id if keyed else -1,
+            table[_KEY].id if by_name else -1,
             before._frame,
             older.id,
-            older[_KEY].id if keyed else -1,
+            older[_KEY].id if by_name else -1,
             match,
         )
         if failed:
@@ -114,5 +114,5 @@ class Rates(Mapping[str, RateTable]):
         return len(self._tables)
 
 
-def _is_key(column: Column | None) -> bool:
+def _is_text(column: Column | None) -> bool:
     return column is not None and column.type is STRING

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""One domain of a frame, and its items, for people: ``frame["vm-1"].block["vda"].rd_bytes``.
+"""One domain of a frame, and its items, for interactive use: ``frame["vm-1"].block["vda"].rd_bytes``.
 
-A frame has no attribute per field, as libvirt invents fields as it goes; a row looks its columns up by name.  Programs
-that go through many rows read columns instead.
+Fields are not declared as attributes, because new releases of libvirt add fields; a row looks up its columns by name.
+Programs that process many rows should read columns instead.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pyvirt._core.params import FieldValue
     from pyvirt.stats.frame import StatsFrame, Table
 
-#: of an item: its name, its number, or its numbers where there are several
+#: an item: its name, its number, or its numbers if it has several
 ItemKey: TypeAlias = "str | int | tuple[int, ...]"
 
 _NAME = "name"  # the column that names an item
@@ -31,18 +31,18 @@ _STATES = {("domain", "state.state"): DomainState, ("vcpu", "state"): VcpuState}
 
 
 def attribute_of(name: str) -> str:
-    """Return what a column or table is called as an attribute: ``rd_bytes`` for ``rd.bytes``."""
+    """Return the attribute name of a column or table: ``rd_bytes`` for ``rd.bytes``."""
     return name.replace(".", "_").replace("-", "_").replace(":", "_")
 
 
-def _list_of(names: Iterable[str]) -> str:
+def _join(names: Iterable[str]) -> str:
     return ", ".join(names) or "nothing"
 
 
 class ItemRow(Mapping[str, "FieldValue"]):
-    """The fields of one row, those that have a value: ``row["rd.bytes"]``, ``row.rd_bytes``.
+    """The fields of one row that have a value: ``row["rd.bytes"]``, ``row.rd_bytes``.
 
-    Numbers of states compare as integers and show as ``DomainState`` and ``VcpuState``.
+    States are members of ``DomainState`` and ``VcpuState``, which compare as integers.
     """
 
     def __init__(self, table: Table | None, row: int) -> None:
@@ -64,7 +64,7 @@ class ItemRow(Mapping[str, "FieldValue"]):
         return sum(1 for _ in self)
 
     def _attributes(self) -> dict[str, str]:
-        """Every attribute that a field has, and its name: ``state.state`` is ``state`` as well."""
+        """Return the names of fields by attribute: ``state.state`` is also ``state``."""
         found = {}
         for name in self:
             first, _, rest = name.partition(".")
@@ -76,10 +76,10 @@ class ItemRow(Mapping[str, "FieldValue"]):
     def __getattr__(self, name: str) -> FieldValue:
         if name.startswith("_"):
             raise AttributeError(name)
-        known = self._attributes()
-        if name not in known:
-            raise AttributeError(f"{self._label()} has no {name!r}; it has {_list_of(known)}", name=name, obj=self)
-        return self[known[name]]
+        fields = self._attributes()
+        if name not in fields:
+            raise AttributeError(f"{self._label()} has no {name!r}; it has {_join(fields)}", name=name, obj=self)
+        return self[fields[name]]
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self._attributes()})
@@ -94,7 +94,8 @@ class ItemRow(Mapping[str, "FieldValue"]):
 class Items(Mapping["ItemKey", ItemRow]):
     """The rows of one domain in a table of items: ``items["vda"]`` by name, ``items[3]`` by number.
 
-    Iterating gives names where the items have them, else numbers.  Where names carry several numbers, ``items[0, 1]``.
+    Iterating yields the names of the items, or their numbers if they have no names.  If the name of a field has several
+    numbers, use all of them: ``items[0, 1]``.
     """
 
     def __init__(self, table: Table, domain: int) -> None:
@@ -119,13 +120,13 @@ class Items(Mapping["ItemKey", ItemRow]):
         return [name if isinstance(name, str) else None for name in names]
 
     def __getitem__(self, key: ItemKey) -> ItemRow:
-        where: list[str | None] | list[ItemKey] = self._names if isinstance(key, str) else self._numbers
-        if key not in where:
-            raise KeyError(f"no {self._table.name} {key!r} here; there is {_list_of(map(repr, self))}")
-        return ItemRow(self._table, self._first + where.index(key))  # type: ignore[arg-type]
+        keys: list[str | None] | list[ItemKey] = self._names if isinstance(key, str) else self._numbers
+        if key not in keys:
+            raise KeyError(f"no {self._table.name} {key!r} in this row; it has {_join(map(repr, self))}")
+        return ItemRow(self._table, self._first + keys.index(key))  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[ItemKey]:
-        # An image that is backed by another has its disk's name: the first keeps it, the others go by number.
+        # All images of a backing chain have the name of their disk: the first one has it here, the others have numbers.
         seen: set[str] = set()
         for name, number in zip(self._names, self._numbers, strict=True):
             if name is None or name in seen:
@@ -138,7 +139,7 @@ class Items(Mapping["ItemKey", ItemRow]):
         return self._end - self._first
 
     def __repr__(self) -> str:
-        return f"<Items {self._table.name!r}: {_list_of(map(repr, self))}>"
+        return f"<Items {self._table.name!r}: {_join(map(repr, self))}>"
 
 
 class DomainRow(ItemRow):
@@ -160,7 +161,7 @@ class DomainRow(ItemRow):
 
     @property
     def id(self) -> int | None:
-        """Its id; ``None`` while it does not run."""
+        """Its id; ``None`` if it is not running."""
         id: int = self._frame.domains.ids[self._row]
         return None if id < 0 else id
 
@@ -182,7 +183,7 @@ class DomainRow(ItemRow):
         if name in fields:
             return super().__getitem__(fields[name])
         raise AttributeError(
-            f"{self._label()} has no {name!r}; it has {_list_of([*tables, *fields])}", name=name, obj=self
+            f"{self._label()} has no {name!r}; it has {_join([*tables, *fields])}", name=name, obj=self
         )
 
     def __dir__(self) -> list[str]:

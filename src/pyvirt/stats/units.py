@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the numbers are: which are counters, and in what unit.
+"""The units of fields, and which fields are counters.
 
-One table, for rates, exporters and the documentation (``docs/statistics.md`` repeats it, and a test compares the two).
-It knows the fields of all groups up to libvirt 12.8.0.
+One table for rates, exporters and the documentation (``docs/statistics.md`` repeats it, and a test compares the two).
+It has the fields of all groups up to libvirt 12.8.0.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 class Unit(NamedTuple):
     """The unit of a field."""
 
-    #: whether it only grows while the domain runs, so that its rate says more than its value
+    #: whether it only grows while the domain runs, so that its rate is more useful than its value
     counter: bool
     #: ``"ns"``, ``"s"``, ``"B"``, ``"KiB"``, ``"MiB/s"``, ``"J"``, ``"F"``, or ``""`` for plain numbers and texts
     unit: str
@@ -86,23 +86,23 @@ UNITS: dict[str, dict[str, Unit]] = {
     "cpu.cache.monitor": _gauges("name vcpus bank.count"),
     "cpu.cache.monitor.bank": {**_gauges("id"), **_gauges("bytes", "B")},
     "cpu.energy.monitor": _gauges("name vcpus pkg.count"),
-    # Whatever the processor counts: no name but "id" is laid down.
+    # The names depend on the processor: libvirt defines only "id".
     "cpu.energy.monitor.pkg": {**_gauges("id"), **_counters("core_energy", "J"), **_counters("activity", "F")},
     "memory.bandwidth.monitor": _gauges("name vcpus node.count"),
     "memory.bandwidth.monitor.node": {**_gauges("id"), **_counters("bytes.local bytes.total", "B")},
 }
 
 _NUMBER = Unit(False, "")
-# QEMU's own statistics, vm.* and vcpu.N.*, say by how their names end what they are.
-_CUSTOM = {".sum": True, ".cur": False, ".max": False}
+# The suffixes of QEMU's own statistics, vm.* and vcpu.N.*, and whether they mark counters.
+_QEMU_SUFFIXES = {".sum": True, ".cur": False, ".max": False}
 
 
 def unit_of(table: str, column: str) -> Unit:
-    """Return what the numbers of *column* in *table* are; of fields not known here, plain numbers."""
+    """Return the unit of *column* in *table*; a field that is not in :data:`UNITS` is a plain number."""
     unit = UNITS.get(table, {}).get(column)
     if unit is not None:
         return unit
-    stem, dot, kind = column.rpartition(".")
-    if dot + kind in _CUSTOM:
-        return Unit(_CUSTOM[dot + kind], "ns" if stem.endswith("_ns") else "")
+    stem, dot, last = column.rpartition(".")
+    if dot + last in _QEMU_SUFFIXES:
+        return Unit(_QEMU_SUFFIXES[dot + last], "ns" if stem.endswith("_ns") else "")
     return _NUMBER

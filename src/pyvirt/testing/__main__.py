@@ -36,45 +36,61 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m pyvirt.testing", description="Disposable libvirt hosts to test programs against."
+        prog="python -m pyvirt.testing", description="Start disposable libvirt hosts, to test programs with them."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     daemon = commands.add_parser(
         "daemon",
-        help="run a command against a private libvirtd, which is gone afterwards",
-        description="Start a private libvirtd, run CMD with LIBVIRT_DEFAULT_URI and PYVIRT_TEST_URI set to "
-        "it, remove it, and exit with CMD's status.",
+        help="run a command with a private libvirtd, and remove the libvirtd afterwards",
+        description="Start a private libvirtd, run CMD with its URI in LIBVIRT_DEFAULT_URI and PYVIRT_TEST_URI, "
+        "remove the libvirtd, and exit with CMD's exit status.",
     )
     daemon.add_argument(
         "--driver",
         default="test",
         choices=("test", "qemu", "lxc", "network", "storage", "nodedev", "secret", "interface", "nwfilter"),
-        help="which of its drivers the URI names (default: %(default)s)",
+        help="the driver in the URI (default: %(default)s)",
     )
     daemon.add_argument(
         "--guests",
         type=_count,
         metavar="N",
-        help="have N guests running: emulated ones (qemu), containers (lxc), generated domains (test)",
+        help="start N guests: emulated machines (qemu), containers (lxc) or generated domains (test)",
     )
-    daemon.add_argument("--paused", action="store_true", help="start QEMU's guests paused, with nothing to run")
-    daemon.add_argument("--listen", action="store_true", help="also listen on a TCP port, and give CMD that URI")
-    daemon.add_argument("--session", action="store_true", help="a session daemon; not for root")
-    daemon.add_argument("command", nargs="+", metavar="CMD", help="the command; write -- before it")
+    daemon.add_argument("--paused", action="store_true", help="start QEMU guests paused, without an operating system")
+    daemon.add_argument("--listen", action="store_true", help="also listen on a TCP port, and use it in the URI")
+    daemon.add_argument("--session", action="store_true", help="start a session daemon; not possible as root")
+    daemon.add_argument("command", nargs="+", metavar="CMD", help="the command and its arguments, after --")
     daemon.set_defaults(run=_daemon)
 
     host = commands.add_parser(
         "host",
-        help="write a generated host of libvirt's test driver",
-        description="Write a generated host of libvirt's test driver and print the URI that opens it.",
+        help="write a generated host for libvirt's test driver",
+        description="Write a generated host for libvirt's test driver, and print its URI.",
     )
-    host.add_argument("--domains", type=_count, default=1000, metavar="N", help="(default: %(default)s)")
-    host.add_argument("--networks", type=_count, default=2, metavar="N", help="(default: %(default)s)")
-    host.add_argument("--pools", type=_count, default=2, metavar="N", help="(default: %(default)s)")
-    host.add_argument("--running", type=float, default=1.0, metavar="FRACTION", help="(default: %(default)s)")
-    host.add_argument("--paused", type=float, default=0.0, metavar="FRACTION", help="(default: %(default)s)")
-    host.add_argument("-o", "--output", metavar="FILE", help="by default a new one in the directory of temporary files")
+    host.add_argument(
+        "--domains", type=_count, default=1000, metavar="N", help="number of domains (default: %(default)s)"
+    )
+    host.add_argument(
+        "--networks", type=_count, default=2, metavar="N", help="number of networks (default: %(default)s)"
+    )
+    host.add_argument("--pools", type=_count, default=2, metavar="N", help="number of pools (default: %(default)s)")
+    host.add_argument(
+        "--running",
+        type=float,
+        default=1.0,
+        metavar="FRACTION",
+        help="fraction of domains that run (default: %(default)s)",
+    )
+    host.add_argument(
+        "--paused",
+        type=float,
+        default=0.0,
+        metavar="FRACTION",
+        help="fraction of domains that are paused (default: %(default)s)",
+    )
+    host.add_argument("-o", "--output", metavar="FILE", help="the file to write; by default a new temporary file")
     host.set_defaults(run=_host)
     return parser
 
@@ -82,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 def _count(text: str) -> int:
     number = int(text)
     if number < 0:
-        raise argparse.ArgumentTypeError("must not be negative")
+        raise argparse.ArgumentTypeError(f"must be at least 0, not {number}")
     return number
 
 
@@ -99,7 +115,7 @@ def _host(options: argparse.Namespace) -> int:
 def _daemon(options: argparse.Namespace) -> int:
     session = True if options.session else None
     with (
-        _ending_on_signals(),
+        _exit_on_signals(),
         tempfile.TemporaryDirectory(prefix="pyvirt-guests-") as directory,
         PrivateDaemon(listen=options.listen, session=session, cgroups=options.driver == "lxc") as daemon,
     ):
@@ -119,7 +135,7 @@ def _start_guests(uri: str, options: argparse.Namespace, directory: Path) -> Non
     if options.driver == "lxc":
         documents = [container(name) for name in names]
     elif options.driver != "qemu":
-        raise ValueError(f"the {options.driver} driver has no guests")
+        raise ValueError(f"--guests needs the driver test, qemu or lxc, not {options.driver}")
     elif options.paused:
         flags = DomainCreateFlags.PAUSED
         documents = [paused_guest(name) for name in names]
@@ -142,7 +158,7 @@ def _run(command: Sequence[str], env: Mapping[str, str]) -> int:
             try:
                 status = process.wait()
                 break
-            except KeyboardInterrupt:  # the command has got it as well, and is the one to decide
+            except KeyboardInterrupt:  # the command received the signal too, and decides whether to exit
                 continue
             except SystemExit:
                 process.terminate()
@@ -151,13 +167,13 @@ def _run(command: Sequence[str], env: Mapping[str, str]) -> int:
 
 
 @contextlib.contextmanager
-def _ending_on_signals() -> Iterator[None]:
-    """Leave the ``with`` statements on SIGTERM and SIGHUP too."""
+def _exit_on_signals() -> Iterator[None]:
+    """Exit on SIGTERM and SIGHUP by an exception, so that ``with`` statements clean up."""
 
-    def end(number: int, frame: FrameType | None) -> NoReturn:
+    def exit_on_signal(number: int, frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)
 
-    previous = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    previous = {number: signal.signal(number, exit_on_signal) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:

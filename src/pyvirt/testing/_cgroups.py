@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Control groups of a private daemon: one in every hierarchy, the root of its cgroup namespace.
+"""Control groups of a private daemon: one in every hierarchy, as the root of its cgroup namespace.
 
-libvirt names its groups after domain ids and names alone, so two daemons would share them, and leaves them
-behind when it is killed.  Below a group of our own neither happens.
+libvirt names its groups only by the ids and names of domains, so two daemons would share them; and it does not remove
+them if it is killed.  A separate group for each daemon solves both problems.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 class ControlGroups:
-    """The groups named *name*, made at once; :meth:`remove` takes them away with all below them."""
+    """Groups called *name*, one in every hierarchy; :meth:`remove` removes them with all groups below them."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -21,16 +21,17 @@ class ControlGroups:
         for mount in self.mounts:
             group = mount / name
             group.mkdir()
-            # A new cpuset of version 1 is empty and takes no process.
+            # A new cpuset of version 1 is empty, and processes cannot join it.
             for file in ("cpuset.cpus", "cpuset.mems"):
                 if (group / file).exists() and not (mount / "cgroup.controllers").exists():
                     (group / file).write_text((mount / file).read_text())
 
     def lines(self) -> str:
-        """Return what ``private-libvirtd.sh`` reads: a mount point and the group's name per line."""
+        """Return the input of ``private-libvirtd.sh``: a mount point and the name of the group per line."""
         return "".join(f"{mount} {self.name}\n" for mount in self.mounts)
 
     def remove(self) -> None:
+        """Remove the groups."""
         for mount in self.mounts:
             for parent, _, _ in os.walk(mount / self.name, topdown=False):
                 with contextlib.suppress(FileNotFoundError):
@@ -40,7 +41,7 @@ class ControlGroups:
 def _hierarchies() -> list[Path]:
     """Return the mount points of the hierarchies that have controllers.
 
-    Where there are hierarchies of version 1, version 2 is left out: libvirt cannot use both of them at once.
+    If there are hierarchies of version 1, that of version 2 is left out: libvirt cannot use both at once.
     """
     mounts: dict[str, list[Path]] = {"cgroup": [], "cgroup2": []}
     for line in Path("/proc/self/mounts").read_text().splitlines():

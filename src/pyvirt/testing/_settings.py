@@ -30,7 +30,7 @@ def _setting(value: Setting) -> str:
     if isinstance(value, int):
         return str(int(value))
     if isinstance(value, str):
-        # There is no escape in that syntax, just three kinds of quotes.
+        # The syntax has no escape character, only three kinds of quotes.
         for mark in ('"', "'", '"""'):
             if mark not in value and (len(mark) == 3 or "\n" not in value):
                 return f"{mark}{value}{mark}"
@@ -39,6 +39,7 @@ def _setting(value: Setting) -> str:
 
 
 def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

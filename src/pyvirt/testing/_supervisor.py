@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The process on top of a private daemon, and the little protocol that ``private-libvirtd.sh`` speaks.
+"""The parent process of a private daemon, and its protocol, which ``private-libvirtd.sh`` implements.
 
-Its standard input takes orders and is its lifeline: when we die, it ends.  Its standard output reports the
-process id of the namespace's init and every exit of libvirtd.  Everything else goes to the log.
+Its standard input receives commands; end of file, which also happens if this process dies, stops it.  Its standard
+output reports the process id of the namespace's init, and every exit of libvirtd.  All other output goes to the log.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _RETRY = 0.005  # seconds between two attempts to connect
 
 
 class Supervisor:
-    """A running ``private-libvirtd.sh``; its death takes all of the namespace along."""
+    """A running ``private-libvirtd.sh``; its end kills all processes of the namespace."""
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str], log: Path) -> None:
         self.init_pid: int | None = None
@@ -32,14 +32,19 @@ class Supervisor:
         self._partial = b""
         self._init_fd: int | None = None
         with log.open("ab") as output:
-            # A session of its own, so that Ctrl-C in a terminal reaches only us.
+            # A separate session, so that Ctrl-C in a terminal reaches only this process.
             self._process = subprocess.Popen(
-                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output, bufsize=0, env=dict(env),
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                bufsize=0,
+                env=dict(env),
                 start_new_session=True,
-            )  # fmt: skip
+            )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._orders, self._reports = self._process.stdin, self._process.stdout
+        self._commands, self._reports = self._process.stdin, self._process.stdout
         os.set_blocking(self._reports.fileno(), False)
 
     @property
@@ -49,17 +54,18 @@ class Supervisor:
 
     @property
     def alive(self) -> bool:
+        """Whether the process is running."""
         return self._process.poll() is None
 
     def start(self) -> None:
-        """Have libvirtd started."""
+        """Start libvirtd."""
         self.exit_status = None
-        # A supervisor that is gone already is found by whoever waits for libvirtd.
+        # If the supervisor has ended already, wait_ready() reports it.
         with contextlib.suppress(BrokenPipeError):
-            self._orders.write(b"start\n")
+            self._commands.write(b"start\n")
 
     def read_reports(self, timeout: float = 0) -> None:
-        """Take in what was reported, waiting at most *timeout* seconds for something."""
+        """Read the reports, waiting at most *timeout* seconds for the first."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._reports, selectors.EVENT_READ)
             if not selector.select(timeout):
@@ -74,30 +80,30 @@ class Supervisor:
             word, number = line.split()
             if word == b"init":
                 self.init_pid = int(number)
-                with contextlib.suppress(OSError):  # gone already, or Linux < 5.3
+                with contextlib.suppress(OSError):  # it has ended already, or Linux < 5.3
                     self._init_fd = os.pidfd_open(self.init_pid)
             else:
                 self.exit_status = int(number)
 
     def wait_init(self, timeout: float) -> bool:
-        """Wait until the namespace has its init; say whether it has."""
+        """Wait until the namespace has an init process, and return whether it has."""
         deadline = time.monotonic() + timeout
         while self.init_pid is None and self.alive and (left := deadline - time.monotonic()) > 0:
             self.read_reports(left)
         return self.init_pid is not None
 
     def wait_exit(self, timeout: float) -> bool:
-        """Wait until libvirtd has ended; say whether it did."""
+        """Wait until libvirtd has ended, and return whether it has."""
         deadline = time.monotonic() + timeout
         while self.exit_status is None and self.alive and (left := deadline - time.monotonic()) > 0:
             self.read_reports(left)
         return self.exit_status is not None or not self.alive
 
     def wait_ready(self, path: Path, timeout: float) -> int | None:
-        """Wait until libvirtd behind the socket *path* answers; return its process id, None if it does not.
+        """Wait until libvirtd answers on the socket *path*; return its process id, ``None`` if it does not.
 
-        It accepts connections before its drivers are there, and may still die of a bad configuration then;
-        but it answers only afterwards.  So one real call is what tells.
+        libvirtd accepts connections before it has loaded its drivers, and can still fail then because of its
+        configuration.  It answers only after that, so this makes one real call.
         """
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline and self.exit_status is None and self.alive:
@@ -117,11 +123,11 @@ class Supervisor:
         return None
 
     def stop(self, timeout: float = 10) -> None:
-        """End everything and wait until it is gone."""
+        """Stop all processes, and wait until they have ended."""
         with contextlib.suppress(OSError):
-            self._orders.write(b"stop\n")
+            self._commands.write(b"stop\n")
         with contextlib.suppress(OSError):
-            self._orders.close()
+            self._commands.close()
         try:
             self._process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -130,8 +136,7 @@ class Supervisor:
         self.read_reports()
         self._reports.close()
         if self._init_fd is not None:
-            # When the supervisor was killed from outside, its init is only now ending, and it ends after all
-            # others.
+            # If the supervisor was killed from outside, its init is still ending; it ends after all others.
             with selectors.DefaultSelector() as selector:
                 selector.register(self._init_fd, selectors.EVENT_READ)
                 selector.select(timeout)
@@ -140,7 +145,7 @@ class Supervisor:
 
 
 def _readable(client: socket.socket, reports: int, deadline: float) -> bool:
-    """Wait for an answer of libvirtd, a report or the deadline; say whether it was the answer."""
+    """Wait for an answer of libvirtd, a report or the deadline, and return whether it was the answer."""
     with selectors.DefaultSelector() as selector:
         selector.register(client, selectors.EVENT_READ)
         selector.register(reports, selectors.EVENT_READ)
@@ -154,7 +159,7 @@ def pause(pid: int, timeout: float = 10) -> None:
     deadline = time.monotonic() + timeout
     while any(_stat(path)[0] not in "Tt" for path in Path(f"/proc/{pid}/task").glob("*/stat")):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"process {pid} did not stop")
+            raise TimeoutError(f"process {pid} did not stop within {timeout:g} s")
         time.sleep(0.001)
 
 
@@ -171,5 +176,5 @@ def descendants(pid: int) -> list[int]:
 
 
 def _stat(path: Path) -> list[str]:
-    """Return state, parent, … of a process: the fields behind its name, which may hold anything."""
+    """Return state, parent, … of a process: the fields after its name, which may contain any character."""
     return path.read_text(errors="replace").rpartition(")")[2].split()

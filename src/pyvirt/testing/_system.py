@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the testbed needs from the system: programs, their packages, some kind of isolation."""
+"""What the testbed needs from the system: programs, their packages, and isolation."""
 
 from __future__ import annotations
 
@@ -36,28 +36,28 @@ PACKAGES = {
 
 
 class TestbedUnavailable(RuntimeError):
-    """This machine cannot run the testbed; the message says what is missing and which package has it."""
+    """This machine cannot run the testbed; the message names what is missing and the package that has it."""
 
-    __test__ = False  # not a test case, whatever its name begins with
+    __test__ = False  # tells pytest that this is not a test case, although its name begins with "Test"
 
 
 class DaemonError(RuntimeError):
-    """A private daemon did not come up or went away; the message ends with its log."""
+    """A private daemon did not start, or has ended; the message ends with its log."""
 
 
 class Isolation(enum.Enum):
-    """How far a private daemon is kept apart from the machine."""
+    """How a private daemon is isolated from the machine."""
 
     ROOT = "root"
-    """Namespaces of its own, started by root: everything works."""
+    """In separate namespaces, started by root: everything works."""
     ROOTLESS = "rootless"
-    """The same in a user namespace, started by an ordinary user: no containers, no control groups."""
+    """In a user namespace too, started by an ordinary user: no containers, no control groups."""
     SESSION = "session"
-    """An ordinary user's session daemon in directories of its own, without namespaces."""
+    """A session daemon of an ordinary user, in separate directories, without namespaces."""
 
 
 def search_path() -> str:
-    """Return ``PATH`` with the administrator's directories, which an ordinary user's often lacks."""
+    """Return ``PATH`` with the administrator's directories, which are often missing for ordinary users."""
     path = os.environ.get("PATH", os.defpath).split(os.pathsep)
     return os.pathsep.join(dict.fromkeys([*path, "/usr/local/sbin", "/usr/sbin", "/sbin"]))
 
@@ -65,7 +65,7 @@ def search_path() -> str:
 def require(*programs: str) -> list[str]:
     """Return the paths of *programs*.
 
-    :raises TestbedUnavailable: some are missing; the message names them all and their packages
+    :raises TestbedUnavailable: some are missing; the message names all of them and their packages
     """
     found = {program: shutil.which(program, path=search_path()) for program in programs}
     missing = [program for program, path in found.items() if path is None]
@@ -85,29 +85,33 @@ ROOTLESS_OPTIONS = ("--user", "--map-root-user", "--map-auto")
 
 @functools.cache
 def rootless_obstacle() -> str | None:
-    """Return why an ordinary user gets no user namespace with several ids here, None when it is possible."""
+    """Return why an ordinary user cannot create a user namespace with several ids, ``None`` if it is possible."""
     try:
         unshare, _ = require("unshare", "newuidmap")
     except TestbedUnavailable as error:
         return str(error)
-    # A plain `unshare -r` maps a single id, with which neither QEMU nor dnsmasq can change theirs.
+    # A plain `unshare -r` maps only one id, but QEMU and dnsmasq change to other ids.
     probe = subprocess.run(
         [unshare, *ROOTLESS_OPTIONS, "--mount", "--pid", "--fork", "--mount-proc", "true"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return probe.stderr.strip() or f"unshare exited with status {probe.returncode}" if probe.returncode else None
 
 
 def choose_isolation(session: bool | None) -> Isolation:
-    """Return the best isolation that this process can have.
+    """Return the best isolation that is possible for this process.
 
-    :param session: True asks for a session daemon, False refuses it, None takes it where nothing better is
-        possible
-    :raises TestbedUnavailable: what is asked for cannot be had
+    :param session: ``True`` for a session daemon, ``False`` for any other isolation, ``None`` for a session daemon only
+        if nothing better is possible
+    :raises TestbedUnavailable: the requested isolation is not possible
     """
     if os.geteuid() == 0:
         if session:
-            raise TestbedUnavailable("root has no session daemon: libvirtd of user id 0 is always the system's")
+            raise TestbedUnavailable(
+                "root cannot have a session daemon: libvirtd of user id 0 is always the system daemon"
+            )
         return Isolation.ROOT
     if session:
         return Isolation.SESSION

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A disposable libvirtd of your own: nothing of the machine's libvirt is used, changed or left behind.
+"""A private, disposable libvirtd: it does not use or change the machine's libvirt, and leaves nothing behind.
 
 >>> with PrivateDaemon() as daemon:                     # doctest: +SKIP
 ...     with pyvirt.connect(daemon.uri("qemu")) as conn:
 ...         conn.domains.create(paused_guest("first"), flags=DomainCreateFlags.PAUSED)
 
-Everything lives in one directory and in namespaces of its own (mounts, processes, host name, network):
-inside, ``/run``, ``/etc/libvirt`` and ``/var/{lib,log,cache}/libvirt`` are subdirectories of it,
-``/dev`` has no ``kvm``, and every process dies with :attr:`PrivateDaemon.supervisor_pid`.  An ordinary user
-gets the same in a user namespace (``newuidmap`` and a range in ``/etc/subuid``), or else a session
+All files are in one directory, and all processes in separate namespaces (mounts, processes, host name, network).
+Inside, ``/run``, ``/etc/libvirt`` and ``/var/{lib,log,cache}/libvirt`` are subdirectories of that directory, ``/dev``
+has no ``kvm``, and every process is killed with :attr:`PrivateDaemon.supervisor_pid`.  For an ordinary user the same
+works in a user namespace (this needs ``newuidmap`` and a range in ``/etc/subuid``); without it, the daemon is a session
 daemon.
 """
 
@@ -47,8 +47,8 @@ _SCRIPT = Path(__file__).with_name("private-libvirtd.sh")
 _SOCKET = "run/libvirt/libvirt-sock"
 _LOG_TAIL = 200_000  # characters
 
-# QEMU's capabilities as libvirtd has found them: 0.8 s of probing saved for every daemon but the first.
-# libvirtd itself notices when such a file does not fit.
+# The capabilities of QEMU that libvirtd has probed: this saves 0.8 s for every daemon except the first.
+# libvirtd itself detects a file that is not valid for its QEMU.
 _probed: dict[str, bytes] = {}
 _running: weakref.WeakSet[PrivateDaemon] = weakref.WeakSet()
 _lock = threading.Lock()
@@ -57,23 +57,23 @@ _lock = threading.Lock()
 class PrivateDaemon:
     """A private libvirtd; a context manager, also usable with :meth:`start` and :meth:`stop`.
 
-    :param directory: where to keep everything; made if absent, and left behind with what is defined
-        persistently. By default a new directory that :meth:`stop` removes
-    :param config: settings of ``libvirtd.conf``, over ours (UNIX sockets without authentication, a random
+    :param directory: where to keep all files; created if it does not exist, and kept with all persistent definitions.
+        By default a new directory that :meth:`stop` removes
+    :param config: settings of ``libvirtd.conf`` that override ours (UNIX sockets without authentication, a random
         ``host_uuid``, warnings and errors logged)
-    :param qemu_config: settings of ``qemu.conf``, over ours (no confinement, no control groups)
-    :param network_namespace: networks, bridges and firewall rules of its own, and a loopback; nobody outside
-        reaches a port inside.  By default it has this unless it listens: what libvirt adds to the machine's
-        network stays
-    :param cgroups: control groups of its own, which containers and processor or memory tuning need; root only
-    :param listen: also listen on a free TCP port of 127.0.0.1, without authentication unless *config* says
-        otherwise: while it runs, every local user has libvirtd's power.  TLS comes with
-        ``config={"listen_tls": True, …}``
-    :param devices: names under ``/dev`` to have inside besides the usual ones, e.g. ``"loop-control"``
-    :param env: further environment variables of libvirtd, which otherwise gets hardly any
+    :param qemu_config: settings of ``qemu.conf`` that override ours (no confinement, no control groups)
+    :param network_namespace: a separate loopback, networks, bridges and firewall rules; ports inside cannot be reached
+        from outside.  By default ``True`` unless *listen* is true.  Without it, libvirt's changes to the machine's
+        network are left behind
+    :param cgroups: separate control groups, which containers and processor or memory tuning need; root only
+    :param listen: also listen on a free TCP port of 127.0.0.1, without authentication unless *config* requires it:
+        while it runs, every local user has the permissions of libvirtd.  For TLS add ``config={"listen_tls": True, …}``
+    :param devices: names of additional devices in ``/dev`` inside, e.g. ``"loop-control"``
+    :param env: further environment variables of libvirtd, which otherwise has only a few
     :param hostname: the host name inside
-    :param session: True for a session daemon, False for never, None for one where nothing better is possible
-    :param timeout: seconds to wait for it to answer
+    :param session: ``True`` for a session daemon, ``False`` for any other isolation, ``None`` for a session daemon only
+        if nothing better is possible
+    :param timeout: seconds to wait until it answers
     """
 
     def __init__(
@@ -122,32 +122,32 @@ class PrivateDaemon:
         state = f"pid {self._pid} in {self._directory}" if self._pid is not None else "stopped"
         return f"<PrivateDaemon {state}>"
 
-    # What it is
+    # ---- properties ----
 
     @property
     def directory(self) -> Path:
-        """The directory with everything in it: ``etc run lib log cache``."""
+        """The directory of all files: ``etc run lib log cache``."""
         if self._directory is None:
-            raise DaemonError("the private daemon has not been started")
+            raise DaemonError("the private daemon has not been started: call start()")
         return self._directory
 
     @property
     def isolation(self) -> Isolation:
-        """How far it is kept apart from the machine."""
+        """How it is isolated from the machine."""
         if self._isolation is None:
-            raise DaemonError("the private daemon has not been started")
+            raise DaemonError("the private daemon has not been started: call start()")
         return self._isolation
 
     @property
     def pid(self) -> int:
-        """The process id of libvirtd, as seen from here."""
+        """The process id of libvirtd, outside its namespace."""
         if self._pid is None:
             raise DaemonError("libvirtd is not running")
         return self._pid
 
     @property
     def supervisor_pid(self) -> int:
-        """The process id whose SIGKILL removes everything but the files; in a session, use :meth:`stop`."""
+        """The process id whose SIGKILL ends all processes, and leaves the files; for a session use :meth:`stop`."""
         return self._running_supervisor().pid
 
     @property
@@ -158,9 +158,9 @@ class PrivateDaemon:
     def uri(self, driver: str = "test", path: str | None = None, *, transport: str = "unix", **params: str) -> str:
         """Return the URI of one of its drivers.
 
-        :param path: what follows the host: by default ``default`` for the test driver, else ``system`` or
-            ``session``; for the test driver also the absolute path of a host's XML
-        :param transport: ``unix``, or ``tcp`` or ``tls`` where it listens
+        :param path: the path of the URI: by default ``default`` for the test driver, else ``system`` or ``session``;
+            for the test driver also the absolute path of the XML of a host
+        :param transport: ``unix``; or ``tcp`` or ``tls`` if it listens on them
         :param params: further parameters of the query, e.g. ``mode="legacy"``, ``pkipath="/…"``
         """
         if path is None:
@@ -179,7 +179,7 @@ class PrivateDaemon:
 
     @property
     def log(self) -> str:
-        """What it has logged and written so far, or had when it was stopped: the last 200,000 characters."""
+        """The last 200,000 characters of its log and output, also after it was stopped."""
         if self._directory is None:
             return self._last_log
         texts = []
@@ -188,21 +188,21 @@ class PrivateDaemon:
                 texts.append((self._directory / "log" / name).read_text(errors="replace"))
         return "".join(texts)[-_LOG_TAIL:]
 
-    # Life
+    # ---- starting and stopping ----
 
     def start(self) -> PrivateDaemon:
         """Start it and wait until it answers.
 
-        :raises TestbedUnavailable: this machine cannot do it; the message says what is missing
-        :raises DaemonError: it did not come up; the message ends with its log
+        :raises TestbedUnavailable: this machine cannot run it; the message names what is missing
+        :raises DaemonError: it did not start; the message ends with its log
         """
         if self._supervisor is not None:
-            raise DaemonError("the private daemon is running already")
+            raise DaemonError("the private daemon is running already: call stop() first")
         self._isolation = choose_isolation(self._session)
         if self._isolation is Isolation.SESSION and self._network_namespace:
-            raise TestbedUnavailable("a session daemon cannot have a network namespace")
+            raise TestbedUnavailable("a session daemon cannot have a network namespace: leave network_namespace out")
         if self._isolation is not Isolation.ROOT and self._cgroups:
-            raise TestbedUnavailable("control groups need root")
+            raise TestbedUnavailable("control groups need root: run as root, or leave cgroups out")
         require(*self._programs())
         with contextlib.ExitStack() as stack:
             if self._wanted_directory is None:
@@ -210,10 +210,12 @@ class PrivateDaemon:
                 stack.callback(_remove, self._directory, self._isolation)
             else:
                 self._directory = self._wanted_directory
-                # While it has libvirtd's power, only its owner may reach it.
+                # Its socket gives the permissions of libvirtd, so only the owner may access the directory.
                 self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self._isolation is Isolation.SESSION and not self._is_short:
-                raise ValueError(f"the path of a UNIX socket in {self._directory} would be too long")
+                raise ValueError(
+                    f"directory {self._directory} is too long: the path of a UNIX socket in it must fit in 107 bytes"
+                )
             self._fill_directory()
             if self._cgroups:
                 groups = ControlGroups(f"pyvirt-{uuid.uuid4().hex[:12]}")
@@ -231,21 +233,21 @@ class PrivateDaemon:
         supervisor = self._running_supervisor()
         if self._isolation is not Isolation.SESSION and not supervisor.wait_init(self._timeout):
             self.stop()
-            raise TestbedUnavailable(f"no namespaces for a private daemon: {self.log.strip()}")
+            raise TestbedUnavailable(f"cannot create namespaces for a private daemon: {self.log.strip()}")
         supervisor.start()
         self._pid = supervisor.wait_ready(self.socket, self._timeout)
         if self._pid is None:
             if supervisor.exit_status is not None:
-                what = f"ended with status {supervisor.exit_status}"
+                reason = f"ended with status {supervisor.exit_status}"
             else:
-                what = f"did not answer within {self._timeout} s" if supervisor.alive else "was not started"
+                reason = f"did not answer within {self._timeout} s" if supervisor.alive else "was not started"
             self.stop()
-            raise DaemonError(f"libvirtd {what}\n{self.log}")
+            raise DaemonError(f"libvirtd {reason}\n{self.log}")
 
     def stop(self) -> None:
-        """Remove it: every process, mount and control group, and its directory unless that was given.
+        """Remove all of its processes, mounts and control groups, and its directory unless *directory* was given.
 
-        Stopping a stopped daemon does nothing.
+        Calling it again has no effect.
         """
         if self._supervisor is None or self._dispose is None:
             return
@@ -258,12 +260,12 @@ class PrivateDaemon:
         self._directory = None
 
     def kill(self) -> None:
-        """Crash libvirtd (SIGKILL) and wait until it is dead; its guests run on."""
+        """Kill libvirtd (SIGKILL) and wait until it has ended; its guests continue to run."""
         os.kill(self.pid, signal.SIGKILL)
         self._end_libvirtd()
 
     def restart(self) -> None:
-        """Start libvirtd once more among its running guests, after a SIGTERM if it is alive."""
+        """Stop libvirtd with SIGTERM if it is running, and start it again; its guests continue to run."""
         if self._pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGTERM)
@@ -277,19 +279,20 @@ class PrivateDaemon:
         self._pid = None
 
     def pause(self) -> None:
-        """Stop libvirtd as it is (SIGSTOP): it accepts connections and answers nothing."""
+        """Suspend libvirtd (SIGSTOP): connections to it are accepted, but not answered."""
         pause(self.pid)
 
     def resume(self) -> None:
-        """Let a paused libvirtd go on (SIGCONT)."""
+        """Resume a paused libvirtd (SIGCONT)."""
         os.kill(self.pid, signal.SIGCONT)
 
-    # What runs inside
+    # ---- processes inside ----
 
     def command(self, *argv: str) -> list[str]:
-        """Return the command line that runs *argv* inside: there, ``qemu:///system`` is this daemon."""
+        """Return the command line that runs *argv* inside, where ``qemu:///system`` is this daemon."""
         if self.isolation is Isolation.SESSION:
-            return ["env", *(f"{name}={value}" for name, value in self._session_variables().items()), *argv]
+            variables = [f"{name}={value}" for name, value in self._session_variables().items()]
+            return ["env", *variables, *argv]
         options = ["--mount", "--uts", "--pid"]
         if self._private_network:
             options.append("--net")
@@ -300,7 +303,7 @@ class PrivateDaemon:
         return ["nsenter", *options, f"--target={self._running_supervisor().init_pid}", "--", *argv]
 
     def path(self, inside: str | os.PathLike[str]) -> Path:
-        """Return how a file named *inside*, such as a guest's ``/dev/pts/0``, is reached from here."""
+        """Return the path outside of a file *inside*, such as ``/dev/pts/0`` of a guest."""
         if self.isolation is Isolation.SESSION:
             return Path(inside)
         return Path(f"/proc/{self._running_supervisor().init_pid}/root{Path('/', inside)}")
@@ -308,17 +311,22 @@ class PrivateDaemon:
     def run_inside(
         self, argv: Sequence[str], *, check: bool = True, input: str | None = None, timeout: float | None = 60
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command inside and return what became of it, with its output as text.
+        """Run a command inside and return the completed process, with its output as text.
 
         :raises subprocess.CalledProcessError: it failed, and *check* is true
         """
         return subprocess.run(
-            self.command(*argv), check=check, input=input, timeout=timeout, capture_output=True, text=True,
+            self.command(*argv),
+            check=check,
+            input=input,
+            timeout=timeout,
+            capture_output=True,
+            text=True,
             env={**os.environ, "PATH": search_path()},
-        )  # fmt: skip
+        )
 
     def processes(self) -> dict[int, list[str]]:
-        """Return the command lines of all its processes by process id: libvirtd, QEMU, dnsmasq, …"""
+        """Return the command lines of all its processes (libvirtd, QEMU, dnsmasq, …) by process id."""
         found = {}
         for pid in descendants(self._running_supervisor().pid):
             with contextlib.suppress(OSError):
@@ -338,7 +346,7 @@ class PrivateDaemon:
                 return pid
         raise LookupError(f"no guest {name!r} is running")
 
-    # How it is made
+    # ---- directory, configuration and command line ----
 
     @property
     def _privilege(self) -> str:
@@ -351,7 +359,7 @@ class PrivateDaemon:
 
     @property
     def _is_short(self) -> bool:
-        """Whether the address of a UNIX socket can hold the path of the longest one."""
+        """Whether the address of a UNIX socket can hold the longest path of a socket in the directory."""
         return len(os.fsencode(self.directory / "run/libvirt/libvirt-admin-sock")) < 108
 
     @property
@@ -371,7 +379,7 @@ class PrivateDaemon:
 
     def _fill_directory(self) -> None:
         directory = self.directory
-        # Of an earlier daemon: it would take up the guests of dead process ids.
+        # From an earlier daemon: libvirtd would look for its guests, which have ended, by their process ids.
         shutil.rmtree(directory / "run", ignore_errors=True)
         for name in ("run/libvirt", "run/lock", "lib", "log", "cache", "etc", "dev"):
             (directory / name).mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -394,7 +402,7 @@ class PrivateDaemon:
         self._ports = {kind: str(config[f"{kind}_port"]) for kind in ("tcp", "tls") if config.get(f"listen_{kind}")}
         (etc / "libvirtd.conf").write_text(configuration(config))
         (etc / "qemu.conf").write_text(configuration({**self._qemu_settings(), **self._qemu_config}))
-        self._take_capabilities()
+        self._write_capabilities()
 
     def _qemu_settings(self) -> Settings:
         if self._isolation is Isolation.SESSION:
@@ -441,10 +449,10 @@ class PrivateDaemon:
 
     @property
     def _capabilities(self) -> Path:
-        within = "cache/libvirt" if self._isolation is Isolation.SESSION else "cache"
-        return self.directory / within / "qemu/capabilities"
+        cache = "cache/libvirt" if self._isolation is Isolation.SESSION else "cache"
+        return self.directory / cache / "qemu/capabilities"
 
-    def _take_capabilities(self) -> None:
+    def _write_capabilities(self) -> None:
         with _lock:
             daemons = list(_running)
         for daemon in daemons:
@@ -456,15 +464,15 @@ class PrivateDaemon:
 
 
 def _remember_capabilities(daemon: PrivateDaemon) -> None:
-    # The daemon may be stopped by another thread meanwhile.
+    # Another thread may stop the daemon at the same time.
     with contextlib.suppress(OSError, DaemonError):
         for path in daemon._capabilities.glob("*.xml"):
             _probed[path.name] = path.read_bytes()
 
 
 def _dispose(stack: contextlib.ExitStack, owner: int) -> None:
-    """Remove what :meth:`PrivateDaemon.start` made; also called for a forgotten daemon and at exit."""
-    if os.getpid() == owner:  # and not for a forked child's copy
+    """Remove everything that :meth:`PrivateDaemon.start` made; also called by the garbage collector and at exit."""
+    if os.getpid() == owner:  # not in a forked child, which has a copy of the object
         stack.close()
 
 
@@ -474,5 +482,5 @@ def _remove(directory: Path, isolation: Isolation) -> None:
     except PermissionError:
         if isolation is not Isolation.ROOTLESS:
             raise
-        # Files of the namespace's other users: only inside such a namespace they are ours.
+        # Files of other users of the user namespace can only be removed inside such a namespace.
         subprocess.run([*require("unshare"), *ROOTLESS_OPTIONS, "rm", "-rf", str(directory)], check=True)

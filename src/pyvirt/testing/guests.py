@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""XML of cheap real guests: emulated (never KVM, which not every machine has), small, there in a moment.
+"""XML of cheap real guests: small, quick to start, and emulated (never KVM, which not every machine has).
 
-- :func:`paused_guest`: a QEMU with nothing to run, to be started with ``DomainCreateFlags.PAUSED``; for all
-  that does not need the guest's own doing
-- :func:`tiny_guest`: boots from :func:`write_boot_disk`, says :data:`READY` on its serial port and echoes
-  what it is sent
+- :func:`paused_guest`: a QEMU without an operating system, to be started with ``DomainCreateFlags.PAUSED``; for tests
+  that do not need a running guest
+- :func:`tiny_guest`: boots from :func:`write_boot_disk`, prints :data:`READY` on its serial port and echoes its input
 - :func:`container`: an LXC container that runs one program of the host
 """
 
@@ -35,7 +34,7 @@ __all__ = [
 ]
 
 READY = "PYVIRT-READY"
-"""What a tiny guest prints, with CR LF, as soon as it runs."""
+"""The text that a tiny guest prints, with CR LF, as soon as it runs."""
 
 _MIB = 1 << 20
 
@@ -47,7 +46,7 @@ class DiskConfig:
     path: str | os.PathLike[str]
     format: str = "raw"
     target: str | None = None
-    """The name inside, e.g. ``vdb``; by default the next free one."""
+    """The name of the device in the guest, e.g. ``vdb``; by default the next free one."""
     bus: str = "virtio"
     readonly: bool = False
     shareable: bool = False
@@ -55,7 +54,7 @@ class DiskConfig:
 
 @dataclass(frozen=True, slots=True)
 class Nic:
-    """A network interface of a guest; with neither network nor bridge it is QEMU's own user-mode network."""
+    """A network interface of a guest; without a network or bridge, it uses QEMU's user-mode network."""
 
     network: str | None = None
     bridge: str | None = None
@@ -99,8 +98,8 @@ def paused_guest(
     :param memory: bytes
     :param disks: disks, or paths of raw images
     :param acpi: needed to plug devices in and out
-    :param agent: have the guest agent's channel
-    :param serial: a file to write the serial port to, by default a pseudo-terminal, which is also the console
+    :param agent: add the channel of the guest agent
+    :param serial: a file for the output of the serial port; by default a pseudo-terminal, which is also the console
     :param devices: further elements within ``<devices>``
     :param elements: further elements within ``<domain>``
     """
@@ -121,9 +120,9 @@ def paused_guest(
 
 
 def tiny_guest(name: str, disk: str | os.PathLike[str], **options: Unpack[GuestOptions]) -> str:
-    """Return the XML of a guest that really runs: :data:`READY` on its serial port, then an echo.
+    """Return the XML of a guest that runs: it prints :data:`READY` on its serial port, then echoes its input.
 
-    It ignores requests to shut down.  Options as in :func:`paused_guest`.
+    It ignores requests to shut down.  The options are those of :func:`paused_guest`.
 
     :param disk: an image of :func:`write_boot_disk`; guests may share it
     """
@@ -146,8 +145,9 @@ def container(
 ) -> str:
     """Return the XML of an LXC container.
 
-    :param init: the program to run, in the host's own root file system unless *root* is another one
+    :param init: the program to run
     :param memory: bytes
+    :param root: the root file system; by default that of the host
     """
     filesystem = "" if root is None else f"<filesystem><source dir={_quoted(root)}/><target dir='/'/></filesystem>"
     words = "".join(f"<initarg>{escape(word)}</initarg>" for word in arguments)
@@ -160,9 +160,9 @@ def container(
 
 
 def write_boot_disk(path: str | os.PathLike[str], *, message: str = READY, busy: bool = False) -> Path:
-    """Write the 1 MiB raw disk that a tiny guest boots from, and return its path.
+    """Write the 1 MiB raw disk from which a tiny guest boots, and return its path.
 
-    :param busy: keep the virtual processor busy, instead of halting it while there is nothing to do
+    :param busy: keep the virtual processor busy, instead of halting it while it waits for input
     """
     with open(path, "wb") as disk:
         disk.write(boot_sector(message + "\r\n", busy=busy))

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Hosts of libvirt's test driver, generated: thousands of domains in process, without any daemon.
+"""Generated hosts for libvirt's test driver: thousands of domains in the process, without a daemon.
 
 >>> with temporary_host(domains=3, running=1 / 3) as uri:
 ...     print(uri.partition("///")[0])
 test:
 
-The same arguments always give the same host: domains are ``vm-00001``, ``vm-00002``, … with UUIDs, MAC
-addresses and disk paths derived from those names; the running ones come first, then the paused ones, then
-those that are shut off.
+The same arguments always give the same host.  The domains are ``vm-00001``, ``vm-00002``, … with UUIDs, MAC addresses
+and disk paths that are derived from these names.  The running domains come first, then the paused ones, then those that
+are shut off.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def domain_name(number: int) -> str:
 
 
 def object_uuid(name: str) -> uuid.UUID:
-    """Return the UUID of the generated ``vm-…`` domain, ``net-…`` network or ``pool-…`` pool of that name."""
+    """Return the UUID of the generated domain ``vm-…``, network ``net-…`` or pool ``pool-…`` of this name."""
     return uuid.uuid5(_NAMESPACE, name)
 
 
@@ -84,26 +84,26 @@ def host_xml(
 ) -> str:
     """Return the ``<node>`` document of a host.
 
-    *vcpus*, *memory*, *disks* and *interfaces* are one number for all domains, or several that they take in
-    turn.
+    *vcpus*, *memory*, *disks* and *interfaces* are one number for all domains, or several numbers that the domains
+    use in turn.
 
     :param running: the fraction of domains that run
-    :param paused: the fraction that is paused; what is left is shut off
-    :param volumes: how many in each pool
+    :param paused: the fraction of domains that are paused; the others are shut off
+    :param volumes: the number of volumes in each pool
     :param memory: bytes
-    :param credentials: passwords by user name, one of which whoever opens the host must then know
+    :param credentials: passwords by user name; opening the host then needs one of these users and its password
     """
     last_running = round(domains * running)
     last_paused = last_running + round(domains * paused)
     if not 0 <= last_running <= last_paused <= domains:
-        raise ValueError(f"running={running} and paused={paused} are not fractions of one whole")
+        raise ValueError(f"running and paused must be fractions with a sum of 0 to 1, not {running} and {paused}")
     parts = [_NODE]
     if credentials:
         users = "".join(f"<user password={quoteattr(key)}>{escape(user)}</user>" for user, key in credentials.items())
         parts.append(f"<auth>{users}</auth>")
     parts.extend(_network(number) for number in range(1, networks + 1))
     parts.extend(_pool(number, volumes) for number in range(1, pools + 1))
-    shapes = zip(_turns(vcpus), _turns(memory), _turns(disks), _turns(interfaces), strict=False)  # endless
+    shapes = zip(_cycle(vcpus), _cycle(memory), _cycle(disks), _cycle(interfaces), strict=False)  # infinite
     for number, shape in enumerate(itertools.islice(shapes, domains), 1):
         state = _RUNNING if number <= last_running else _PAUSED if number <= last_paused else _SHUTOFF
         network = (number - 1) % networks + 1 if networks else None
@@ -118,14 +118,14 @@ def host_uri(path: str | os.PathLike[str]) -> str:
 
 
 def write_host(path: str | os.PathLike[str], **options: Unpack[HostOptions]) -> str:
-    """Write a generated host to the file *path* and return its URI; options as in :func:`host_xml`."""
+    """Write a generated host to the file *path* and return its URI; the options are those of :func:`host_xml`."""
     Path(path).write_text(host_xml(**options), encoding="utf-8")
     return host_uri(path)
 
 
 @contextlib.contextmanager
 def temporary_host(**options: Unpack[HostOptions]) -> Iterator[str]:
-    """Yield the URI of a generated host that is removed afterwards; options as in :func:`host_xml`."""
+    """Yield the URI of a generated host that is removed afterwards; the options are those of :func:`host_xml`."""
     with tempfile.TemporaryDirectory(prefix="pyvirt-host-") as directory:
         yield write_host(Path(directory, "host.xml"), **options)
 
@@ -137,7 +137,7 @@ _NODE = """<node>
 """
 
 
-def _turns(values: int | Sequence[int]) -> Iterator[int]:
+def _cycle(values: int | Sequence[int]) -> Iterator[int]:
     return itertools.cycle([values] if isinstance(values, int) else values)
 
 

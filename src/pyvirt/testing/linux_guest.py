@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A small real Linux for a guest: with the guest agent, a network and a shell, in 96 MiB, there in 4 s if emulated.
+"""A small real Linux guest, with the guest agent, a network and a shell, in 96 MiB; it starts in 4 s if emulated.
 
-Debian's own kernel for clouds, its guest agent, and busybox.  The two packages are downloaded once with ``apt-get``
-(27 MB, which needs no root) and become a kernel and an initial file system of 9 MB in the user's cache.
+It consists of Debian's kernel for clouds, Debian's guest agent, and busybox.  The first two are packages, which are
+downloaded once with ``apt-get`` (27 MB, no root permissions needed).  The kernel and an initial file system of 9 MB are
+made of them, and kept in the user's cache.
 
 >>> with pyvirt.connect(daemon.uri("qemu")) as conn:                    # doctest: +SKIP
 ...     domain = start_linux_guest(conn, linux_image(), "web-1")        # its agent answers
 
-What the guest has: the shell on its serial port, which says :data:`~pyvirt.testing.guests.READY` first; its name for
-its host name; an address by DHCP on ``eth0``; an ext4 file system on ``/mnt`` where its first disk has one; it shuts
-down when asked, by the power button and by the agent.
+The guest prints :data:`~pyvirt.testing.guests.READY` on its serial port, and runs a shell there.  Its host name is its
+name; ``eth0`` has an address from DHCP; an ext4 file system on its first disk is mounted on ``/mnt``.  It shuts down by
+the power button and by the agent.
 """
 
 from __future__ import annotations
@@ -46,10 +47,10 @@ if TYPE_CHECKING:
 __all__ = ["LinuxImage", "linux_guest", "linux_image", "start_linux_guest", "wait_for_agent"]
 
 _MIB = 1 << 20
-_KERNEL = "linux-image-cloud-amd64"  # depends on the package of the present version
+_KERNEL = "linux-image-cloud-amd64"  # depends on the package of the current version
 _AGENT = "qemu-guest-agent"
 _MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_balloon", "button", "evdev")
-_DOWNLOAD_TIME = 300  # seconds
+_DOWNLOAD_TIMEOUT = 300  # seconds
 _PORT = "org.qemu.guest_agent.0"
 
 _INIT = f"""#!/bin/busybox sh
@@ -114,33 +115,33 @@ _DIRECTORIES = ("bin", "sbin", "usr/bin", "usr/sbin", "proc", "sys", "dev", "tmp
 
 @dataclass(frozen=True, slots=True)
 class LinuxImage:
-    """What the guest boots."""
+    """The files from which the guest boots."""
 
     kernel: Path
     initrd: Path
 
 
 def linux_image(cache: str | os.PathLike[str] | None = None) -> LinuxImage:
-    """Return the kernel and the initial file system, made when they are first asked for.
+    """Return the kernel and the initial file system, which are made at first use.
 
     :param cache: where to keep them; by default ``pyvirt`` in ``$XDG_CACHE_HOME`` or ``~/.cache``
-    :raises TestbedUnavailable: this machine cannot make them; the message says what is missing
+    :raises TestbedUnavailable: this machine cannot make them; the message names what is missing
     """
     default = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    place = Path(default, "pyvirt") if cache is None else Path(cache)
-    # Another recipe, another image.
+    parent = Path(default, "pyvirt") if cache is None else Path(cache)
+    # The name contains a hash of the recipe, so a changed recipe makes a new image.
     recipe = repr((_INIT, _FILES, _DIRECTORIES, _MODULES))
-    wanted = place / f"linux-guest-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+    wanted = parent / f"linux-guest-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
     if not wanted.exists():
-        place.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="making-", dir=place) as directory:
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="making-", dir=parent) as directory:
             made = Path(directory, "image")
             made.mkdir()
             _make(Path(directory), made)
             try:
                 made.rename(wanted)
             except OSError:
-                if not wanted.exists():  # else somebody else was faster, with the same
+                if not wanted.exists():  # if it exists, another process has made the same image
                     raise
     return LinuxImage(wanted / "vmlinuz", wanted / "initrd")
 
@@ -148,17 +149,17 @@ def linux_image(cache: str | os.PathLike[str] | None = None) -> LinuxImage:
 def linux_guest(name: str, image: LinuxImage, *, command_line: str = "", **options: Unpack[GuestOptions]) -> str:
     """Return the XML of the guest.
 
-    Options as in :func:`~pyvirt.testing.guests.paused_guest`, but that by default it has 96 MiB, ACPI and the agent's
-    channel; and it always has a balloon, which reports every second.
+    The options are those of :func:`~pyvirt.testing.guests.paused_guest`, but by default it has 96 MiB, ACPI and the
+    channel of the agent.  It always has a balloon, which reports every second.
 
-    :param command_line: further words on the kernel's command line; ``NAME=value`` is in the environment of its init
+    :param command_line: further words of the kernel's command line; init gets ``NAME=value`` as environment variables
     """
     options.setdefault("memory", 96 * _MIB)
     options.setdefault("acpi", True)
     agent = options.setdefault("agent", True)
     root = ElementTree.fromstring(paused_guest(name, **options))
     hostname = re.sub(r"[^0-9A-Za-z-]", "-", name)[:63]
-    # Under emulation the time stamp counter is not worth its check, nor are the remedies for a real processor.
+    # Under emulation, the check of the time stamp counter and the mitigations for real processors only take time.
     words = f"console=ttyS0 quiet tsc=unstable mitigations=off GUEST_NAME={hostname}"
     system = root.find("os")
     balloon = root.find("devices/memballoon")
@@ -187,7 +188,7 @@ def start_linux_guest(
     """Start a transient guest, wait until its agent answers, and return it.
 
     :param timeout: seconds
-    :raises OperationTimeoutError: its agent did not answer; the guest is gone
+    :raises OperationTimeoutError: its agent did not answer; the guest was destroyed
     """
     domain = conn.domains.create(linux_guest(name, image, command_line=command_line, **options))
     try:
@@ -203,7 +204,7 @@ def wait_for_agent(domain: Domain, *, timeout: float = 120) -> None:
     """Wait until the agent of a guest answers.
 
     :param timeout: seconds
-    :raises OperationTimeoutError: it did not
+    :raises OperationTimeoutError: it did not answer
     """
     for _ in poll_times(timeout, 0.1):
         try:
@@ -214,16 +215,16 @@ def wait_for_agent(domain: Domain, *, timeout: float = 120) -> None:
     raise OperationTimeoutError(f"the agent of {domain.name!r} did not answer within {timeout:g} s: {last}")
 
 
-# ---- making of ----
+# ---- making the image ----
 
 
 def _make(directory: Path, made: Path) -> None:
-    """Write ``vmlinuz`` and ``initrd`` into *made*, with the help of *directory*."""
+    """Write ``vmlinuz`` and ``initrd`` into *made*, using *directory* for temporary files."""
     busybox, apt_get, apt_cache, dpkg_deb, ldd = require("busybox", "apt-get", "apt-cache", "dpkg-deb", "ldd")
-    known = _run(apt_cache, "depends", _KERNEL, cwd=directory)
-    kernel = re.search(r"Depends: (linux-image-\S+)", known)
+    depends = _run(apt_cache, "depends", _KERNEL, cwd=directory)
+    kernel = re.search(r"Depends: (linux-image-\S+)", depends)
     if kernel is None:
-        raise TestbedUnavailable(f"apt knows no {_KERNEL}: the Linux guest is made of packages of Debian for amd64")
+        raise TestbedUnavailable(f"apt does not have {_KERNEL}: the Linux guest needs packages of Debian for amd64")
     _run(apt_get, "download", kernel[1], _AGENT, cwd=directory)
     for package in directory.glob("*.deb"):
         _run(dpkg_deb, "--extract", package.name, "unpacked", cwd=directory)
@@ -233,26 +234,24 @@ def _make(directory: Path, made: Path) -> None:
         programs.update((str(library), library) for library in _libraries(ldd, program))
     (vmlinuz,) = unpacked.glob("boot/vmlinuz-*")
     vmlinuz.rename(made / "vmlinuz")
-    entries = [
-        *(Entry(path, stat.S_IFDIR | 0o755) for path in _DIRECTORIES),
-        Entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1)),
-        Entry("var/run", stat.S_IFLNK | 0o777, b"/run"),
-        Entry("init", stat.S_IFREG | 0o755, _INIT.encode()),
-        *(Entry(path, stat.S_IFREG | mode, text.encode()) for path, (mode, text) in _FILES.items()),
-        *(Entry(path, stat.S_IFREG | 0o755, source.read_bytes()) for path, source in programs.items()),
-        *_modules(unpacked / "lib/modules"),
-    ]
+    entries = [Entry(path, stat.S_IFDIR | 0o755) for path in _DIRECTORIES]
+    entries.append(Entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1)))
+    entries.append(Entry("var/run", stat.S_IFLNK | 0o777, b"/run"))
+    entries.append(Entry("init", stat.S_IFREG | 0o755, _INIT.encode()))
+    entries += [Entry(path, stat.S_IFREG | mode, text.encode()) for path, (mode, text) in _FILES.items()]
+    entries += [Entry(path, stat.S_IFREG | 0o755, source.read_bytes()) for path, source in programs.items()]
+    entries += _modules(unpacked / "lib/modules")
     with gzip.GzipFile(made / "initrd", "wb", compresslevel=1, mtime=0) as file:
         file.write(archive(entries))
 
 
 def _modules(directory: Path) -> Iterator[Entry]:
-    """Yield the kernel modules that the guest needs, and in which order to load them."""
+    """Yield the kernel modules that the guest needs, and the list of their order."""
     files = {path.name.partition(".ko")[0].replace("-", "_"): path for path in directory.rglob("*.ko*")}
     contents: dict[str, bytes] = {}
 
     def add(name: str) -> None:
-        if name in contents or name not in files:  # loaded, or part of the kernel itself
+        if name in contents or name not in files:  # added already, or built into the kernel
             return
         data = files[name].read_bytes()
         if files[name].suffix == ".xz":
@@ -270,7 +269,7 @@ def _modules(directory: Path) -> Iterator[Entry]:
 
 
 def _libraries(ldd: str, program: Path) -> list[Path]:
-    """Return the libraries of a program, which are this machine's: none of one that is linked statically."""
+    """Return the libraries of a program, taken from this machine; none if it is linked statically."""
     listing = subprocess.run([ldd, program], capture_output=True, text=True, check=False).stdout
     if missing := re.findall(r"(\S+) => not found", listing):
         raise TestbedUnavailable(f"the Linux guest's {program.name} needs {', '.join(missing)}: apt install {_AGENT}")
@@ -281,11 +280,16 @@ def _run(*argv: str, cwd: Path) -> str:
     """Run a program and return its output."""
     try:
         return subprocess.run(
-            argv, cwd=cwd, check=True, capture_output=True, text=True, timeout=_DOWNLOAD_TIME,
+            argv,
+            cwd=cwd,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=_DOWNLOAD_TIMEOUT,
             env={**os.environ, "LC_ALL": "C"},
-        ).stdout  # fmt: skip
+        ).stdout
     except subprocess.TimeoutExpired:
-        raise TestbedUnavailable(f"the Linux guest: {' '.join(argv)} took longer than {_DOWNLOAD_TIME} s") from None
+        raise TestbedUnavailable(f"the Linux guest: {' '.join(argv)} took longer than {_DOWNLOAD_TIMEOUT} s") from None
     except subprocess.CalledProcessError as error:
         reason = error.stderr.strip().splitlines()[-1:] or [f"exit status {error.returncode}"]
         raise TestbedUnavailable(f"the Linux guest: {' '.join(argv)}: {reason[0]}; apt-get update may help") from None

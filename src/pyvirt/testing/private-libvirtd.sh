@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What stands between unshare(1) and a private libvirtd; pyvirt.testing.daemon starts it.
+# Sets up the namespaces of a private libvirtd and runs it.  pyvirt.testing.daemon starts it by unshare(1).
 #
-#   inside DIR    as init of the new namespaces: put DIR in the place of the machine's directories, then serve
-#   serve         run libvirtd as standard input says: "start" (once more), "stop"; its end means stop as well,
-#                 so that nothing outlives whoever started this, however that one died
+#   inside DIR    runs as init of the new namespaces: mount DIR over the machine's directories, then serve
+#   serve         run libvirtd by commands on standard input: "start" (again), "stop".  End of file also means stop,
+#                 so that no process is left if the process that started this one dies, for any reason
 #
 # Standard output reports "init PID" and "exit STATUS" (of libvirtd).  Environment: LIBVIRTD (the program),
 # LIBVIRTD_ARGS; for `inside` also PRIVATE_NET=1, PRIVATE_CGROUPS=1, PRIVATE_HOSTNAME, DEVICES; for `serve` NO_NAMESPACE=1.
@@ -22,8 +22,8 @@ join_cgroups() {
     joined=1 exec unshare --cgroup sh "$0" inside "$dir"
 }
 
-# Without groups of its own libvirt sees none, lest it leaves some behind.  Ours are gathered aside before a sysfs of
-# the new network namespace hides where they are mounted.
+# Without separate groups, libvirt sees no control groups at all, so that it cannot leave any behind.  The separate
+# groups are first mounted elsewhere, because the sysfs of the new network namespace hides their mount points.
 mount_sys() {
     mkdir -p "$dir/cg"
     mount -t tmpfs -o mode=755 tmpfs "$dir/cg"
@@ -41,15 +41,15 @@ mount_sys() {
         # Version 2 gives controllers only to the children of groups without processes.
         mkdir /sys/fs/cgroup/init
         echo $$ > /sys/fs/cgroup/init/cgroup.procs
-        read -r controllers < /sys/fs/cgroup/cgroup.controllers || :      # none
+        read -r controllers < /sys/fs/cgroup/cgroup.controllers || :      # there are none
         for controller in $controllers; do
             echo "+$controller" > /sys/fs/cgroup/cgroup.subtree_control || :
         done
     fi
 }
 
-# A /dev without kvm: guests shall behave alike on every machine.  Nodes are bound, not made, because an ordinary
-# user's namespace may not make them; of ptmx only one that belongs to a devpts of ours works then.
+# A /dev without kvm, so that guests behave the same on every machine.  Device nodes are bind mounts, because they cannot
+# be created in the namespace of an ordinary user.  ptmx must belong to the new devpts, or it does not work.
 mount_dev() {
     mount -t tmpfs -o mode=755 tmpfs "$dir/dev"
     mkdir "$dir/dev/pts" "$dir/dev/shm" "$dir/dev/net"
@@ -71,7 +71,7 @@ inside() {
     if [ -n "${PRIVATE_CGROUPS:-}" ] && [ -z "${joined:-}" ]; then
         join_cgroups
     fi
-    # /proc is still the outer one: this is our process id as the starter knows it.
+    # /proc is still that of the outer namespace, so this is our process id outside.
     read -r pid _ < /proc/self/stat
     echo "init $pid"
     mount -t proc proc /proc
@@ -87,7 +87,7 @@ inside() {
     exec tini -s -- sh "$0" serve
 }
 
-# Without a namespace of process ids nothing dies by itself; but tini, our parent, inherits every orphan.
+# Without a namespace of process ids, processes are not killed automatically; but tini, our parent, adopts all orphans.
 kill_all() {
     while :; do
         read -r ours < "/proc/$$/task/$$/children" || :

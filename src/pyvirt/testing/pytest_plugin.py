@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""pytest fixtures for programs that use libvirt; an installed pyvirt registers them by itself.
+"""pytest fixtures for programs that use libvirt; they are registered when pyvirt is installed.
 
-- ``libvirt_test_uri``: a small host of libvirt's test driver, in process, fresh for every test
-- ``libvirt_host``: a function that makes larger ones; it takes the options of
+- ``libvirt_test_uri``: a small host of libvirt's test driver, in the process, new for every test
+- ``libvirt_host``: a function that makes larger hosts; it takes the options of
   :func:`pyvirt.testing.hosts.host_xml`
 - ``private_daemon``: one private libvirtd for the whole session
-- ``private_daemon_factory``: a function that starts further ones, which end with the test; it takes the
-  arguments of
-  :class:`pyvirt.testing.daemon.PrivateDaemon`
-- ``qemu_daemon``: the session's daemon where QEMU guests can run, see :mod:`pyvirt.testing.guests`
-- ``linux_image``: what a small Linux boots from, see :mod:`pyvirt.testing.linux_guest`
-- ``linux_guest``: such a guest on the session's daemon, which the tests of a module share; its agent answers
+- ``private_daemon_factory``: a function that starts further daemons, which are stopped after the test; it takes the
+  arguments of :class:`pyvirt.testing.daemon.PrivateDaemon`
+- ``qemu_daemon``: the daemon of the session, if QEMU guests can run in it, see :mod:`pyvirt.testing.guests`
+- ``linux_image``: the kernel and initial file system of a small Linux, see :mod:`pyvirt.testing.linux_guest`
+- ``linux_guest``: a guest that runs this Linux in the daemon of the session, shared by the tests of a module; its agent
+  answers
 
-Where such a daemon cannot run, tests that want it are skipped with the reason; but under continuous
-integration, which sets ``CI``, they fail, so that nothing passes there by not being tested.
+If a daemon cannot run on this machine, the tests that need it are skipped with the reason.  In continuous integration,
+which sets ``CI``, they fail instead, so that no test passes there because it did not run.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ _Parameters = ParamSpec("_Parameters")
 
 
 class HostFactory(Protocol):
-    """What ``libvirt_host`` is: a function that writes a generated host and returns its URI."""
+    """The type of ``libvirt_host``: a function that writes a generated host and returns its URI."""
 
     def __call__(self, **options: Unpack[HostOptions]) -> str: ...
 
 
 DaemonFactory = Callable[..., PrivateDaemon]
-"""What ``private_daemon_factory`` is: a function that starts a private daemon and returns it."""
+"""The type of ``private_daemon_factory``: a function that starts a private daemon and returns it."""
 
 
 @contextlib.contextmanager
 def skip_unless_in_ci() -> Iterator[None]:
-    """Turn a testbed that is unavailable into a skipped test, except under continuous integration."""
+    """Skip the test if the testbed is unavailable, except in continuous integration."""
     try:
         yield
     except TestbedUnavailable as error:
@@ -64,7 +64,7 @@ def skip_unless_in_ci() -> Iterator[None]:
 
 @pytest.fixture
 def libvirt_test_uri(tmp_path: Path) -> str:
-    """The URI of a host with four domains (two run, one is paused, one is off), a network and a pool."""
+    """The URI of a host with four domains (two run, one is paused, one is shut off), a network and a pool."""
     return write_host(tmp_path / "libvirt.xml", domains=4, running=0.5, paused=0.25, networks=1, pools=1)
 
 
@@ -81,7 +81,7 @@ def libvirt_host(tmp_path: Path) -> HostFactory:
 
 @pytest.fixture(scope="session")
 def private_daemon() -> Iterator[PrivateDaemon]:
-    """A private libvirtd that the whole session shares: leave it as you found it."""
+    """A private libvirtd that the whole session shares: a test must undo its changes."""
     with contextlib.ExitStack() as stack:
         with skip_unless_in_ci():
             daemon = stack.enter_context(PrivateDaemon())
@@ -90,7 +90,7 @@ def private_daemon() -> Iterator[PrivateDaemon]:
 
 @pytest.fixture
 def private_daemon_factory() -> Iterator[DaemonFactory]:
-    """A function that starts a private libvirtd of any kind, which ends with the test."""
+    """A function that starts a private libvirtd of any kind, which is stopped after the test."""
     with contextlib.ExitStack() as stack:
         yield _starter(PrivateDaemon, stack)
 
@@ -107,7 +107,7 @@ def _starter(
 
 @pytest.fixture(scope="session")
 def qemu_daemon(private_daemon: PrivateDaemon) -> PrivateDaemon:
-    """The session's private libvirtd, on a machine that has QEMU."""
+    """The private libvirtd of the session, on a machine that has QEMU."""
     with skip_unless_in_ci():
         require("qemu-system-x86_64")
     return private_daemon
@@ -115,7 +115,7 @@ def qemu_daemon(private_daemon: PrivateDaemon) -> PrivateDaemon:
 
 @pytest.fixture(scope="session")
 def linux_image(qemu_daemon: PrivateDaemon) -> LinuxImage:
-    """The kernel and the initial file system of a small Linux, made once and kept in the user's cache."""
+    """The kernel and the initial file system of a small Linux, made once and kept in the cache of the user."""
     from pyvirt.testing.linux_guest import linux_image
 
     with skip_unless_in_ci():
@@ -124,7 +124,7 @@ def linux_image(qemu_daemon: PrivateDaemon) -> LinuxImage:
 
 @pytest.fixture(scope="module")
 def linux_guest(qemu_daemon: PrivateDaemon, linux_image: LinuxImage) -> Iterator[Domain]:
-    """A small Linux with a network interface, whose agent answers: leave it as you found it."""
+    """A small Linux with a network interface, whose agent answers: a test must undo its changes."""
     import pyvirt
     from pyvirt.testing.guests import Nic
     from pyvirt.testing.linux_guest import start_linux_guest

@@ -34,7 +34,7 @@ class BlockJob(Async[SyncBlockJob]):
         progress: Callable[[int, int], object] | None = None,
         interval: float = 0.2,
     ) -> None:
-        """Wait until a copy or an active commit is ready for :meth:`pivot`, or any other job has done its work.
+        """Wait until a copy or an active commit is ready for :meth:`pivot`, or any other block job has ended.
 
         (virDomainGetBlockJobInfo, virDomainGetXMLDesc)
         """

@@ -190,8 +190,7 @@ class Domains(Async[SyncDomains]):
         )
 
     async def watch(self, *, buffer: int = 65536, timeout: float | None = None) -> DomainWatch:
-        """Return a mapping of all domains to their states, which events keep current; cheaper than listing every
-        second.
+        """Return a mapping of all domains to their states, which events keep current.
 
         (virConnectListAllDomains, virDomainListGetStats, virConnectDomainEventRegisterAny)
         """

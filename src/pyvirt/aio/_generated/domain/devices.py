@@ -55,14 +55,11 @@ class Devices(Async[SyncDevices]):
         await self._runtime.call(timeout, lambda: self._sync.update(xml, flags=flags))
 
     async def hotplug(self, xml: XML, *, timeout: float | None = None) -> None:
-        """Attach a device to the running domain, also in drivers that do not accept flags.  (virDomainAttachDevice)"""
+        """Attach a device to the running domain, also in drivers without flags.  (virDomainAttachDevice)"""
         await self._runtime.call(timeout, lambda: self._sync.hotplug(xml))
 
     async def hotunplug(self, xml: XML, *, timeout: float | None = None) -> None:
-        """Detach a device from the running domain, also in drivers that do not accept flags.
-
-        (virDomainDetachDevice)
-        """
+        """Detach a device from the running domain, also in drivers without flags.  (virDomainDetachDevice)"""
         await self._runtime.call(timeout, lambda: self._sync.hotunplug(xml))
 
     @property

@@ -58,7 +58,7 @@ class Disk(Async[SyncDisk]):
         await self._runtime.call(timeout, lambda: self._sync.resize(size, flags=flags))
 
     async def set_threshold(self, threshold: int, *, timeout: float | None = None) -> None:
-        """Request one event when an image has grown to a size.  (virDomainSetBlockThreshold)"""
+        """Set the size of an image at which libvirt sends an event, once.  (virDomainSetBlockThreshold)"""
         await self._runtime.call(timeout, lambda: self._sync.set_threshold(threshold))
 
     async def io_tune(

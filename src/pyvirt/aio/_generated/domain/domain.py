@@ -91,14 +91,14 @@ class Domain(AsyncHandle[SyncDomain]):
         return await self._runtime.call(timeout, self._sync.info)
 
     async def control_info(self, *, timeout: float | None = None) -> DomainControlInfo:
-        """Return whether the hypervisor's control interface is free, without waiting for it.
+        """Return the state of the hypervisor's control interface for the domain, without waiting for it.
 
         (virDomainGetControlInfo)
         """
         return await self._runtime.call(timeout, self._sync.control_info)
 
     async def is_active(self, *, timeout: float | None = None) -> bool:
-        """Return whether the domain is running or paused.  (virDomainIsActive)"""
+        """Return whether the domain is active; a paused domain is active too.  (virDomainIsActive)"""
         return await self._runtime.call(timeout, self._sync.is_active)
 
     async def is_persistent(self, *, timeout: float | None = None) -> bool:
@@ -144,7 +144,7 @@ class Domain(AsyncHandle[SyncDomain]):
         await self._runtime.call(timeout, self._sync.reset)
 
     async def destroy(self, *, flags: DomainDestroyFlags = DomainDestroyFlags(0), timeout: float | None = None) -> None:
-        """Stop the domain at once, as by pulling the plug; its configuration remains.  (virDomainDestroyFlags)"""
+        """Stop the domain at once, as by pulling the plug; nothing stored is deleted.  (virDomainDestroyFlags)"""
         await self._runtime.call(timeout, lambda: self._sync.destroy(flags=flags))
 
     async def suspend(self, *, timeout: float | None = None) -> None:
@@ -230,7 +230,8 @@ class Domain(AsyncHandle[SyncDomain]):
         flags: DomainCoreDumpFlags = DomainCoreDumpFlags(0),
         timeout: float | None = None,
     ) -> None:
-        """Write the memory to a file for a debugger. The domain is paused during that, unless *flags* have ``LIVE``.
+        """Write the memory to a file for a debugger; the domain is paused for that time, unless *flags* have
+        ``LIVE``.
 
         (virDomainCoreDump, or with *format* virDomainCoreDumpWithFormat)
         """
@@ -282,7 +283,7 @@ class Domain(AsyncHandle[SyncDomain]):
 
     @property
     def vcpus(self) -> Vcpus:
-        """Its virtual CPUs: how many, where they run."""
+        """Its virtual CPUs: their number, and the host CPUs that they run on."""
         from pyvirt.aio._generated.domain.vcpus import Vcpus
 
         return Vcpus(self._runtime, self._sync.vcpus)
@@ -303,14 +304,14 @@ class Domain(AsyncHandle[SyncDomain]):
 
     @property
     def numa(self) -> Numa:
-        """Which of the host's memory nodes it uses."""
+        """The NUMA nodes of the host that its memory comes from."""
         from pyvirt.aio._generated.domain.numa import Numa
 
         return Numa(self._runtime, self._sync.numa)
 
     @property
     def scheduler(self) -> Scheduler:
-        """How the host schedules it."""
+        """Its share of the host's CPUs."""
         from pyvirt.aio._generated.domain.scheduler import Scheduler
 
         return Scheduler(self._runtime, self._sync.scheduler)
@@ -324,14 +325,14 @@ class Domain(AsyncHandle[SyncDomain]):
 
     @property
     def perf(self) -> Perf:
-        """Which performance events are counted."""
+        """The performance events that are counted for it."""
         from pyvirt.aio._generated.domain.perf import Perf
 
         return Perf(self._runtime, self._sync.perf)
 
     @property
     def cpu(self) -> DomainCPU:
-        """The time it spent on the host's CPUs."""
+        """The time that it has used of the host's CPUs."""
         from pyvirt.aio._generated.domain.cpu import DomainCPU
 
         return DomainCPU(self._runtime, self._sync.cpu)
@@ -345,7 +346,7 @@ class Domain(AsyncHandle[SyncDomain]):
 
     @property
     def metadata(self) -> Metadata:
-        """Title, description, and what applications store with it."""
+        """Its title, its description, and XML elements that programs store with it."""
         from pyvirt.aio._generated.domain.metadata import Metadata
 
         return Metadata(self._runtime, self._sync.metadata)
@@ -373,7 +374,7 @@ class Domain(AsyncHandle[SyncDomain]):
 
     @property
     def checkpoints(self) -> Checkpoints:
-        """Its checkpoints: what has changed since, for incremental backups."""
+        """Its checkpoints: points in time that incremental backups start from."""
         from pyvirt.aio._generated.domain.checkpoints import Checkpoints
 
         return Checkpoints(self._runtime, self._sync.checkpoints)
@@ -401,7 +402,7 @@ class Domain(AsyncHandle[SyncDomain]):
 
     @property
     def dirty_rate(self) -> DirtyRate:
-        """How fast it writes to its memory."""
+        """A measurement of how fast the guest writes to its memory."""
         from pyvirt.aio._generated.domain.dirty_rate import DirtyRate
 
         return DirtyRate(self._runtime, self._sync.dirty_rate)
@@ -415,7 +416,7 @@ class Domain(AsyncHandle[SyncDomain]):
 
     @property
     def launch_security(self) -> LaunchSecurity:
-        """What protects its memory from the host."""
+        """The protection of its memory from the host."""
         from pyvirt.aio._generated.domain.launch_security import LaunchSecurity
 
         return LaunchSecurity(self._runtime, self._sync.launch_security)

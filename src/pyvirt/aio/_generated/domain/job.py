@@ -38,11 +38,11 @@ class Job(Async[SyncJob]):
     async def wait(
         self, *, timeout: float | None = None, progress: JobProgress | None = None, interval: float = 0.2
     ) -> None:
-        """Wait until there is no job; :meth:`stats` with ``COMPLETED`` return its outcome.  (virDomainGetJobInfo)"""
+        """Wait until there is no job; :meth:`stats` with ``COMPLETED`` returns its outcome.  (virDomainGetJobInfo)"""
         await wait_for_job(self, timeout=timeout, progress=progress, interval=interval)
 
     async def abort(self, *, flags: DomainAbortJobFlags = DomainAbortJobFlags(0), timeout: float | None = None) -> None:
-        """Abort the job; the call that started it raises :class:`OperationAbortedError`.
+        """Abort the job; a call that performs it, such as a save, raises :class:`OperationAbortedError`.
 
         (virDomainAbortJob, or with *flags* virDomainAbortJobFlags)
         """
@@ -56,11 +56,7 @@ class Job(Async[SyncJob]):
         interval: float = 0.2,
         timeout: float | None = None,
     ) -> T:
-        """Run *call*, which starts this domain's job, and report progress: ``dom.job.watch(lambda: dom.save(path),
-        show)``.
-
-        (virDomainGetJobInfo, virDomainAbortJob)
-        """
+        """Run *call*, which performs this domain's job, report its progress, and return the result of *call*."""
         return await watch(self, call, progress, interval=interval, timeout=timeout)
 
     @property

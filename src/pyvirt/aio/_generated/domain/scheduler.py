@@ -33,7 +33,7 @@ class Scheduler(Async[SyncScheduler]):
         return await self._runtime.call(timeout, lambda: self._sync.parameters(flags=flags))
 
     async def basic_parameters(self, *, timeout: float | None = None) -> dict[str, TypedValue]:
-        """Return the same in drivers that do not accept flags.
+        """Return the same, also in drivers that do not accept flags.
 
         (virDomainGetSchedulerParameters, virDomainGetSchedulerType)
         """

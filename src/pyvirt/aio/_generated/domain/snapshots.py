@@ -48,7 +48,7 @@ class Snapshot(AsyncHandle[SyncSnapshot]):
         return await self._runtime.call(timeout, self._sync.is_current)
 
     async def has_metadata(self, *, timeout: float | None = None) -> bool:
-        """Return whether libvirt stores metadata of it, which prevents undefining the domain by mistake.
+        """Return whether libvirt stores metadata of it; if so, the domain cannot be undefined by mistake.
 
         (virDomainSnapshotHasMetadata)
         """
