@@ -25,7 +25,10 @@ Connections:
 - ``_another()``: open a connection with the same arguments; ``_uri``: its URI, known after closing too.
 - ``_stats_engine``, ``_supported``: places for the objects that ``stats.engine`` and ``_model.supports`` cache.
 
-Collections have ``_list(flags)``, ``_by_uuid()`` and ``_wrap_list()``, domains ``_in_parts()`` too: each calls C.
-Streams have ``_begin()``, and for transfers ``_ended`` and ``_at_end``.  ``conn.events`` has ``_close()``,
-``_disown()`` and ``_take_sources()``, with which a connection ends or forgets its events.
+Others:
+
+- Collections: ``_list(flags)``, ``_by_uuid()``, ``_get()``, ``_wrap_list()``, domains ``_in_parts()``; all call C.
+- Streams: ``_begin()`` opens one; a transfer sets ``_ended`` and ``_at_end``.
+- ``conn.events``: ``_close()``, ``_disown()`` and ``_take_sources()`` end or forget all events; ``_loop_is_own()``.
+- Frames of statistics: ``_chosen()`` and ``_keeper_of()``, for the frames of a collector.
 """
