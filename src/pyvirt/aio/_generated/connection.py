@@ -112,14 +112,14 @@ class Connection(AsyncRoot[SyncConnection]):
 
     @property
     def nwfilter_bindings(self) -> NWFilterBindings:
-        """Which interfaces use which network filter."""
+        """The bindings of network filters to interfaces."""
         from pyvirt.aio._generated.nwfilter import NWFilterBindings
 
         return NWFilterBindings(self._runtime, self._sync.nwfilter_bindings)
 
     @property
     def events(self) -> Events:
-        """The events of all of these: see :mod:`pyvirt.events`."""
+        """The events of this connection and its objects: see :mod:`pyvirt.events`."""
         from pyvirt.aio.events import Events
 
         return Events(self._runtime, self._sync.events)

@@ -50,7 +50,7 @@ class Network(AsyncHandle[SyncNetwork]):
 
     @property
     def metadata(self) -> NetworkMetadata:
-        """Notes of programs in its configuration."""
+        """The metadata that programs store in its configuration."""
         from pyvirt.aio._generated.network.metadata import NetworkMetadata
 
         return NetworkMetadata(self._runtime, self._sync.metadata)
