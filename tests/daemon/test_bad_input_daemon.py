@@ -105,7 +105,7 @@ def test_a_secret_accepts_only_bytes(connections: Callable[[str], pyvirt.Connect
     try:
         secret.set_value(b"kept")
         for value in ("text", 5, None):
-            with pytest.raises(TypeError, match=f"bytes, not {type(value).__name__}"):
+            with pytest.raises(TypeError, match=f"bytes, got {type(value).__name__}"):
                 secret.set_value(value)  # type: ignore[arg-type]
         with pytest.raises(InvalidArgumentError):
             secret.set_value(b"")

@@ -238,7 +238,7 @@ def test_a_refused_value_is_released(secret: Secret) -> None:
 @pytest.mark.parametrize("value", ["text", None, 7, ["list"]])
 def test_set_value_refuses_anything_but_bytes(secret: Secret, value: object) -> None:
     secret.set_value(b"kept")
-    with pytest.raises(TypeError, match=f"bytes, not {type(value).__name__}$"):
+    with pytest.raises(TypeError, match=f"bytes, got {type(value).__name__}$"):
         secret.set_value(value)  # type: ignore[arg-type]
     assert secret.value() == b"kept"
 
