@@ -337,7 +337,10 @@ def test_any_names_can_be_nested(flat: dict[str, int]) -> None:
 
 
 def test_nesting_does_not_depend_on_the_order_of_fields() -> None:
-    assert nest({"a.a": 0, "a": 1}) == nest({"a": 1, "a.a": 0}) == {"a": 1, "a.a": 0}
+    expected: dict[str, int] = {"a": 1, "a.a": 0}
+
+    assert dict(nest({"a.a": 0, "a": 1})) == expected
+    assert dict(nest({"a": 1, "a.a": 0})) == expected
 
 
 def test_there_are_constants_for_the_names_of_launches(domain: Domain) -> None:

@@ -72,7 +72,7 @@ def _monitor_functions() -> tuple[CData, CData]:
     try:
         qemu, types = load_extension("qemu")
     except ImportError:
-        raise NotSupportedError("this build of pyvirt was made without libvirt-qemu") from None
+        raise NotSupportedError("this build of pyvirt has no libvirt-qemu") from None
     return (
         types.addressof(qemu, "virConnectDomainQemuMonitorEventRegister"),
         types.addressof(qemu, "virConnectDomainQemuMonitorEventDeregister"),
